@@ -1,0 +1,1 @@
+"""Rerunnable scripts behind every speed claim."""

@@ -1,0 +1,1 @@
+"""Learned image compression: one definition for both ends of the downlink."""

@@ -1,0 +1,34 @@
+"""Errors that a user can cause and mend.
+
+Every entry point (`launch.py`, `codec/train.py`, each study) turns a `UserError` into one line on stderr and exit code 2,
+through `user_errors_to_exit`. Anything else is a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+
+EXIT_USER_ERROR = 2
+
+
+class UserError(Exception):
+    """Bad input: one line that names the field or file, what was found, and what was expected."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(str(message).split()))
+
+
+class BitstreamError(UserError):
+    """A stream that is damaged, truncated, foreign, or decodes to something else than what its sender coded."""
+
+
+@contextlib.contextmanager
+def user_errors_to_exit() -> Iterator[None]:
+    """Print a `UserError` as one line and leave with exit code 2 (`raise SystemExit(2)`)."""
+    try:
+        yield
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        raise SystemExit(EXIT_USER_ERROR) from None

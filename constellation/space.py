@@ -1,0 +1,104 @@
+"""Knobs of the space network: orbits, links, topology, routing, sync, ground segment, energy (Table A1 and beyond).
+
+All models are frozen pydantic models with strict numbers; defaults are the paper's (section 4.1, appendix A).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Knobs(BaseModel):
+    """Base of every scenario section: unknown keys, NaN and booleans-as-numbers are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+
+
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+class OrbitKnobs(Knobs):
+    """Where the satellites are. `source: walker` uses pattern/altitude/kind; `source: tle` or `omm` reads `path`."""
+
+    source: Literal["walker", "tle", "omm"] = "walker"
+    kind: Literal["delta", "star"] = "delta"
+    pattern: str = "53:1000/25/1"  # inclination_deg : total / planes / phasing
+    altitude_km: Positive = 550.0
+    path: str = ""  # TLE or OMM file
+    epoch: str = "2026-01-01T00:00:00Z"
+    duration_s: Positive = 43200.0
+    step_s: Positive = 60.0
+
+
+class LinkKnobs(Knobs):
+    """Link budget (Table A1) of an inter-satellite link, or an optical terminal of fixed rate."""
+
+    kind: Literal["rf", "optical"] = "rf"
+    noise: Literal["ktb", "paper"] = "ktb"
+    bandwidth_mhz: Positive = 100.0
+    frequency_ghz: Positive = 20.0
+    tx_power_dbm: float = 40.0
+    tx_gain_dbi: float = 35.0
+    rx_gain_dbi: float = 35.0
+    system_loss_db: NonNegative = 10.0
+    noise_temperature_k: Positive = 290.0
+    overhead: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    optical_rate_bps: Positive = 10e9
+    optical_acquisition_s: NonNegative = 10.0
+
+
+class TopologyKnobs(Knobs):
+    """Which links exist at an instant."""
+
+    rule: Literal["distance", "grid", "nearest"] = "distance"
+    max_distance_km: Positive = 3000.0
+    atmosphere_margin_km: NonNegative = 80.0
+    line_of_sight: bool = True
+    terminals: Annotated[int, Field(ge=1)] = 4  # of `nearest`
+    setup_s: NonNegative = 0.005
+    teardown_s: NonNegative = 0.002
+
+
+class SyncKnobs(Knobs):
+    """One signature round (appendix A)."""
+
+    contention: Literal["parallel", "serial", "shared"] = "parallel"
+    schedule: Literal["unicast", "tree", "ring"] = "unicast"
+    relay_s: NonNegative = 0.0005
+    control_s: NonNegative = 0.03
+    speed_of_light_m_s: Positive = 3e8
+
+
+class RegionKnobs(Knobs):
+    """Which satellites observe: the N nearest to a point of the ground, or those whose sensor footprint sees it."""
+
+    latitude_deg: Annotated[float, Field(ge=-90, le=90)] = 30.25
+    longitude_deg: Annotated[float, Field(ge=-180, le=180)] = 120.17
+    rule: Literal["nearest", "footprint"] = "nearest"
+    max_off_nadir_deg: Annotated[float, Field(gt=0, lt=90)] = 45.0
+
+
+class GroundKnobs(Knobs):
+    """Ground station and space-to-ground link."""
+
+    name: str = "Svalbard"
+    latitude_deg: Annotated[float, Field(ge=-90, le=90)] = 78.23
+    longitude_deg: Annotated[float, Field(ge=-180, le=180)] = 15.39
+    elevation_m: float = 450.0
+    min_elevation_deg: Annotated[float, Field(ge=0, lt=90)] = 10.0
+    downlink: LinkKnobs = LinkKnobs(bandwidth_mhz=50.0, frequency_ghz=8.2, tx_power_dbm=33.0, tx_gain_dbi=6.0,
+                                    rx_gain_dbi=47.0, system_loss_db=6.0)
+
+
+class EnergyKnobs(Knobs):
+    """Battery and solar array, for `priority.rule=energy`."""
+
+    battery_wh: Positive = 100.0
+    solar_w: NonNegative = 80.0
+    idle_w: NonNegative = 30.0
+    compute_w: NonNegative = 40.0
+    transmit_w: NonNegative = 20.0
+    initial_charge: Annotated[float, Field(ge=0, le=1)] = 0.8

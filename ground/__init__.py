@@ -1,0 +1,1 @@
+"""What runs at the ground station: decode by priority, resolve copies, synthesise, measure, report."""
