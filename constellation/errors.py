@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 from collections.abc import Iterator
 
 EXIT_USER_ERROR = 2
@@ -25,10 +26,15 @@ class BitstreamError(UserError):
 
 
 @contextlib.contextmanager
-def user_errors_to_exit() -> Iterator[None]:
-    """Print a `UserError` as one line and leave with exit code 2 (`raise SystemExit(2)`)."""
+def user_errors_to_exit(delay_s: float = 0.0) -> Iterator[None]:
+    """Print a `UserError` as one line and leave with exit code 2 (`raise SystemExit(2)`).
+
+    delay_s: wait before printing. All ranks of a run meet the same faulty input; rank 0 speaks at once, and the launcher ends the others
+    before they repeat it.
+    """
     try:
         yield
     except UserError as error:
+        time.sleep(delay_s)
         print(f"error: {error}", file=sys.stderr, flush=True)
         raise SystemExit(EXIT_USER_ERROR) from None

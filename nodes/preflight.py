@@ -1,0 +1,66 @@
+"""What can be checked before any rank starts, and the start itself: a fault here is one line and exit code 2, with nothing started."""
+
+from __future__ import annotations
+
+import sys
+
+from constellation.errors import UserError
+from constellation.scenario import Scenario
+
+
+def check_inputs(scenario: Scenario) -> None:
+    """Open what a run will need (scene, checkpoint, priority rule) and raise the `UserError` that a rank would raise."""
+    from codec.checkpoint import checkpoint_for
+    from constellation.priority import check_rule
+    from nodes.scene import open_scene
+
+    check_rule(scenario.priority.rule, scenario.codec.model, scenario.codec.context)
+    scene = open_scene(scenario.scene, scenario.seed, 0)
+    check_window(scenario, scene.height, scene.width, scene.name)
+    checkpoint_for(scenario.codec)
+
+
+def check_window(scenario: Scenario, height: int, width: int, name: str) -> None:
+    """Refuse an image smaller than the window, and a patch larger than it."""
+    capture = scenario.capture
+    if capture.patch_px > capture.window_px:
+        raise UserError(f"capture.patch_px={capture.patch_px}: larger than capture.window_px={capture.window_px}")
+    if min(height, width) < capture.window_px:
+        raise UserError(f"scene {name}: {width}x{height} px, smaller than the window of {capture.window_px} px (capture.window_px)")
+
+
+def run_torchrun(options: list[str], scenario: Scenario, program: str, words: list[str]) -> int:
+    """Run torchrun in this process; `--nproc N` is short for `--nproc-per-node N`. Returns the failed rank's exit code, or 0."""
+    import logging
+
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.run import get_args_parser, run
+
+    options = [_long_form(option) for option in options]
+    if not any(option.startswith("--nproc-per-node") for option in options):
+        options = ["--nproc-per-node", str(scenario.satellites), *options]
+    if not any(option.startswith(("--rdzv", "--master", "--standalone", "--nnodes")) for option in options):
+        options = ["--standalone", *options]
+    arguments = get_args_parser().parse_args([*options, program, *words])
+    _check_size(scenario, str(arguments.nproc_per_node), str(arguments.nnodes))
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # its tables repeat what a rank has said in one line
+    try:
+        run(arguments)
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        if failure.exitcode < 0:
+            print(f"error: satellite {rank} was ended by signal {-failure.exitcode}; the run is over", file=sys.stderr)
+        return failure.exitcode if failure.exitcode > 0 else 1
+    return 0
+
+
+def _long_form(option: str) -> str:
+    name, separator, value = option.partition("=")
+    return "--nproc-per-node" + separator + value if name in ("--nproc", "-n", "--nproc_per_node") else option
+
+
+def _check_size(scenario: Scenario, per_node: str, nodes: str) -> None:
+    if per_node.isdigit() and nodes.isdigit() and int(per_node) * int(nodes) != scenario.satellites:
+        world = int(per_node) * int(nodes)
+        raise UserError(f"--nproc {per_node}: {world} ranks, but scenario {scenario.name} has satellites={scenario.satellites}; "
+                        f"give --nproc {scenario.satellites} or satellites={world}")

@@ -1,0 +1,175 @@
+"""Recognizer (paper section 3.3): one int64 signature per latent vector, by k rounds of cross-polytope hashing.
+
+Round r rotates the vector and takes the signed index of its largest component, h_r in {+-1 .. +-C}; the k codes are mixed into 64 bits.
+Two rotations are offered (`dlrc.rotation`):
+
+* `hadamard` (default): round r applies x <- H D_r x, with D_r random signs from the scenario's seed and H the Walsh-Hadamard matrix of the
+  next power of two, on top of the rotations of the rounds before it: O(HW k C log C), a chain of pseudo-random rotations
+  (Andoni et al. 2015, section 4, use the same H D blocks). It runs on integers (y on a grid of 2^-12), so a
+  signature is the same on every processor, thread count and library: ties go to the lowest index, everywhere.
+* `dense`: a Haar-random rotation per round, all k of them as one matrix product, as the paper writes it: O(HW k C^2), in float32.
+
+The *content hash* is a hash of the integer vector that would be coded; equal content hashes mean an exact copy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+
+GRID_BITS = 12  # y is hashed on a grid of 2^-12
+WARM_UP_ROTATIONS = 2  # H D blocks before the first code, so that one channel's energy is spread when round 1 looks
+CLAMP = 1 << 22  # |y| < 1024: norm <= 2^22 sqrt(C), and a butterfly sums to at most norm * sqrt(C2), below 2^31 for C <= 448
+_BLOCK = 32  # positions hashed together: 512 channels x 32 positions x 4 bytes = 64 KiB, in cache
+
+_MIX_A = np.uint64(0x9E3779B97F4A7C15)
+_MIX_B = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_C = np.uint64(0x94D049BB133111EB)
+
+
+@dataclass(frozen=True)
+class HashFamily:
+    """The projection space that all satellites of a run share (same seed, same channels, same k).
+
+    signs: int32 [k + WARM_UP_ROTATIONS, C2], +-1, C2 the next power of two of C; used by `hadamard`.
+    matrix: float32 [C, k * C], k Haar rotations side by side; used by `dense`, else None.
+    """
+
+    channels: int
+    k: int
+    rotation: str
+    signs: np.ndarray
+    matrix: np.ndarray | None
+
+
+def hash_family(seed: int, channels: int, k: int, rotation: str = "hadamard") -> HashFamily:
+    """The k rotations for `channels` latent channels, from the scenario's seed alone."""
+    rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, channels, 0xD1C])))
+    width = 1 << max(1, (channels - 1).bit_length())
+    signs = (rng.integers(0, 2, size=(k + WARM_UP_ROTATIONS, width), dtype=np.int32) * 2 - 1).astype(np.int32)
+    matrix = None
+    if rotation == "dense":
+        blocks = [np.linalg.qr(rng.standard_normal((channels, channels)))[0].T for _ in range(k)]
+        matrix = np.concatenate(blocks, axis=1).astype(np.float32)
+    return HashFamily(channels, k, rotation, signs, matrix)
+
+
+def signatures(y: np.ndarray, family: HashFamily) -> np.ndarray:
+    """LSH signatures of the latent vectors of `y`, float32 [C, H, W] -> int64 [H * W] in raster order (paper, h and F of section 3.3)."""
+    channels = y.shape[0]
+    if channels != family.channels:
+        raise ValueError(f"y has {channels} channels, the hash family {family.channels}")
+    flat = np.ascontiguousarray(y.reshape(channels, -1), dtype=np.float32)
+    codes = _dense_codes(flat, family) if family.rotation == "dense" else _hadamard_codes(_on_grid(flat), family.signs, family.k)
+    return _mix(codes)
+
+
+def content_hashes(y_hat: np.ndarray) -> np.ndarray:
+    """64-bit hashes of the integer vectors of `y_hat`, int32 [C, H, W] -> int64 [H * W] in raster order."""
+    return _content(np.ascontiguousarray(y_hat.reshape(y_hat.shape[0], -1), dtype=np.int32))
+
+
+def _on_grid(flat: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(flat * np.float32(1 << GRID_BITS)), -CLAMP, CLAMP).astype(np.int32)
+
+
+def _dense_codes(flat: np.ndarray, family: HashFamily) -> np.ndarray:
+    rotated = (flat.T @ family.matrix).reshape(flat.shape[1], family.k, family.channels)
+    index = np.abs(rotated).argmax(axis=2)
+    value = np.take_along_axis(rotated, index[:, :, None], axis=2)[:, :, 0]
+    return np.ascontiguousarray((np.where(value < 0, -1, 1) * (index + 1)).T.astype(np.int32))
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _walsh_hadamard(x, width):
+    span = 1
+    while span < width:
+        for base in range(0, width, 2 * span):
+            for i in range(base, base + span):
+                for p in range(_BLOCK):
+                    a = x[i, p]
+                    b = x[i + span, p]
+                    x[i, p] = a + b
+                    x[i + span, p] = a - b
+        span *= 2
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _signed_argmax(x, width, best, codes):
+    index = np.zeros(_BLOCK, dtype=np.int32)
+    best[:] = -1
+    for c in range(width):
+        for p in range(_BLOCK):
+            magnitude = abs(x[c, p])
+            better = magnitude > best[p]
+            best[p] = magnitude if better else best[p]
+            index[p] = np.int32(c) if better else index[p]
+    for p in range(codes.shape[0]):
+        code = index[p] + 1
+        codes[p] = -code if x[index[p], p] < 0 else code
+
+
+@numba.njit("int32[:,::1](int32[:,::1], int32[:,::1], int64)", cache=True, nogil=True)
+def _hadamard_codes(grid, signs, k):  # grid: [C, L] -> codes [k, L]
+    channels, length = grid.shape
+    rounds, width = signs.shape
+    log2_width = 0
+    while (1 << log2_width) < width:
+        log2_width += 1
+    codes = np.zeros((k, length), dtype=np.int32)
+    x = np.zeros((width, _BLOCK), dtype=np.int32)
+    best = np.zeros(_BLOCK, dtype=np.int32)
+    for start in range(0, length, _BLOCK):
+        stop = min(start + _BLOCK, length)
+        x[:] = 0
+        x[:channels, : stop - start] = grid[:, start:stop]
+        for r in range(rounds):
+            for c in range(width):
+                if signs[r, c] < 0:
+                    for p in range(_BLOCK):
+                        x[c, p] = -x[c, p]
+            _walsh_hadamard(x, width)
+            # norm-preserving: log2(width) / 2 bits a round, half bits made up every second round
+            shift = ((r + 1) * log2_width) // 2 - (r * log2_width) // 2
+            half = np.int32(1 << (shift - 1)) if shift > 0 else np.int32(0)
+            for c in range(width):
+                for p in range(_BLOCK):
+                    x[c, p] = (x[c, p] + half) >> shift
+            if r >= rounds - k:
+                _signed_argmax(x, width, best, codes[r - (rounds - k), start:stop])
+    return codes
+
+
+@numba.njit("uint64(uint64)", cache=True, nogil=True)
+def _splitmix(x):
+    x = (x ^ (x >> np.uint64(30))) * _MIX_B
+    x = (x ^ (x >> np.uint64(27))) * _MIX_C
+    return x ^ (x >> np.uint64(31))
+
+
+@numba.njit("int64[::1](int32[:,::1])", cache=True, nogil=True)
+def _mix(codes):  # [k, L] -> [L]
+    k, length = codes.shape
+    out = np.empty(length, dtype=np.int64)
+    for p in range(length):
+        s = np.uint64(0)
+        for r in range(k):
+            s = _splitmix((s ^ np.uint64(np.int64(codes[r, p]) & 0xFFFFFFFF)) + _MIX_A)
+        out[p] = np.int64(s)
+    return out
+
+
+@numba.njit("int64[::1](int32[:,::1])", cache=True, nogil=True)
+def _content(flat):  # [C, L] -> [L]; multiply-xor over channels, one final avalanche
+    channels, length = flat.shape
+    state = np.full(length, np.uint64(0x2545F4914F6CDD1D), dtype=np.uint64)
+    for c in range(channels):
+        for p in range(length):
+            s = (state[p] ^ np.uint64(np.int64(flat[c, p]) & 0xFFFFFFFF)) * _MIX_B
+            state[p] = s ^ (s >> np.uint64(29))
+    out = np.empty(length, dtype=np.int64)
+    for p in range(length):
+        out[p] = np.int64(_splitmix(state[p]))
+    return out
