@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from codec.assignment import coding_rank
 from nodes.recognizer import content_hashes
 
 
@@ -31,20 +32,6 @@ class Selection:
     entry_of: np.ndarray
     y: np.ndarray
     y_hat: np.ndarray
-
-
-ANCHOR_PARITY = 0  # CompressAI's CheckerboardLatentCodec with anchor_parity="even": anchors are the cells with (row + column) even
-
-
-def coding_rank(height: int, width: int, order: str) -> np.ndarray:
-    """Rank of every flat position in coding order, int64 [H * W]; `order` is `raster` or `checkerboard` (anchors first)."""
-    flat = np.arange(height * width)
-    if order == "raster":
-        return flat
-    anchor = ANCHOR_PARITY == (flat // width + flat % width) % 2
-    rank = np.empty(height * width, dtype=np.int64)
-    rank[np.concatenate([flat[anchor], flat[~anchor]])] = flat
-    return rank
 
 
 def select(y: np.ndarray, signatures: np.ndarray, order: str = "raster", representative: str = "mean") -> Selection:

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodes.selector import coding_rank, select
+from codec.assignment import coding_rank
+from nodes.selector import select
 
 H, W, C = 4, 6, 3
 labels = st.lists(st.integers(0, 5), min_size=H * W, max_size=H * W).map(lambda v: np.array(v, dtype=np.int64))
