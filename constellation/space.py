@@ -31,6 +31,7 @@ class OrbitKnobs(Knobs):
     epoch: str = "2026-01-01T00:00:00Z"
     duration_s: Positive = 43200.0
     step_s: Positive = 60.0
+    max_age_days: Positive = 30.0  # of TLE or OMM elements, either way from the simulated time
 
 
 class LinkKnobs(Knobs):
