@@ -1,4 +1,4 @@
-"""Compile the numba kernels once, into their on-disk cache: `python -m codec.warm_up`, part of the set-up.
+"""Compile the numba kernels once, into their on-disk cache: `python -m nodes.warm_up`, part of the set-up.
 
 Without it the first run compiles them in every rank at once.
 """
