@@ -69,6 +69,7 @@ class SyncKnobs(Knobs):
     contention: Literal["parallel", "serial", "shared"] = "parallel"
     schedule: Literal["unicast", "tree", "ring"] = "unicast"
     relay_s: NonNegative = 0.0005
+    relay_in_route: bool = False  # the paper routes on propagation and transmission alone, then adds the relays
     control_s: NonNegative = 0.03
     speed_of_light_m_s: Positive = 3e8
 
