@@ -1,1 +1,279 @@
-def render(seed,row,col,height,width): ...
+"""A built-in scene for those who have no images: fields, roads, villages, woods, a river and clouds, at about 0.6 m per pixel.
+
+Every pixel is a function of (seed, row, column) alone, so any window can be rendered by itself, on any satellite, and agrees with every
+other window; there is no picture in memory. The ingredients: integer hashes as random numbers, cubic B-spline lattice noise summed
+over octaves (a spectrum that falls as natural images do), a hashed recursive partition of the plane into parcels, tree
+crowns on a jittered grid, and buildings whose shadows are swept rectangles. A slight blur and sensor noise end it, as in a camera.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+SUN = (0.55, 0.83)  # rows, columns: shadows fall towards it
+BLOCK_PX = 620.0  # of main roads
+_BLUR = np.array([0.06, 0.24, 0.40, 0.24, 0.06], dtype=np.float32)  # point spread, about 0.95 px
+_NOISE_COUNTS = 1.1
+
+_CROPS = np.array([[104, 122, 70], [126, 138, 82], [86, 108, 64], [168, 152, 108], [146, 122, 92], [182, 172, 128], [118, 98, 78],
+                   [150, 154, 84], [96, 118, 80], [134, 118, 84]], dtype=np.float32)
+_ROOFS = np.array([[150, 92, 74], [164, 108, 86], [122, 84, 74], [138, 136, 134], [108, 106, 108], [172, 168, 162], [188, 180, 168]],
+                  dtype=np.float32)
+_CARS = np.array([[225, 226, 228], [48, 48, 54], [150, 40, 40], [70, 84, 120], [180, 182, 184]], dtype=np.float32)
+_ASPHALT, _SAND, _LAWN, _WATER, _YARD = (np.array(colour, dtype=np.float32) for colour in
+                                          ([112, 113, 115], [182, 168, 138], [98, 114, 70], [50, 70, 74], [142, 140, 136]))
+_CROWN = np.array([62, 84, 48], dtype=np.float32)
+_CLOUD = np.array([236, 238, 241], dtype=np.float32)
+
+
+def render(seed: int, row: int, col: int, height: int, width: int) -> np.ndarray:
+    """The window of scene `seed` whose top left corner is (row, col), np.uint8 [height, width, 3]."""
+    margin = len(_BLUR) // 2
+    picture = _paint(seed, np.arange(row - margin, row + height + margin), np.arange(col - margin, col + width + margin))
+    picture = sum(weight * picture[i: i + height] for i, weight in enumerate(_BLUR))
+    picture = sum(weight * picture[:, i: i + width] for i, weight in enumerate(_BLUR))
+    rows, cols, bands = np.arange(row, row + height)[:, None, None], np.arange(col, col + width)[None, :, None], np.arange(3)
+    grain = _unit(_hash(seed, 90, rows, cols, bands)) + _unit(_hash(seed, 91, rows, cols, bands)) - np.float32(1)
+    return np.clip(np.rint(picture + np.float32(_NOISE_COUNTS * 6 ** 0.5) * grain), 0, 255).astype(np.uint8)
+
+
+def fractal(seed: int, row: int, col: int, height: int, width: int, wavelength_px: float, octaves: int = 5) -> np.ndarray:
+    """Smooth noise of zero mean and unit variance over many wavelengths, np.float32 [height, width]; each octave has half the amplitude."""
+    return _fractal(seed, np.arange(row, row + height), np.arange(col, col + width), wavelength_px / 2, octaves)
+
+
+# ---------------------------------------------------------------- random numbers and noise
+
+def _hash(*keys) -> np.ndarray:
+    """A well-mixed np.uint32 of integer keys (arrays broadcast)."""
+    h = np.uint32(0x9E3779B9)
+    with np.errstate(over="ignore"):
+        for key in keys:
+            key = np.asarray(key)
+            h = h ^ (key if key.dtype == np.uint32 else (key.astype(np.int64) & 0xFFFFFFFF).astype(np.uint32))
+            h = (h ^ (h >> np.uint32(16))) * np.uint32(0x7FEB352D)
+            h = (h ^ (h >> np.uint32(15))) * np.uint32(0x846CA68B)
+            h = (h ^ (h >> np.uint32(16))) + np.uint32(0x9E3779B9)
+    return h
+
+
+def _unit(h: np.ndarray) -> np.ndarray:
+    return (h >> np.uint32(8)).astype(np.float32) * np.float32(2.0 ** -24)  # [0, 1)
+
+
+def _spline(coordinates: np.ndarray, spacing: float) -> tuple[np.ndarray, np.ndarray]:
+    """First of four lattice indices, and their cubic B-spline weights [4, n], of each coordinate."""
+    scaled = coordinates / spacing
+    whole = np.floor(scaled).astype(np.int64)
+    t = (scaled - whole).astype(np.float32)
+    weights = np.stack([(1 - t) ** 3, 3 * t ** 3 - 6 * t ** 2 + 4, -3 * t ** 3 + 3 * t ** 2 + 3 * t + 1, t ** 3]) / np.float32(6)
+    return whole - 1, weights
+
+
+def _noise(seed: int, rows: np.ndarray, cols: np.ndarray, spacing: float) -> np.ndarray:
+    (top, row_weights), (left, col_weights) = _spline(rows, spacing), _spline(cols, spacing)
+    i, j = np.arange(top.min(), top.max() + 4), np.arange(left.min(), left.max() + 4)
+    lattice = (_unit(_hash(seed, 7, i[:, None], j[None, :])) - np.float32(0.5)) * np.float32(7.22)  # unit variance between the nodes
+    part = sum(row_weights[k][:, None] * lattice[top - i[0] + k] for k in range(4))
+    return sum(col_weights[k][None, :] * part[:, left - j[0] + k] for k in range(4))
+
+
+def _fractal(seed: int, rows: np.ndarray, cols: np.ndarray, spacing: float, octaves: int) -> np.ndarray:
+    norm = sum(0.25 ** k for k in range(octaves)) ** -0.5
+    return sum(np.float32(norm * 0.5 ** k) * _noise(seed * 64 + k, rows, cols, spacing / 2 ** k) for k in range(octaves))
+
+
+def _step(value: np.ndarray, low: float, high: float) -> np.ndarray:
+    """0 below `low`, 1 above `high`, smooth between."""
+    t = np.clip((value - np.float32(low)) / np.float32(high - low), 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def _over(picture: np.ndarray, colour: np.ndarray, opacity: np.ndarray) -> np.ndarray:
+    return picture + opacity[..., None] * (colour - picture)
+
+
+# ---------------------------------------------------------------- the plane, cut into parcels
+
+def _parcels(seed: int, u: np.ndarray, v: np.ndarray) -> dict[str, np.ndarray]:
+    """Cut each block of main roads into parcels, by hashed cuts across the longer side.
+
+    Returns float32 [h, w] arrays: `u0, v0` parcel corner, `wu, wv` its sides, `edge` distance to its border, `road` distance to the
+    block's border, all px; uint32 `key` of the parcel and `block` of the block.
+    """
+    size = np.float32(BLOCK_PX)
+    iu, iv = np.floor(u / size), np.floor(v / size)
+    u0, v0 = iu * size, iv * size
+    u1, v1 = u0 + size, v0 + size
+    block = key = _hash(seed, 11, iu.astype(np.int64), iv.astype(np.int64))
+    road = np.minimum(np.minimum(u - u0, u1 - u), np.minimum(v - v0, v1 - v))
+    for level in range(5):
+        wu, wv = u1 - u0, v1 - v0
+        cut_u = wu >= wv
+        longest = np.maximum(wu, wv)
+        cuts = (longest > 150) & ((level < 2) | (_unit(_hash(key, 1)) < 0.72))
+        share = np.float32(0.32) + np.float32(0.36) * _unit(_hash(key, 2))
+        cut = np.where(cut_u, u0 + share * wu, v0 + share * wv)
+        beyond = np.where(cut_u, u, v) >= cut
+        u0, u1 = np.where(cuts & cut_u & beyond, cut, u0), np.where(cuts & cut_u & ~beyond, cut, u1)
+        v0, v1 = np.where(cuts & ~cut_u & beyond, cut, v0), np.where(cuts & ~cut_u & ~beyond, cut, v1)
+        key = np.where(cuts, _hash(key, 3, beyond), key)
+    edge = np.minimum(np.minimum(u - u0, u1 - u), np.minimum(v - v0, v1 - v))
+    return {"u0": u0, "v0": v0, "wu": u1 - u0, "wv": v1 - v0, "edge": edge, "road": road, "key": key, "block": block}
+
+
+def _crowns(seed: int, rows: np.ndarray, cols: np.ndarray, spacing: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of the nearest tree: dome height in [0, 1] (0 outside the crown), light on its side in [-1, 1], its hash as uniform [0, 1)."""
+    y, x = (rows / spacing).astype(np.float32)[:, None], (cols / spacing).astype(np.float32)[None, :]
+    iy, ix = np.floor(y).astype(np.int64), np.floor(x).astype(np.int64)
+    shape = (len(rows), len(cols))
+    best, light, tree = np.full(shape, 9, np.float32), np.zeros(shape, np.float32), np.zeros(shape, np.uint32)
+    for dy in (-1, 0, 1):
+        for dx in (-1, 0, 1):
+            h = _hash(seed, 31, iy + dy, ix + dx)
+            off_y = y - (iy + dy) - _unit(h)
+            off_x = x - (ix + dx) - _unit(_hash(h, 1))
+            radius = np.float32(0.42) + np.float32(0.33) * _unit(_hash(h, 2))
+            off_y, off_x = off_y / radius, off_x / radius
+            distance = off_y * off_y + off_x * off_x
+            nearer = distance < best
+            best = np.where(nearer, distance, best)
+            light = np.where(nearer, -(off_y * np.float32(SUN[0]) + off_x * np.float32(SUN[1])), light)
+            tree = np.where(nearer, h, tree)
+    return np.sqrt(np.maximum(0, 1 - best)), np.clip(light, -1, 1), _unit(_hash(tree, 5))
+
+
+# ---------------------------------------------------------------- the land
+
+def _paint(seed: int, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+    """The scene without blur and sensor noise, np.float32 [len(rows), len(cols), 3] in 8-bit counts."""
+    def noise(name: int, spacing: float, octaves: int = 1, shift: float = 0.0) -> np.ndarray:
+        return _fractal(seed * 131 + name, rows + shift * SUN[0], cols + shift * SUN[1], spacing, octaves)
+
+    angle = 0.15 + 1.2 * float(_unit(_hash(seed, 1)))
+    c, s = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+    y, x = rows.astype(np.float32)[:, None], cols.astype(np.float32)[None, :]
+    u, v = c * x + s * y + 9 * noise(1, 170, 2), c * y - s * x + 9 * noise(2, 170, 2)
+    land = _parcels(seed, u, v)
+    fine, mottle = noise(3, 1.6, 2), noise(4, 40, 4)
+    wet = np.abs(noise(5, 520, 5) + np.float32(0.15))  # zero on the river's axis
+    water, bank = 1 - _step(wet, 0.050, 0.060), 1 - _step(wet, 0.08, 0.14)
+    wood = _step(noise(6, 150, 5) + np.float32(0.6) * bank, 0.95, 1.05)
+    town = (_unit(_hash(land["block"], 9)) < 0.38) & (wet > 0.11) & (wood < 0.5)
+
+    picture, hedge = _fields(land, u, v, fine, mottle)
+    picture, garden = _houses(picture, land, town, u, v, c, s, fine, mottle)
+    picture = _over(picture, _SAND + 5 * fine[..., None] + 8 * mottle[..., None], bank * 0.55)
+    picture = _over(picture, _WATER + (1.2 * noise(7, 3, 2) + 4 * noise(8, 200, 2))[..., None], water)
+    picture = _roads(picture, land, town, u, v, fine, mottle)
+
+    open_ground = (1 - water) * _step(land["road"], 7, 10)
+    density = open_ground * np.maximum(np.maximum(wood, 0.55 * hedge), np.maximum(0.30 * garden, 0.45 * bank))
+    picture = _trees(seed, picture, rows, cols, density, wood * open_ground, fine, mottle)
+    return _sky(picture, noise)
+
+
+def _fields(land, u, v, fine, mottle):
+    key = land["key"]
+    colour = _CROPS[_hash(key, 20) % np.uint32(len(_CROPS))] * (np.float32(0.86) + np.float32(0.28) * _unit(_hash(key, 21)))[..., None]
+    along = np.where(land["wu"] > land["wv"], v - land["v0"], u - land["u0"])  # rows run along the longer side
+    period = np.float32(3.4) + np.float32(5.0) * _unit(_hash(key, 22))
+    depth = np.float32(7.5) * _unit(_hash(key, 23)) ** 2
+    rows = depth * np.sin(np.float32(2 * np.pi) * along / period)
+    tram = along % np.float32(26)
+    tracks = np.where((tram < 1.3) | ((tram > 4.2) & (tram < 5.5)), np.float32(-9) * _unit(_hash(key, 24)), 0)
+    rough = np.float32(1.5) + np.float32(4.0) * _unit(_hash(key, 25))
+    shade = rows + tracks + rough * fine + (np.float32(3) + np.float32(5) * _unit(_hash(key, 26))) * mottle
+    picture = colour + shade[..., None] * np.array([1.0, 0.96, 0.8], dtype=np.float32)
+    margin = 1 - _step(land["edge"], 1.5, 4.0)
+    picture = _over(picture, _LAWN * np.float32(0.9) + 5 * fine[..., None], margin * 0.8)
+    hedge = np.where(_unit(_hash(key, 27)) < 0.5, 1 - _step(land["edge"], 3.0, 6.0), 0)
+    return picture, hedge.astype(np.float32)
+
+
+def _houses(picture, land, town, u, v, c, s, fine, mottle):
+    """Lots with a roof, its shadow and a lawn in every parcel of a town block; large sheds and yards in some parcels."""
+    key = _hash(land["key"], 40)
+    sheds = _unit(_hash(key, 1)) < 0.22
+    street = np.float32(5.0)
+    side = np.where(sheds, np.float32(92), np.float32(30) + np.float32(9) * _unit(_hash(key, 2)))
+    inner_u, inner_v = np.maximum(land["wu"] - 2 * street, 8), np.maximum(land["wv"] - 2 * street, 8)
+    lot_u = inner_u / np.maximum(1, np.rint(inner_u / side))
+    lot_v = inner_v / np.maximum(1, np.rint(inner_v / side))
+    a, b = (u - land["u0"] - street) / lot_u, (v - land["v0"] - street) / lot_v
+    ia, ib = np.floor(a), np.floor(b)
+    lot = _hash(key, ia.astype(np.int64), ib.astype(np.int64))
+    pu, pv = (a - ia - np.float32(0.5)) * lot_u, (b - ib - np.float32(0.5)) * lot_v  # from the lot's centre, px
+    share = np.where(sheds, np.float32(0.34), np.float32(0.20))
+    half_u = lot_u * (share + np.float32(0.09) * _unit(_hash(lot, 3)))
+    half_v = lot_v * (share + np.float32(0.09) * _unit(_hash(lot, 4)))
+    pu = pu - (_unit(_hash(lot, 5)) - np.float32(0.5)) * (lot_u * np.float32(0.22))
+    pv = pv - (_unit(_hash(lot, 6)) - np.float32(0.5)) * (lot_v * np.float32(0.22))
+    built = town & (_unit(_hash(lot, 7)) < 0.88) & (land["edge"] > street)
+    roof = built & (np.abs(pu) < half_u) & (np.abs(pv) < half_v)
+    tall = np.where(sheds, np.float32(9), np.float32(4.5) + np.float32(4) * _unit(_hash(lot, 8)))
+    shadow = built & _swept(pu, pv, half_u, half_v, c * SUN[1] + s * SUN[0], c * SUN[0] - s * SUN[1], tall)
+
+    lawn = np.where(sheds[..., None], _YARD, _LAWN) * (np.float32(0.88) + np.float32(0.25) * _unit(_hash(lot, 9)))[..., None]
+    picture = np.where(town[..., None], lawn + (4 * fine + 5 * mottle)[..., None], picture)
+    drive = built & ~sheds & (np.abs(pu - half_u - 3) < 2.2) & (pv > -half_v)
+    picture = np.where(drive[..., None], _YARD + (3 * fine)[..., None], picture)
+    picture = np.where(shadow[..., None], picture * np.array([0.46, 0.49, 0.56], dtype=np.float32), picture)
+    ridge = np.where(half_u > half_v, pv, pu)
+    facing = np.where(half_u > half_v, c * SUN[0] - s * SUN[1], c * SUN[1] + s * SUN[0])
+    slope = np.where(sheds, 2 * np.sign(np.sin(ridge * np.float32(1.1))), -16 * facing * np.sign(ridge))
+    palette = np.where(sheds, np.uint32(3) + _hash(lot, 10) % np.uint32(4), _hash(lot, 10) % np.uint32(len(_ROOFS)))
+    tiles = _ROOFS[palette] * (np.float32(0.85) + np.float32(0.3) * _unit(_hash(lot, 11)))[..., None] + (slope + 2 * fine)[..., None]
+    picture = np.where(roof[..., None], tiles, picture)
+    return picture, (town & ~roof & ~sheds & ~drive & (land["edge"] > street)).astype(np.float32)
+
+
+def _swept(pu, pv, half_u, half_v, du, dv, length):
+    """Whether p lies in the rectangle |u| < half_u, |v| < half_v moved along (du, dv) by some way in [0, length]."""
+    near, far = np.zeros_like(pu), np.broadcast_to(length, pu.shape)
+    for p, half, d in ((pu, half_u, du), (pv, half_v, dv)):
+        d = d if abs(d) > 1e-3 else 1e-3
+        first, second = (p - half) / d, (p + half) / d
+        near, far = np.maximum(near, np.minimum(first, second)), np.minimum(far, np.maximum(first, second))
+    return near <= far
+
+
+def _roads(picture, land, town, u, v, fine, mottle):
+    grey = _ASPHALT + (2.5 * fine + 4 * mottle)[..., None]
+    track = (1 - _step(land["edge"], 1.0, 2.2)) * (~town & (_unit(_hash(land["key"], 60)) < 0.4))
+    picture = _over(picture, _SAND + 5 * fine[..., None], track * 0.8)
+    picture = _over(picture, grey, (1 - _step(land["edge"], 3.4, 4.2)) * town)
+    picture = _over(picture, _SAND * np.float32(0.9), 1 - _step(land["road"], 7.2, 8.6))
+    picture = _over(picture, grey * np.float32(0.92), 1 - _step(land["road"], 6.2, 7.0))
+    way = np.where(np.minimum(u % np.float32(BLOCK_PX), (-u) % np.float32(BLOCK_PX)) < 9, v, u)
+    dashes = (land["road"] < 0.6) & (way % np.float32(14) < 7)
+    picture = np.where(dashes[..., None], np.float32(190), picture)
+    for near, far, distance, share in ((2.0, 4.6, land["road"], 0.10), (1.6, 3.6, land["edge"], 0.16)):
+        slot = _hash(land["key"], 61, np.floor(way / 7).astype(np.int64))
+        car = (distance > near) & (distance < far) & (_unit(slot) < share) & (way % np.float32(7) < 5)
+        if distance is land["edge"]:
+            car &= town & (land["road"] > 8)
+        picture = np.where(car[..., None], _CARS[_hash(slot, 1) % np.uint32(len(_CARS))], picture)
+    return picture
+
+
+def _trees(seed, picture, rows, cols, density, wood, fine, mottle):
+    dome, light, tree = _crowns(seed, rows, cols, 11.0)
+    stands = (tree < density) & (dome > 0)
+    above, _, caster = _crowns(seed, rows - 4.0 * SUN[0], cols - 4.0 * SUN[1], 11.0)
+    shade = (caster < density) & (above > 0.25) & ~stands
+    picture = _over(picture, _CROWN * np.float32(0.62) + 4 * fine[..., None], wood)  # the floor of the wood
+    picture = np.where(shade[..., None], picture * np.array([0.50, 0.53, 0.60], dtype=np.float32), picture)
+    hue = np.array([22, 14, 8], dtype=np.float32) * ((tree * 613) % 1 - np.float32(0.5))[..., None]
+    leaves = _CROWN + hue + (20 * light * (1 - np.float32(0.4) * dome) + 8 * dome - 8 + 5 * fine + 5 * mottle)[..., None]
+    return np.where(stands[..., None], leaves, picture)
+
+
+def _sky(picture, noise):
+    """Uneven light, haze, and clouds with the shadows they cast."""
+    picture = picture * (1 + np.float32(0.035) * noise(70, 420, 2))[..., None]
+    picture = 10 + np.float32(0.95) * picture + np.array([0, 1, 4], dtype=np.float32)
+    shadow = np.float32(0.45) * _step(noise(71, 190, 6, shift=-75.0), 1.75, 2.4)
+    picture = picture * (1 - shadow[..., None] * np.array([1.0, 0.97, 0.9], dtype=np.float32))
+    cover = noise(71, 190, 6)
+    return _over(picture, _CLOUD - np.float32(9) * noise(72, 30, 4)[..., None], _step(cover, 1.75, 2.7))

@@ -37,11 +37,14 @@ MAX_BLOCK_BYTES = 1 << 28  # of one tile or strip, which is decoded whole
 OVERVIEW_PX = 512
 PERCENTILES = (2.0, 98.0)
 
-_DRIVERS = ("GTiff", "PNG", "JPEG", "WEBP")  # so that no file can smuggle in a VRT or a remote data set
+_DRIVERS = {  # by first bytes, so that no file can smuggle in a VRT or a remote data set
+    b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"RIFF": "WEBP",
+    b"II*\0": "GTiff", b"MM\0*": "GTiff", b"II+\0": "GTiff", b"MM\0+": "GTiff",
+}
 _GDAL = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # side files (.aux.xml, .ovr, .tfw) do not change what is read
     "GDAL_PAM_ENABLED": "NO",  # and none is written
-    "GDAL_CACHEMAX": "128000000",
+    "GDAL_CACHEMAX": 128_000_000,  # bytes
     "GDAL_ERROR_ON_LIBJPEG_WARNING": "TRUE",  # a truncated JPEG is an error, not grey
     "GDAL_NUM_THREADS": "1",
 }
@@ -132,17 +135,27 @@ class _Info:
 def _opened(path: Path) -> Iterator[Any]:
     """The rasterio data set at `path`; whatever goes wrong with the file becomes a one-line `UserError`."""
     import rasterio
+    from rasterio._err import CPLE_BaseError
     from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
     logging.getLogger("rasterio").addHandler(logging.NullHandler())  # its errors arrive as exceptions
     try:
         with warnings.catch_warnings(), rasterio.Env(**_GDAL):
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(path, driver=list(_DRIVERS)) as dataset:
+            with rasterio.open(path.resolve(), driver=_driver(path)) as dataset:
                 yield dataset
-    except (RasterioError, rasterio.errors.CPLE_BaseError, OSError, MemoryError) as error:
+    except (RasterioError, CPLE_BaseError, OSError, MemoryError) as error:
         reason = str(error.__cause__ or error).replace(str(path), path.name)
         raise UserError(f"scene.path={path}: not a readable image: {reason[:200]}") from None
+
+
+def _driver(path: Path) -> str:
+    with path.open("rb") as file:
+        head = file.read(4)
+    for magic, driver in _DRIVERS.items():
+        if head.startswith(magic):
+            return driver
+    raise OSError(f"it starts with {head!r}, expected PNG, JPEG, TIFF or WebP")
 
 
 def _inspect(path: Path) -> _Info:

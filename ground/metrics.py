@@ -1,0 +1,117 @@
+"""Image quality and rate, as the paper reports them: PSNR and MS-SSIM of 8-bit images, means over images; bits per pixel.
+
+PSNR is 10 log10(255^2 / MSE), the MSE over all pixels and bands of one image; a mean PSNR is the mean of the images' own values (dB), as is
+usual in learned compression. `pooled_psnr_db` is the PSNR of the mean MSE instead: never above the former, and the one that follows
+from the training loss. Equal images have an infinite PSNR; it is capped at 100 dB, so that means and JSON stay finite.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+PEAK = 255.0
+PSNR_CAP_DB = 100.0
+MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003, finest scale first
+_SSIM_WINDOW = 11
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Of one image, or a mean over images. ms_ssim in [0, 1], not in dB."""
+
+    psnr_db: float
+    ms_ssim: float
+
+
+def mse(original: np.ndarray, decoded: np.ndarray) -> float:
+    """Mean squared error of two np.uint8 arrays of one shape, in squared 8-bit counts, exact."""
+    _check(original, decoded)
+    error = original.astype(np.int32) - decoded.astype(np.int32)
+    return float(np.sum(error * error, dtype=np.int64)) / error.size
+
+
+def psnr_db(original: np.ndarray, decoded: np.ndarray) -> float:
+    """PSNR of two np.uint8 images [H, W, 3], dB, at most 100 (equal images)."""
+    return _psnr_of_mse(mse(original, decoded))
+
+
+def pooled_psnr_db(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
+    """PSNR of the mean MSE over (original, decoded) pairs of images, dB, at most 100."""
+    return _psnr_of_mse(float(np.mean([mse(original, decoded) for original, decoded in pairs])))
+
+
+def ms_ssim(original: np.ndarray, decoded: np.ndarray) -> float:
+    """Multi-scale SSIM of two np.uint8 images [H, W, 3], mean over bands (pytorch_msssim, float32).
+
+    Five scales need a shorter side above 160 px; a smaller image gets as many as fit (81 px: 4, 41 px: 3, ...), their weights scaled
+    to sum to one, so its value compares with other images of its size only. Raises `ValueError` below 11 px.
+    """
+    import torch
+    from pytorch_msssim import ms_ssim as ms_ssim_of, ssim
+
+    _check(original, decoded)
+    scales = ms_ssim_scales(min(original.shape[:2]))
+    x, y = (torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float()[None] for image in (original, decoded))
+    if scales == 1:
+        return float(ssim(x, y, data_range=PEAK))
+    if scales == len(MS_SSIM_WEIGHTS):
+        return float(ms_ssim_of(x, y, data_range=PEAK))
+    return _few_scales(x, y, scales)
+
+
+def ms_ssim_scales(side_px: int) -> int:
+    """Number of MS-SSIM scales for an image whose shorter side is `side_px`: the 11 px window must fit into the coarsest."""
+    if side_px < _SSIM_WINDOW:
+        raise ValueError(f"MS-SSIM of an image of {side_px} px: expected at least {_SSIM_WINDOW}")
+    return max(scales for scales in range(1, len(MS_SSIM_WEIGHTS) + 1) if scales == 1 or side_px > (_SSIM_WINDOW - 1) << (scales - 1))
+
+
+def quality(original: np.ndarray, decoded: np.ndarray) -> Quality:
+    """PSNR and MS-SSIM of one np.uint8 image [H, W, 3] against its original."""
+    return Quality(psnr_db(original, decoded), ms_ssim(original, decoded))
+
+
+def mean_quality(values: Sequence[Quality]) -> Quality:
+    """Means over images, each image counting once. Raises `ValueError` for none."""
+    if not values:
+        raise ValueError("the mean quality of no image")
+    return Quality(float(np.mean([value.psnr_db for value in values])), float(np.mean([value.ms_ssim for value in values])))
+
+
+def bpp(n_bytes: float, pixels: int) -> float:
+    """Bits per pixel: bytes * 8 / pixels (a pixel has three bands)."""
+    if pixels <= 0:
+        raise ValueError(f"bits per pixel of {pixels} pixels")
+    return 8.0 * n_bytes / pixels
+
+
+def _check(original: np.ndarray, decoded: np.ndarray) -> None:
+    if original.shape != decoded.shape or original.dtype != np.uint8 or decoded.dtype != np.uint8:
+        raise ValueError(f"images {original.shape} {original.dtype} and {decoded.shape} {decoded.dtype}: expected uint8 of one shape")
+
+
+def _psnr_of_mse(value: float) -> float:
+    return PSNR_CAP_DB if value == 0 else min(PSNR_CAP_DB, 10.0 * math.log10(PEAK * PEAK / value))
+
+
+def _few_scales(x, y, scales: int) -> float:
+    """MS-SSIM with fewer than five scales, from the parts of pytorch_msssim, which itself insists on five."""
+    import torch.nn.functional as functional
+    from pytorch_msssim.ssim import _fspecial_gauss_1d, _ssim
+
+    weights = np.array(MS_SSIM_WEIGHTS[:scales]) / sum(MS_SSIM_WEIGHTS[:scales])
+    window = _fspecial_gauss_1d(_SSIM_WINDOW, 1.5).repeat([x.shape[1]] + [1] * 3)
+    parts = []
+    for scale in range(scales):
+        luminance, contrast = _ssim(x, y, win=window, data_range=PEAK, size_average=False)
+        parts.append((contrast if scale < scales - 1 else luminance).relu())
+        padding = [side % 2 for side in x.shape[2:]]
+        x, y = (functional.avg_pool2d(image, kernel_size=2, padding=padding) for image in (x, y))
+    value = 1.0
+    for part, weight in zip(parts, weights):
+        value = value * part ** float(weight)
+    return float(value.mean())
