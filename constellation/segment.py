@@ -1,0 +1,59 @@
+"""The space segment of a run: where the participating satellites are in a round, which links they have, and what the exchange costs.
+
+Every satellite computes the same from the scenario alone; no message is needed for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from constellation.errors import UserError
+from constellation.orbits import Constellation, load_constellation
+from constellation.scenario import Scenario
+from constellation.sync import SyncResult, sync_round
+from constellation.topology import Topology, select_region, topology_at
+
+
+@dataclass(frozen=True, eq=False)
+class RoundInSpace:
+    """One round's instant. members: int64 [N], constellation index of participant 0 .. N-1; topology: links of the whole constellation."""
+
+    time_s: float
+    members: np.ndarray
+    topology: Topology
+
+
+class SpaceSegment:
+    """Positions, participants and links at each round's instant (round number times `orbit.step_s`)."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self.constellation: Constellation = load_constellation(scenario.orbit)
+        if scenario.satellites > len(self.constellation):
+            raise UserError(f"satellites={scenario.satellites}: the constellation {scenario.orbit.pattern} has only {len(self.constellation)}")
+
+    def at(self, round_number: int) -> RoundInSpace:
+        """Participants, links and rates of a round."""
+        scenario = self.scenario
+        time_s = round_number * scenario.orbit.step_s
+        when = np.array([time_s])
+        members = select_region(self.constellation.positions_itrs_km(when)[0], scenario.region, scenario.satellites)
+        if len(members) < scenario.satellites:
+            raise UserError(f"region.rule={scenario.region.rule}: {len(members)} satellites see the region at {time_s:g} s, the round needs "
+                            f"{scenario.satellites} (satellites); widen region.max_off_nadir_deg or use region.rule=nearest")
+        positions = self.constellation.positions_teme_km(when)[0]
+        topology = topology_at(positions, scenario.topology, scenario.link, self.constellation)
+        return RoundInSpace(time_s, members, topology)
+
+    def exchange(self, instant: RoundInSpace, payload_bytes: Sequence[float]) -> SyncResult:
+        """The signature round among the participants, timed (appendix A)."""
+        return sync_round(instant.topology, instant.members, list(payload_bytes), self.scenario.sync)
+
+    @staticmethod
+    def participants(result: SyncResult) -> dict[int, frozenset[int]]:
+        """For every participant number, the participant numbers it heard in the round, itself included."""
+        heard = result.heard
+        return {receiver: frozenset(np.flatnonzero(heard[receiver]).tolist()) | {receiver} for receiver in range(len(heard))}
