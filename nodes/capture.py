@@ -92,8 +92,8 @@ def capture(scene: Scene, knobs: CaptureKnobs, seed: int, round: int, satellite:
     padded = _look(scene, window_row + row - halo, window_col + col - halo, size + 2 * halo, shift, rotation)
     cloud_share = 0.0
     if knobs.clouds > 0:
-        cover = _clouds(size, halo, knobs.clouds, _stream(_CLOUD, seed, round, satellite))
-        padded = padded + cover[:, :, None] * (CLOUD_COLOUR - padded)
+        cover, shade = _clouds(size, halo, knobs.clouds, _stream(_CLOUD, seed, round, satellite))
+        padded = padded + cover[:, :, None] * (CLOUD_COLOUR - shade[:, :, None] - padded)
         cloud_share = float((_centre(cover, halo) > 0.5).mean())
     padded = padded * gain
     if knobs.noise > 0:
@@ -189,16 +189,19 @@ def _noise(size: int, halo: int, stream: np.random.Generator) -> np.ndarray:
     return noise
 
 
-def _clouds(size: int, halo: int, share: float, stream: np.random.Generator) -> np.ndarray:
-    """Opacity in [0, 1], [size + 2 halo, size + 2 halo], soft-edged, above one half on `share` of the patch."""
+def _clouds(size: int, halo: int, share: float, stream: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Two arrays [size + 2 halo, size + 2 halo]: opacity in [0, 1], soft-edged, above one half on `share` of the patch; and how much
+    darker than `CLOUD_COLOUR` the cloud is, in counts."""
     from nodes.procedural import fractal
 
     seed, row, col = (int(value) for value in stream.integers(1 << 20, size=3))
-    field = fractal(seed, row - halo, col - halo, size + 2 * halo, size + 2 * halo, wavelength_px=0.6 * size, octaves=6)
+    where = row - halo, col - halo, size + 2 * halo, size + 2 * halo
+    field = fractal(seed, *where, wavelength_px=0.6 * size, octaves=6)
+    shade = 12.0 * np.clip(fractal(seed + 1, *where, wavelength_px=0.25 * size, octaves=5) + 1, 0, 2)
     patch = _centre(field, halo)
     threshold = np.quantile(patch, 1.0 - share)
     softness = 0.35 * float(patch.std())
     if share >= 1.0:
         threshold -= softness
     opacity = np.clip(0.5 + (field - threshold) / (2 * softness), 0, 1)
-    return opacity * opacity * (3 - 2 * opacity)
+    return opacity * opacity * (3 - 2 * opacity), shade
