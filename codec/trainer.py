@@ -51,7 +51,9 @@ class Trainer:
         self.digest, self.sampler = data_digest(training), CropSampler(training, knobs.crop, knobs.seed)
         self.held_out = _pixels(CropSampler(held_out, VALIDATION_PX, VALIDATION_SEED).batch(0, range(VALIDATION_CROPS))) if self.rank == 0 else None
         if knobs.init:
-            warm_start(self.model, load_checkpoint(knobs.init)[0], _pixels(self.sampler.batch(0, range(SAMPLE_CROPS))))
+            source, info = load_checkpoint(knobs.init)
+            gain = math.sqrt(knobs.lambda_ / info.lambda_)
+            warm_start(self.model, source, _pixels(self.sampler.batch(0, range(SAMPLE_CROPS))), gain)
         self.teacher = None
         if knobs.teacher:
             self.teacher = Teacher(load_checkpoint(knobs.teacher)[0], self.model.m, _pixels(self.sampler.batch(0, range(SAMPLE_CROPS))))
