@@ -61,7 +61,7 @@ def minimum_delay_paths(topology: Topology, sources: Sequence[int], payload_byte
     if sync.relay_in_route:
         cost_s = cost_s + sync.relay_s
     path_s, predecessors = dijkstra(_symmetric(topology, cost_s), directed=True, indices=sources, return_predecessors=True)
-    hops = _count_hops(sources, path_s, predecessors)
+    hops = _count_hops(path_s, predecessors)
     if sync.relay_in_route:
         path_s = path_s - np.maximum(hops, 0) * sync.relay_s
     return Paths(sources, path_s, flow_delay_s(path_s, hops, sync), hops, predecessors.astype(np.int64))
@@ -144,15 +144,14 @@ def _symmetric(topology: Topology, cost_s: np.ndarray) -> csr_matrix:
     return csr_matrix((np.concatenate([cost_s, cost_s]), both), shape=(topology.satellites,) * 2)
 
 
-def _count_hops(sources: np.ndarray, path_s: np.ndarray, predecessors: np.ndarray) -> np.ndarray:
-    """Hops of every path, by walking all predecessor chains at once: int64 [K, S], -1 unreachable."""
-    reachable = np.isfinite(path_s)
-    rows = np.arange(len(sources))[:, None]
-    here = np.where(reachable, np.arange(path_s.shape[1]), sources[:, None])
-    hops = np.zeros(path_s.shape, dtype=np.int64)
+def _count_hops(path_s: np.ndarray, predecessors: np.ndarray) -> np.ndarray:
+    """Hops of every path, int64 [K, S], -1 unreachable: all predecessor chains at once, in strides that double."""
+    has_one = predecessors >= 0
+    ancestor = np.where(has_one, predecessors, np.arange(path_s.shape[1]))
+    hops = has_one.astype(np.int64)
     while True:
-        walking = here != sources[:, None]
-        if not walking.any():
-            return np.where(reachable, hops, -1)
-        hops += walking
-        here = np.where(walking, predecessors[rows, here], here)
+        further = np.take_along_axis(hops, ancestor, axis=1)
+        if not further.any():
+            return np.where(np.isfinite(path_s), hops, -1)
+        hops += further
+        ancestor = np.take_along_axis(ancestor, ancestor, axis=1)

@@ -8,13 +8,14 @@ longer than `max_distance_km` and, with `line_of_sight`, links that dip below `a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from constellation.errors import UserError
 from constellation.links import noise_label, rate_bps
-from constellation.orbits import EARTH_RADIUS_KM, Constellation, itrs_of_ground_point_km
+from constellation.orbits import EARTH_RADIUS_KM, Constellation, WalkerPattern, itrs_of_ground_point_km
 from constellation.space import LinkKnobs, RegionKnobs, TopologyKnobs
 
 _CANDIDATES_PER_TERMINAL = 4  # `nearest` looks at this many times `terminals` closest satellites, as a pointing schedule would
@@ -96,16 +97,22 @@ def grid_edges(constellation: Constellation | None) -> np.ndarray:
     """
     if constellation is None or constellation.walker is None:
         raise UserError("topology.rule=grid: the planes are unknown, expected orbit.source=walker; other rules are distance, nearest")
-    pattern = constellation.walker
+    return _grid_pairs(constellation.walker, constellation.kind)
+
+
+@lru_cache(maxsize=4)
+def _grid_pairs(pattern: WalkerPattern, kind: str) -> np.ndarray:
     plane, slot = np.divmod(np.arange(pattern.total), pattern.per_plane)
     fore = plane * pattern.per_plane + (slot + 1) % pattern.per_plane
     beside_slot = np.where(plane == pattern.planes - 1, slot + pattern.phasing, slot) % pattern.per_plane
     beside = (plane + 1) % pattern.planes * pattern.per_plane + beside_slot
     here = np.arange(pattern.total)
-    across = slice(None) if constellation.kind == "delta" else plane < pattern.planes - 1
+    across = slice(None) if kind == "delta" else plane < pattern.planes - 1
     pairs = np.concatenate([np.stack([here, fore], 1), np.stack([here[across], beside[across]], 1)])
     pairs = np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1)
-    return np.unique(pairs, axis=0)
+    pairs = np.unique(pairs, axis=0)
+    pairs.flags.writeable = False
+    return pairs
 
 
 def _nearest_edges(positions_km: np.ndarray, knobs: TopologyKnobs) -> np.ndarray:
