@@ -114,7 +114,7 @@ def print_table(summary: RunSummary, folder: Path | str, file: IO[str] | None = 
     console.print(_title(summary), style="bold", markup=False, soft_wrap=True)
     console.print(table)
     for label, text in _facts(summary, folder):
-        console.print(f"{label:<10} {text}", markup=False, soft_wrap=True)
+        console.print(f"{label:<9} {text}", markup=False, soft_wrap=True)
 
 
 def _title(summary: RunSummary) -> str:
@@ -146,9 +146,9 @@ def _quality_rows(summary: RunSummary) -> list[tuple[str, str, str, str]]:
 
 def _facts(summary: RunSummary, folder: Path | str) -> list[tuple[str, str]]:
     where, sync, decode, saving = summary.positions, summary.sync, summary.decode, summary.saving_pct
-    oracle = f"{100 * where.oracle:.1f} % of positions"
+    oracle = f"{100 * where.oracle:.1f} % of positions seen by an earlier satellite"
     if saving.y_of_oracle is not None:
-        oracle += f" (seen by an earlier satellite); y saving: {saving.y_of_oracle:.0f} % of it"
+        oracle += f", y saving {saving.y_of_oracle:.0f} % of it"
     failed = f", {decode.failed} FAILED" if decode.failed else ", none failed"
     rows = [("positions", f"kept {100 * where.kept:.1f} %, local copies {100 * where.local_copy:.1f} %, "
                           f"remote copies {100 * where.remote_copy:.1f} %"),

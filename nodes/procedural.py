@@ -14,6 +14,7 @@ SUN = (0.55, 0.83)  # rows, columns: shadows fall towards it
 BLOCK_PX = 620.0  # of main roads
 _BLUR = np.array([0.06, 0.24, 0.40, 0.24, 0.06], dtype=np.float32)  # point spread, about 0.95 px
 _NOISE_COUNTS = 1.1
+_STRIP_PIXELS = 1 << 16  # rendered at a time: bounds the memory, and stays near the cache
 
 _CROPS = np.array([[104, 122, 70], [126, 138, 82], [86, 108, 64], [168, 152, 108], [146, 122, 92], [182, 172, 128], [118, 98, 78],
                    [150, 154, 84], [96, 118, 80], [134, 118, 84]], dtype=np.float32)
@@ -28,6 +29,13 @@ _CLOUD = np.array([236, 238, 241], dtype=np.float32)
 
 def render(seed: int, row: int, col: int, height: int, width: int) -> np.ndarray:
     """The window of scene `seed` whose top left corner is (row, col), np.uint8 [height, width, 3]."""
+    seed = int(_hash(seed & 0xFFFFFFFF, seed >> 32))  # seeds have up to 63 bits
+    strip = max(16, _STRIP_PIXELS // width)
+    strips = [_render(seed, top, col, min(strip, row + height - top), width) for top in range(row, row + height, strip)]
+    return np.concatenate(strips)
+
+
+def _render(seed: int, row: int, col: int, height: int, width: int) -> np.ndarray:
     margin = len(_BLUR) // 2
     picture = _paint(seed, np.arange(row - margin, row + height + margin), np.arange(col - margin, col + width + margin))
     picture = sum(weight * picture[i: i + height] for i, weight in enumerate(_BLUR))

@@ -217,7 +217,7 @@ def _read_window(path: Path, info: _Info, rule: str, mtime_ns: int, row: int, co
 
 def _to_8bit(samples: np.ndarray, low: float, high: float) -> np.ndarray:
     """Linear from [low, high] to [0, 255], clipped, rounded; np.uint8 of the same shape."""
-    scaled = (samples.astype(np.float64) - low) * (255.0 / max(high - low, 1.0))
+    scaled = (samples.astype(np.float64) - low) * 255.0 / max(high - low, 1.0)
     return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
 
 
