@@ -56,6 +56,7 @@ class TrainKnobs(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     threads: Annotated[int, Field(ge=0, le=1024, description="CPU threads; 0: torch decides")] = 0
     init: Annotated[str, Field(description="checkpoint to start from, also of another model: what fits is copied")] = ""
+    transforms: Annotated[str, Field(description="checkpoint whose g_a and g_s replace those of init, bmshj's for an mbt say")] = ""
     teacher: Annotated[str, Field(description="trained checkpoint whose latents g_a first learns to imitate")] = ""
     distill: Annotated[float, Field(ge=0, le=1, description="first share of the run with the teacher")] = 0.25
     resume: Annotated[bool, Field(description="go on from the state beside out")] = False

@@ -26,7 +26,7 @@ from codec.checkpoint import BOTTLENECK_TABLES, load_checkpoint, save_checkpoint
 from codec.data import CropSampler, data_digest, open_pictures, split_pictures
 from codec.models import LATENT_STRIDE_PX, build_model
 from codec.training_loop import RateDistortion, StepKnobs, Teacher, evaluate, learning_rate, missing_positions, optimizer_for
-from codec.warmstart import warm_start
+from codec.warmstart import copy_transforms, warm_start
 from constellation.errors import UserError
 
 VALIDATION_CROPS, VALIDATION_PX, VALIDATION_SEED = 12, 256, 12345
@@ -54,6 +54,9 @@ class Trainer:
             source, info = load_checkpoint(knobs.init)
             gain = math.sqrt(knobs.lambda_ / info.lambda_)
             warm_start(self.model, source, _pixels(self.sampler.batch(0, range(SAMPLE_CROPS))), gain)
+        if knobs.transforms:
+            source, _ = load_checkpoint(knobs.transforms)
+            copy_transforms(self.model, source, _pixels(self.sampler.batch(0, range(SAMPLE_CROPS))))
         self.teacher = None
         if knobs.teacher:
             self.teacher = Teacher(load_checkpoint(knobs.teacher)[0], self.model.m, _pixels(self.sampler.batch(0, range(SAMPLE_CROPS))))

@@ -32,8 +32,13 @@ def warm_start(target: LatentModel, source: LatentModel, sample: Tensor, latent_
         return len(state)
     copied = sum(_copy_equal(getattr(target, part), getattr(source, part))
                  for part in ("h_a", "h_s", "entropy_bottleneck", "context_prediction", "entropy_parameters") if getattr(target, part) is not None)
-    copied += _copy_transform(target.g_a, source.g_a, sample)
-    return copied + _copy_transform(target.g_s, source.g_s, torch.round(source.g_a(sample)))
+    return copied + copy_transforms(target, source, sample)
+
+
+@torch.no_grad()
+def copy_transforms(target: LatentModel, source: LatentModel, sample: Tensor) -> int:
+    """Copy g_a and g_s alone, as far as they fit; return how many tensors were copied."""
+    return _copy_transform(target.g_a, source.g_a, sample) + _copy_transform(target.g_s, source.g_s, torch.round(source.g_a(sample)))
 
 
 @torch.no_grad()
@@ -66,21 +71,21 @@ def _copy_transform(target: nn.Sequential, source: nn.Sequential, values: Tensor
     ours, theirs = [m for m in target if isinstance(m, kinds)], [m for m in source if isinstance(m, kinds)]
     if len(ours) != len(theirs) or any(a.weight.shape != b.weight.shape for a, b in zip(ours, theirs, strict=True)):
         return _copy_equal(target, source)
-    keeps_gdn = any("GDN" in type(m).__name__ for m in target)
+    if any("GDN" in type(m).__name__ for m in target):  # bmshj and mbt: the very same transform
+        return _copy_equal(target, source)
     for layer, after in zip(source, [*list(source)[1:], None], strict=True):
         out = layer(values)
         if isinstance(layer, kinds):
             mine = ours[theirs.index(layer)]
             mine.load_state_dict(layer.state_dict())
-            if "GDN" in type(after).__name__ and not keeps_gdn:
+            if "GDN" in type(after).__name__:
                 passed = after(out)
                 gain = (passed * out).sum((0, 2, 3)) / (out * out).sum((0, 2, 3)).clamp_min(1e-9)
                 shape = (-1, 1, 1, 1) if isinstance(layer, nn.Conv2d) else (1, -1, 1, 1)
                 mine.weight.mul_(gain.reshape(shape))
                 mine.bias.mul_(gain)
         values = out
-    if not keeps_gdn:
-        _silence_branches(target)
+    _silence_branches(target)
     return 2 * len(ours)
 
 
