@@ -14,25 +14,27 @@ come out as they did at the encoder, which other shapes, threads or libraries do
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from codec import rans
-from codec.assignment import LOCAL, REMOTE
+from codec.joint import BATCH_ROWS, JointRun
+from codec.layouts import KNOWN, ContextLayout, decoder_layout, encoder_layout
 from codec.models import LatentModel, wrap_network
 from codec.portable import int8_is_exact
 from codec.priors import portable_prior
-from codec.schedule import (FILL, KNOWN, CodingOrder, ContextLayout, JointSchedule, Pointers, coding_order, joint_schedule, neighbours,
-                            resolve)
+from codec.schedule import CodingOrder, coding_order, neighbours
 from codec.tables import bottleneck_tables, code_lengths, gaussian_tables
 from constellation.errors import BitstreamError
 
+__all__ = ["ContextLayout", "DecodedLatents", "EncodedLatents", "EntropyCoder", "StreamItem", "context_digest", "decoder_layout", "encoder_layout",
+           "warm_up"]
+
 Y_LIMIT = 32000  # |y_hat| is at most this
 MAX_POSITIONS = 1 << 20  # of one stream: 16,384 px squared
-BATCH_ROWS = 2048  # rows of the 1x1 networks at a time, a bound on memory
 
 
 @dataclass(frozen=True)
@@ -81,60 +83,10 @@ def context_digest(y_context: np.ndarray) -> int:
     return zlib.crc32(np.ascontiguousarray(y_context.astype(kind)).tobytes())
 
 
-def encoder_layout(assignment, context: str = "exact") -> ContextLayout:
-    """The satellite's own layout from its `codec.assignment.AssignmentMap`. context: exact | independent (every remote copy is a fill)."""
-    return _layout(assignment, context, None)
-
-
-def decoder_layout(assignment, sources: np.ndarray, items: Sequence[int], context: str = "exact") -> ContextLayout:
-    """The layout of the same map at the ground.
-
-    sources: int64 [H * W], slot * H * W + position that each position refers to (`ground.reconstructor.immediate_sources`); negative: unknown.
-    items: for each slot, the index of that satellite's stream in the `decode` call.
-    Raises BitstreamError where an exact remote copy refers to nothing that is there.
-    """
-    cells = assignment.fate.size
-    sources = np.asarray(sources, dtype=np.int64).reshape(-1)
-    wanted = (assignment.fate.reshape(-1) == REMOTE) & assignment.exact.reshape(-1) & (context == "exact")
-    if (sources[wanted] < 0).any():
-        raise BitstreamError(f"{int((sources[wanted] < 0).sum())} exact remote copies refer to a satellite whose stream is not here")
-    items = np.asarray(items, dtype=np.int64)
-    slot = np.where(wanted, sources // cells, 0)
-    reference = np.stack((items[slot], np.where(wanted, sources % cells, 0)), axis=1)
-    return _layout(assignment, context, reference)
-
-
-def _layout(assignment, context: str, reference: np.ndarray | None) -> ContextLayout:
-    if context not in ("exact", "independent"):
-        raise ValueError(f"context {context!r}: expected exact or independent")
-    height, width = assignment.fate.shape
-    fate, local = assignment.fate.reshape(-1), assignment.source.reshape(-1)
-    source = np.arange(fate.size, dtype=np.int32)
-    source[fate == LOCAL] = local[fate == LOCAL]
-    source[fate == REMOTE] = FILL
-    if context == "exact":
-        source[(fate == REMOTE) & assignment.exact.reshape(-1)] = KNOWN
-    return ContextLayout(height, width, source, reference)
-
-
 def warm_up() -> None:
     """Load tables and choose the arithmetic now rather than at the first stream."""
     gaussian_tables()
     int8_is_exact()
-
-
-@dataclass
-class _Batch:
-    """Images coded side by side: what a run over the joint schedule reads and writes."""
-
-    layouts: list[ContextLayout]
-    orders: list[CodingOrder]
-    pointers: Pointers
-    schedule: JointSchedule
-    hyper: np.ndarray  # [cells of all images, P]
-    vectors: np.ndarray  # [rows of pointers, M] int16 or float32
-    window: np.ndarray  # int64 [cells, 12], rows of each cell's context
-    side: dict = field(default_factory=dict)  # image -> channel context at its kept positions (elic)
 
 
 class EntropyCoder:
@@ -175,7 +127,8 @@ class EntropyCoder:
         context = layout.context_map(y_hat.astype(np.int16))
         order = coding_order(self.family, layout)
         symbols, tables = [], []
-        for positions, channels, table, centre in self._one_pass(z_symbols, context, order):
+        for positions, channels, parameters in self.parameter_passes(z_symbols, context, order):
+            table, centre = self.tables.index(parameters)
             rows = context.reshape(len(context), -1)[channels, :][:, positions].T
             symbols.append((rows - centre).reshape(-1))
             tables.append(table.reshape(-1))
@@ -193,7 +146,7 @@ class EntropyCoder:
         y: float [M, H, W]. known: float32 [K, M], the vectors that references (-1, row) of the layout name.
         """
         y = np.ascontiguousarray(y, dtype=np.float64).reshape(self.model.m, -1).T
-        batch = self._batch([layout], [known], [z_symbols], "float32")
+        run = JointRun(self.prior, self.family, [layout], [known], [z_symbols], "float32")
         collected: dict[int, tuple] = {}
 
         def quantise(parameters, images, counts, rows, channels):
@@ -203,11 +156,11 @@ class EntropyCoder:
             collected[len(collected)] = (symbol.astype(np.int32).reshape(-1), table.reshape(-1))
             return symbol + mean
 
-        self._run(batch, quantise)
+        run.run(quantise)
         symbols, tables = (np.concatenate([part[i] for part in collected.values()] or [np.zeros(0, np.int32)]) for i in (0, 1))
-        y_hat = self._context_of(batch, 0)
+        y_hat = run.context_map(0)
         return EncodedLatents(self.encode_hyper(z_symbols), rans.encode(symbols, tables, self.tables.code), context_digest(y_hat),
-                              len(batch.orders[0].positions), y_hat)
+                              len(run.orders[0].positions), y_hat)
 
     def estimate_bits(self, z_symbols: np.ndarray, y_hat: np.ndarray, y_context: np.ndarray, kept: np.ndarray) -> np.ndarray:
         """Bits of y at each kept position on the fixed grid, float64 [H, W] (0 elsewhere): the coder's own tables, no bytes written.
@@ -218,7 +171,8 @@ class EntropyCoder:
         order = coding_order(self.family if self.family == "elic" else "bmshj", layout)
         flat = np.asarray(y_hat).reshape(self.model.m, -1)
         bits = np.zeros(kept.size)
-        for positions, channels, table, centre in self._one_pass(z_symbols, np.asarray(y_context).astype(np.int16), order):
+        for positions, channels, parameters in self.parameter_passes(z_symbols, np.asarray(y_context).astype(np.int16), order):
+            table, centre = self.tables.index(parameters)
             bits[positions] += code_lengths(flat[channels, :][:, positions].T - centre, table, self.tables.code).sum(axis=1)
         return bits.reshape(kept.shape)
 
@@ -227,8 +181,9 @@ class EntropyCoder:
         n = z_symbols.shape[0]
         return float(code_lengths(z_symbols.reshape(n, -1).T.reshape(-1), self._z_indices(z_symbols[0].size), self.z_tables).sum())
 
-    def _one_pass(self, z_symbols: np.ndarray, context: np.ndarray, order: CodingOrder):
-        """For each coding pass over one image of known context: (positions, channels, table indices, integer means)."""
+    def parameter_passes(self, z_symbols: np.ndarray, context: np.ndarray,
+                         order: CodingOrder) -> Iterator[tuple[np.ndarray, slice, np.ndarray]]:
+        """One image of known context map int16 [M, H, W], in coding order: (positions [n], channels, their scales and means [n, 2 C])."""
         m, height, width = context.shape
         if self.grid == "centred" and self.family != "bmshj":
             raise ValueError("the centred grid has no parameters before y_hat is coded")
@@ -246,7 +201,7 @@ class EntropyCoder:
                 some = positions[at : at + BATCH_ROWS]
                 beside = None if self.family != "elic" or side is None else side[start + at : start + at + len(some)]
                 parameters = self.prior.parameters(number, hyper[some], beside, vectors, window[some])
-                yield some, self.prior.channels(number), *self.tables.index(parameters)
+                yield some, self.prior.channels(number), parameters
 
     def _z_indices(self, positions: int) -> np.ndarray:
         return np.tile(np.arange(self.z_tables.count, dtype=np.int32), positions)
@@ -259,9 +214,10 @@ class EntropyCoder:
         A damaged stream, a digest that does not match and a stream that refers to one of those give BitstreamError: raised for the first, or with
         on_error="return" put in its place in the list. References that lead nowhere or in a circle raise in either case.
         """
-        z_symbols, errors = self._decode_hyper(items)
         known = [self._known(item) for item in items]
-        batch = self._batch([item.layout for item in items], known, z_symbols, "float32" if self.grid == "centred" else "int16")
+        z_symbols, errors = self._decode_hyper(items)
+        kind = "float32" if self.grid == "centred" else "int16"
+        run = JointRun(self.prior, self.family, [item.layout for item in items], known, z_symbols, kind)
         decoder = rans.Decoder([item.y_bytes for item in items], self.tables.code)
 
         def receive(parameters, images, counts, rows, channels):
@@ -272,18 +228,18 @@ class EntropyCoder:
                 return symbols + parameters[:, width:].astype(np.float64)
             return np.clip(symbols + centre, -32768, 32767)
 
-        self._run(batch, receive)
+        run.run(receive)
         for b, fault in enumerate(decoder.faults()):
             if fault and errors[b] is None:
                 errors[b] = BitstreamError(f"stream {b} of the batch: y section of {len(items[b].y_bytes)} bytes {fault}")
         results = []
         for b, item in enumerate(items):
-            y_context = self._context_of(batch, b)
+            y_context = run.context_map(b)
             digest = context_digest(y_context)
             if errors[b] is None and item.y_digest is not None and digest != item.y_digest:
                 errors[b] = BitstreamError(f"stream {b} of the batch: y digest {digest:08x} after decoding, its header has {item.y_digest:08x}")
             results.append(DecodedLatents(z_symbols[b], y_context, digest))
-        self._spread(errors, batch.schedule.followers)
+        self._spread(errors, run.followers)
         if on_error == "raise":
             for error in filter(None, errors):
                 raise error
@@ -319,62 +275,3 @@ class EntropyCoder:
         z = [np.ascontiguousarray(part.reshape(-1, n).T).reshape(n, h, w) * (not fault)
              for part, (n, h, w), fault in zip(parts, shapes, faults, strict=True)]
         return z, errors
-
-    # ---- both ----------------------------------------------------------------------------------------------------------------------
-
-    def _batch(self, layouts, known, z_symbols, kind: str) -> _Batch:
-        try:
-            orders = [coding_order(self.family, layout) for layout in layouts]
-        except ValueError as error:
-            raise BitstreamError(str(error)) from None
-        pointers = resolve(layouts, [0 if k is None else len(k) for k in known])
-        schedule = joint_schedule(self.family, layouts, orders, pointers, self.prior.passes)
-        vectors = np.zeros((pointers.zero + 1, self.model.m), dtype=kind)
-        if any(k is not None for k in known):
-            vectors[pointers.first[-1] : pointers.zero] = np.concatenate([k for k in known if k is not None])
-        hyper, window = [], []
-        for first, layout, z in zip(pointers.first, layouts, z_symbols, strict=False):
-            hyper.append(self.prior.hyper(z, layout.height, layout.width))
-            cells = neighbours(layout.height, layout.width, self.prior.window_offsets)
-            window.append(pointers.row[np.where(cells < len(layout.source), first + cells, pointers.zero)])
-        empty = [np.zeros((0, 0))]
-        return _Batch(layouts, orders, pointers, schedule, np.concatenate(hyper or empty), vectors, np.concatenate(window or empty))
-
-    def _run(self, batch: _Batch, exchange: Callable) -> None:
-        """Walk the joint schedule; `exchange(parameters, images, counts, rows, channels)` gives the values [n, C] of each step's vectors."""
-        for step in batch.schedule.steps:
-            for number in sorted({g for _, g in step}) if self.family == "elic" else [0]:
-                pairs = [(b, g) for b, g in step if self.family != "elic" or g == number]
-                self._run_pass(batch, number, pairs, exchange)
-
-    def _run_pass(self, batch: _Batch, number: int, pairs: list[tuple[int, int]], exchange: Callable) -> None:
-        beside = []
-        rows, images = [], []
-        for b, g in pairs:
-            order, first = batch.orders[b], batch.pointers.first[b]
-            rows.append(first + order.group(g % 2 if self.family == "elic" else g))
-            images.append(b)
-            if self.family == "elic":
-                beside.append(self._side(batch, number, b))
-        counts = [len(part) for part in rows]
-        rows = np.concatenate(rows)
-        side = np.concatenate(beside) if beside and beside[0] is not None else None
-        channels = self.prior.channels(number)
-        parts = [self.prior.parameters(number, batch.hyper[some], None if side is None else side[at : at + BATCH_ROWS], batch.vectors,
-                                       batch.window[some])
-                 for at in range(0, len(rows), BATCH_ROWS) for some in [rows[at : at + BATCH_ROWS]]]
-        if parts:
-            batch.vectors[rows, channels] = exchange(np.concatenate(parts), images, counts, rows, channels)
-
-    def _side(self, batch: _Batch, number: int, b: int) -> np.ndarray | None:
-        order, layout, first = batch.orders[b], batch.layouts[b], batch.pointers.first
-        if number % 2 == 0:
-            cells = batch.pointers.row[first[b] : first[b + 1]]
-            batch.side[b] = self.prior.side(number, batch.vectors, cells, layout.height, layout.width, order.positions)
-        side = batch.side[b]
-        return None if side is None else side[order.bounds[number % 2] : order.bounds[number % 2 + 1]]
-
-    def _context_of(self, batch: _Batch, b: int) -> np.ndarray:
-        layout, first = batch.layouts[b], batch.pointers.first
-        values = batch.vectors[batch.pointers.row[first[b] : first[b + 1]]].T.reshape(-1, layout.height, layout.width)
-        return np.ascontiguousarray(values, dtype=np.float32 if values.dtype.kind == "f" else np.int32)

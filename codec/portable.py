@@ -148,8 +148,8 @@ class Layer:
     weight: [K, N]; for a kernel k, K = (row, column, channel) with the channel fastest. shuffle: pixel shuffle factor after it.
     """
 
-    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, kernel: int = 1) -> None:
-        self.kernel, self.slope, self.shuffle = kernel, 1.0, 1
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, kernel: int = 1, columns_per_channel: int = 1) -> None:
+        self.kernel, self.slope, self.shuffle, self.columns_per_channel = kernel, 1.0, 1, columns_per_channel
         self.weight = weight.detach().cpu().double().contiguous()
         self.inputs, self.outputs = self.weight.shape
         if self.inputs > MAX_INPUTS:
@@ -166,8 +166,8 @@ class Layer:
             self._bias32 = torch.from_numpy(self.bias).float()
             del self.weight
             return
-        magnitude = self.weight.abs().amax(dim=0).tolist()
-        exponent = np.array([_step_exponent(value) for value in magnitude])
+        magnitude = self.weight.abs().amax(dim=0).reshape(-1, self.columns_per_channel).amax(dim=1).tolist()
+        exponent = np.array([_step_exponent(value) for value in magnitude]).repeat(self.columns_per_channel)
         self.unit = np.ldexp(1.0, -exponent)
         integers = torch.floor(self.weight * torch.from_numpy(np.ldexp(1.0, exponent)) + 0.5)
         assert integers.abs().max() <= MANTISSA_MAX and self.inputs * MANTISSA_MAX**2 < 2**53
@@ -322,6 +322,6 @@ def _transposed(module: nn.ConvTranspose2d) -> Layer:
         for c, e, u in taps:
             full[reach - d, reach - e, :, :, r, c] = weight[:, :, t, u]
     bias = None if module.bias is None else module.bias.detach().repeat_interleave(stride * stride)
-    layer = Layer(full.reshape(kernel * kernel * weight.shape[0], -1), bias, kernel)
+    layer = Layer(full.reshape(kernel * kernel * weight.shape[0], -1), bias, kernel, stride * stride)
     layer.shuffle = stride
     return layer

@@ -4,7 +4,8 @@ Design choices:
 * 64-bit state with lower bound L = 2^32, 16-bit probabilities and 16-bit words: the state never exceeds 48 bits, one word at most moves per symbol, and
   the loss against the tables' entropy is below 2^-16 bit per symbol.
 * A stream is: the encoder's last state (3 words), then the words in the order the decoder wants them, little-endian. Zero symbols are zero bytes.
-* The encoder starts at state L, so a decoder that ends elsewhere, or with words left, has read a damaged stream: 32 bits of check for free.
+* The encoder starts at state L, so a decoder that ends elsewhere, or with words left, has read a damaged stream. Most damage shows so for
+  free; a symbol exchanged for another of equal frequency does not, hence the digests of the layer above.
 * A value outside its table is coded as the table's escape symbol, then sign and length (6 raw bits) and an Elias-gamma remainder (raw bits).
 * Decoding never reads past the end and accepts any bytes: a fault marks that stream, its symbols become 0, and the other streams go on.
 """

@@ -19,68 +19,10 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
+from codec.layouts import FILL, KNOWN, ContextLayout
 from constellation.errors import BitstreamError
 
-FILL = -1  # nothing is known here: a zero vector
-KNOWN = -2  # the vector is known from elsewhere: the encoder's own, at the decoder a reference
 RASTER_WINDOW = tuple((row, column) for row in (-2, -1, 0) for column in range(-2, 3) if (row, column) < (0, 0))  # mask A, 5 x 5
-
-
-@dataclass(frozen=True)
-class ContextLayout:
-    """Where the context of one image's latent map comes from.
-
-    source: int32 [H * W], by flat position p: p itself if kept (coded in this stream); the flat position of its representative if a local copy;
-        KNOWN (-2) for an exact remote copy; FILL (-1) for any other remote copy.
-    reference: int32 [H * W, 2] at the decoder, read where source is KNOWN: (index of another item of the same `decode` call, flat position
-        there), which may itself be a copy and is followed; or (-1, row of the item's `known` vectors). None at the encoder.
-    """
-
-    height: int
-    width: int
-    source: np.ndarray
-    reference: np.ndarray | None = None
-
-    def __post_init__(self) -> None:
-        cells = self.height * self.width
-        source = np.ascontiguousarray(self.source, dtype=np.int32).reshape(-1)
-        object.__setattr__(self, "source", source)
-        if len(source) != cells:
-            raise ValueError(f"layout: {len(source)} sources for {self.height} x {self.width} positions")
-        if cells and not (KNOWN <= int(source.min()) and int(source.max()) < cells):
-            raise ValueError(f"layout: sources from {source.min()} to {source.max()}, expected -2 to {cells - 1}")
-        copies = np.flatnonzero(self.local)
-        behind = source[source[copies]]
-        if ((behind >= 0) & (behind != source[copies])).any():
-            raise ValueError("layout: a local copy's representative is itself a local copy")
-        if self.reference is not None:
-            reference = np.ascontiguousarray(self.reference, dtype=np.int32)
-            object.__setattr__(self, "reference", reference)
-            if reference.shape != (cells, 2):
-                raise ValueError(f"layout: references of shape {reference.shape}, expected ({cells}, 2)")
-
-    @staticmethod
-    def all_kept(height: int, width: int) -> ContextLayout:
-        """Independent coding: every position in this stream."""
-        return ContextLayout(height, width, np.arange(height * width, dtype=np.int32))
-
-    @property
-    def kept(self) -> np.ndarray:
-        """bool [H * W]."""
-        return self.source == np.arange(len(self.source))
-
-    @property
-    def local(self) -> np.ndarray:
-        """bool [H * W]."""
-        return (self.source >= 0) & ~self.kept
-
-    def context_map(self, y_hat: np.ndarray) -> np.ndarray:
-        """What context modelling may see of `y_hat` [M, H, W]: own vectors where kept or known, the representative's at local copies, else 0."""
-        flat = y_hat.reshape(y_hat.shape[0], -1)
-        behind = np.where(self.local, self.source, np.arange(len(self.source)))
-        context = flat[:, behind]
-        context[:, self.source[behind] == FILL] = 0
-        return context.reshape(y_hat.shape)
 
 
 @dataclass(frozen=True)
@@ -234,11 +176,9 @@ def joint_schedule(family: str, layouts: Sequence[ContextLayout], orders: Sequen
     start = np.concatenate(([0], np.cumsum(groups))).astype(np.int64)
     waits: list[list[int]] = [[] for _ in range(int(start[-1]))]
     if family == "elic":
-        for b, c in np.argwhere(needs):
-            for p in range(passes):
-                earlier = p if p % 2 else p - 1
-                if earlier >= 0:
-                    waits[start[b] + p].append(int(start[c]) + earlier)
+        for b, c, parity in _checkerboard_needs(layouts, pointers, needs):
+            for p in range(1, passes):  # anchors: all of the other image's earlier groups; others: also its anchors, or its non-anchors
+                waits[start[b] + p].append(int(start[c]) + (p - 1 + parity if p % 2 else p - 1))
     elif family != "bmshj" and needs.any():
         for node, other in _window_pairs(layouts, orders, pointers, start):
             waits[node].append(other)
@@ -251,6 +191,17 @@ def joint_schedule(family: str, layouts: Sequence[ContextLayout], orders: Sequen
         for g in range(groups[b]):
             steps[step[start[b] + g]].append((b, g))
     return JointSchedule(steps, needs)
+
+
+def _checkerboard_needs(layouts, pointers: Pointers, needs: np.ndarray) -> list[tuple[int, int, int]]:
+    """(image, image it needs, whether an anchor of the first is a copy of a non-anchor of the second)."""
+    out = []
+    for b, layout in enumerate(layouts):
+        rows = pointers.row[pointers.first[b] : pointers.first[b + 1]][is_anchor(layout.height, layout.width)]
+        for c in np.flatnonzero(needs[b]).tolist():
+            at = rows[(rows >= pointers.first[c]) & (rows < pointers.first[c + 1])] - pointers.first[c]
+            out.append((b, c, int((~is_anchor(layouts[c].height, layouts[c].width)[at]).any())))
+    return out
 
 
 def _window_pairs(layouts, orders, pointers: Pointers, start: np.ndarray) -> list[tuple[int, int]]:
