@@ -91,7 +91,8 @@ def draw_owners(path: Path, views: Sequence[View], window_px: int, order: Sequen
     draw.text((_PAD, _PAD - 2), _fit(draw, title or "Who owns what", width - 2 * _PAD), fill=_INK, font=_font(17))
     _legend(sheet, draw, left_size + 2 * _PAD, _PAD + _LINE, tiles != [])
     sheet.paste(_footprints(views, window_px, colours, left_size), (_PAD, top + 6))
-    draw.text((_PAD, top + left_size + 10), "footprints in the window; the darker, the more views; on the right by priority", fill=_FAINT, font=_font())
+    note = "footprints in the window; the darker, the more views; on the right by priority"
+    draw.text((_PAD, top + left_size + 10), note, fill=_FAINT, font=_font())
     left = left_size + 3 * _PAD
     for index, (view, image) in enumerate(tiles):
         x, y = left + index % columns * (tile + _PAD), top + 6 + index // columns * (tile_height + _PAD)

@@ -48,5 +48,6 @@ def _details(span: SpanLike) -> dict[str, Any]:
 def write_trace(path: Path, tracks: Mapping[str, Sequence[SpanLike]]) -> None:
     """Write the trace of `tracks` (name -> spans) to `path`, through a temporary name."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps({"traceEvents": trace_events(tracks), "displayTimeUnit": "ms"}, allow_nan=False) + "\n", encoding="utf-8")
+    trace = {"traceEvents": trace_events(tracks), "displayTimeUnit": "ms"}
+    temporary.write_text(json.dumps(trace, allow_nan=False) + "\n", encoding="utf-8")
     temporary.replace(path)

@@ -114,7 +114,10 @@ def ground_cells(row: int, col: int, patch_px: int) -> np.ndarray:
 
 
 def covered_by_earlier(footprints: Sequence[np.ndarray], order: Sequence[int]) -> list[np.ndarray]:
-    """Per footprint, np.bool_ of its shape: which cells a footprint that comes before it in `order` (indices, highest priority first) has."""
+    """Which cells of each footprint belong to one that comes before it in `order` too, np.bool_ of each footprint's shape.
+
+    `order`: indices of footprints, highest priority first.
+    """
     if sorted(order) != list(range(len(footprints))):
         raise ValueError(f"order {list(order)} is no permutation of {len(footprints)} footprints")
     covered: list[np.ndarray] = [np.empty(0, dtype=bool)] * len(footprints)

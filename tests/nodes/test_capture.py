@@ -76,6 +76,13 @@ def test_patches_a_fraction_of_a_cell_apart_share_no_cell():
     assert np.isin(ground_cells(0, 16, 64), ground_cells(0, 0, 64)).mean() == 0.75
 
 
+def test_a_ground_cell_is_what_lies_below_a_latent_position():
+    from codec.models import LATENT_STRIDE_PX
+    from nodes.capture import LATENT_PX
+
+    assert LATENT_PX == LATENT_STRIDE_PX
+
+
 def test_a_halo_adds_surroundings_and_changes_nothing_in_the_patch():
     flaws = dict(patch_px=64, window_px=160, gain=0.2, noise=3.0, clouds=0.3)
     bare, wide = (capture(scene_of(PICTURE), CaptureKnobs(**flaws, halo_px=halo), 0, 0, 1) for halo in (0, 32))
