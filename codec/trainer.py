@@ -174,7 +174,7 @@ class Trainer:
             figures = [evaluate(self.model, part.to(self.device)) for part in self.held_out.split(4)]
             val_bpp, val_psnr = np.mean(figures, axis=0)
             lr = self.optimizer.param_groups[0]["lr"]
-            self.curve.append([self.step, self.elapsed_s() / 60, lr, loss, bpp, _psnr(mse), float(val_bpp), float(val_psnr)])
+            self.curve.append([self.step, *(float(v) for v in (self.elapsed_s() / 60, lr, loss, bpp, _psnr(mse), val_bpp, val_psnr))])
             print(f"{self.knobs.model} lambda {self.knobs.lambda_:g} | step {self.step} | validation {val_bpp:.4f} bpp (estimate), {val_psnr:.2f} dB", flush=True)
         if self.world > 1:
             dist.barrier()
@@ -213,8 +213,8 @@ class Trainer:
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
             knobs, data = state["knobs"], state["data"]
-        except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError) as error:
-            raise UserError(f"resume=true: {path.name} is no training state ({str(error).splitlines()[0]})") from None
+        except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError):
+            raise UserError(f"resume=true: {path.name} is no training state of this program") from None
         for key, value in self._knob_values().items():
             if knobs.get(key) != value:
                 raise UserError(f"{key.rstrip('_')}={value}: the run in {path.name} had {knobs.get(key)}; resume needs the same")
