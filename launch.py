@@ -11,10 +11,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 
 from constellation.errors import UserError, user_errors_to_exit
 from constellation.scenario import Scenario, load_scenario
 
+STARTED = time.time()
 USAGE = "usage: torchrun --nproc-per-node N launch.py scenario=NAME [section.key=value ...]   (or: ./launch.sh --nproc N scenario=NAME ...)"
 
 
@@ -50,27 +52,29 @@ def fly(scenario: Scenario, who, words: list[str]) -> None:
         satellite = Satellite(scenario, who.rank, channel)
         for round_number in range(scenario.rounds):
             satellite.fly_round(round_number)
+        satellite.farewell()
         channel.barrier()
     if ground is not None and ground.wait(timeout=scenario.timeout_s) != 0:
         raise SystemExit(ground.returncode)
 
 
-def listen(scenario: Scenario, who, words: list[str]) -> None:
+def listen(scenario: Scenario, who, _words: list[str]) -> None:
     """The ground: decode every round by priority, rebuild the images, measure, and write the report."""
     from ground.station import GroundStation
     from nodes.channel import Channel
 
     with Channel(who, scenario.timeout_s) as channel:
-        station = GroundStation(scenario, channel)
+        station = GroundStation(scenario, channel, started=float(os.environ.get("DLRC_STARTED", time.time())))
         for round_number in range(scenario.rounds):
             station.hear_round(round_number)
+        station.hear_farewells()
         channel.barrier()
-    station.report(command=" ".join(words))
+    station.report()
 
 
 def start_ground(who, words: list[str]) -> subprocess.Popen:
     """The ground process: this program again, as rank N."""
-    environment = {**os.environ, "RANK": str(who.satellites), "DLRC_PARENT": str(os.getpid())}
+    environment = {**os.environ, "RANK": str(who.satellites), "DLRC_PARENT": str(os.getpid()), "DLRC_STARTED": str(STARTED)}
     return subprocess.Popen([sys.executable, os.path.abspath(__file__), *words], env=environment)
 
 

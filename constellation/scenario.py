@@ -64,6 +64,7 @@ class DlrcKnobs(Knobs):
 
     enabled: bool = True
     k: Annotated[int, Field(ge=1, le=64)] = 20  # hash rounds
+    rotation: Literal["hadamard", "dense"] = "hadamard"
     signature: Literal["lsh", "content"] = "lsh"
     representative: Literal["original", "mean"] = "mean"
     dedup: Literal["signature", "footprint"] = "signature"

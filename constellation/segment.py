@@ -5,13 +5,15 @@ Every satellite computes the same from the scenario alone; no message is needed 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from constellation.errors import UserError
-from constellation.orbits import Constellation, load_constellation
+from constellation.links import rate_bps
+from constellation.orbits import EARTH_RADIUS_KM, Constellation, load_constellation
 from constellation.scenario import Scenario
 from constellation.sync import SyncResult, sync_round
 from constellation.topology import Topology, select_region, topology_at
@@ -51,6 +53,27 @@ class SpaceSegment:
     def exchange(self, instant: RoundInSpace, payload_bytes: Sequence[float]) -> SyncResult:
         """The signature round among the participants, timed (appendix A)."""
         return sync_round(instant.topology, instant.members, list(payload_bytes), self.scenario.sync)
+
+    def metric(self, instant: RoundInSpace, participant: int) -> float:
+        """The number that `priority.rule` orders by, for one participant: 0 unless the rule is `link` or `energy`."""
+        rule, members = self.scenario.priority.rule, instant.members[participant : participant + 1]
+        if rule == "link":
+            from constellation.contacts import link_metric
+
+            return float(link_metric(self.constellation, members, instant.time_s, self.scenario.ground)[0])
+        if rule == "energy":
+            from constellation.energy import energy_metric
+
+            return float(energy_metric(self.constellation, members, instant.time_s, self.scenario.energy)[0])
+        return 0.0
+
+    def downlink_rate_bps(self, instant: RoundInSpace, participant: int) -> float:
+        """Rate to the ground station at the edge of a pass (slant range at `ground.min_elevation_deg`), the least that a contact offers."""
+        position = self.constellation.positions_teme_km(np.array([instant.time_s]))[0, instant.members[participant]]
+        radius_km = float(np.linalg.norm(position))
+        elevation = math.radians(self.scenario.ground.min_elevation_deg)
+        slant_km = math.sqrt(radius_km**2 - (EARTH_RADIUS_KM * math.cos(elevation)) ** 2) - EARTH_RADIUS_KM * math.sin(elevation)
+        return float(rate_bps(np.array([slant_km]), self.scenario.ground.downlink)[0])
 
     @staticmethod
     def participants(result: SyncResult) -> dict[int, frozenset[int]]:

@@ -1,0 +1,120 @@
+"""The ground station: hears the satellites' streams, decodes a round by priority, rebuilds every image and measures it.
+
+The decoder sees the bytes of the streams and nothing else. Originals and telemetry reach the ground outside the simulated link, and are
+used for quality, pictures and the trace alone.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from codec.checkpoint import load_weights
+from constellation.scenario import Scenario
+from ground.decoder import RoundDecoder, RoundResult
+from ground.metrics import Quality, quality
+from ground.output import RunFolder
+from ground.pictures import View
+from ground.summary import RoundRecord, RunFacts, SatelliteRecord, SectionBytes
+from nodes.channel import Channel
+from nodes.downlink import Downlink
+from nodes.runtime import device_of, one_thread, peak_rss_mib
+from nodes.scene import open_scene
+
+KEPT, LOCAL, REMOTE = 0, 1, 2
+
+
+class GroundStation:
+    """Receives, decodes and records the rounds of one run."""
+
+    def __init__(self, scenario: Scenario, channel: Channel, started: float) -> None:
+        one_thread()
+        self.scenario, self.channel, self.started = scenario, channel, started
+        model, self.checkpoint = load_weights(scenario.codec.weights, scenario.codec.model, scenario.codec.lambda_)
+        self.decoder = RoundDecoder(model, self.checkpoint, device_of("cpu" if scenario.codec.device == "cpu" else "auto"), scenario.codec.portable)
+        self.scene = open_scene(scenario.scene, scenario.seed, 0, scenario.capture.window_px)
+        self.records: list[SatelliteRecord] = []
+        self.rounds: list[RoundRecord] = []
+        self.folder = RunFolder(scenario)
+        self.satellite_rss_mib = 0.0
+        print(f"{scenario.name}: {scenario.satellites} satellites, {scenario.rounds} rounds, {scenario.codec.model} "
+              f"lambda {scenario.codec.lambda_:g} (N={model.n}, M={model.m}); scene: {self.scene.source}", flush=True)
+
+    def hear_round(self, round_number: int) -> None:
+        """Receive every satellite's message of a round, decode, measure, record, and write streams and pictures."""
+        self.channel.stage(f"round {round_number}: waiting for streams")
+        messages = [Downlink.from_bytes(self.channel.receive_bytes(s)) for s in range(self.scenario.satellites)]
+        self.channel.stage(f"round {round_number}: decoding")
+        results = {kind: self.decoder.decode({m.telemetry.satellite: getattr(m, attribute) for m in messages})
+                   for kind, attribute in (("dlrc", "stream"), ("independent", "independent"))}
+        self.decoder.synthesise(results)
+        records = [self._record(message, results) for message in messages]
+        self.records += records
+        self.rounds.append(_round_record(round_number, messages))
+        self.folder.add_round(round_number, messages, [self._view(m, results) for m in messages])
+        print(_progress(round_number, self.scenario.rounds, records, results), flush=True)
+
+    def hear_farewells(self) -> None:
+        """Each satellite's peak memory, after its last round."""
+        for satellite in range(self.scenario.satellites):
+            self.satellite_rss_mib += float(json.loads(self.channel.receive_bytes(satellite))["peak_rss_mib"])
+
+    def report(self) -> None:
+        """Write summary, trace and pictures, and print the closing table."""
+        facts = RunFacts(
+            scenario=self.scenario.name, seed=self.scenario.seed, satellites=self.scenario.satellites, rounds=self.scenario.rounds,
+            context=self.scenario.codec.context, model=self.scenario.codec.model, lambda_=self.scenario.codec.lambda_,
+            weights_sha256=self.checkpoint.sha256, scene_source=self.scene.source, scene_real=self.scene.real, noise=self.scenario.link.noise,
+            wall_s=time.time() - self.started, peak_rss_mib=self.satellite_rss_mib + peak_rss_mib())
+        self.folder.finish(facts, self.records, self.rounds)
+
+    def _record(self, message: Downlink, results: dict[str, RoundResult]) -> SatelliteRecord:
+        note, satellite = message.telemetry, message.telemetry.satellite
+        dlrc, alone = results["dlrc"], results["independent"]
+        assignment = dlrc.maps.get(satellite)
+        counts = np.bincount(assignment.fate.reshape(-1), minlength=3) if assignment is not None else np.zeros(3, int)
+        failed = satellite in dlrc.failures or satellite in alone.failures or bool(dlrc.unresolved.get(satellite, 0))
+        return SatelliteRecord(
+            round=note.round, satellite=satellite, pixels=message.original.shape[0] * message.original.shape[1],
+            dlrc=_sections(dlrc, satellite, len(message.stream), note.open_y_bits),
+            independent=_sections(alone, satellite, len(message.independent), float("nan")),
+            kept=int(counts[KEPT]), local_copy=int(counts[LOCAL]), remote_copy=int(counts[REMOTE]), oracle=int(note.oracle),
+            exact=not failed, failed=failed, quality_dlrc=_quality(message.original, dlrc.images.get(satellite)),
+            quality_independent=_quality(message.original, alone.images.get(satellite)),
+            downlink_s=next((duration for name, _, duration, _ in note.spans if name == "downlink"), None))
+
+    def _view(self, message: Downlink, results: dict[str, RoundResult]) -> View:
+        satellite = message.telemetry.satellite
+        assignment = results["dlrc"].maps.get(satellite)
+        return View(satellite, int(message.telemetry.row), int(message.telemetry.col), message.original,
+                    results["dlrc"].images.get(satellite), results["independent"].images.get(satellite),
+                    assignment)
+
+
+def _sections(result: RoundResult, satellite: int, total: int, open_y_bits: float) -> SectionBytes:
+    stream = result.streams.get(satellite)
+    if stream is None:  # unreadable: its bytes count all the same
+        return SectionBytes(y=0, z=0, map=0, header=total)
+    y = len(stream.y) if np.isnan(open_y_bits) else open_y_bits / 8
+    return SectionBytes(y=y, z=len(stream.z), map=len(stream.map), header=stream.framing_bytes)
+
+
+def _quality(original: np.ndarray, decoded: np.ndarray | None) -> Quality | None:
+    return None if decoded is None else quality(original, decoded)
+
+
+def _round_record(round_number: int, messages: Sequence[Downlink]) -> RoundRecord:
+    notes = [message.telemetry for message in messages]
+    return RoundRecord(round_number, float(np.mean([note.payload_bytes for note in notes])), tuple(note.t_sync_s for note in notes),
+                       max(note.t_round_s for note in notes))
+
+
+def _progress(round_number: int, rounds: int, records: Sequence[SatelliteRecord], results: dict[str, RoundResult]) -> str:
+    before, after = (sum(getattr(record, kind).total for record in records) for kind in ("independent", "dlrc"))
+    good = sum(record.exact for record in records)
+    line = f"round {round_number + 1}/{rounds}: {good} of {len(records)} streams decoded exactly, {before:.0f} -> {after:.0f} bytes"
+    faults = [f"satellite {s}: {error}" for s, error in results["dlrc"].failures.items()]
+    return line + (f" ({100 * (after / before - 1):+.1f} %)" if before else "") + "".join(f"\n  {fault}" for fault in faults)

@@ -1,0 +1,184 @@
+"""One satellite: the on-board half of DLRC as a thin actor around pure functions (paper, Figure 4).
+
+    capture x -> g_a -> y -> Recognizer -> Selector -> all_gather -> Arbiter -> Filter -> entropy coding -> downlink
+                             (h_a, z and h_s overlap with the exchange on the simulated clock)
+
+The same capture is also coded without DLRC ("independent"), so that every saving is measured on real bytes of the same run.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from codec.assignment import AssignmentMap, all_kept, combined_digest
+from codec.bitstream import Bitstream, Header, StreamSettings, pack
+from codec.checkpoint import CheckpointInfo, load_weights
+from codec.mapcoder import encode_map
+from constellation.clock import ComputeTimes, round_timeline
+from constellation.priority import check_rule, priority_order
+from constellation.scenario import Scenario
+from constellation.segment import RoundInSpace, SpaceSegment
+from constellation.sync import SyncResult
+from nodes.arbiter import SignatureList, arbitrate, pack_list, signature_list, unpack_list
+from nodes.capture import Capture, capture, covered_by_earlier, ground_cells, patch_offset
+from nodes.channel import Channel
+from nodes.coding import BoardCoder, Coded, coding_order_of
+from nodes.downlink import Downlink, Telemetry
+from nodes.filter import filter_positions, kept_positions
+from nodes.recognizer import content_hashes, hash_family, signatures
+from nodes.runtime import compute_times, device_of, one_thread, peak_rss_mib
+from nodes.scene import open_scene
+from nodes.selector import Selection, select
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What a satellite knows after a round's all_gather."""
+
+    lists: dict[int, SignatureList]
+    order: tuple[int, ...]
+    participants: dict[int, frozenset[int]]
+    result: SyncResult
+
+
+class Satellite:
+    """Satellite `number` of a run; rounds are flown one after the other."""
+
+    def __init__(self, scenario: Scenario, number: int, channel: Channel) -> None:
+        one_thread()
+        check_rule(scenario.priority.rule, scenario.codec.model, scenario.codec.context)
+        self.scenario, self.number, self.channel = scenario, number, channel
+        self.segment = SpaceSegment(scenario)
+        model, self.checkpoint = load_weights(scenario.codec.weights, scenario.codec.model, scenario.codec.lambda_)
+        self.coder = BoardCoder(model, device_of(scenario.codec.device), scenario.codec.portable, scenario.codec.grid)
+        self.family = hash_family(scenario.seed, model.m, scenario.dlrc.k, scenario.dlrc.rotation)
+        self.with_contents = scenario.dlrc.signature == "lsh" and scenario.dlrc.dedup == "signature"
+
+    def fly_round(self, round_number: int) -> None:
+        """One synchronised capture, from pixels to the downlinked stream."""
+        self.channel.stage(f"round {round_number}: capture and analysis")
+        started = time.perf_counter()
+        scene = open_scene(self.scenario.scene, self.scenario.seed, round_number, self.scenario.capture.window_px)
+        view = capture(scene, self.scenario.capture, self.scenario.seed, round_number, self.number)
+        y = self.coder.analyse(view.padded, self.scenario.capture.halo_px)
+        analysed = time.perf_counter()
+        selection = self.recognise(y, view)
+        hashed = time.perf_counter()
+
+        self.channel.stage(f"round {round_number}: signature exchange")
+        instant = self.segment.at(round_number)
+        exchange = self.exchange(round_number, selection, instant)
+
+        self.channel.stage(f"round {round_number}: arbitration and coding")
+        arbitration = time.perf_counter()
+        assignment = self.arbitrate(selection, exchange, y.shape[1:])
+        arbitrated = time.perf_counter()
+        stream, open_bits = self.code(round_number, selection.y, selection.y_hat, assignment, exchange)
+        coded = time.perf_counter()
+        y_hat = np.rint(y).astype(np.int32)
+        independent, _ = self.code(round_number, y, y_hat, None, exchange)
+
+        measured = ComputeTimes(analysed - started, hashed - analysed, arbitrated - arbitration, coded - arbitrated, 0.0)
+        telemetry = self.telemetry(round_number, view, scene.name, exchange, instant, len(stream), measured, open_bits)
+        self.channel.stage(f"round {round_number}: downlink")
+        self.channel.send_bytes(Downlink(telemetry, stream, independent, view.image).to_bytes(), self.scenario.satellites)
+
+    def farewell(self) -> None:
+        """Tell the ground this process's peak memory, for the summary."""
+        self.channel.send_bytes(json.dumps({"peak_rss_mib": peak_rss_mib()}).encode(), self.scenario.satellites)
+
+    def recognise(self, y: np.ndarray, view: Capture) -> Selection:
+        """Recognizer and Selector: signatures by content, by LSH, or by ground footprint."""
+        dlrc = self.scenario.dlrc
+        if dlrc.dedup == "footprint":
+            found = view.footprint.reshape(-1)
+        elif dlrc.signature == "content":
+            found = content_hashes(np.rint(y).astype(np.int32))
+        else:
+            found = signatures(y, self.family)
+        return select(y, found, coding_order_of(self.scenario.codec.model), dlrc.representative)
+
+    def exchange(self, round_number: int, selection: Selection, instant: RoundInSpace) -> Exchange:
+        """all_gather of headers and signatures; then, alike on every satellite: order, timing, and who heard whom."""
+        metric = self.segment.metric(instant, self.number)
+        own = signature_list(self.number, round_number, metric, selection, self.with_contents)
+        capacity = len(selection.entry_of)
+        gathered = self.channel.all_gather_int64(pack_list(own, capacity, self.with_contents))
+        lists = {entry.satellite: entry for entry in (unpack_list(words, capacity, self.with_contents) for words in gathered)}
+        headers = [entry.header for entry in lists.values()]
+        order = priority_order(self.scenario.priority.rule, headers, self.scenario.seed, round_number)
+        result = self.segment.exchange(instant, [self.payload_bytes(lists[s]) for s in range(self.scenario.satellites)])
+        return Exchange(lists, order, SpaceSegment.participants(result), result)
+
+    def payload_bytes(self, entry: SignatureList) -> int:
+        """Bytes of a satellite's message on its links: under footprint deduplication four corners instead of signatures."""
+        if self.scenario.dlrc.dedup == "footprint":
+            return entry.payload_bytes - 8 * len(entry.signatures) + 32
+        return entry.payload_bytes
+
+    def arbitrate(self, selection: Selection, exchange: Exchange, shape: tuple[int, int]) -> AssignmentMap:
+        """Arbiter: this satellite's assignment map."""
+        heard = {other: exchange.lists[other] for other in exchange.participants[self.number]}
+        codec, dlrc = self.scenario.codec, self.scenario.dlrc
+        if not dlrc.enabled:
+            heard = {}
+        exact = codec.context != "independent" and codec.grid == "fixed" and dlrc.dedup == "signature"
+        return arbitrate(exchange.lists[self.number], selection, shape, heard, exchange.order, exchange.participants,
+                         self.scenario.priority.rule, exact)
+
+    def code(self, round_number: int, y: np.ndarray, y_hat: np.ndarray, assignment: AssignmentMap | None,
+             exchange: Exchange) -> tuple[bytes, float]:
+        """Filter, entropy coding and container; without a map, everything is kept. Returns the stream and the open-loop estimate of y bits."""
+        codec = self.scenario.codec
+        shape = (y.shape[1], y.shape[2])
+        own = assignment if assignment is not None else all_kept(*shape)
+        coded = self.coder.encode(y, y_hat, filter_positions(own, codec.context))
+        members = tuple(sorted(exchange.participants[self.number])) if assignment is not None else (self.number,)
+        settings = stream_settings(self.scenario, assignment is not None)
+        section = b""
+        if assignment is not None:
+            section = encode_map(own, settings.map_coding, participants=members, satellite=self.number)
+        stream = container(settings, self.checkpoint, self.number, round_number, self.scenario.dlrc.k, members, coded, own, section)
+        wants_estimate = codec.context == "open" and assignment is not None
+        return stream, self.coder.open_loop_bits(y, y_hat, kept_positions(own)) if wants_estimate else float("nan")
+
+    def telemetry(self, round_number: int, view: Capture, scene: str, exchange: Exchange, instant: RoundInSpace, stream_bytes: int,
+                  measured: ComputeTimes, open_bits: float) -> Telemetry:
+        """What the ground learns beside the stream: geometry, simulated times, the oracle of this capture."""
+        result = exchange.result
+        times = compute_times(self.scenario, measured)
+        downlink_s = 8 * stream_bytes / self.segment.downlink_rate_bps(instant, self.number)
+        spans = round_timeline(times, float(result.t_sync_s[self.number]), downlink_s, self.scenario.codec.grid == "fixed", instant.time_s)
+        return Telemetry(
+            satellite=self.number, round=round_number, row=view.row, col=view.col, window_row=view.window_row, window_col=view.window_col,
+            scene=scene, order=exchange.order, heard=tuple(sorted(exchange.participants[self.number])),
+            oracle=oracle_positions(self.scenario, round_number, self.number, exchange.order),
+            payload_bytes=self.payload_bytes(exchange.lists[self.number]), t_sync_s=float(result.t_sync_s[self.number]),
+            t_round_s=float(result.t_round_s), open_y_bits=open_bits,
+            spans=tuple((span.name, span.start_s, span.duration_s, span.category) for span in spans))
+
+
+def oracle_positions(scenario: Scenario, round_number: int, number: int, order: Sequence[int]) -> int:
+    """Latent positions of this satellite's patch that a satellite before it in `order` sees as well (nominal footprints)."""
+    knobs = scenario.capture
+    cells = [ground_cells(*patch_offset(knobs, scenario.seed, round_number, s), knobs.patch_px) for s in range(scenario.satellites)]
+    return int(covered_by_earlier(cells, list(order))[number].sum())
+
+
+def stream_settings(scenario: Scenario, dlrc: bool) -> StreamSettings:
+    """What a stream of this run says about how it was coded."""
+    codec, knobs = scenario.codec, scenario.dlrc
+    return StreamSettings(codec.model, codec.grid, codec.context, knobs.signature, knobs.representative, knobs.map_coding, knobs.dedup, dlrc)
+
+
+def container(settings: StreamSettings, checkpoint: CheckpointInfo, satellite: int, round_number: int, k: int,
+              participants: tuple[int, ...], coded: Coded, assignment: AssignmentMap, section: bytes) -> bytes:
+    """Pack one stream; its digest covers the context map and, with DLRC, the references."""
+    digest = combined_digest(coded.y_digest, assignment) if section or settings.dlrc else coded.y_digest
+    header = Header(settings, bytes.fromhex(checkpoint.sha256)[:4], satellite, round_number, *assignment.shape, k, participants)
+    return pack(Bitstream(header, coded.z, coded.y, section, digest))
