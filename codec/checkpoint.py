@@ -56,8 +56,6 @@ def save_checkpoint(path: str | os.PathLike, model: LatentModel, lambda_: float,
     The model itself is left as it is: rounding to float16, masking and fresh bottleneck tables happen in a copy.
     `notes`: further metadata (command line, hardware), strings to strings.
     """
-    from safetensors.torch import save_file
-
     copy = build_model(model.name, model.n, model.m, model.groups or None)
     state = {key: value for key, value in model.net.state_dict().items() if not _is_table(key)}
     copy.net.load_state_dict({**copy.net.state_dict(), **{key: value.detach().float().cpu() for key, value in state.items()}})
@@ -78,7 +76,7 @@ def save_checkpoint(path: str | os.PathLike, model: LatentModel, lambda_: float,
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + f".{os.getpid()}.tmp")
-    save_file(tensors, temporary, metadata)
+    temporary.write_bytes(_serialize(tensors, metadata))
     os.replace(temporary, path)
     return CheckpointInfo(model.name, model.n, model.m, model.groups, float(lambda_), int(steps), data_digest, _sha256(path))
 
@@ -150,6 +148,19 @@ def zoo_checkpoint(model: str, lambda_: float) -> tuple[LatentModel, CheckpointI
     for key, value in sorted(net.state_dict().items()):
         digest.update(key.encode() + value.detach().cpu().contiguous().numpy().tobytes())
     return wrapped, CheckpointInfo(model, wrapped.n, wrapped.m, (), lambda_, 0, "CompressAI zoo", digest.hexdigest())
+
+
+def _serialize(tensors: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
+    """safetensors bytes with the header's keys in order (the library's own order changes from process to process): equal runs, equal files."""
+    from safetensors.torch import save
+
+    content = save(tensors, metadata)
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(dict(sorted(header.items())), separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[end:]
 
 
 def _is_table(key: str) -> bool:
