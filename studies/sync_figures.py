@@ -38,14 +38,17 @@ def draw_figure10(series: SyncSeries, path: Path) -> None:
         axis.set_title(f"{series.payload_bytes[p] / 1024:g} KiB   {100 * series.direct_share(p):.0f} % direct links", fontsize=10, loc="left")
         axis.grid(color="#e4e4e4", linewidth=0.6)
         axis.set_axisbelow(True)
+        if p + columns >= count:
+            axis.set_xlabel("time, h", fontsize=10)
+            axis.tick_params(labelbottom=True)
+        if p % columns == 0:
+            axis.set_ylabel("T_sync, ms", fontsize=10)
         axis.spines[["top", "right"]].set_visible(False)
         if logarithmic:
             axis.set_yscale("log")
             axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axis.yaxis.set_minor_formatter(NullFormatter())
             axis.set_yticks(_round_ticks(series.control_s * 1e3, float(np.nanmax(worst_ms))))
-    figure.supxlabel("time, h", fontsize=10)
-    figure.supylabel("T_sync, ms", fontsize=10)
     figure.suptitle(f"Sync time of {series.participants.shape[1]} satellites: noise {series.noise}, rule {series.rule}, "
                     f"{series.schedule}, {series.contention}", fontsize=11)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9, frameon=False)
