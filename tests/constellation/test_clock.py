@@ -1,71 +1,96 @@
-"""Simulated clock: Table 2, stages in order, overlap."""
+"""Simulated time: spans, device profiles and the timeline of a round."""
+
+import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from constellation.clock import TITAN_V, ComputeTimes, SimulatedClock, device_profile, modelling_overlaps, round_timeline
+from constellation.clock import CAPTURE_S, TITAN_V, Activity, ComputeTimes, DeviceProfile, SimulatedClock, device_profile, round_timeline
 from constellation.errors import UserError
-from constellation.scenario import ClockKnobs, CodecKnobs
+from ground.trace import trace_events
 
+SECONDS = st.floats(0, 100)
 TABLE_2_TOTAL_MS = {"bmshj": 24.68, "mbt": 24.71, "cheng": 985.83, "elic": 274.07}
-seconds = st.floats(0, 100, allow_nan=False)
+
+
+def some_times(analysis=1.0, hashing=2.0, arbitrate=3.0, modelling=4.0, coding=5.0, hyperprior=1.5):
+    return ComputeTimes(analysis, hashing, arbitrate, modelling, coding, hyperprior)
+
+
+def test_spending_moves_the_clock_and_leaves_a_span():
+    clock = SimulatedClock(10.0)
+    span = clock.spend("hash", 2.5, "compute")
+    assert (span.start_s, span.end_s, clock.now_s) == (10.0, 12.5, 12.5)
+    assert clock.spans == [span]
+
+
+def test_waiting_for_the_past_takes_no_time():
+    clock = SimulatedClock(10.0)
+    assert clock.wait_until("contact", 4.0).duration_s == 0
+    assert clock.wait_until("contact", 14.0).duration_s == 4.0
+    assert clock.now_s == 14.0
+
+
+def test_branches_run_side_by_side_and_the_longest_decides():
+    clock = SimulatedClock(1.0)
+    clock.overlap([Activity("a", 2.0, "x"), Activity("b", 3.0, "x")], [Activity("c", 4.0, "x")])
+    assert [(span.name, span.start_s, span.end_s) for span in clock.spans] == [("a", 1.0, 3.0), ("b", 3.0, 6.0), ("c", 1.0, 5.0)]
+    assert clock.now_s == 6.0
+
+
+@pytest.mark.parametrize("duration_s", [-1e-9, math.nan, math.inf])
+def test_time_neither_runs_backwards_nor_stops(duration_s):
+    with pytest.raises(ValueError, match="expected a finite time"):
+        SimulatedClock().spend("hash", duration_s, "compute")
 
 
 @pytest.mark.parametrize("model", TABLE_2_TOTAL_MS)
-def test_stages_of_table_2_add_up_to_its_totals(model):
-    times = TITAN_V.compute_times(model, 256)
+def test_titan_v_sums_to_the_totals_of_table_2(model):
+    times = device_profile("titan_v").compute_times(model, 256, 20)
     assert 1e3 * times.lic_s == pytest.approx(TABLE_2_TOTAL_MS[model], abs=0.011)
-    assert 1e3 * times.dlrc_s == pytest.approx(12.89)
+    assert 1e3 * times.dlrc_s == pytest.approx(12.89, abs=1e-9)
 
 
-def test_every_model_of_the_scenario_has_times():
-    for model in CodecKnobs.model_fields["model"].annotation.__args__:
-        assert TITAN_V.compute_times(model, 256).lic_s > 0
-    assert device_profile(ClockKnobs().profile) is TITAN_V
+def test_times_grow_with_the_area_and_the_hash_with_k():
+    small, large = TITAN_V.compute_times("elic", 256, 20), TITAN_V.compute_times("elic", 512, 40)
+    assert large.analysis_s == pytest.approx(4 * small.analysis_s)
+    assert large.hash_s == pytest.approx(8 * small.hash_s)
 
 
-def test_times_grow_with_the_area_and_recognition_with_k():
-    small, large = TITAN_V.compute_times("mbt", 256), TITAN_V.compute_times("mbt", 512)
-    assert large.lic_s == pytest.approx(4 * small.lic_s)
-    assert TITAN_V.compute_times("mbt", 256, k=10).recognition_s == pytest.approx(small.recognition_s / 2)
+def test_a_measured_profile_returns_what_was_measured():
+    profile = DeviceProfile.from_measurement(some_times(), "mbt", 512, 10, "2 cores")
+    assert profile.compute_times("mbt", 512, 10) == some_times()
+    with pytest.raises(UserError, match="no times for the model elic; there are: mbt"):
+        profile.compute_times("elic", 512, 10)
 
 
-def test_an_unknown_model_or_profile_is_named():
-    with pytest.raises(UserError, match="codec.model=vvc.*bmshj"):
-        TITAN_V.compute_times("vvc", 256)
-    with pytest.raises(UserError, match="clock.profile=measured.*titan_v"):
-        device_profile("measured")
+def test_an_unknown_profile_lists_those_there_are():
+    with pytest.raises(UserError, match="clock.profile=orin: unknown profile; there are: titan_v"):
+        device_profile("orin")
 
 
-def test_overlap_ends_with_the_longer_and_waiting_for_the_past_does_nothing():
-    clock = SimulatedClock(10.0)
-    clock.overlap([("a", 1.0, "link"), ("b", 3.0, "compute")])
-    clock.wait_until(12.0)
-    assert clock.now_s == 13.0 and len(clock.spans) == 2
-    clock.wait_until(20.0)
-    assert clock.now_s == 20.0 and clock.spans[-1].category == "wait"
-    with pytest.raises(ValueError, match="stage c"):
-        clock.spend("c", -1.0)
+def test_a_round_has_the_stages_in_order():
+    names = [span.name for span in round_timeline(some_times(), 1.0, 6.0, overlaps=True)]
+    assert names == ["capture", "analysis", "hash", "sync", "entropy", "arbitrate", "entropy", "downlink"]
 
 
-@given(st.builds(ComputeTimes, seconds, seconds, seconds, seconds, seconds), seconds, seconds, st.floats(0, 1e6))
-def test_overlap_saves_exactly_the_shorter_of_sync_and_modelling(times, t_sync_s, downlink_s, start_s):
-    apart = round_timeline(times, t_sync_s, downlink_s, False, start_s)[-1].end_s
-    together = round_timeline(times, t_sync_s, downlink_s, True, start_s)[-1].end_s
-    assert apart - together == pytest.approx(min(t_sync_s, times.modelling_s), abs=1e-6)
-    assert apart == pytest.approx(start_s + times.lic_s + times.dlrc_s + t_sync_s + downlink_s)
+@given(SECONDS, SECONDS, st.booleans(), SECONDS)
+def test_a_round_lasts_as_long_as_its_stages_less_what_overlaps(t_sync_s, downlink_s, overlaps, start_s):
+    times = some_times()
+    spans = round_timeline(times, t_sync_s, downlink_s, overlaps, start_s)
+    beside_s = times.entropy_modelling_s if overlaps else times.hyperprior_s
+    serial_s = CAPTURE_S + times.lic_s + times.dlrc_s + t_sync_s + downlink_s
+    assert spans[-1].end_s - start_s == pytest.approx(serial_s - min(t_sync_s, beside_s))
+    assert sum(span.duration_s for span in spans if span.name == "entropy") == pytest.approx(9.0)
 
 
-def test_arbitration_waits_for_the_signature_round():
-    spans = {span.name: span for span in round_timeline(TITAN_V.compute_times("cheng", 256), 0.05, 0.1, True)}
-    assert spans["signature round"].start_s == spans["entropy modelling"].start_s
-    assert spans["arbiter and filter"].start_s == spans["entropy modelling"].end_s > spans["signature round"].end_s
+@given(SECONDS, st.booleans())
+def test_arbitration_waits_for_the_sync(t_sync_s, overlaps):
+    spans = {span.name: span for span in round_timeline(some_times(), t_sync_s, 0.0, overlaps)}
+    assert spans["arbitrate"].start_s >= spans["sync"].end_s
 
 
-def test_context_that_depends_on_the_round_cannot_be_modelled_during_it():
-    assert modelling_overlaps("bmshj", "lsh", "independent", "centred")
-    assert modelling_overlaps("mbt", "content", "exact", "fixed")
-    assert modelling_overlaps("mbt", "lsh", "open", "centred")
-    assert not modelling_overlaps("mbt", "lsh", "independent", "fixed")
-    assert not modelling_overlaps("mbt", "lsh", "exact", "centred")
+def test_overlapping_spans_nest_so_that_a_trace_can_show_them():
+    events = trace_events({"satellite 0": round_timeline(some_times(), 2.0, 1.0, overlaps=True)})
+    assert [event["name"] for event in events if event["ph"] == "X"].count("entropy") == 2
