@@ -42,7 +42,7 @@ class JointRun:
             window.append(pointers.row[np.where(cells < len(layout.source), first + cells, pointers.zero)])
         self._hyper = np.concatenate(hyper)  # [cells of all images, P]
         self._window = np.concatenate(window)  # [cells, 12], rows of each cell's context vectors
-        self._side: dict[int, np.ndarray | None] = {}  # image -> elic's channel context at its kept positions
+        self._side: dict[int, tuple[int, np.ndarray | None]] = {}  # image -> elic's channel group, its channel context at kept positions
 
     @property
     def followers(self) -> np.ndarray:
@@ -84,8 +84,8 @@ class JointRun:
     def _side_of(self, number: int, b: int) -> np.ndarray | None:
         """Computed for anchors and non-anchors at once, when the earlier channel groups are complete."""
         order, layout, first = self.orders[b], self._layouts[b], self._pointers.first
-        if number % 2 == 0 or b not in self._side:
+        if b not in self._side or self._side[b][0] != number // 2:
             cells = self._pointers.row[first[b] : first[b + 1]]
-            self._side[b] = self._prior.side(number, self._vectors, cells, layout.height, layout.width, order.positions)
-        side = self._side[b]
+            self._side[b] = number // 2, self._prior.side(number, self._vectors, cells, layout.height, layout.width, order.positions)
+        side = self._side[b][1]
         return None if side is None else side[order.bounds[number % 2] : order.bounds[number % 2 + 1]]

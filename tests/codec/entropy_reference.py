@@ -54,11 +54,11 @@ class PlainRans:
         return self.state == LOW and not self.words
 
 
-def exponent_of(largest: float) -> int:
+def exponent_of(largest: float, bits: int = 15, limit: int = 32639) -> int:
     if largest <= 0:
         return 0
-    e = min(40, 15 - math.frexp(largest)[1])
-    return e - (math.floor(largest * 2.0**e + 0.5) > 32639)
+    e = min(40, bits - math.frexp(largest)[1])
+    return e - (math.floor(largest * 2.0**e + 0.5) > limit)
 
 
 def integers(values: torch.Tensor) -> tuple[torch.Tensor, int]:
@@ -67,9 +67,9 @@ def integers(values: torch.Tensor) -> tuple[torch.Tensor, int]:
 
 
 def integer_weights(weight: torch.Tensor, axis: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """16-bit weights with one exponent per output channel (dimension `axis`), and 2^-exponent per channel."""
+    """8-bit weights with one exponent per output channel (dimension `axis`), and 2^-exponent per channel."""
     moved = weight.detach().double().movedim(axis, 0)
-    exponents = torch.tensor([float(exponent_of(float(channel.abs().max()))) for channel in moved])
+    exponents = torch.tensor([float(exponent_of(float(channel.abs().max()), 7, 127)) for channel in moved])
     scale = torch.ldexp(torch.ones(len(exponents), dtype=torch.float64), exponents.int())
     whole = torch.floor(moved * scale.reshape(-1, *[1] * (moved.dim() - 1)) + 0.5)
     return whole.movedim(0, axis), 1 / scale

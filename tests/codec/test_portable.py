@@ -67,7 +67,7 @@ def test_parameters_are_close_to_the_float_network_s(name):
         coder_rows(coder, z[0].numpy(), y[0].numpy(), into)
     reference = np.stack((scales[0].flatten(1).numpy(), means[0].flatten(1).numpy()))
     assert np.allclose(floats, reference, rtol=1e-4, atol=1e-4)
-    assert np.abs(exact - reference).max() < 2e-3 * np.abs(reference).max()
+    assert np.abs(exact - reference).max() < 2e-2 * np.abs(reference).max()
 
 
 def coder_rows(coder, z, y, into) -> None:
