@@ -84,12 +84,12 @@ class RegionKnobs(Knobs):
 
 
 class GroundKnobs(Knobs):
-    """Ground station and space-to-ground link."""
+    """Ground station and space-to-ground link. A 53 deg shell at 550 km is seen (10 deg mask) from latitudes up to 67.9 deg only."""
 
-    name: str = "Svalbard"
-    latitude_deg: Annotated[float, Field(ge=-90, le=90)] = 78.23
-    longitude_deg: Annotated[float, Field(ge=-180, le=180)] = 15.39
-    elevation_m: float = 450.0
+    name: str = "Matera"
+    latitude_deg: Annotated[float, Field(ge=-90, le=90)] = 40.65
+    longitude_deg: Annotated[float, Field(ge=-180, le=180)] = 16.70
+    elevation_m: float = 530.0
     min_elevation_deg: Annotated[float, Field(ge=0, lt=90)] = 10.0
     downlink: LinkKnobs = LinkKnobs(bandwidth_mhz=50.0, frequency_ghz=8.2, tx_power_dbm=33.0, tx_gain_dbi=6.0,
                                     rx_gain_dbi=47.0, system_loss_db=6.0)
