@@ -3,7 +3,8 @@
     python -m studies.sync scenario=edge_space_com [payloads_kib=2,8,32,128] [compare=true] [section.key=value ...]
 
 Writes runs/sync-<digest>/: figure10.png, sync.csv (one row per payload and instant), payloads.csv (the printed table), scenario.yaml.
-Needs no torch. `compare=true` adds a table over noise formulas and link rules, and says which of them the paper's Figure 10 can have used.
+Needs no torch. `compare=true` (a minute or two) adds a table over noise formulas and link rules (which of them can the paper's Figure 10 have used?)
+and one over contention and all_gather schedules.
 """
 
 from __future__ import annotations
@@ -25,8 +26,6 @@ from studies.sync_files import write_payloads_csv, write_scenario, write_steps_c
 
 KIB = 1024
 PAPER_PAYLOADS_KIB = (2.0, 8.0, 32.0, 128.0)  # patches of 256, 512, 1024, 2048 px, 8 bytes a signature (section 4.2)
-HYPERPRIOR_MODELLING_S = 7.85e-3  # Table 2, BMSHJ, 256 px: what a hyperprior-only model can hide the round behind
-COMPARED = (("ktb", "distance"), ("paper", "distance"), ("ktb", "nearest"), ("paper", "nearest"), ("ktb", "grid"), ("paper", "grid"))
 
 
 @dataclass(frozen=True)
@@ -55,9 +54,12 @@ def main(arguments: Sequence[str]) -> None:
     write_all(series, request)
     print(f"\nsimulated in {took_s:.1f} s; wrote {request.folder}/ (figure10.png, sync.csv, payloads.csv, scenario.yaml)")
     if request.compare:
-        print("\n" + comparison(request))
+        from studies.sync_compare import compare_collectives, compare_networks
+
+        print("\n" + compare_networks(request.scenario, request.payloads_kib))
+        print("\n" + compare_collectives(request.scenario, request.payloads_kib))
     elif request.payloads_kib == PAPER_PAYLOADS_KIB:
-        print("add compare=true for the same window under the other noise formula and the other link rules")
+        print("add compare=true for the same window under other noise, link rules, contention and schedules")
 
 
 def parse(arguments: Sequence[str]) -> Request:
@@ -163,32 +165,6 @@ def write_all(series: SyncSeries, request: Request) -> None:
     write_payloads_csv(series, request.folder / "payloads.csv")
     write_scenario(request.scenario, request.folder / "scenario.yaml")
     draw_figure10(series, request.folder / "figure10.png")
-
-
-def comparison(request: Request) -> str:
-    """The same window under each noise formula and link rule: mean and worst T_sync, direct links, and what can hide behind Table 2."""
-    sizes = "".join(f"{f'{kib:g} KiB':>18}" for kib in request.payloads_kib)
-    lines = ["T_sync mean / max, ms, of the same window", f"noise  rule      {sizes}   direct   spread   hidden by a hyperprior-only model"]
-    for noise, rule in COMPARED:
-        if rule == "grid" and request.scenario.orbit.source != "walker":
-            continue
-        values = request.scenario.model_dump(by_alias=True)
-        values["link"]["noise"], values["topology"]["rule"] = noise, rule
-        series = simulate(Scenario.model_validate(values), [kib * KIB for kib in request.payloads_kib])
-        cells = "".join(f"{1e3 * np.nanmean(series.t_sync_s[p]):9.1f} /{1e3 * np.nanmax(series.t_sync_s[p]):7.1f}"
-                        for p in range(len(request.payloads_kib)))
-        last = len(request.payloads_kib) - 1
-        spread = 100 * np.nanstd(series.t_round_s[last]) / np.nanmean(series.t_round_s[last])
-        lines.append(f"{series.noise:6} {rule:9} {cells}  {100 * series.direct_share(last):5.1f} %  {spread:5.1f} %   {_hidden(series)}")
-    lines.append("(direct and spread: of the largest payload; hidden: max T_sync at most 7.85 ms, Table 2, times the payload / 2 KiB)")
-    return "\n".join(lines)
-
-
-def _hidden(series: SyncSeries) -> str:
-    """From which payload on the round is shorter than BMSHJ's entropy modelling of Table 2, taken to grow with the patch's area."""
-    hidden = [size for p, size in enumerate(series.payload_bytes)
-              if np.nanmax(series.t_sync_s[p]) <= HYPERPRIOR_MODELLING_S * size / (2 * KIB)]
-    return f"from {min(hidden) / KIB:g} KiB on" if hidden else "never"
 
 
 if __name__ == "__main__":
