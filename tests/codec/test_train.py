@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+import codec.evaluate
 from codec.checkpoint import load_checkpoint, save_checkpoint
 from codec.models import build_model
 from codec.train import list_keys, main, parse_knobs
@@ -254,3 +255,14 @@ def test_two_processes_under_torchrun_train_one_model(pictures, tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     assert load_checkpoint(out)[1].steps == 2
     assert done.stdout.count("validation") == 1
+
+
+def test_evaluation_prints_one_row_per_checkpoint_and_refuses_unknown_words(pictures, tmp_path, capsys):
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (260, 260, 3), dtype=np.uint8)).save(tmp_path / "scene.png")
+    for name in ("bmshj", "mbt"):
+        save_checkpoint(tmp_path / f"{name}.safetensors", build_model(name, 4, 6), 0.013, 3)
+    codec.evaluate.main([f"data={tmp_path}", "scenes=scene.png", f"weights={tmp_path}/bmshj.safetensors,{tmp_path}/mbt.safetensors"])
+    rows = capsys.readouterr().out.splitlines()
+    assert len(rows) == 4 and "| 4, 6 | 3 |" in rows[2] and rows[2].endswith("none needed |") and rows[3].endswith("% |")
+    with pytest.raises(UserError, match="expected data=FOLDER"):
+        codec.evaluate.main(["weigths=x"])
