@@ -17,7 +17,7 @@ from constellation.routing import hop_delay_s
 from constellation.space import LinkKnobs, SyncKnobs, TopologyKnobs
 from constellation.topology import Topology, line_of_sight, sight_can_be_blocked, topology_of_pairs
 
-_HELPERS_PER_PARTICIPANT = 3
+_MAX_HELPERS = 24  # satellites beside the participants that the upper bounds may use
 _SLACK = 1 + 1e-9  # rounding never prunes a satellite that counts
 
 
@@ -37,7 +37,7 @@ def useful_satellites(
     members = participants.shape[1]
     own_km = np.take_along_axis(positions_km, participants[..., None], axis=1)
     reach_km = np.stack([_distances(positions_km, own_km[:, i]) for i in range(members)], axis=1)  # [T, K, S]
-    helpers = _nearest_others(reach_km, participants, min(count, (1 + _HELPERS_PER_PARTICIPANT) * members))
+    helpers = _nearest_others(reach_km, participants, min(count, members + min(3 * members, _MAX_HELPERS)))
     bound_s = _upper_bounds(np.take_along_axis(positions_km, helpers[..., None], axis=1), members, payload_bytes, knobs, link, sync)
     stride = fastest_stride_km_bps(link, knobs.max_distance_km)
     fastest_s_km = np.array([1000.0 / sync.speed_of_light_m_s + size * 8.0 / stride for size in payload_bytes])

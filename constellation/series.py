@@ -21,7 +21,7 @@ from constellation.sync import sync_round, times_of_arrivals
 from constellation.topology import (Topology, TopologyEvents, events_cost, select_region, sight_can_be_blocked, topology_at,
                                     topology_events)
 
-_BLOCK_SATELLITE_STEPS = 200_000  # satellites times steps held at once: about 100 MB
+_BLOCK_SATELLITE_STEPS = 200_000  # satellites times steps held at once, with 8 participants: about 100 MB
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +82,7 @@ def simulate(scenario: Scenario, payload_bytes: Sequence[float], times_s: np.nda
     if not len(times_s) or not len(sizes) or not (np.isfinite(sizes).all() and (sizes >= 0).all()):
         raise UserError(f"payload_bytes: found {sizes.tolist()} at {len(times_s)} instants, expected sizes of at least 0 bytes, and one instant")
     constellation = load_constellation(scenario.orbit)
-    block = max(1, _BLOCK_SATELLITE_STEPS // len(constellation))
+    block = max(1, _BLOCK_SATELLITE_STEPS // len(constellation) // max(1, scenario.satellites // 8))
     participants, rounds, counting = [], [], []
     last_km = np.zeros((0, len(constellation), 3))
     with ThreadPoolExecutor(max_workers=1) as background:
