@@ -14,6 +14,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -48,27 +49,27 @@ def random_model(name: str, x: torch.Tensor) -> LatentModel:
     model = build_model(name, *WIDTHS[name])
     spread = Spread(model.m, model.g_a(x)[0].flatten(1).std(dim=1))
     model.net.g_a = nn.Sequential(model.net.g_a, spread)
-    heads = {"bmshj": [model.h_s[4]] if name == "bmshj" else None, "elic": [h[-1] for h in model.param_aggregation]}.get(name)
+    heads = [model.h_s[4]] if name == "bmshj" else [head[-1] for head in model.param_aggregation] or [model.entropy_parameters[-1]]
     start = 0
-    for layer in heads or [model.entropy_parameters[-1]]:
+    for layer in heads:
         width = layer.out_channels // (1 if name == "bmshj" else 2)
         layer.bias.data[:width] = spread.wanted[start : start + width]
         start += width
     model.net.update(force=True)
-    from dataclasses import replace
-
     return replace(model, g_a=model.net.g_a)
 
 
-def median_time(action: Callable, repeats: int) -> tuple[float, object]:
-    """(median seconds, last result) after one unmeasured call (none where repeats is 1: that is for actions of many seconds)."""
-    result = action() if repeats > 1 else None
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        result = action()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times), result
+def medians(actions: dict[str, Callable], repeats: int) -> tuple[dict[str, float], dict[str, object]]:
+    """(median seconds, last result) of each action; they take turns, so that a busy machine slows all of them alike."""
+    times: dict[str, list[float]] = {key: [] for key in actions}
+    results = {}
+    for turn in range(repeats + (repeats > 1)):  # the first turn warms up, unless it is the only one
+        for key, action in actions.items():
+            start = time.perf_counter()
+            results[key] = action()
+            if turn or repeats == 1:
+                times[key].append(time.perf_counter() - start)
+    return {key: statistics.median(values) for key, values in times.items()}, results
 
 
 def picture(size_px: int) -> torch.Tensor:
@@ -82,33 +83,33 @@ def picture(size_px: int) -> torch.Tensor:
 def measure(name: str, size_px: int, repeats: int, batch: int, weights: str) -> dict[str, tuple[float, float]]:
     """Seconds (CompressAI, ours) of each stage."""
     x = picture(size_px)
-    model = random_model(name, x) if weights == "random" else load_weights(name, 0.013)[0]
+    model = random_model(name, x) if weights == "random" else load_weights("", name, 0.013)[0]
     if weights != "random":
         model.net.update(force=False)
     start = time.perf_counter()
     coder = EntropyCoder(model)
     build_s = time.perf_counter() - start
-    g_a, y = median_time(lambda: model.g_a(x), repeats)
     side = size_px // 16
-    layout = ContextLayout.all_kept(side, side)
+    layout, y = ContextLayout.all_kept(side, side), model.g_a(x)
 
     def encode():
         return coder.encode(coder.hyper_symbols(y), torch.round(y)[0].numpy().astype(np.int32), layout)
 
-    encode_s, coded = median_time(encode, repeats)
+    coded, packed = encode(), model.net.compress(x)
     item = StreamItem(coded.z_bytes, coded.y_bytes, side, side, layout, y_digest=coded.y_digest)
-    decode_s, decoded = median_time(lambda: coder.decode([item])[0], repeats)
-    batch_s, _ = median_time(lambda: coder.decode([item] * batch), max(1, repeats // 2))
-    y_hat = torch.from_numpy(decoded.y_context).float()[None]
-    g_s, _ = median_time(lambda: model.g_s(y_hat), repeats)
-    slow = 1 if size_px > 256 else max(1, repeats // 2)
-    compress_s, packed = median_time(lambda: model.net.compress(x), slow)
-    decompress_s, _ = median_time(lambda: model.net.decompress(**{k: packed[k] for k in ("strings", "shape")}), slow)
+    packed = {key: packed[key] for key in ("strings", "shape")}
+    y_hat = torch.from_numpy(coder.decode([item])[0].y_context).float()[None]
+    t, _ = medians({"g_a": lambda: model.g_a(x), "compress": lambda: model.net.compress(x), "encode": encode}, repeats)
+    back, _ = medians({"g_s": lambda: model.g_s(y_hat), "decompress": lambda: model.net.decompress(**packed), "decode": lambda: coder.decode([item]),
+                       "batch": lambda: coder.decode([item] * batch)}, repeats)
+    t |= back
     theirs = sum(len(s) for part in packed["strings"] for s in (part if isinstance(part, (list, tuple)) else [part]))
-    print(f"# {name}: N={model.n} M={model.m}; g_a {g_a * 1e3:.0f} ms, g_s {g_s * 1e3:.0f} ms, coder built in {build_s * 1e3:.0f} ms; "
+    print(f"# {name}: N={model.n} M={model.m}; g_a {t['g_a'] * 1e3:.0f} ms, g_s {t['g_s'] * 1e3:.0f} ms, coder built in {build_s * 1e3:.0f} ms; "
           f"bytes {len(coded.z_bytes) + len(coded.y_bytes)} (fixed grid), CompressAI {theirs}; non-zero {(y_hat != 0).float().mean():.0%}", flush=True)
-    return {"encode": (compress_s - g_a, encode_s), "decode": (decompress_s - g_s, decode_s), f"decode, batch of {batch}": (decompress_s - g_s, batch_s / batch),
-            "whole": (compress_s + decompress_s, g_a + encode_s + decode_s + g_s)}
+    decode_s = t["decompress"] - t["g_s"]
+    return {"encode": (t["compress"] - t["g_a"], t["encode"]), "decode": (decode_s, t["decode"]),
+            f"decode, batch of {batch}": (decode_s, t["batch"] / batch),
+            "whole": (t["compress"] + t["decompress"], t["g_a"] + t["encode"] + t["decode"] + t["g_s"])}
 
 
 def _options(arguments: list[str]) -> dict[str, str]:

@@ -26,7 +26,7 @@ MAX_EXCESS_BITS = 17  # int16 values around int16 means are never further off
 
 _FAULTS = ("", "ends too early", "starts with an impossible state", "has an impossible escape", "does not end where its sender began",
            "has bytes left over", "has an odd number of bytes", "has bytes but no symbols")
-_OK, _SHORT, _STATE, _ESCAPE, _END, _REST, _ODD, _NOTHING = range(8)
+_OK, _SHORT, _STATE, _BAD_ESCAPE, _END, _REST, _ODD, _NOTHING = range(8)
 
 
 @dataclass(frozen=True)
@@ -150,69 +150,73 @@ def encode(symbols: np.ndarray, tables: np.ndarray, code: SymbolTables) -> bytes
     return words[start:].astype("<u2", copy=False).tobytes()
 
 
-@numba.njit("void(int64, int64, uint64[::1], int64[::1], int64[::1], int64[::1], uint16[::1], int64)", cache=True, nogil=True)
-def _advance(within, frequency, state, position, end, fault, words, s):
-    x = np.uint64(frequency) * (state[s] >> np.uint64(16)) + np.uint64(within)
+@numba.njit("UniTuple(uint64, 2)(uint64, int64, int64, uint64, int64, uint16[::1])", cache=True, nogil=True, inline="always")
+def _advance(state, start, frequency, position, end, words):
+    """State and position after a symbol of [start, start + frequency); state 0, which no stream reaches, if the words have ended."""
+    x = np.uint64(frequency) * (state >> np.uint64(16)) + (state & np.uint64(0xFFFF)) - np.uint64(start)
     if x < np.uint64(STATE_LOW):
-        if position[s] >= end[s]:
-            fault[s] = _SHORT
-            x = np.uint64(STATE_LOW)
-        else:
-            x = (x << np.uint64(16)) | np.uint64(words[position[s]])
-            position[s] += 1
-    state[s] = x
+        if position >= np.uint64(end):
+            return np.uint64(0), position
+        x = (x << np.uint64(16)) | np.uint64(words[position])
+        position += np.uint64(1)
+    return x, position
 
 
-@numba.njit("int64(int64, uint64[::1], int64[::1], int64[::1], int64[::1], uint16[::1], int64)", cache=True, nogil=True)
-def _pull_bits(bits, state, position, end, fault, words, s):
-    if bits == 0:
-        return 0
-    slot = np.int64(state[s] & np.uint64(0xFFFF))
-    value = slot >> (16 - bits)
-    frequency = np.int64(1) << (16 - bits)
-    _advance(slot - (value << (16 - bits)), frequency, state, position, end, fault, words, s)
-    return value
+@numba.njit("UniTuple(uint64, 3)(int64, uint64, uint64, int64, uint16[::1])", cache=True, nogil=True)
+def _raw_bits(bits, state, position, end, words):
+    """(value, state, position) after `bits` raw bits; state 0 as in `_advance`."""
+    if bits == 0 or state == 0:
+        return np.uint64(0), state, position
+    value = np.int64(state & np.uint64(0xFFFF)) >> (16 - bits)
+    state, position = _advance(state, value << (16 - bits), np.int64(1) << (16 - bits), position, end, words)
+    return np.uint64(value), state, position
+
+
+@numba.njit("UniTuple(uint64, 4)(uint64, uint64, int64, uint16[::1])", cache=True, nogil=True)
+def _escape(state, position, end, words):
+    """(sign, distance from the table's edge or 0 for an impossible one, state, position) of a value outside its table."""
+    code, state, position = _raw_bits(6, state, position, end, words)
+    bits = np.int64(code) & 31
+    if bits > MAX_EXCESS_BITS:
+        return np.uint64(0), np.uint64(0), state, position
+    high, state, position = _raw_bits(max(0, bits - 8), state, position, end, words)
+    low, state, position = _raw_bits(min(8, bits), state, position, end, words)
+    return code >> np.uint64(5), np.uint64((1 << bits) + (np.int64(high) << 8) + np.int64(low)), state, position
 
 
 @numba.njit("void(int32[::1], int32[::1], int64[::1], int64[::1], uint64[::1], int64[::1], int64[::1], int64[::1], uint16[::1],"
             "int32[::1], int32[::1], int32[::1], int32[::1])", cache=True, nogil=True)
-def _decode(out, tables, segment, stream, state, position, end, fault, words, cdf, offset, size, first):
+def _decode(out, tables, segment, stream, states, positions, ends, faults, words, cdf, offset, size, first):
     for g in range(len(stream)):
         s = stream[g]
+        state, position, end, fault = states[s], np.uint64(positions[s]), ends[s], faults[s]
         for i in range(segment[g], segment[g + 1]):
-            if fault[s] != 0:
+            if fault != 0:
                 out[i] = 0
                 continue
             t = tables[i]
             base = np.int64(offset[t])
             n = np.int64(size[t])
-            slot = np.int64(state[s] & np.uint64(0xFFFF))
-            low = np.int64(0)
-            high = n + 1
-            while high - low > 1:
-                middle = (low + high) >> 1
-                if cdf[base + middle] <= slot:
-                    low = middle
-                else:
-                    high = middle
-            start = np.int64(cdf[base + low])
-            _advance(slot - start, np.int64(cdf[base + low + 1]) - start, state, position, end, fault, words, s)
+            slot = np.int64(state & np.uint64(0xFFFF))
+            low = base
+            count = n + 1
+            while count > 1:  # the last bin that starts at or below the slot, without a branch to mispredict
+                half = count >> 1
+                low = low + half if cdf[low + half] <= slot else low
+                count -= half
+            start = np.int64(cdf[low])
+            state, position = _advance(state, start, np.int64(cdf[low + 1]) - start, position, end, words)
+            low -= base
             value = np.int64(first[t]) + low
             if low == n:
-                code = _pull_bits(6, state, position, end, fault, words, s)
-                bits = code & 31
-                if bits > MAX_EXCESS_BITS:
-                    fault[s] = _ESCAPE
-                    bits = 0
-                rest = np.int64(0)
-                if bits > 8:
-                    rest = _pull_bits(bits - 8, state, position, end, fault, words, s) << 8
-                    rest |= _pull_bits(8, state, position, end, fault, words, s)
-                else:
-                    rest = _pull_bits(bits, state, position, end, fault, words, s)
-                excess = (np.int64(1) << bits) + rest
-                value = np.int64(first[t]) - excess if code >> 5 else np.int64(first[t]) + n + excess - 1
-            out[i] = np.int32(value) if fault[s] == 0 else np.int32(0)
+                sign, distance, state, position = _escape(state, position, end, words)
+                value = np.int64(first[t]) - np.int64(distance) if sign else value + np.int64(distance) - 1
+                if distance == 0:
+                    fault = _BAD_ESCAPE
+            if state == 0:
+                fault = _SHORT
+            out[i] = np.int32(value) if fault == 0 else np.int32(0)
+        states[s], positions[s], faults[s] = state, np.int64(position), fault
 
 
 class Decoder:
