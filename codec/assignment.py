@@ -12,7 +12,7 @@ which every satellite heard every other.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -202,7 +202,7 @@ def _offsets(kept_counts: Mapping[int, int]) -> dict[int, int]:
     return {satellite: int(start) for satellite, start in zip(kept_counts, ends)}
 
 
-def _representatives(numbers: np.ndarray, order: str) -> np.ndarray:
+def cluster_representatives(numbers: np.ndarray, order: str) -> np.ndarray:
     """For every flat position, the first position in coding order with the same number, int64 [H * W]."""
     by_rank = np.argsort(coding_rank(*numbers.shape, order))
     _, first, inverse = np.unique(numbers.reshape(-1)[by_rank], return_index=True, return_inverse=True)
@@ -213,7 +213,7 @@ def _representatives(numbers: np.ndarray, order: str) -> np.ndarray:
 
 def _fates(satellite: int, numbers: np.ndarray, offset: int, count: int, order: str) -> np.ndarray:
     flat = numbers.reshape(-1)
-    local = _representatives(numbers, order) != np.arange(flat.size)
+    local = cluster_representatives(numbers, order) != np.arange(flat.size)
     own = (flat >= offset) & (flat < offset + count)
     fate = np.where(local, LOCAL, np.where(own, KEPT, REMOTE)).astype(np.uint8)
     if not np.array_equal(flat[fate == KEPT], offset + np.arange(count)):
@@ -227,7 +227,7 @@ def _from_numbers(satellite: int, numbers: np.ndarray, fates: Mapping[int, np.nd
     owner = np.full(flat.size, -1, dtype=np.int16)
     source = np.full(flat.size, -1, dtype=np.int32)
     local = fate == LOCAL
-    source[local] = _representatives(numbers, order)[local]
+    source[local] = cluster_representatives(numbers, order)[local]
     for other, offset in _offsets(kept_counts).items():
         at = np.flatnonzero((fate == REMOTE) & (flat >= offset) & (flat < offset + kept_counts[other]))
         if len(at):
