@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from codec import rans
-from codec.joint import BATCH_ROWS, JointRun
+from codec.joint import BATCH_ROWS, JointRun, codable
 from codec.layouts import KNOWN, ContextLayout, decoder_layout, encoder_layout
 from codec.models import LatentModel, wrap_network
 from codec.portable import int8_is_exact
@@ -34,7 +34,7 @@ __all__ = ["ContextLayout", "DecodedLatents", "EncodedLatents", "EntropyCoder", 
            "warm_up"]
 
 Y_LIMIT = 32000  # |y_hat| is at most this
-MAX_POSITIONS = 1 << 20  # of one stream: 16,384 px squared
+MAX_POSITIONS = 1 << 17  # of one stream: 4,096 px squared, twice
 
 
 @dataclass(frozen=True)
@@ -145,22 +145,35 @@ class EntropyCoder:
 
         y: float [M, H, W]. known: float32 [K, M], the vectors that references (-1, row) of the layout name.
         """
+        run, parts = self._centred_run(z_symbols, y, layout, known)
+        symbols, tables = (np.concatenate([part[i].reshape(-1) for part in parts] or [np.zeros(0, np.int32)]) for i in (1, 2))
+        y_hat = run.context_map(0)
+        return EncodedLatents(self.encode_hyper(z_symbols), rans.encode(symbols, tables, self.tables.code), context_digest(y_hat),
+                              len(run.orders[0].positions), y_hat)
+
+    def _centred_run(self, z_symbols, y, layout, known=None) -> tuple[JointRun, list[tuple[np.ndarray, np.ndarray, np.ndarray]]]:
+        """The finished walk, and its steps: (positions [n], symbols [n, C], table indices [n, C])."""
         y = np.ascontiguousarray(y, dtype=np.float64).reshape(self.model.m, -1).T
         run = JointRun(self.prior, self.family, [layout], [known], [z_symbols], "float32")
-        collected: dict[int, tuple] = {}
+        parts = []
 
         def quantise(parameters, images, counts, rows, channels):
             table, _ = self.tables.index(parameters, with_mean=False)
             mean = parameters[:, parameters.shape[1] // 2 :].astype(np.float64)
             symbol = np.clip(np.rint(y[rows, channels] - mean), -Y_LIMIT, Y_LIMIT)
-            collected[len(collected)] = (symbol.astype(np.int32).reshape(-1), table.reshape(-1))
+            parts.append((rows, symbol.astype(np.int32), table))
             return symbol + mean
 
         run.run(quantise)
-        symbols, tables = (np.concatenate([part[i] for part in collected.values()] or [np.zeros(0, np.int32)]) for i in (0, 1))
-        y_hat = run.context_map(0)
-        return EncodedLatents(self.encode_hyper(z_symbols), rans.encode(symbols, tables, self.tables.code), context_digest(y_hat),
-                              len(run.orders[0].positions), y_hat)
+        return run, parts
+
+    def estimate_centred_bits(self, z_symbols: np.ndarray, y: np.ndarray, kept: np.ndarray) -> np.ndarray:
+        """The paper's estimate as printed (centred grid, the satellite's own complete y_hat as context): bits at kept positions, float64 [H, W]."""
+        _, parts = self._centred_run(z_symbols, y, ContextLayout.all_kept(*kept.shape))
+        bits = np.zeros(kept.size)
+        for positions, symbols, tables in parts:
+            bits[positions] += code_lengths(symbols, tables, self.tables.code).sum(axis=1)
+        return (bits * kept.reshape(-1)).reshape(kept.shape)
 
     def estimate_bits(self, z_symbols: np.ndarray, y_hat: np.ndarray, y_context: np.ndarray, kept: np.ndarray) -> np.ndarray:
         """Bits of y at each kept position on the fixed grid, float64 [H, W] (0 elsewhere): the coder's own tables, no bytes written.
@@ -211,13 +224,15 @@ class EntropyCoder:
     def decode(self, items: Sequence[StreamItem], on_error: str = "raise") -> list[DecodedLatents | BitstreamError]:
         """Decode the streams of a round side by side, following references between them.
 
-        A damaged stream, a digest that does not match and a stream that refers to one of those give BitstreamError: raised for the first, or with
-        on_error="return" put in its place in the list. References that lead nowhere or in a circle raise in either case.
+        A damaged stream, a digest that does not match, references that lead nowhere or round in a circle, and a stream that refers to one of those
+        give BitstreamError: raised for the first, or with on_error="return" put in its place in the list. Sizes that do not fit always raise.
         """
         known = [self._known(item) for item in items]
+        layouts, faults = codable(self.family, [item.layout for item in items], known)
         z_symbols, errors = self._decode_hyper(items)
+        errors = [BitstreamError(f"stream {b} of the batch: {fault}") if fault else errors[b] for b, fault in enumerate(faults)]
         kind = "float32" if self.grid == "centred" else "int16"
-        run = JointRun(self.prior, self.family, [item.layout for item in items], known, z_symbols, kind)
+        run = JointRun(self.prior, self.family, layouts, known, z_symbols, kind)
         decoder = rans.Decoder([item.y_bytes for item in items], self.tables.code)
 
         def receive(parameters, images, counts, rows, channels):

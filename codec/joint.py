@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from codec.layouts import ContextLayout
+from codec.layouts import FILL, ContextLayout
 from codec.priors import HyperPrior
-from codec.schedule import coding_order, joint_schedule, neighbours, resolve
+from codec.schedule import coding_order, joint_schedule, layout_fault, neighbours, referred, resolve
 from constellation.errors import BitstreamError
 
 BATCH_ROWS = 2048  # rows of the 1x1 networks at a time, a bound on memory
@@ -26,11 +26,13 @@ class JointRun:
     def __init__(self, prior: HyperPrior, family: str, layouts: Sequence[ContextLayout], known: Sequence[np.ndarray | None],
                  z_symbols: Sequence[np.ndarray], kind: str) -> None:
         self._prior, self._family, self._layouts = prior, family, layouts
-        try:
-            self.orders = [coding_order(family, layout) for layout in layouts]
-        except ValueError as error:
-            raise BitstreamError(str(error)) from None
-        self._pointers = pointers = resolve(layouts, [0 if k is None else len(k) for k in known])
+        known_counts = [0 if k is None else len(k) for k in known]
+        for b in range(len(layouts)):
+            fault = layout_fault(family, layouts, b, known_counts)
+            if fault:
+                raise BitstreamError(f"stream {b} of the batch: {fault}")
+        self.orders = [coding_order(family, layout) for layout in layouts]
+        self._pointers = pointers = resolve(layouts, known_counts)
         self._schedule = joint_schedule(family, layouts, self.orders, pointers, prior.passes)
         self._vectors = np.zeros((pointers.zero + 1, prior.m), dtype=kind)  # rows of `pointers`
         if any(k is not None for k in known):
@@ -89,3 +91,36 @@ class JointRun:
             self._side[b] = number // 2, self._prior.side(number, self._vectors, cells, layout.height, layout.width, order.positions)
         side = self._side[b][1]
         return None if side is None else side[order.bounds[number % 2] : order.bounds[number % 2 + 1]]
+
+
+def codable(family: str, layouts: Sequence[ContextLayout], known: Sequence[np.ndarray | None]) -> tuple[list[ContextLayout], list[str]]:
+    """The layouts, with those that cannot be coded replaced by ones that code nothing; and what is wrong with each of those ('' for the others).
+
+    That is: layouts with a fault of their own, those that refer to one of them, and, if references go round in a circle, all in such a circle.
+    """
+    layouts, known_counts = list(layouts), [0 if k is None else len(k) for k in known]
+    faults = [layout_fault(family, layouts, b, known_counts) for b in range(len(layouts))]
+    names = referred(layouts)
+
+    def drop_followers() -> None:
+        for _ in layouts:
+            for b in range(len(layouts)):
+                bad = [c for c in np.flatnonzero(names[b]) if faults[c]]
+                if bad and not faults[b]:
+                    faults[b] = f"refers to stream {bad[0]}, which failed"
+        for b, fault in enumerate(faults):
+            if fault:
+                layouts[b] = ContextLayout(layouts[b].height, layouts[b].width, np.full(len(layouts[b].source), FILL))
+
+    drop_followers()
+    try:
+        orders = [coding_order(family, layout) for layout in layouts]
+        joint_schedule(family, layouts, orders, resolve(layouts, known_counts), 2)
+    except BitstreamError:
+        reach = referred(layouts)
+        for _ in layouts:
+            reach = reach | (reach.astype(np.int64) @ reach.astype(np.int64) > 0)
+        for b in np.flatnonzero(np.diagonal(reach)):
+            faults[b] = faults[b] or "references go round in a circle"
+        drop_followers()
+    return layouts, faults

@@ -100,7 +100,7 @@ def _finish_doubles(products, unit, weight_unit, bias, slope, out):
 def int8_is_exact() -> bool:
     """Whether `torch._int_mm` sums signed bytes exactly here (instructions before VNNI saturate pairs of products at 16 bits)."""
     generator = torch.Generator().manual_seed(1)
-    for rows, inputs, outputs in ((1, 96, 64), (4, 768, 128), (16, 97, 34), (64, 2304, 66), (260, 5600, 130)):
+    for rows, inputs, outputs in ((1, 96, 64), (4, 768, 128), (16, 97, 34), (130, 1601, 66)):
         for low, high in ((-128, 128), (127, 128), (-128, -127)):
             a = torch.randint(low, high, (rows, inputs), dtype=torch.int8, generator=generator)
             for b in (torch.full((inputs, outputs), -128, dtype=torch.int8), torch.full((inputs, outputs), 127, dtype=torch.int8),

@@ -115,10 +115,40 @@ class Pointers:
         return np.searchsorted(self.first, rows, side="right") - 1
 
 
+def layout_fault(family: str, layouts: Sequence[ContextLayout], b: int, known_counts: Sequence[int]) -> str:
+    """'' if layout b of a batch can be coded, else what is wrong with it by itself: its order, or references that lead nowhere."""
+    layout = layouts[b]
+    try:
+        coding_order(family, layout)
+    except ValueError as error:
+        return str(error)
+    away = np.flatnonzero(layout.source == KNOWN)
+    if not len(away):
+        return ""
+    if layout.reference is None:
+        return f"refers to {len(away)} vectors of other satellites, but no references were given"
+    item, at = layout.reference[away].astype(np.int64).T
+    sizes = np.array([len(other.source) for other in layouts])
+    size = np.where(item < 0, known_counts[b], sizes[np.clip(item, 0, len(layouts) - 1)])
+    if ((item < -1) | (item >= len(layouts)) | (at < 0) | (at >= size)).any():
+        return "refers to a vector that does not exist"
+    return ""
+
+
+def referred(layouts: Sequence[ContextLayout]) -> np.ndarray:
+    """bool [B, B], [b, c]: some exact remote copy of image b names image c (copies of copies are not followed)."""
+    names = np.zeros((len(layouts), len(layouts)), dtype=bool)
+    for b, layout in enumerate(layouts):
+        if layout.reference is not None:
+            item = layout.reference[layout.source == KNOWN, 0]
+            names[b, item[(item >= 0) & (item < len(layouts))]] = True
+    return names
+
+
 def resolve(layouts: Sequence[ContextLayout], known_counts: Sequence[int]) -> Pointers:
     """Follow every local and remote reference of a batch to the row that holds its vector.
 
-    Raises BitstreamError for a reference that leads out of the batch, or round in a circle.
+    Layouts must have no `layout_fault`. Raises BitstreamError where references go round in a circle.
     """
     first = np.concatenate(([0], np.cumsum([len(layout.source) for layout in layouts]))).astype(np.int64)
     known = first[-1] + np.concatenate(([0], np.cumsum(known_counts))).astype(np.int64)
@@ -129,14 +159,8 @@ def resolve(layouts: Sequence[ContextLayout], known_counts: Sequence[int]) -> Po
         target[layout.source == FILL] = zero
         away = np.flatnonzero(layout.source == KNOWN)
         if len(away):
-            if layout.reference is None:
-                raise BitstreamError(f"stream {b} of the batch refers to {len(away)} vectors of other satellites, but no references were given")
             item, at = layout.reference[away].astype(np.int64).T
-            outside = (item < -1) | (item >= len(layouts)) | (at < 0)
-            size = np.where(item < 0, known_counts[b], np.diff(first)[np.clip(item, 0, len(layouts) - 1)])
-            if (outside | (at >= size)).any():
-                raise BitstreamError(f"stream {b} of the batch refers to a vector that does not exist")
-            target[away] = np.where(item < 0, known[b], first[np.clip(item, 0, len(layouts) - 1)]) + at
+            target[away] = np.where(item < 0, known[b], first[np.maximum(item, 0)]) + at
         row[first[b] : first[b + 1]] = target
     for _ in range(max(1, zero).bit_length() + 1):
         row = row[row]

@@ -151,6 +151,37 @@ def test_a_damaged_stream_fails_with_its_followers_and_nobody_else(name):
 
 
 @families
+@pytest.mark.parametrize("fault", ("order", "nowhere", "circle"))
+def test_a_layout_that_cannot_be_decoded_fails_with_its_followers_and_nobody_else(name, fault):
+    items, contexts = overlapping_round(name)
+    source, reference = items[2].layout.source.copy(), items[2].layout.reference.copy()
+    if fault == "order":
+        first = int(np.flatnonzero(items[2].layout.kept)[0])
+        source[source == first] = FILL
+        source[first], source[63] = 63, 63
+    else:
+        source[5] = KNOWN
+        reference[5] = (9, 0) if fault == "nowhere" else (3, int(np.flatnonzero(items[3].layout.source == KNOWN)[-1]))
+        if fault == "circle":
+            source[:], reference[:, 0] = KNOWN, 3
+            reference[:, 1] = np.flatnonzero(items[3].layout.source == KNOWN)[0]
+    items[2] = dataclasses.replace(items[2], layout=ContextLayout(8, 8, source, reference))
+    results = small_coder(name).decode(items, on_error="return")
+    assert [isinstance(result, BitstreamError) for result in results] == [False, False, True, True]
+    assert all(np.array_equal(results[b].y_context, contexts[b]) for b in (0, 1))
+    with pytest.raises(BitstreamError, match="stream 2"):
+        small_coder(name).decode(items)
+
+
+@families
+def test_centred_estimate_is_the_size_of_the_centred_stream(name):
+    coder, y = small_coder(name, grid="centred"), latents(name)[0].numpy()
+    z = coder.hyper_symbols(latents(name))
+    bits = coder.estimate_centred_bits(z, y, np.ones((8, 8), bool))
+    assert 0 < 8 * len(coder.encode_centred(z, y, ContextLayout.all_kept(8, 8)).y_bytes) - bits.sum() < 64
+
+
+@families
 def test_encoding_is_the_same_with_one_or_two_threads_and_without_onednn(name):
     expected, _, _ = encoded(name, mixed_layout(name, 2))
     z = small_coder(name).hyper_symbols(latents(name))

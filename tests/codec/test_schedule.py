@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from codec.layouts import FILL, KNOWN, ContextLayout
-from codec.schedule import RASTER_WINDOW, coding_order, is_anchor, joint_schedule, neighbours, resolve
+from codec.schedule import RASTER_WINDOW, coding_order, is_anchor, joint_schedule, layout_fault, neighbours, resolve
 from constellation.errors import BitstreamError
 from tests.codec.entropy_cases import FAMILIES, mixed_layout
 from tests.codec.entropy_reference import order_of_parity, plain_order
@@ -134,7 +134,6 @@ def test_mutual_references_that_leave_a_way_are_no_circle():
 def test_references_to_nothing_are_errors(reference):
     layout = _copies_of(0)
     bad = ContextLayout(8, 8, layout.source, np.tile(np.array(reference), (64, 1)))
-    with pytest.raises(BitstreamError, match="does not exist"):
-        resolve([ContextLayout.all_kept(8, 8), bad], [0, 0])
-    with pytest.raises(BitstreamError, match="no references"):
-        resolve([ContextLayout(8, 8, layout.source)], [0])
+    layouts = [ContextLayout.all_kept(8, 8), bad]
+    assert "does not exist" in layout_fault("mbt", layouts, 1, [0, 0]) and not layout_fault("mbt", layouts, 0, [0, 0])
+    assert "no references" in layout_fault("mbt", [ContextLayout(8, 8, layout.source)], 0, [0])
