@@ -47,6 +47,7 @@ class ViewData:
     positions_km: np.ndarray
     participants: np.ndarray
     links: LinkIntervals
+    links_of: Links
     windows: ContactWindows
     noise: str
 
@@ -74,7 +75,7 @@ def view_data(scenario: Scenario, duration_s: float, links: Links = "participant
         edges = [_among(each, members, len(satellites)) for each, members in zip(edges, participants)]
     windows = contact_windows(satellites, scenario.ground, 0.0, float(times_s[-1]))
     return ViewData(scenario, satellites.epoch, satellites.names, times_s, positions_km, participants,
-                    link_intervals(edges, times_s, len(satellites)), windows, noise_label(scenario.link))
+                    link_intervals(edges, times_s, len(satellites)), links, windows, noise_label(scenario.link))
 
 
 def link_intervals(edges: list[np.ndarray], times_s: np.ndarray, satellites: int) -> LinkIntervals:

@@ -1,0 +1,77 @@
+"""The constellation in motion: a CZML file for Cesium, and an HTML page that needs nothing but a browser.
+
+    python -m studies.view scenario=edge_space_com [hours=3] [links=participants|all] [section.key=value ...]
+
+Writes runs/view-<digest>/: view.html, constellation.czml. Needs no torch. links=all draws every link of the constellation (with the paper's 3000 km
+rule some ten thousand at a time: try topology.rule=grid); participants draws those among the satellites over the region.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from constellation.errors import UserError, user_errors_to_exit
+from constellation.scenario import Scenario, load_scenario
+
+DEFAULT_HOURS = 3.0
+
+
+def main(arguments: Sequence[str]) -> None:
+    scenario, hours, links = parse(arguments)
+    from constellation.czml import czml
+    from constellation.html_view import html_view
+    from constellation.view_data import view_data
+    from studies.sync_files import write_text
+
+    view = view_data(scenario, hours * 3600, links)
+    folder = view_folder(scenario, hours, links)
+    folder.mkdir(parents=True, exist_ok=True)
+    pages = {"view.html": html_view(view), "constellation.czml": czml(view)}
+    for name, text in pages.items():
+        write_text(folder / name, text)
+    print(f"{scenario.name}: {len(view.names)} satellites, {len(view.times_s)} instants, {len(view.links.ends)} link intervals ({links}), "
+          f"{len(view.windows)} contact windows with {scenario.ground.name}")
+    if not len(view.windows):
+        print(f"note: {scenario.ground.name} sees no satellite in this time: its latitude is {scenario.ground.latitude_deg:g} deg, the mask "
+              f"{scenario.ground.min_elevation_deg:g} deg")
+    for name, text in pages.items():
+        print(f"wrote {folder / name} ({len(text) / 1e6:.1f} MB)")
+
+
+def parse(arguments: Sequence[str]) -> tuple[Scenario, float, str]:
+    """Read `scenario=`, `hours=`, `links=`; everything else is a scenario override. Raises `UserError`."""
+    if any(argument in ("-h", "--help") for argument in arguments):
+        print(__doc__)
+        raise SystemExit(0)
+    own = {"scenario": "edge_space_com", "hours": str(DEFAULT_HOURS), "links": "participants"}
+    overrides = []
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if equals and key in own:
+            own[key] = value
+        else:
+            overrides.append(argument)
+    if own["links"] not in ("participants", "all"):
+        raise UserError(f"links={own['links']}: expected participants or all")
+    try:
+        hours = float(own["hours"])
+    except ValueError:
+        hours = math.nan
+    if not 0 < hours <= 24 * 31:
+        raise UserError(f"hours={own['hours']}: expected a number above 0 and at most {24 * 31}")
+    return load_scenario(own["scenario"], overrides), hours, own["links"]
+
+
+def view_folder(scenario: Scenario, hours: float, links: str) -> Path:
+    """runs/view-<digest>; the digest covers what the page shows."""
+    digest = hashlib.sha256(f"{scenario.digest} {hours} {links}".encode()).hexdigest()[:8]
+    return Path(scenario.output) / f"view-{digest}"
+
+
+if __name__ == "__main__":
+    with user_errors_to_exit():
+        main(sys.argv[1:])
