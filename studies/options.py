@@ -1,0 +1,55 @@
+"""Command lines of the studies: `scenario=...`, a study's own `key=value`, and scenario overrides."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping, Sequence
+
+from constellation.errors import UserError
+from constellation.scenario import Scenario
+
+
+def split_arguments(arguments: Sequence[str], usage: str, own: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """The study's own values (`own` holds their defaults) and the overrides left for the scenario. `-h` prints `usage` and leaves."""
+    if any(argument in ("-h", "--help") for argument in arguments):
+        print(usage)
+        raise SystemExit(0)
+    values, overrides = dict(own), []
+    for argument in arguments:
+        key, separator, value = argument.partition("=")
+        if separator and key in values:
+            values[key] = value
+        elif separator and "." not in key and key not in Scenario.model_fields:
+            near = difflib.get_close_matches(key, [*values, *Scenario.model_fields], n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else f"this study's own are {', '.join(values)}"
+            raise UserError(f"{key}: unknown key; {hint}")
+        else:
+            overrides.append(argument)
+    return values, overrides
+
+
+def number(key: str, text: str, low: float, high: float) -> float:
+    """A finite number within [low, high]. Raises `UserError`."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not low <= value <= high:
+        raise UserError(f"{key}={text}: expected a number from {low:g} to {high:g}")
+    return value
+
+
+def whole_number(key: str, text: str, low: int, high: int) -> int:
+    """A whole number within [low, high]. Raises `UserError`."""
+    value = number(key, text, low, high)
+    if value != int(value):
+        raise UserError(f"{key}={text}: expected a whole number")
+    return int(value)
+
+
+def choice(key: str, text: str, allowed: Sequence[str]) -> str:
+    """One of the words allowed. Raises `UserError`."""
+    if text not in allowed:
+        raise UserError(f"{key}={text}: expected one of {', '.join(allowed)}")
+    return text
