@@ -3,21 +3,21 @@
     python -m studies.view scenario=edge_space_com [hours=3] [links=participants|all] [section.key=value ...]
 
 Writes runs/view-<digest>/: view.html, constellation.czml. Needs no torch. links=all draws every link of the constellation (with the paper's 3000 km
-rule some ten thousand at a time: try topology.rule=grid); participants draws those among the satellites over the region.
+rule some 26 thousand at a time, too many to draw: try topology.rule=grid); participants draws those among the satellites over the region.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from constellation.errors import UserError, user_errors_to_exit
+from constellation.errors import user_errors_to_exit
 from constellation.scenario import Scenario, load_scenario
+from studies.options import choice, number, split_arguments
 
-DEFAULT_HOURS = 3.0
+MAX_HOURS = 24.0 * 31
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -44,26 +44,9 @@ def main(arguments: Sequence[str]) -> None:
 
 def parse(arguments: Sequence[str]) -> tuple[Scenario, float, str]:
     """Read `scenario=`, `hours=`, `links=`; everything else is a scenario override. Raises `UserError`."""
-    if any(argument in ("-h", "--help") for argument in arguments):
-        print(__doc__)
-        raise SystemExit(0)
-    own = {"scenario": "edge_space_com", "hours": str(DEFAULT_HOURS), "links": "participants"}
-    overrides = []
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        if equals and key in own:
-            own[key] = value
-        else:
-            overrides.append(argument)
-    if own["links"] not in ("participants", "all"):
-        raise UserError(f"links={own['links']}: expected participants or all")
-    try:
-        hours = float(own["hours"])
-    except ValueError:
-        hours = math.nan
-    if not 0 < hours <= 24 * 31:
-        raise UserError(f"hours={own['hours']}: expected a number above 0 and at most {24 * 31}")
-    return load_scenario(own["scenario"], overrides), hours, own["links"]
+    own, overrides = split_arguments(arguments, __doc__, {"scenario": "edge_space_com", "hours": "3", "links": "participants"})
+    scenario = load_scenario(own["scenario"], overrides)
+    return scenario, number("hours", own["hours"], 1e-3, MAX_HOURS), choice("links", own["links"], ("participants", "all"))
 
 
 def view_folder(scenario: Scenario, hours: float, links: str) -> Path:
