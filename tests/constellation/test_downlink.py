@@ -34,7 +34,8 @@ def test_bytes_are_conserved(service, messages):
     assert queue.sent_bytes <= service.capacity_bytes + 1e-6
     for delivery in queue.deliveries:
         assert 0 <= delivery.sent_bytes <= delivery.size_bytes + 1e-6
-        assert math.isfinite(delivery.finish_s) == (delivery.sent_bytes >= delivery.size_bytes - 1e-6)
+        if delivery.size_bytes:  # an empty message behind one that never leaves never leaves either
+            assert math.isfinite(delivery.finish_s) == (delivery.sent_bytes >= delivery.size_bytes - 1e-6)
 
 
 @given(services(), MESSAGES)
@@ -58,7 +59,7 @@ def test_no_more_is_sent_by_any_time_than_the_link_could_carry_since(service, me
 def test_the_curve_and_its_inverse_agree(service, share):
     target = share * service.capacity_bytes
     if target > 0:
-        assert service.carried_bytes(service.time_s(target)) == pytest.approx(target, rel=1e-9)
+        assert service.carried_bytes(service.time_s(target)) == pytest.approx(target, rel=1e-9, abs=1e-6)
 
 
 def test_a_message_waits_for_the_pass_and_spreads_over_two():
