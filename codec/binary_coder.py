@@ -1,7 +1,7 @@
 """An adaptive binary range coder in exact integers, whose encoder and decoder are one function.
 
 Design choices:
-* A model calls `code_bit(coder, buffer, chances, counts, context, bit)`. When encoding it writes `bit` and returns it; when decoding it ignores
+* A model calls `code_bit(coder, context, bit)`. When encoding it writes `bit` and returns it; when decoding it ignores
   `bit` and returns the one read. A model is therefore written once, and its two directions cannot drift apart.
 * 40-bit range, 16-bit probabilities, bytes out as they settle, carries rippled back into the buffer (Martin 1979; no carry-free corner cases).
 * A context holds the probability of a one and how many bits that opinion is worth; its step is 1 / (worth + 1.5) until `LIMIT`: at first a
@@ -17,7 +17,8 @@ import numba
 import numpy as np
 
 MODE, LOW, RANGE, AT, CODE, SIZE, OVERFLOW = range(7)  # fields of the int64 state vector
-ENCODE, DECODE = 0, 1
+ENCODE, DECODE, TALLY = 0, 1, 2  # TALLY only counts: bits in `chances`, ones among them in `counts`; priors are fitted to that
+CODER = "Tuple((int64[::1], uint8[::1], int32[::1], int32[::1]))"  # state, buffer, chances of a one / 65536 and their worth, per context
 TOP = 1 << 40
 BOTTOM = 1 << 32
 ONE = 1 << 16  # probability 1
@@ -57,9 +58,14 @@ def _add(coder, buffer, amount):
             buffer[at] += 1
 
 
-@numba.njit("int64(int64[::1], uint8[::1], int32[::1], int32[::1], int64, int64)", cache=True, nogil=True)
-def code_bit(coder, buffer, chances, counts, context, bit):
-    """Code one bit with an adaptive context; returns it. chances: int32 [contexts], probability of a one / 65536. counts: its worth in bits."""
+@numba.njit(f"int64({CODER}, int64, int64)", cache=True, nogil=True)
+def code_bit(model, context, bit):
+    """Code one bit with an adaptive context; returns it."""
+    coder, buffer, chances, counts = model
+    if coder[MODE] == TALLY:
+        chances[context] += 1
+        counts[context] += bit
+        return bit
     chance = np.int64(chances[context])
     zero = (coder[RANGE] >> 16) * (ONE - chance)
     if coder[MODE] == DECODE:
@@ -81,11 +87,14 @@ def code_bit(coder, buffer, chances, counts, context, bit):
     return bit
 
 
-@numba.njit("int64(int64[::1], uint8[::1], int64, int64)", cache=True, nogil=True)
-def code_uniform(coder, buffer, value, count):
+@numba.njit(f"int64({CODER}, int64, int64)", cache=True, nogil=True)
+def code_uniform(model, value, count):
     """Code one of `count` (at most 2^20) equally likely values; returns it."""
+    coder, buffer = model[0], model[1]
     if count <= 1:
         return np.int64(0)
+    if coder[MODE] == TALLY:
+        return value
     share = coder[RANGE] // count
     if coder[MODE] == DECODE:
         value = min(coder[CODE] // share, count - 1)

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from codec.assignment import KEPT, LOCAL, REMOTE, AssignmentMap, all_kept, validate
+from codec.assignment import KEPT, LOCAL, REMOTE, AssignmentMap, all_kept, dense_numbering, from_dense_numbering, validate
 from codec.binary_coder import OVERFLOW, code_uniform, finish, start_decoding, start_encoding
-from codec.mapmodel import MARGINS, fresh_contexts, walk
+from codec.mapmodel import MARGINS, PROFILES, fresh_contexts, walk
 from constellation.errors import BitstreamError, UserError
 
 CODINGS = ("successor", "lzma")
@@ -72,22 +72,34 @@ def _encode_successor(assignment: AssignmentMap, members: np.ndarray, satellite:
     height, width = assignment.shape
     own = int(np.searchsorted(members, satellite))
     _check_owners(assignment, members, satellite)
-    fate, exact, owner, source = _arrays(assignment, members)
+    fate, exact, owner, source = map_arrays(assignment, members)
+
+    def coded(setting: int) -> bytes:
+        return _walked((fate, exact, owner, source), width, setting, len(members), own)
+
     margins = range(min(MARGINS, (min(height, width) + 1) // 2))
-    return min((_walked(fate, exact, owner, source, width, margin, len(members), own) for margin in margins), key=len)
+    first = min((coded(margin) for margin in margins), key=len)
+    margin = _setting_of(first) % MARGINS
+    return min([first] + [coded(profile * MARGINS + margin) for profile in range(1, PROFILES)], key=len)
 
 
-def _walked(fate: np.ndarray, exact: np.ndarray, owner: np.ndarray, source: np.ndarray, width: int, margin: int, members: int, own: int) -> bytes:
-    """The bytes of a map under one margin."""
+def _setting_of(data: bytes) -> int:
+    buffer = np.frombuffer(data, np.uint8).copy()
+    return int(code_uniform((start_decoding(buffer), buffer, *fresh_contexts(0)), 0, MARGINS * PROFILES))
+
+
+def _walked(arrays: tuple[np.ndarray, ...], width: int, setting: int, members: int, own: int) -> bytes:
+    """The bytes of a map under one setting, profile * MARGINS + margin."""
+    fate, exact, owner, source = arrays
     local = np.flatnonzero(fate == LOCAL)
     forward = int(np.any(source[local] > local))
     size, room = -1, 4 * fate.size + 64
     while size < 0:
-        coder, buffer = start_encoding(), np.zeros(room, np.uint8)
-        code_uniform(coder, buffer, margin, MARGINS)
-        walk(coder, buffer, *fresh_contexts(), fate.copy(), exact.copy(), owner.copy(), source.copy(), width, margin, members, own, forward)
-        size, room = finish(coder, buffer), 4 * room
-    return buffer[:size].tobytes()
+        model = start_encoding(), np.zeros(room, np.uint8), *fresh_contexts(setting // MARGINS)
+        code_uniform(model, setting, MARGINS * PROFILES)
+        walk(model, fate.copy(), exact.copy(), owner.copy(), source.copy(), width, setting % MARGINS, members, own, forward)
+        size, room = finish(model[0], model[1]), 4 * room
+    return model[1][:size].tobytes()
 
 
 def _decode_successor(data: bytes, height: int, width: int, members: np.ndarray, satellite: int) -> AssignmentMap:
@@ -95,14 +107,15 @@ def _decode_successor(data: bytes, height: int, width: int, members: np.ndarray,
         return all_kept(height, width)
     own = int(np.searchsorted(members, satellite))
     buffer = np.frombuffer(data, np.uint8).copy()
-    coder = start_decoding(buffer)
-    margin = code_uniform(coder, buffer, 0, MARGINS)
+    setting = _setting_of(data)
+    model = start_decoding(buffer), buffer, *fresh_contexts(setting // MARGINS)
+    code_uniform(model, 0, MARGINS * PROFILES)
     fate, exact = np.zeros(height * width, np.uint8), np.zeros(height * width, np.uint8)
     owner, source = np.full(height * width, -1, np.int32), np.full(height * width, -1, np.int32)
-    walk(coder, buffer, *fresh_contexts(), fate, exact, owner, source, width, margin, len(members), own, 0)
-    if coder[OVERFLOW]:
+    walk(model, fate, exact, owner, source, width, setting % MARGINS, len(members), own, 0)
+    if model[0][OVERFLOW]:
         raise BitstreamError("assignment map: an index outside the owner's list")
-    if _walked(fate, exact, owner, source, width, margin, len(members), own) != data:
+    if _walked((fate, exact, owner, source), width, setting, len(members), own) != data:
         raise BitstreamError("assignment map: bytes that no encoder writes")
     remote = fate == REMOTE
     ids = np.full(height * width, -1, np.int16)
@@ -118,7 +131,8 @@ def _check_owners(assignment: AssignmentMap, members: np.ndarray, satellite: int
         raise UserError(f"assignment map: satellite {satellite} copies from {sorted(strangers)}, which it did not hear")
 
 
-def _arrays(assignment: AssignmentMap, members: np.ndarray) -> tuple[np.ndarray, ...]:
+def map_arrays(assignment: AssignmentMap, members: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Flat copies for `codec.mapmodel.walk`: fate, exact (uint8), rank of the owner among `members` (int32), source."""
     fate, exact, owner, source = (getattr(assignment, name).reshape(-1) for name in ("fate", "exact", "owner", "source"))
     rank = np.where(owner >= 0, np.searchsorted(members, owner), -1)
     return fate.copy(), exact.astype(np.uint8), rank.astype(np.int32), source.copy()
@@ -149,7 +163,7 @@ def _encode_lzma(assignment: AssignmentMap, members: np.ndarray, satellite: int)
     if np.all(assignment.fate == KEPT):
         return b""
     _check_owners(assignment, members, satellite)
-    fate, exact, owner, source = _arrays(assignment, members)
+    fate, exact, owner, source = map_arrays(assignment, members)
     own = int(np.searchsorted(members, satellite))
     remote = fate == REMOTE
     entry = np.where(fate == KEPT, np.arange(fate.size), source)
@@ -190,3 +204,48 @@ def _flags(data: bytes, at: np.ndarray) -> np.ndarray:
     flags = np.zeros(at.shape, bool)
     flags[at] = bits[:count].astype(bool)
     return flags
+
+
+def lzma_raw(data: bytes) -> bytes:
+    """Raw LZMA2, preset 9: the paper's compressor for a map's numbers (section 3.4)."""
+    return _squeeze(data)
+
+
+def encode_joint(maps: Mapping[int, AssignmentMap]) -> bytes:
+    """The paper's coding of a whole round: dense numbers of all maps (satellite -> map, in priority order), one LZMA2 stream; then exact flags.
+
+    Raises `UserError` where a reference does not end at a kept vector (participant sets differ).
+    """
+    numbers = np.stack([array.reshape(-1) for array in dense_numbering(maps)])
+    kept = np.array([np.count_nonzero(one.fate == KEPT) for one in maps.values()], "<u4")
+    remote = np.stack([one.fate.reshape(-1) == REMOTE for one in maps.values()])
+    exact = np.stack([one.exact.reshape(-1) for one in maps.values()])
+    flags = b"" if np.array_equal(exact, remote) else np.packbits(exact[remote]).tobytes()
+    return _squeeze(kept.tobytes() + numbers.astype(_address_type(*numbers.shape)).tobytes() + flags)
+
+
+def decode_joint(data: bytes, *, satellites: Sequence[int], height: int, width: int, order: str) -> dict[int, AssignmentMap]:
+    """Inverse of `encode_joint`. satellites: ids in priority order. Raises `BitstreamError` for bytes that it would not write."""
+    total, members = height * width, len(satellites)
+    kind = np.dtype(_address_type(members, total))
+    least = members * (4 + total * kind.itemsize)
+    raw = _expand(data, least, least + (members * total + 7) // 8)
+    kept = {satellite: int(count) for satellite, count in zip(satellites, np.frombuffer(raw, "<u4", members))}
+    if max(kept.values()) > total:
+        raise BitstreamError(f"assignment map: {max(kept.values())} kept vectors, expected at most {total}")
+    values = np.frombuffer(raw[: least], kind, offset=4 * members).astype(np.int64).reshape(members, height, width)
+    if values.max() >= sum(kept.values()):
+        raise BitstreamError(f"assignment map: number {values.max()}, expected less than {sum(kept.values())}")
+    numbers = {satellite: array.astype(np.int32) for satellite, array in zip(satellites, values)}
+    maps = from_dense_numbering(numbers, kept, order)
+    if len(raw) > least:
+        remote = np.stack([maps[satellite].fate == REMOTE for satellite in satellites])
+        maps = from_dense_numbering(numbers, kept, order, dict(zip(satellites, _flags(raw[least:], remote))))
+    for satellite, decoded in maps.items():
+        validate(decoded, satellite, satellites, order, BitstreamError)
+    return maps
+
+
+def lzma_joint_bytes(maps: Mapping[int, AssignmentMap]) -> int:
+    """Bytes of `encode_joint`."""
+    return len(encode_joint(maps))
