@@ -1,11 +1,12 @@
 """Entropy coding against CompressAI's own `compress` and `decompress`, same weights, one thread each, ratios from one run.
 
-    python -m benchmarks.coding [models=bmshj,mbt,cheng,elic] [size_px=256] [repeats=5] [batch=8] [weights=random|shipped]
+    python -m benchmarks.coding [models=bmshj,mbt,cheng,elic] [size_px=256] [repeats=5] [batch=8] [weights=random|shipped] [backend=auto]
 
 Entropy stage only: CompressAI's time less its g_a (g_s), ours from y to bytes (bytes to y_hat), h_a and h_s included on both sides. `batch`: per patch, that
 many patches that do not refer to each other decoded in one call. `whole`: encode + decode with g_a and g_s. Random weights stand in for trained ones
 at CompressAI's widths for quality 3: the transforms' output is given a spread per channel and the networks matching scales, since the
 number of non-zero and escaping symbols is what coding time depends on. `weights=shipped` takes this project's (narrower) checkpoints instead.
+`backend=float64` shows what a processor without signed-byte dot products (VNNI, AMX) would do; streams are the same.
 """
 
 from __future__ import annotations
@@ -33,21 +34,22 @@ GOALS = {  # times faster than CompressAI, 256 px: encode, decode, decode per pa
 class Spread(nn.Module):
     """Gives each latent channel of random weights a spread of its own, from dead to busy, as training does."""
 
-    def __init__(self, m: int, measured: torch.Tensor) -> None:
+    def __init__(self, y: torch.Tensor) -> None:
         super().__init__()
-        wanted = torch.exp(torch.linspace(-2.5, 1.5, m)[torch.randperm(m)])
-        self.register_buffer("gain", (wanted / measured.clamp_min(1e-6)).reshape(1, -1, 1, 1))
-        self.wanted = wanted
+        flat = y[0].flatten(1)
+        self.wanted = torch.exp(torch.linspace(-2.5, 1.5, len(flat))[torch.randperm(len(flat))])
+        self.register_buffer("mean", flat.mean(dim=1).reshape(1, -1, 1, 1))
+        self.register_buffer("gain", (self.wanted / flat.std(dim=1).clamp_min(1e-6)).reshape(1, -1, 1, 1))
 
     def forward(self, y: torch.Tensor) -> torch.Tensor:
-        return y * self.gain
+        return (y - self.mean) * self.gain
 
 
 def random_model(name: str, x: torch.Tensor) -> LatentModel:
     """Full-width random weights whose latents and scales are of plausible sizes."""
     torch.manual_seed(1)
     model = build_model(name, *WIDTHS[name])
-    spread = Spread(model.m, model.g_a(x)[0].flatten(1).std(dim=1))
+    spread = Spread(model.g_a(x))
     model.net.g_a = nn.Sequential(model.net.g_a, spread)
     heads = [model.h_s[4]] if name == "bmshj" else [head[-1] for head in model.param_aggregation] or [model.entropy_parameters[-1]]
     start = 0
@@ -80,14 +82,14 @@ def picture(size_px: int) -> torch.Tensor:
 
 
 @torch.no_grad()
-def measure(name: str, size_px: int, repeats: int, batch: int, weights: str) -> dict[str, tuple[float, float]]:
+def measure(name: str, size_px: int, repeats: int, batch: int, weights: str, backend: str) -> dict[str, tuple[float, float]]:
     """Seconds (CompressAI, ours) of each stage."""
     x = picture(size_px)
     model = random_model(name, x) if weights == "random" else load_weights("", name, 0.013)[0]
     if weights != "random":
         model.net.update(force=False)
     start = time.perf_counter()
-    coder = EntropyCoder(model)
+    coder = EntropyCoder(model, backend=backend)
     build_s = time.perf_counter() - start
     side = size_px // 16
     layout, y = ContextLayout.all_kept(side, side), model.g_a(x)
@@ -113,7 +115,7 @@ def measure(name: str, size_px: int, repeats: int, batch: int, weights: str) -> 
 
 
 def _options(arguments: list[str]) -> dict[str, str]:
-    options = {"models": ",".join(WIDTHS), "size_px": "256", "repeats": "5", "batch": "8", "weights": "random"}
+    options = {"models": ",".join(WIDTHS), "size_px": "256", "repeats": "5", "batch": "8", "weights": "random", "backend": "auto"}
     for argument in arguments:
         key, _, value = argument.partition("=")
         if key not in options:
@@ -131,10 +133,10 @@ def main(arguments: list[str]) -> None:
     for name in options["models"].split(","):
         if name not in WIDTHS:
             raise UserError(f"models={name}: expected some of {', '.join(WIDTHS)}")
-        stages = measure(name, int(options["size_px"]), int(options["repeats"]), int(options["batch"]), options["weights"])
+        stages = measure(name, int(options["size_px"]), int(options["repeats"]), int(options["batch"]), options["weights"], options["backend"])
         for (stage, (theirs, ours)), goal in zip(stages.items(), (*GOALS[name], None), strict=True):
             rows.append((name, stage, theirs * 1e3, ours * 1e3, theirs / ours, goal))
-    print(f"\n{options['weights']} weights, {options['size_px']} px, portable, 1 thread, CPU {torch.backends.cpu.get_cpu_capability()}")
+    print(f"\n{options['weights']} weights, {options['size_px']} px, portable ({options['backend']}), 1 thread, CPU {torch.backends.cpu.get_cpu_capability()}")
     print(f"{'model':6} {'stage':20} {'CompressAI ms':>14} {'ours ms':>9} {'ratio':>7} {'goal':>6}")
     for name, stage, theirs, ours, ratio, goal in rows:
         mark = "" if goal is None else f"{goal:>5g}x" + ("" if ratio >= goal else " *")
