@@ -8,6 +8,7 @@ Rank 0 also starts the ground, rank N of the same process group. A run reads top
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -46,13 +47,14 @@ def fly(scenario: Scenario, who, words: list[str]) -> None:
     """One satellite: every round, capture, analyse, exchange signatures, arbitrate, code, downlink."""
     ground = start_ground(who, words) if who.rank == 0 else None
     from nodes.channel import Channel
+    from nodes.runtime import device_of, peak_rss_mib
     from nodes.satellite import Satellite
 
-    with Channel(who, scenario.timeout_s, ground_process=ground) as channel:
-        satellite = Satellite(scenario, who.rank, channel)
+    with Channel(who, scenario.timeout_s, device_of(scenario.codec.device), ground) as channel:
+        satellite = Satellite(scenario, who.rank)
         for round_number in range(scenario.rounds):
-            satellite.fly_round(round_number)
-        satellite.farewell()
+            satellite.fly_round(round_number, channel)
+        channel.send_bytes(json.dumps({"peak_rss_mib": peak_rss_mib()}).encode(), to=who.satellites)
         channel.barrier()
     if ground is not None and ground.wait(timeout=scenario.timeout_s) != 0:
         raise SystemExit(ground.returncode)
@@ -83,6 +85,7 @@ def start_ranks(scenario: Scenario, launcher: list[str], words: list[str]) -> in
     from nodes.preflight import check_inputs, run_torchrun
 
     check_inputs(scenario)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     return run_torchrun(launcher, scenario, os.path.abspath(__file__), words)
 
 

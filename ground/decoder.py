@@ -47,14 +47,19 @@ class RoundDecoder:
 
         A stream that cannot be read, and every stream that needs vectors of such a one, is reported in `failures`; nothing is raised.
         """
+        result = self.parse(streams)
+        for shape in {assignment.shape for assignment in result.maps.values()}:
+            self._decode_latents(result, {s: m for s, m in result.maps.items() if m.shape == shape})
+        return result
+
+    def parse(self, streams: Mapping[int, bytes]) -> RoundResult:
+        """Containers and assignment maps alone, without latents and images."""
         result = RoundResult()
         for satellite, data in streams.items():
             try:
                 self._open(result, satellite, data)
             except BitstreamError as error:
                 result.failures[satellite] = error
-        for shape in {assignment.shape for assignment in result.maps.values()}:
-            self._decode_latents(result, {s: m for s, m in result.maps.items() if m.shape == shape})
         return result
 
     def _open(self, result: RoundResult, satellite: int, data: bytes) -> None:

@@ -51,7 +51,7 @@ class GroundStation:
         results = {kind: self.decoder.decode({m.telemetry.satellite: getattr(m, attribute) for m in messages})
                    for kind, attribute in (("dlrc", "stream"), ("independent", "independent"))}
         self.decoder.synthesise(results)
-        records = [self._record(message, results) for message in messages]
+        records = [record_of(message, results) for message in messages]
         self.records += records
         self.rounds.append(_round_record(round_number, messages))
         self.folder.add_round(round_number, messages, [self._view(m, results) for m in messages])
@@ -71,27 +71,29 @@ class GroundStation:
             wall_s=time.time() - self.started, peak_rss_mib=self.satellite_rss_mib + peak_rss_mib())
         self.folder.finish(facts, self.records, self.rounds)
 
-    def _record(self, message: Downlink, results: dict[str, RoundResult]) -> SatelliteRecord:
-        note, satellite = message.telemetry, message.telemetry.satellite
-        dlrc, alone = results["dlrc"], results["independent"]
-        assignment = dlrc.maps.get(satellite)
-        counts = np.bincount(assignment.fate.reshape(-1), minlength=3) if assignment is not None else np.zeros(3, int)
-        failed = satellite in dlrc.failures or satellite in alone.failures or bool(dlrc.unresolved.get(satellite, 0))
-        return SatelliteRecord(
-            round=note.round, satellite=satellite, pixels=message.original.shape[0] * message.original.shape[1],
-            dlrc=_sections(dlrc, satellite, len(message.stream), note.open_y_bits),
-            independent=_sections(alone, satellite, len(message.independent), float("nan")),
-            kept=int(counts[KEPT]), local_copy=int(counts[LOCAL]), remote_copy=int(counts[REMOTE]), oracle=int(note.oracle),
-            exact=not failed, failed=failed, quality_dlrc=_quality(message.original, dlrc.images.get(satellite)),
-            quality_independent=_quality(message.original, alone.images.get(satellite)),
-            downlink_s=next((duration for name, _, duration, _ in note.spans if name == "downlink"), None))
-
     def _view(self, message: Downlink, results: dict[str, RoundResult]) -> View:
         satellite = message.telemetry.satellite
         assignment = results["dlrc"].maps.get(satellite)
         return View(satellite, int(message.telemetry.row), int(message.telemetry.col), message.original,
                     results["dlrc"].images.get(satellite), results["independent"].images.get(satellite),
                     assignment)
+
+
+def record_of(message: Downlink, results: dict[str, RoundResult]) -> SatelliteRecord:
+    """Rates, fates and qualities of one satellite in one round; bytes are those of the streams."""
+    note, satellite = message.telemetry, message.telemetry.satellite
+    dlrc, alone = results["dlrc"], results["independent"]
+    assignment = dlrc.maps.get(satellite)
+    counts = np.bincount(assignment.fate.reshape(-1), minlength=3) if assignment is not None else np.zeros(3, int)
+    failed = satellite in dlrc.failures or satellite in alone.failures or bool(dlrc.unresolved.get(satellite, 0))
+    return SatelliteRecord(
+        round=note.round, satellite=satellite, pixels=message.original.shape[0] * message.original.shape[1],
+        dlrc=_sections(dlrc, satellite, len(message.stream), note.open_y_bits),
+        independent=_sections(alone, satellite, len(message.independent), float("nan")),
+        kept=int(counts[KEPT]), local_copy=int(counts[LOCAL]), remote_copy=int(counts[REMOTE]), oracle=int(note.oracle),
+        exact=not failed, failed=failed, quality_dlrc=_quality(message.original, dlrc.images.get(satellite)),
+        quality_independent=_quality(message.original, alone.images.get(satellite)),
+        downlink_s=next((duration for name, _, duration, _ in note.spans if name == "downlink"), None))
 
 
 def _sections(result: RoundResult, satellite: int, total: int, open_y_bits: float) -> SectionBytes:

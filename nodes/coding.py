@@ -10,9 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from codec.checkpoint import CheckpointInfo, load_weights
 from codec.entropy import EntropyCoder
 from codec.models import LATENT_STRIDE_PX, LatentModel
 from codec.schedule import ContextLayout
+from constellation.scenario import Scenario
+from nodes.runtime import device_of, one_thread
 
 
 @dataclass(frozen=True)
@@ -61,3 +64,19 @@ class BoardCoder:
         """The paper's estimate: -log2 p of the kept vectors with the satellite's own complete y_hat as context. Not decodable."""
         z = self.entropy.hyper_symbols(torch.from_numpy(y)[None].to(self.device))
         return float(self.entropy.estimate_bits(z, y_hat, y_hat, kept).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Board:
+    """A satellite's processor: the coder with its model loaded, and what the checkpoint says about itself."""
+
+    coder: BoardCoder
+    checkpoint: CheckpointInfo
+
+
+def load_board(scenario: Scenario) -> Board:
+    """Load the scenario's checkpoint onto this rank's device, one thread. Raises `UserError`."""
+    one_thread()
+    codec = scenario.codec
+    model, checkpoint = load_weights(codec.weights, codec.model, codec.lambda_)
+    return Board(BoardCoder(model, device_of(codec.device), codec.portable, codec.grid), checkpoint)

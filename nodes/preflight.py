@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from constellation.errors import UserError
 from constellation.scenario import Scenario
@@ -10,14 +11,34 @@ from constellation.scenario import Scenario
 
 def check_inputs(scenario: Scenario) -> None:
     """Open what a run will need (scene, checkpoint, priority rule) and raise the `UserError` that a rank would raise."""
-    from codec.checkpoint import checkpoint_for
     from constellation.priority import check_rule
     from nodes.scene import open_scene
 
     check_rule(scenario.priority.rule, scenario.codec.model, scenario.codec.context)
-    scene = open_scene(scenario.scene, scenario.seed, 0)
+    scene = open_scene(scenario.scene, scenario.seed, 0, scenario.capture.window_px)
     check_window(scenario, scene.height, scene.width, scene.name)
-    checkpoint_for(scenario.codec)
+    check_weights(scenario)
+
+
+def check_weights(scenario: Scenario) -> None:
+    """The checkpoint is there and says that it holds the scenario's model; its tensors are checked when a rank loads them."""
+    from safetensors import SafetensorError, safe_open
+
+    from codec.checkpoint import shipped_weights
+
+    codec = scenario.codec
+    if codec.weights == "zoo":
+        return
+    path = Path(codec.weights) if codec.weights else shipped_weights(codec.model, codec.lambda_)
+    if not path.is_file():
+        raise UserError(f"codec.weights={codec.weights}: no such file")
+    try:
+        with safe_open(path, framework="np") as file:
+            held = (file.metadata() or {}).get("model", "nothing known")
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(f"codec.weights={path.name}: not a readable safetensors file ({error})") from None
+    if held != codec.model:
+        raise UserError(f"codec.weights={path.name}: holds {held}, codec.model asks for {codec.model}")
 
 
 def check_window(scenario: Scenario, height: int, width: int, name: str) -> None:

@@ -8,7 +8,6 @@ The same capture is also coded without DLRC ("independent"), so that every savin
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import numpy as np
 
 from codec.assignment import AssignmentMap, all_kept, combined_digest
 from codec.bitstream import Bitstream, Header, StreamSettings, pack
-from codec.checkpoint import CheckpointInfo, load_weights
+from codec.checkpoint import CheckpointInfo
 from codec.mapcoder import encode_map
 from constellation.clock import ComputeTimes, round_timeline
 from constellation.priority import check_rule, priority_order
@@ -27,13 +26,28 @@ from constellation.sync import SyncResult
 from nodes.arbiter import SignatureList, arbitrate, pack_list, signature_list, unpack_list
 from nodes.capture import Capture, capture, covered_by_earlier, ground_cells, patch_offset
 from nodes.channel import Channel
-from nodes.coding import BoardCoder, Coded, coding_order_of
+from nodes.coding import Board, Coded, coding_order_of, load_board
 from nodes.downlink import Downlink, Telemetry
 from nodes.filter import filter_positions, kept_positions
 from nodes.recognizer import content_hashes, hash_family, signatures
-from nodes.runtime import compute_times, device_of, one_thread, peak_rss_mib
+from nodes.runtime import compute_times
 from nodes.scene import open_scene
 from nodes.selector import Selection, select
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A satellite's own part of a round, before it hears the others. y: float32 [M, H, W]; own: its signature list."""
+
+    round: int
+    view: Capture
+    scene: str
+    y: np.ndarray
+    selection: Selection
+    own: SignatureList
+    instant: RoundInSpace
+    analysis_s: float
+    hash_s: float
 
 
 @dataclass(frozen=True)
@@ -47,50 +61,53 @@ class Exchange:
 
 
 class Satellite:
-    """Satellite `number` of a run; rounds are flown one after the other."""
+    """Satellite `number` of a run. `board` and `segment` may be shared where several satellites live in one process (studies)."""
 
-    def __init__(self, scenario: Scenario, number: int, channel: Channel) -> None:
-        one_thread()
+    def __init__(self, scenario: Scenario, number: int, board: Board | None = None, segment: SpaceSegment | None = None) -> None:
         check_rule(scenario.priority.rule, scenario.codec.model, scenario.codec.context)
-        self.scenario, self.number, self.channel = scenario, number, channel
-        self.segment = SpaceSegment(scenario)
-        model, self.checkpoint = load_weights(scenario.codec.weights, scenario.codec.model, scenario.codec.lambda_)
-        self.coder = BoardCoder(model, device_of(scenario.codec.device), scenario.codec.portable, scenario.codec.grid)
-        self.family = hash_family(scenario.seed, model.m, scenario.dlrc.k, scenario.dlrc.rotation)
+        self.scenario, self.number = scenario, number
+        self.segment = segment or SpaceSegment(scenario)
+        self.board = board or load_board(scenario)
+        self.family = hash_family(scenario.seed, self.board.coder.model.m, scenario.dlrc.k, scenario.dlrc.rotation)
         self.with_contents = scenario.dlrc.signature == "lsh" and scenario.dlrc.dedup == "signature"
 
-    def fly_round(self, round_number: int) -> None:
+    def fly_round(self, round_number: int, channel: Channel) -> None:
         """One synchronised capture, from pixels to the downlinked stream."""
-        self.channel.stage(f"round {round_number}: capture and analysis")
+        channel.stage(f"round {round_number}: capture and analysis")
+        seen = self.observe(round_number)
+        channel.stage(f"round {round_number}: signature exchange")
+        capacity = len(seen.selection.entry_of)
+        gathered = channel.all_gather_int64(pack_list(seen.own, capacity, self.with_contents))
+        channel.stage(f"round {round_number}: arbitration and coding")
+        message = self.conclude(seen, [unpack_list(words, capacity, self.with_contents) for words in gathered])
+        channel.stage(f"round {round_number}: downlink")
+        channel.send_bytes(message.to_bytes(), self.scenario.satellites)
+
+    def observe(self, round_number: int) -> Observation:
+        """Capture, analysis transform, Recognizer, Selector, and the list to send."""
         started = time.perf_counter()
         scene = open_scene(self.scenario.scene, self.scenario.seed, round_number, self.scenario.capture.window_px)
         view = capture(scene, self.scenario.capture, self.scenario.seed, round_number, self.number)
-        y = self.coder.analyse(view.padded, self.scenario.capture.halo_px)
+        y = self.board.coder.analyse(view.padded, self.scenario.capture.halo_px)
         analysed = time.perf_counter()
         selection = self.recognise(y, view)
         hashed = time.perf_counter()
-
-        self.channel.stage(f"round {round_number}: signature exchange")
         instant = self.segment.at(round_number)
-        exchange = self.exchange(round_number, selection, instant)
+        own = signature_list(self.number, round_number, self.segment.metric(instant, self.number), selection, self.with_contents)
+        return Observation(round_number, view, scene.name, y, selection, own, instant, analysed - started, hashed - analysed)
 
-        self.channel.stage(f"round {round_number}: arbitration and coding")
-        arbitration = time.perf_counter()
-        assignment = self.arbitrate(selection, exchange, y.shape[1:])
+    def conclude(self, seen: Observation, lists: Sequence[SignatureList]) -> Downlink:
+        """Arbitrate over everybody's lists, code with and without DLRC, and make the message for the ground."""
+        exchange = self.agree(seen, lists)
+        started = time.perf_counter()
+        assignment = self.arbitrate(seen.selection, exchange, seen.y.shape[1:])
         arbitrated = time.perf_counter()
-        stream, open_bits = self.code(round_number, selection.y, selection.y_hat, assignment, exchange)
+        stream, open_bits = self.code(seen.round, seen.selection.y, seen.selection.y_hat, assignment, exchange)
         coded = time.perf_counter()
-        y_hat = np.rint(y).astype(np.int32)
-        independent, _ = self.code(round_number, y, y_hat, None, exchange)
-
-        measured = ComputeTimes(analysed - started, hashed - analysed, arbitrated - arbitration, coded - arbitrated, 0.0)
-        telemetry = self.telemetry(round_number, view, scene.name, exchange, instant, len(stream), measured, open_bits)
-        self.channel.stage(f"round {round_number}: downlink")
-        self.channel.send_bytes(Downlink(telemetry, stream, independent, view.image).to_bytes(), self.scenario.satellites)
-
-    def farewell(self) -> None:
-        """Tell the ground this process's peak memory, for the summary."""
-        self.channel.send_bytes(json.dumps({"peak_rss_mib": peak_rss_mib()}).encode(), self.scenario.satellites)
+        independent, _ = self.code(seen.round, seen.y, np.rint(seen.y).astype(np.int32), None, exchange)
+        measured = ComputeTimes(seen.analysis_s, seen.hash_s, arbitrated - started, coded - arbitrated, 0.0)
+        telemetry = self.telemetry(seen, exchange, len(stream), measured, open_bits)
+        return Downlink(telemetry, stream, independent, seen.view.image)
 
     def recognise(self, y: np.ndarray, view: Capture) -> Selection:
         """Recognizer and Selector: signatures by content, by LSH, or by ground footprint."""
@@ -103,17 +120,14 @@ class Satellite:
             found = signatures(y, self.family)
         return select(y, found, coding_order_of(self.scenario.codec.model), dlrc.representative)
 
-    def exchange(self, round_number: int, selection: Selection, instant: RoundInSpace) -> Exchange:
-        """all_gather of headers and signatures; then, alike on every satellite: order, timing, and who heard whom."""
-        metric = self.segment.metric(instant, self.number)
-        own = signature_list(self.number, round_number, metric, selection, self.with_contents)
-        capacity = len(selection.entry_of)
-        gathered = self.channel.all_gather_int64(pack_list(own, capacity, self.with_contents))
-        lists = {entry.satellite: entry for entry in (unpack_list(words, capacity, self.with_contents) for words in gathered)}
-        headers = [entry.header for entry in lists.values()]
-        order = priority_order(self.scenario.priority.rule, headers, self.scenario.seed, round_number)
-        result = self.segment.exchange(instant, [self.payload_bytes(lists[s]) for s in range(self.scenario.satellites)])
-        return Exchange(lists, order, SpaceSegment.participants(result), result)
+    def agree(self, seen: Observation, lists: Sequence[SignatureList]) -> Exchange:
+        """What follows from the gathered lists, alike on every satellite: order, timing, and who heard whom."""
+        everyone = {entry.satellite: entry for entry in lists}
+        headers = [entry.header for entry in lists]
+        order = priority_order(self.scenario.priority.rule, headers, self.scenario.seed, seen.round)
+        sizes = [self.payload_bytes(everyone[satellite]) for satellite in range(self.scenario.satellites)]
+        result = self.segment.exchange(seen.instant, sizes)
+        return Exchange(everyone, order, SpaceSegment.participants(result), result)
 
     def payload_bytes(self, entry: SignatureList) -> int:
         """Bytes of a satellite's message on its links: under footprint deduplication four corners instead of signatures."""
@@ -137,30 +151,29 @@ class Satellite:
         codec = self.scenario.codec
         shape = (y.shape[1], y.shape[2])
         own = assignment if assignment is not None else all_kept(*shape)
-        coded = self.coder.encode(y, y_hat, filter_positions(own, codec.context))
+        coded = self.board.coder.encode(y, y_hat, filter_positions(own, codec.context))
         members = tuple(sorted(exchange.participants[self.number])) if assignment is not None else (self.number,)
         settings = stream_settings(self.scenario, assignment is not None)
         section = b""
         if assignment is not None:
             section = encode_map(own, settings.map_coding, participants=members, satellite=self.number)
-        stream = container(settings, self.checkpoint, self.number, round_number, self.scenario.dlrc.k, members, coded, own, section)
+        stream = container(settings, self.board.checkpoint, self.number, round_number, self.scenario.dlrc.k, members, coded, own, section)
         wants_estimate = codec.context == "open" and assignment is not None
-        return stream, self.coder.open_loop_bits(y, y_hat, kept_positions(own)) if wants_estimate else float("nan")
+        return stream, self.board.coder.open_loop_bits(y, y_hat, kept_positions(own)) if wants_estimate else float("nan")
 
-    def telemetry(self, round_number: int, view: Capture, scene: str, exchange: Exchange, instant: RoundInSpace, stream_bytes: int,
-                  measured: ComputeTimes, open_bits: float) -> Telemetry:
+    def telemetry(self, seen: Observation, exchange: Exchange, stream_bytes: int, measured: ComputeTimes, open_bits: float) -> Telemetry:
         """What the ground learns beside the stream: geometry, simulated times, the oracle of this capture."""
-        result = exchange.result
+        result, view = exchange.result, seen.view
         times = compute_times(self.scenario, measured)
-        downlink_s = 8 * stream_bytes / self.segment.downlink_rate_bps(instant, self.number)
-        spans = round_timeline(times, float(result.t_sync_s[self.number]), downlink_s, self.scenario.codec.grid == "fixed", instant.time_s)
+        downlink_s = 8 * stream_bytes / self.segment.downlink_rate_bps(seen.instant, self.number)
+        t_sync_s = float(result.t_sync_s[self.number])
+        spans = round_timeline(times, t_sync_s, downlink_s, self.scenario.codec.grid == "fixed", seen.instant.time_s)
         return Telemetry(
-            satellite=self.number, round=round_number, row=view.row, col=view.col, window_row=view.window_row, window_col=view.window_col,
-            scene=scene, order=exchange.order, heard=tuple(sorted(exchange.participants[self.number])),
-            oracle=oracle_positions(self.scenario, round_number, self.number, exchange.order),
-            payload_bytes=self.payload_bytes(exchange.lists[self.number]), t_sync_s=float(result.t_sync_s[self.number]),
-            t_round_s=float(result.t_round_s), open_y_bits=open_bits,
-            spans=tuple((span.name, span.start_s, span.duration_s, span.category) for span in spans))
+            satellite=self.number, round=seen.round, row=view.row, col=view.col, window_row=view.window_row, window_col=view.window_col,
+            scene=seen.scene, order=exchange.order, heard=tuple(sorted(exchange.participants[self.number])),
+            oracle=oracle_positions(self.scenario, seen.round, self.number, exchange.order),
+            payload_bytes=self.payload_bytes(exchange.lists[self.number]), t_sync_s=t_sync_s, t_round_s=float(result.t_round_s),
+            open_y_bits=open_bits, spans=tuple((span.name, span.start_s, span.duration_s, span.category) for span in spans))
 
 
 def oracle_positions(scenario: Scenario, round_number: int, number: int, order: Sequence[int]) -> int:
