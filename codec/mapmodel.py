@@ -127,15 +127,33 @@ def _remember(recent, value):
 
 # ---------------------------------------------------------------- remote copies
 
-@numba.njit(f"int64({CODER}, int64, int64, int64)", cache=True, nogil=True)
-def _code_new_owner(model, members, own, truth):
-    """Rank of an owner among the participants; those before `own` are likelier (they are, where priority follows the id)."""
-    below = np.int64(1 if own == members - 1 else 0)
-    if 0 < own < members - 1:
+@numba.njit("int64(int64[:, ::1], int64, int64, int64)", cache=True, nogil=True)
+def _seen_between(slots, used, low, high):
+    """How many remembered owners have ranks in low .. high - 1."""
+    count = np.int64(0)
+    for place in range(used):
+        count += 1 if low <= slots[place, 0] < high else 0
+    return count
+
+
+@numba.njit(f"int64({CODER}, int64[:, ::1], int64, int64, int64, int64)", cache=True, nogil=True)
+def _code_new_owner(model, slots, used, members, own, truth):
+    """Rank of an owner not remembered, -1 where nobody is left; those before `own` are likelier (they are, where priority follows the id)."""
+    low, high = np.int64(0), own
+    left_below = own - _seen_between(slots, used, 0, own)
+    left_above = members - 1 - own - _seen_between(slots, used, own + 1, members)
+    if left_below + left_above == 0:
+        return np.int64(-1)
+    below = np.int64(1 if left_above == 0 else 0)
+    if left_above > 0 and left_below > 0:
         below = code_bit(model, _BELOW, 1 if truth < own else 0)
-    if below:
-        return code_uniform(model, truth, own)
-    return own + 1 + code_uniform(model, truth - own - 1, members - 1 - own)
+    if not below:
+        low, high = own + 1, members
+    unseen = code_uniform(model, truth - low - _seen_between(slots, used, low, truth), left_below if below else left_above)
+    found = low + unseen
+    for _ in range(used + 1):  # skip the remembered ones
+        found = low + unseen + _seen_between(slots, used, low, found + 1)
+    return found
 
 
 @numba.njit(f"int64({CODER}, int64[:, ::1], int64, int64)", cache=True, nogil=True)
@@ -179,10 +197,10 @@ def _code_index(model, expected, kind, truth):
 def _to_front(slots, used, place):
     """Move slot `place` (== used for a new owner) to the front; returns how many are used now."""
     place = min(place, SLOTS - 1)
-    owner, shift = slots[place, 0], slots[place, 1]
+    moved = slots[place].copy()
     for other in range(place, 0, -1):
-        slots[other, 0], slots[other, 1] = slots[other - 1, 0], slots[other - 1, 1]
-    slots[0, 0], slots[0, 1] = owner, shift
+        slots[other] = slots[other - 1]
+    slots[0] = moved
     return max(used, place + 1)
 
 
@@ -214,7 +232,7 @@ def walk(model, fate, exact, owner, source, width, margin, members, own, forward
     total = len(fate)
     height = total // width
     tracks, ages = np.full(total, -1, np.int64), np.zeros(total, np.int64)
-    slots, used = np.zeros((SLOTS, 2), np.int64), np.int64(0)  # owner, shift
+    slots, used = np.zeros((SLOTS, 3), np.int64), np.int64(0)  # owner, shift, shift of its last stray source
     recent, candidates = np.zeros(RECENT + 1, np.int64), np.zeros(6, np.int64)
     forward = code_bit(model, _FORWARD, forward)
     for p in range(total):
@@ -276,18 +294,24 @@ def walk(model, fate, exact, owner, source, width, margin, members, own, forward
             place = _code_seen_owner(model, slots, used, owner[p])
         fresh = place == used
         if fresh:
+            newcomer = _code_new_owner(model, slots, used, members, own, owner[p])
+            if newcomer < 0:
+                model[0][OVERFLOW] = 1
+                return
             place = min(used, SLOTS - 1)
-            slots[place, 0] = _code_new_owner(model, members, own, owner[p])
+            slots[place, 0] = newcomer
             index = _code_start(model, p, height, width, margin, source[p])
-            slots[place, 1] = index - p
+            slots[place, 1], slots[place, 2] = index - p, index - p
         used = _to_front(slots, used, place)
         if not fresh:
             expected = min(max(p + slots[0, 1], 0), total - 1)
             index = _code_index(model, expected, kind, source[p])
-            if abs(index - expected) <= 2 * width or kind == _SHIFTED:
+            drop = expected - index
+            if -2 <= drop <= (2 if kind <= _LEFT_AGED else width) or index - p == slots[0, 2]:
                 slots[0, 1] = index - p
-            else:  # the owner has a local copy here
+            else:  # the owner has a local copy here, of a position elsewhere
                 slots[0, 1] -= 1
+                slots[0, 2] = index - p
         if index < 0 or index >= total:
             model[0][OVERFLOW] = 1
             return
