@@ -86,7 +86,7 @@ def measure(maps: dict[int, AssignmentMap]) -> np.ndarray:
     numbers = [array.astype("<u2" if array.max() < 1 << 16 else "<u4").tobytes() for array in dense_numbering(maps)]
     one_by_one = {coding: sum(len(encode_map(one, coding, participants=participants, satellite=satellite)) for satellite, one in maps.items())
                   for coding in ("lzma", "successor")}
-    return np.array([sum(len(lzma.compress(data, preset=9)) for data in numbers), sum(len(lzma_raw(data)) for data in numbers),
+    return np.array([sum(len(lzma.compress(data)) for data in numbers), sum(len(lzma_raw(data)) for data in numbers),
                      len(encode_joint(maps)), one_by_one["lzma"], one_by_one["successor"]], dtype=float)
 
 

@@ -140,7 +140,7 @@ def map_arrays(assignment: AssignmentMap, members: np.ndarray) -> tuple[np.ndarr
 
 # ---------------------------------------------------------------- LZMA
 
-_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": 1 << 23}]  # the dictionary bounds a decoder's memory
+_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": 1 << 21}]  # the dictionary bounds a decoder's memory
 
 
 def _squeeze(data: bytes) -> bytes:

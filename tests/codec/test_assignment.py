@@ -1,132 +1,116 @@
-import dataclasses
+"""The assignment map: what it may say, and section 3.4's dense numbers as one way to say it."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.synthetic_maps import RoundKind, synthetic_round
+from benchmarks.map_coding import make_round
 from codec.assignment import (KEPT, LOCAL, REMOTE, AssignmentMap, all_kept, coding_rank, combined_digest, dense_numbering, from_dense_numbering,
                               kept_entries, own_numbering, shares, signature_positions, validate)
 from constellation.errors import BitstreamError, UserError
-
-ROUNDS = st.builds(RoundKind, cells=st.integers(2, 10), window=st.sampled_from((1.0, 1.5, 2.0, 4.0)), margin=st.integers(0, 1),
-                   misses=st.sampled_from((0.0, 0.1)), flat=st.booleans(), duplicates=st.sampled_from((0.0, 0.1)), satellites=st.integers(1, 6))
-ORDERS = st.sampled_from(("raster", "checkerboard"))
+from tests.codec.map_cases import arbitrary_map
 
 
-def small_map(**changes):
-    """Satellite 1: kept, local copy of it, remote copy of entry 3 of satellite 0; kept, remote of satellite 2, local copy of that."""
-    fields = {"fate": [[KEPT, LOCAL, REMOTE], [KEPT, REMOTE, LOCAL]], "exact": [[0, 0, 1], [0, 0, 0]],
-              "owner": [[-1, -1, 0], [-1, 2, -1]], "source": [[-1, 0, 3], [-1, 5, 4]], **changes}
-    types = {"fate": np.uint8, "exact": np.bool_, "owner": np.int16, "source": np.int32}
-    return AssignmentMap(**{name: np.array(fields[name], types[name]) for name in types})
+def one_map() -> AssignmentMap:
+    """Satellite 5 of a round, with positions of all fates."""
+    one = make_round(np.random.default_rng(3), 16, 32, 1, 0.02, 0.05)[5]
+    assert set(np.unique(one.fate)) == {KEPT, LOCAL, REMOTE}
+    return one
 
 
-def test_signature_list_is_the_non_local_positions_in_raster_order():
-    assert signature_positions(small_map()).tolist() == [0, 2, 3, 4]
-    assert kept_entries(small_map()).tolist() == [True, False, True, False]
+def changed(one: AssignmentMap, name: str, at, value) -> AssignmentMap:
+    array = getattr(one, name).copy()
+    array[at] = value
+    return replace(one, **{name: array})
 
 
-def test_shares_add_up_to_one():
-    found = shares(small_map())
-    assert (found.kept, found.local, found.remote) == (2 / 6, 2 / 6, 2 / 6)
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), order=st.sampled_from(("raster", "checkerboard")))
+def test_arbitrary_maps_are_valid_and_their_shares_add_up(seed, order):
+    one = arbitrary_map(np.random.default_rng(seed), 8, 12, 4, (1, 4, 6), order)
+    validate(one, 4, (1, 4, 6), order)
+    assert sum(vars(shares(one)).values()) == pytest.approx(1)
+    assert len(signature_positions(one)) == np.count_nonzero(one.fate != LOCAL)
+    assert np.count_nonzero(kept_entries(one)) == np.count_nonzero(one.fate == KEPT)
 
 
-def test_checkerboard_order_puts_cells_of_even_parity_first():
-    assert coding_rank(2, 3, "checkerboard").tolist() == [0, 3, 1, 4, 2, 5]
-    with pytest.raises(UserError, match="raster, checkerboard"):
-        coding_rank(2, 3, "spiral")
+def test_coding_rank_puts_anchors_first_on_the_checkerboard():
+    assert coding_rank(2, 4, "raster").tolist() == list(range(8))
+    assert coding_rank(2, 4, "checkerboard").tolist() == [0, 4, 1, 5, 6, 2, 7, 3]
+    with pytest.raises(UserError, match="coding order"):
+        coding_rank(2, 2, "spiral")
 
 
-@pytest.mark.parametrize(("changes", "said"), [
-    ({"fate": [[KEPT, LOCAL, 3], [KEPT, REMOTE, LOCAL]]}, "fate 3"),
-    ({"exact": [[1, 0, 1], [0, 0, 0]]}, "where the fate has none"),
-    ({"owner": [[-1, 2, 0], [-1, 2, -1]]}, "where the fate has none"),
-    ({"source": [[7, 0, 3], [-1, 5, 4]]}, "where the fate has none"),
-    ({"owner": [[-1, -1, 1], [-1, 2, -1]]}, "did not hear"),
-    ({"owner": [[-1, -1, 7], [-1, 2, -1]]}, "satellite 7, which it did not hear"),
-    ({"owner": [[-1, -1, -1], [-1, 2, -1]]}, "did not hear"),
-    ({"source": [[-1, 0, 6], [-1, 5, 4]]}, "outside 0..5"),
-    ({"source": [[-1, -2, 3], [-1, 5, 4]]}, "outside 0..5"),
-    ({"source": [[-1, 0, 3], [-1, 5, 1]]}, "local copy of a local copy"),
-    ({"source": [[-1, 2, 3], [-1, 5, 4]]}, "not coded before"),
-])
-def test_a_map_that_means_nothing_is_refused_with_one_line(changes, said):
-    validate(small_map(), 1, (0, 1, 2))
-    for error in (UserError, BitstreamError):
-        with pytest.raises(error, match=said):
-            validate(small_map(**changes), 1, (0, 1, 2), "raster", error)
-
-
-def test_a_local_copy_of_a_later_anchor_is_valid_in_checkerboard_order_alone():
-    forward = small_map(fate=[[KEPT, LOCAL, REMOTE], [KEPT, KEPT, KEPT]], source=[[-1, 4, 3], [-1, -1, -1]], owner=[[-1, -1, 0], [-1] * 3])
-    validate(forward, 1, (0, 1), "checkerboard")
-    with pytest.raises(UserError, match="not coded before"):
-        validate(forward, 1, (0, 1), "raster")
-
-
-def test_wrong_shapes_and_dtypes_are_refused():
-    good = small_map()
-    with pytest.raises(UserError, match=r"owner is int64 \[2, 3\], expected int16"):
-        dataclasses.replace(good, owner=good.owner.astype(np.int64))
-    with pytest.raises(UserError, match="source"):
-        dataclasses.replace(good, source=good.source[:1])
-    with pytest.raises(UserError, match="exact is list"):
-        dataclasses.replace(good, exact=[[False] * 3] * 2)
+def test_shapes_and_dtypes_are_checked_when_a_map_is_made():
+    one = all_kept(4, 4)
+    with pytest.raises(UserError, match="owner is int64"):
+        replace(one, owner=one.owner.astype(np.int64))
+    with pytest.raises(UserError, match="source is"):
+        replace(one, source=one.source[:2])
     with pytest.raises(UserError, match="no positions"):
-        all_kept(0, 3)
+        all_kept(0, 4)
 
 
-def test_digest_tells_any_change_of_the_references():
-    digests = {combined_digest(crc, small_map(**changes)) for crc in (0, 1)
-               for changes in ({}, {"source": [[-1, 0, 2], [-1, 5, 4]]}, {"owner": [[-1, -1, 0], [-1, 0, -1]]}, {"exact": [[0] * 3] * 2})}
-    assert len(digests) == 8
+def _at(one: AssignmentMap, fate: int) -> tuple:
+    return tuple(np.argwhere(one.fate == fate)[-1])
 
 
-def test_dense_numbers_of_two_satellites_by_hand():
-    first = AssignmentMap(np.array([[KEPT, LOCAL, KEPT]], np.uint8), np.zeros((1, 3), bool), np.full((1, 3), -1, np.int16),
-                          np.array([[-1, 0, -1]], np.int32))
-    second = AssignmentMap(np.array([[REMOTE, KEPT, LOCAL]], np.uint8), np.array([[True, False, False]]), np.array([[4, -1, -1]], np.int16),
-                           np.array([[1, -1, 0]], np.int32))
-    assert [array.tolist() for array in dense_numbering({4: first, 2: second})] == [[[0, 0, 1]], [[1, 2, 1]]]
+@pytest.mark.parametrize(("name", "fate", "value", "says"), [
+    ("fate", KEPT, 3, "fate 3"), ("exact", KEPT, True, "where the fate has none"), ("owner", LOCAL, 1, "where the fate has none"),
+    ("source", KEPT, 7, "where the fate has none"), ("owner", REMOTE, 5, "did not hear"), ("owner", REMOTE, 99, "did not hear"),
+    ("source", REMOTE, 256, "outside 0..255"), ("source", LOCAL, -1, "outside 0..255")])
+def test_a_meaningless_map_is_refused_in_one_line(name, fate, value, says):
+    one = one_map()
+    with pytest.raises(BitstreamError, match=says):
+        validate(changed(one, name, _at(one, fate), value), 5, range(8), "raster", BitstreamError)
 
 
-@settings(max_examples=60, deadline=None)
-@given(ROUNDS, st.integers(0, 10**6), ORDERS)
-def test_dense_numbering_and_its_inverse_are_exact(kind, seed, order):
-    maps = synthetic_round(kind, seed, order)
-    for satellite, assignment in maps.items():
-        validate(assignment, satellite, maps, order)
+def test_local_copies_name_earlier_representatives_only():
+    one = one_map()
+    at = _at(one, LOCAL)
+    flat = at[0] * 16 + at[1]
+    with pytest.raises(UserError, match="local copy of a local copy"):
+        validate(changed(one, "source", at, flat), 5, range(8))
+    later = next(position for position in range(flat + 1, 256) if one.fate.reshape(-1)[position] != LOCAL)
+    with pytest.raises(UserError, match="not coded before it"):
+        validate(changed(one, "source", at, later), 5, range(8))
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), misses=st.sampled_from((0.0, 0.1)))
+def test_dense_numbers_and_maps_say_the_same(seed, misses):
+    maps = make_round(np.random.default_rng(seed), 8, 16, 1, misses, 0.05)
     numbers = dict(zip(maps, dense_numbering(maps)))
-    kept = {satellite: int(kept_entries(assignment).sum()) for satellite, assignment in maps.items()}
-    exact = {satellite: assignment.exact for satellite, assignment in maps.items()}
-    back = from_dense_numbering(numbers, kept, order, exact)
-    assert all(back[satellite] == maps[satellite] for satellite in maps)
-    used = np.unique(np.concatenate([array.reshape(-1) for array in numbers.values()]))
-    assert np.array_equal(used, np.arange(sum(kept.values()))), "dense: every number up to the count of kept vectors is used"
+    kept = {satellite: int(np.count_nonzero(one.fate == KEPT)) for satellite, one in maps.items()}
+    assert sorted(set(np.concatenate([array.reshape(-1) for array in numbers.values()]))) == list(range(sum(kept.values())))
+    assert from_dense_numbering(numbers, kept, "raster", {satellite: one.exact for satellite, one in maps.items()}) == maps
 
 
-def test_dense_numbering_refuses_partial_views():
-    maps = synthetic_round(RoundKind(cells=6, satellites=3, margin=0), 1)
-    kept = {satellite: kept_entries(assignment) for satellite, assignment in maps.items()}
-    del kept[0]
-    with pytest.raises(UserError, match="does not keep; use dlrc.map_coding=successor"):
-        own_numbering(maps[2], 2, kept)
+def test_dense_numbers_refuse_references_that_end_at_no_kept_vector():
+    maps = make_round(np.random.default_rng(3), 8, 16, 0)
+    kept_of = {satellite: kept_entries(one) for satellite, one in maps.items()}
+    kept_of[0] = np.zeros_like(kept_of[0])
+    with pytest.raises(UserError, match="use dlrc.map_coding=successor"):
+        own_numbering(maps[1], 1, kept_of)
 
 
-@settings(max_examples=60, deadline=None)
-@given(ROUNDS, st.integers(0, 10**6), st.data())
-def test_damaged_dense_numbers_give_a_valid_map_or_one_line(kind, seed, data):
-    maps = synthetic_round(kind, seed)
+def test_dense_numbers_out_of_order_or_out_of_range_are_bitstream_errors():
+    maps = make_round(np.random.default_rng(3), 8, 16, 0)
+    kept = {satellite: int(np.count_nonzero(one.fate == KEPT)) for satellite, one in maps.items()}
     numbers = dict(zip(maps, dense_numbering(maps)))
-    kept = {satellite: int(kept_entries(assignment).sum()) for satellite, assignment in maps.items()}
-    victim = data.draw(st.sampled_from(sorted(maps)))
-    position = data.draw(st.integers(0, numbers[victim].size - 1))
-    numbers[victim].reshape(-1)[position] = data.draw(st.integers(-1, sum(kept.values()) + 3))
-    try:
-        back = from_dense_numbering(numbers, kept)
-    except BitstreamError:
-        return
-    for satellite, assignment in back.items():
-        validate(assignment, satellite, maps)
+    for value in (sum(kept.values()), 5):
+        damaged = {satellite: array.copy() for satellite, array in numbers.items()}
+        damaged[0][0, 0] = value
+        with pytest.raises(BitstreamError):
+            from_dense_numbering(damaged, kept)
+
+
+def test_the_digest_tells_references_apart_where_values_are_equal():
+    one = one_map()
+    at = _at(one, REMOTE)
+    assert combined_digest(7, one) == combined_digest(7, replace(one))
+    assert combined_digest(7, one) != combined_digest(8, one)
+    assert combined_digest(7, one) != combined_digest(7, changed(one, "source", at, (one.source[at] + 1) % 256))
