@@ -33,12 +33,19 @@ class SpaceSegment:
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
+        self._last: tuple[int, RoundInSpace] | None = None
+        self._last_exchange: tuple[object, SyncResult] | None = None
         self.constellation: Constellation = load_constellation(scenario.orbit)
         if scenario.satellites > len(self.constellation):
             raise UserError(f"satellites={scenario.satellites}: the constellation {scenario.orbit.pattern} has only {len(self.constellation)}")
 
     def at(self, round_number: int) -> RoundInSpace:
-        """Participants, links and rates of a round."""
+        """Participants, links and rates of a round; the last round asked for is kept, as satellites of one process ask alike."""
+        if self._last is None or self._last[0] != round_number:
+            self._last = (round_number, self._instant(round_number))
+        return self._last[1]
+
+    def _instant(self, round_number: int) -> RoundInSpace:
         scenario = self.scenario
         time_s = round_number * scenario.orbit.step_s
         when = np.array([time_s])
@@ -52,15 +59,23 @@ class SpaceSegment:
 
     def exchange(self, instant: RoundInSpace, payload_bytes: Sequence[float]) -> SyncResult:
         """The signature round among the participants, timed (appendix A)."""
-        return sync_round(instant.topology, instant.members, list(payload_bytes), self.scenario.sync)
+        key = (instant.time_s, tuple(payload_bytes))
+        if self._last_exchange is None or self._last_exchange[0] != key:
+            self._last_exchange = (key, sync_round(instant.topology, instant.members, list(payload_bytes), self.scenario.sync))
+        return self._last_exchange[1]
 
     def metric(self, instant: RoundInSpace, participant: int) -> float:
-        """The number that `priority.rule` orders by, for one participant: 0 unless the rule is `link` or `energy`."""
+        """What one participant's header carries for `priority.rule`: the order's metric for `link` and `energy`, the mean rate of the next
+        contact, bit/s, for `balanced`, else 0."""
         rule, members = self.scenario.priority.rule, instant.members[participant : participant + 1]
         if rule == "link":
             from constellation.contacts import link_metric
 
             return float(link_metric(self.constellation, members, instant.time_s, self.scenario.ground)[0])
+        if rule == "balanced":
+            from constellation.contacts import next_contact
+
+            return float(next_contact(self.constellation, members, instant.time_s, self.scenario.ground).mean_rate_bps[0])
         if rule == "energy":
             from constellation.energy import energy_metric
 

@@ -92,7 +92,9 @@ def arbitrate(
     me = own.satellite
     everyone = {**heard, me: own}
     satellites = [satellite for satellite in order if satellite in everyone]
-    owners, indices = assign_owners([everyone[s].signatures for s in satellites], satellites, order, rule)
+    complete = all(len(heard_by) == len(participants) for heard_by in participants.values())
+    rates = {s: everyone[s].header.metric for s in satellites} if rule == "balanced" else None
+    owners, indices = assign_owners([everyone[s].signatures for s in satellites], satellites, order, rule, complete, rates)
     mine = satellites.index(me)
     owner, index = owners[mine], indices[mine]
     exact = np.zeros(len(owner), dtype=bool)
