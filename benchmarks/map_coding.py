@@ -15,7 +15,7 @@ import sys
 
 import numpy as np
 
-from codec.assignment import KEPT, LOCAL, REMOTE, AssignmentMap, dense_numbering
+from codec.assignment import KEPT, LOCAL, REMOTE, AssignmentMap, coding_rank, dense_numbering
 from codec.mapcoder import encode_joint, encode_map, lzma_raw
 from constellation.errors import UserError, user_errors_to_exit
 
@@ -25,8 +25,9 @@ COLUMNS = ("xz", "LZMA2", "lzma_joint", "lzma", "successor")
 
 
 def make_round(rng: np.random.Generator, side: int, window: int, margin: int = 1, misses: float = 0.0, repeats: float = 0.02,
-               inexact: float = 0.01, satellites: int = SATELLITES) -> dict[int, AssignmentMap]:
-    """Maps of one round, satellite -> map, in priority order. side, window: latent positions. The rest as in the module's docstring."""
+               inexact: float = 0.01, satellites: int = SATELLITES, order: str = "raster") -> dict[int, AssignmentMap]:
+    """Maps of one round, satellite -> map, in priority order. side, window: latent positions. order: `raster` or
+    `checkerboard`. The rest as in the module's docstring."""
     scene = _scene(rng, window, repeats)
     next_content = window * window
     grids = []
@@ -39,7 +40,7 @@ def make_round(rng: np.random.Generator, side: int, window: int, margin: int = 1
         grid[strange] = next_content + np.arange(count)
         next_content += count
         grids.append(grid)
-    return _arbitrate(grids, rng, inexact)
+    return _arbitrate(grids, rng, inexact, order)
 
 
 def _scene(rng: np.random.Generator, window: int, repeats: float) -> np.ndarray:
@@ -56,13 +57,15 @@ def _scene(rng: np.random.Generator, window: int, repeats: float) -> np.ndarray:
     return scene
 
 
-def _arbitrate(grids: list[np.ndarray], rng: np.random.Generator, inexact: float) -> dict[int, AssignmentMap]:
+def _arbitrate(grids: list[np.ndarray], rng: np.random.Generator, inexact: float, order: str) -> dict[int, AssignmentMap]:
     owner_of: dict[int, tuple[int, int]] = {}
     maps = {}
     for satellite, grid in enumerate(grids):
         flat = grid.reshape(-1)
-        _, first, inverse = np.unique(flat, return_index=True, return_inverse=True)
-        representative = first[inverse.reshape(-1)]
+        by_rank = np.argsort(coding_rank(*grid.shape, order))
+        _, first, inverse = np.unique(flat[by_rank], return_index=True, return_inverse=True)
+        representative = np.empty(flat.size, np.int64)
+        representative[by_rank] = by_rank[first][inverse.reshape(-1)]
         is_local = representative != np.arange(flat.size)
         entry = np.cumsum(~is_local) - 1
         fate = np.where(is_local, LOCAL, KEPT).astype(np.uint8)
