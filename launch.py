@@ -67,11 +67,12 @@ def listen(scenario: Scenario, who, _words: list[str]) -> None:
 
     with Channel(who, scenario.timeout_s) as channel:
         station = GroundStation(scenario, channel, started=float(os.environ.get("DLRC_STARTED", time.time())))
-        for round_number in range(scenario.rounds):
-            station.hear_round(round_number)
-        station.hear_farewells()
-        channel.barrier()
-    station.report()
+        with station.folder:
+            for round_number in range(scenario.rounds):
+                station.hear_round(round_number)
+            station.hear_farewells()
+            channel.barrier()
+            station.report()
 
 
 def start_ground(who, words: list[str]) -> subprocess.Popen:

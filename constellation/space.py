@@ -91,6 +91,8 @@ class GroundKnobs(Knobs):
     longitude_deg: Annotated[float, Field(ge=-180, le=180)] = 16.70
     elevation_m: float = 530.0
     min_elevation_deg: Annotated[float, Field(ge=0, lt=90)] = 10.0
+    stream_loss: Annotated[float, Field(ge=0, lt=1)] = 0.0  # chance that a downlinked stream arrives damaged the first time
+    silent_satellite: Annotated[int, Field(ge=-1)] = -1  # a satellite that takes part in the rounds and never downlinks; -1: none
     downlink: LinkKnobs = LinkKnobs(bandwidth_mhz=50.0, frequency_ghz=8.2, tx_power_dbm=33.0, tx_gain_dbi=6.0,
                                     rx_gain_dbi=47.0, system_loss_db=6.0)
 

@@ -11,7 +11,7 @@ import torch
 from codec.assignment import AssignmentMap, all_kept, combined_digest
 from codec.bitstream import Bitstream, unpack
 from codec.checkpoint import CheckpointInfo
-from codec.entropy import EntropyCoder, StreamItem, decoder_layout
+from codec.entropy import DecodedLatents, EntropyCoder, StreamItem, decoder_layout
 from codec.mapcoder import decode_map
 from codec.models import LatentModel
 from constellation.errors import BitstreamError
@@ -48,8 +48,9 @@ class RoundDecoder:
         A stream that cannot be read, and every stream that needs vectors of such a one, is reported in `failures`; nothing is raised.
         """
         result = self.parse(streams)
-        for shape in {assignment.shape for assignment in result.maps.values()}:
-            self._decode_latents(result, {s: m for s, m in result.maps.items() if m.shape == shape})
+        kind_of = {s: (m.shape, result.streams[s].header.settings.grid) for s, m in result.maps.items()}
+        for kind in sorted(set(kind_of.values())):  # one decode call takes maps of one size on one grid
+            self._decode_latents(result, {s: m for s, m in result.maps.items() if kind_of[s] == kind}, kind[1])
         return result
 
     def parse(self, streams: Mapping[int, bytes]) -> RoundResult:
@@ -78,7 +79,7 @@ class RoundDecoder:
         result.streams[satellite] = stream
         result.maps[satellite] = assignment
 
-    def _decode_latents(self, result: RoundResult, maps: dict[int, AssignmentMap]) -> None:
+    def _decode_latents(self, result: RoundResult, maps: dict[int, AssignmentMap], grid: str) -> None:
         maps = dict(maps)
         items: dict[int, StreamItem] = {}
         while len(items) != len(maps):  # a stream whose references lead nowhere is blocked, and so may be those that need it
@@ -86,15 +87,20 @@ class RoundDecoder:
             maps = {satellite: maps[satellite] for satellite in items}
         if not items:
             return
-        grid = next(iter(result.streams[s] for s in items)).header.settings.grid
         coded = {}
-        for satellite, decoded in zip(items, self._coder(grid).decode(list(items.values()), on_error="return"), strict=True):
+        for satellite, decoded in zip(items, self._decoded(items, grid), strict=True):
             error = decoded if isinstance(decoded, BitstreamError) else self._mismatch(result, satellite, decoded.y_digest)
             if error is not None:
                 result.failures[satellite] = error
             else:
                 coded[satellite] = decoded.y_context
         self._reassemble(result, {satellite: maps[satellite] for satellite in coded}, coded)
+
+    def _decoded(self, items: dict[int, StreamItem], grid: str) -> list[DecodedLatents | BitstreamError]:
+        try:
+            return self._coder(grid).decode(list(items.values()), on_error="return")
+        except BitstreamError as error:  # a size or a reference that no stream of the batch survives
+            return [error] * len(items)
 
     def _items(self, result: RoundResult, maps: dict[int, AssignmentMap]) -> dict[int, StreamItem]:
         sources = immediate_sources(maps)

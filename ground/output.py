@@ -38,10 +38,19 @@ class RunFolder:
         for satellite in range(scenario.satellites):
             self._spans |= {f"satellite {satellite}": [], f"satellite {satellite} (links)": []}
         self._spans["ground"] = []
+        for stale in self.path.parent.glob(f".{self.path.name}.*.tmp"):  # of a run that was killed
+            shutil.rmtree(stale, ignore_errors=True)
         try:
             (self._work / "streams").mkdir(parents=True)
         except OSError as error:
             raise UserError(f"output={scenario.output}: cannot write there ({error.strerror})") from None
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(self, exc_type: object, exc: BaseException | None, traceback: object) -> None:
+        if exc_type is not None:
+            self.discard()
 
     def discard(self) -> None:
         """Remove what has been written so far."""

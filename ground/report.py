@@ -38,7 +38,7 @@ def summarise(facts: RunFacts, records: Sequence[SatelliteRecord], rounds: Seque
                       t_round_s=_mean_max([record.t_round_s for record in rounds])),
         downlink=DownlinkPart(time_s=_mean_max(downlinks) if downlinks else None),
         decode=DecodePart(streams=len(records), exact=sum(record.exact for record in records),
-                          failed=sum(record.failed for record in records)),
+                          failed=sum(record.failed for record in records), resent_bytes=facts.resent_bytes),
         wall_s=facts.wall_s, peak_rss_mib=facts.peak_rss_mib)
 
 
@@ -150,12 +150,13 @@ def _facts(summary: RunSummary, folder: Path | str) -> list[tuple[str, str]]:
     if saving.y_of_oracle is not None:
         oracle += f", y saving {saving.y_of_oracle:.0f} % of it"
     failed = f", {decode.failed} FAILED" if decode.failed else ", none failed"
+    resent = f", {decode.resent_bytes} bytes sent beyond the first attempt" if decode.resent_bytes else ""
     rows = [("positions", f"kept {100 * where.kept:.1f} %, local copies {100 * where.local_copy:.1f} %, "
                           f"remote copies {100 * where.remote_copy:.1f} %"),
             ("oracle", oracle),
             ("sync", f"round {_seconds(sync.t_round_s)}, {sync.payload_bytes:.0f} B per satellite, noise {sync.noise}"),
             ("downlink", "not simulated" if summary.downlink.time_s is None else _seconds(summary.downlink.time_s)),
-            ("decoded", f"{decode.exact} of {decode.streams} streams exactly{failed}"),
+            ("decoded", f"{decode.exact} of {decode.streams} streams exactly{failed}{resent}"),
             ("scene", summary.scene.source),
             ("cost", f"{summary.wall_s:.1f} s wall, {summary.peak_rss_mib:.0f} MiB peak in all processes"),
             ("files", f"{folder}{os.sep}")]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,9 +19,10 @@ from ground.decoder import RoundDecoder, RoundResult
 from ground.metrics import Quality, quality
 from ground.output import RunFolder
 from ground.pictures import View
+from ground.repair import Repaired, arrive, decode_with_repair
 from ground.summary import RoundRecord, RunFacts, SatelliteRecord, SectionBytes
 from nodes.channel import Channel
-from nodes.downlink import Downlink
+from nodes.downlink import ACKNOWLEDGED, Downlink
 from nodes.runtime import device_of, one_thread, peak_rss_mib
 from nodes.scene import open_scene
 
@@ -39,7 +41,8 @@ class GroundStation:
         self.records: list[SatelliteRecord] = []
         self.rounds: list[RoundRecord] = []
         self.folder = RunFolder(scenario)
-        self.satellite_rss_mib = 0.0
+        channel.on_failure(self.folder.discard)
+        self.satellite_rss_mib, self.resent_bytes = 0.0, 0
         print(f"{scenario.name}: {scenario.satellites} satellites, {scenario.rounds} rounds, {scenario.codec.model} "
               f"lambda {scenario.codec.lambda_:g} (N={model.n}, M={model.m}); scene: {self.scene.source}", flush=True)
 
@@ -47,15 +50,29 @@ class GroundStation:
         """Receive every satellite's message of a round, decode, measure, record, and write streams and pictures."""
         self.channel.stage(f"round {round_number}: waiting for streams")
         messages = [Downlink.from_bytes(self.channel.receive_bytes(s)) for s in range(self.scenario.satellites)]
+        silent = self.scenario.ground.silent_satellite
+        messages = [replace(m, stream=b"") if m.telemetry.satellite == silent else m for m in messages]
         self.channel.stage(f"round {round_number}: decoding")
-        results = {kind: self.decoder.decode({m.telemetry.satellite: getattr(m, attribute) for m in messages})
-                   for kind, attribute in (("dlrc", "stream"), ("independent", "independent"))}
+        repaired = self._decode(round_number, messages)
+        results = {"dlrc": repaired.result, "independent": self.decoder.decode({m.telemetry.satellite: m.independent for m in messages})}
         self.decoder.synthesise(results)
         records = [record_of(message, results) for message in messages]
         self.records += records
         self.rounds.append(_round_record(round_number, messages))
         self.folder.add_round(round_number, messages, [self._view(m, results) for m in messages])
-        print(_progress(round_number, self.scenario.rounds, records, results), flush=True)
+        self.resent_bytes += _repair_bytes(messages, repaired)
+        print(_progress(round_number, self.scenario.rounds, records, results, repaired), flush=True)
+
+    def _decode(self, round_number: int, messages: Sequence[Downlink]) -> Repaired:
+        """Decode what arrives, and ask the satellites for what does not."""
+        knobs, streams = self.scenario.ground, {message.telemetry.satellite: message.stream for message in messages}
+
+        def ask(satellite: int, verdict: bytes) -> bytes:
+            self.channel.send_bytes(verdict, satellite)
+            return b"" if verdict == ACKNOWLEDGED else self.channel.receive_bytes(satellite)
+
+        arrived = arrive(streams, knobs, self.scenario.seed, round_number)
+        return decode_with_repair(self.decoder, arrived, sorted(streams), knobs.silent_satellite, ask)
 
     def hear_farewells(self) -> None:
         """Each satellite's peak memory, after its last round."""
@@ -68,7 +85,7 @@ class GroundStation:
             scenario=self.scenario.name, seed=self.scenario.seed, satellites=self.scenario.satellites, rounds=self.scenario.rounds,
             context=self.scenario.codec.context, model=self.scenario.codec.model, lambda_=self.scenario.codec.lambda_,
             weights_sha256=self.checkpoint.sha256, scene_source=self.scene.source, scene_real=self.scene.real, noise=self.scenario.link.noise,
-            wall_s=time.time() - self.started, peak_rss_mib=self.satellite_rss_mib + peak_rss_mib())
+            wall_s=time.time() - self.started, peak_rss_mib=self.satellite_rss_mib + peak_rss_mib(), resent_bytes=self.resent_bytes)
         self.folder.finish(facts, self.records, self.rounds)
 
     def _view(self, message: Downlink, results: dict[str, RoundResult]) -> View:
@@ -85,7 +102,7 @@ def record_of(message: Downlink, results: dict[str, RoundResult]) -> SatelliteRe
     dlrc, alone = results["dlrc"], results["independent"]
     assignment = dlrc.maps.get(satellite)
     counts = np.bincount(assignment.fate.reshape(-1), minlength=3) if assignment is not None else np.zeros(3, int)
-    failed = satellite in dlrc.failures or satellite in alone.failures or bool(dlrc.unresolved.get(satellite, 0))
+    failed = satellite not in dlrc.latents or satellite not in alone.latents or bool(dlrc.unresolved.get(satellite, 0))
     return SatelliteRecord(
         round=note.round, satellite=satellite, pixels=message.original.shape[0] * message.original.shape[1],
         dlrc=_sections(dlrc, satellite, len(message.stream), note.open_y_bits),
@@ -114,9 +131,18 @@ def _round_record(round_number: int, messages: Sequence[Downlink]) -> RoundRecor
                        max(note.t_round_s for note in notes))
 
 
-def _progress(round_number: int, rounds: int, records: Sequence[SatelliteRecord], results: dict[str, RoundResult]) -> str:
+def _repair_bytes(messages: Sequence[Downlink], repaired: Repaired) -> int:
+    again = sum(len(m.stream) for m in messages if m.telemetry.satellite in repaired.resent)
+    return again + sum(len(m.independent) for m in messages if m.telemetry.satellite in repaired.replaced)
+
+
+def _progress(round_number: int, rounds: int, records: Sequence[SatelliteRecord], results: dict[str, RoundResult], repaired: Repaired) -> str:
     before, after = (sum(getattr(record, kind).total for record in records) for kind in ("independent", "dlrc"))
     good = sum(record.exact for record in records)
     line = f"round {round_number + 1}/{rounds}: {good} of {len(records)} streams decoded exactly, {before:.0f} -> {after:.0f} bytes"
     faults = [f"satellite {s}: {error}" for s, error in results["dlrc"].failures.items()]
+    if repaired.resent:
+        faults.append(f"damaged on arrival and sent again: satellite {', '.join(map(str, repaired.resent))}")
+    if repaired.replaced:
+        faults.append(f"owner lost, independent stream sent instead: satellite {', '.join(map(str, repaired.replaced))}")
     return line + (f" ({100 * (after / before - 1):+.1f} %)" if before else "") + "".join(f"\n  {fault}" for fault in faults)

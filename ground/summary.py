@@ -161,11 +161,13 @@ class DownlinkPart(_Part):
 
 
 class DecodePart(_Part):
-    """Streams with DLRC: how many, how many gave exactly the coded y_hat, how many could not be decoded or resolved."""
+    """Streams with DLRC: how many, how many gave exactly the coded y_hat, how many could not be decoded or resolved in the end, and the bytes
+    sent beyond the first attempt (damaged streams again, independent streams where an owner was lost), which no rate above counts."""
 
     streams: int
     exact: int
     failed: int
+    resent_bytes: int = 0
 
 
 class RunSummary(_Part):
@@ -206,3 +208,4 @@ class RunFacts:
     noise: str
     wall_s: float
     peak_rss_mib: float
+    resent_bytes: int = 0

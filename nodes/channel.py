@@ -7,12 +7,15 @@ process reads the others' heartbeats from the rendezvous store: a process that d
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -67,6 +70,16 @@ class Channel:
         if exc_type is None and dist.is_initialized():
             dist.destroy_process_group()
 
+    def on_failure(self, clean_up: Callable[[], None]) -> None:
+        """What to do before this process leaves because of a failure, its own or another's (the launcher sends SIGTERM then)."""
+        self._watchdog.on_failure = clean_up
+
+        def leave(_signal: int, _frame: object) -> None:
+            clean_up()
+            os._exit(EXIT_LOST_PROCESS)
+
+        signal.signal(signal.SIGTERM, leave)
+
     def stage(self, name: str) -> None:
         """Tell the watchdog what this process is doing; the line about a hung process quotes it."""
         self._watchdog.stage = name
@@ -118,15 +131,21 @@ class _Watchdog:
         self._parent = int(os.environ.get("DLRC_PARENT", "0")) if who.is_ground else 0
         self.stage = "start-up"
         self.steps = 0
+        self.on_failure: Callable[[], None] = lambda: None
         self._timeout_s = timeout_s
         self._store = _store("watch", timedelta(seconds=timeout_s))
         self._seen: dict[int, tuple[str, float]] = {}
         self._finished = threading.Event()
         self._beat()
-        threading.Thread(target=self._run, name="watchdog", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
+        self._thread.start()
 
     def finish(self) -> None:
+        """Say goodbye and stop: the thread must not be inside the store when the interpreter ends."""
         self._finished.set()
+        self._thread.join(timeout=5 * HEARTBEAT_S)
+        with contextlib.suppress(RuntimeError):
+            self._beat()
 
     def explain(self, error: str) -> None:
         """A collective failed: name the process behind all others, or pass the error on; never returns."""
@@ -158,10 +177,11 @@ class _Watchdog:
     def _check_family(self) -> None:
         """The ground ends with the rank 0 that started it, and rank 0 with a ground that failed."""
         if self._parent and os.getppid() != self._parent:
+            self.on_failure()
             os._exit(EXIT_LOST_PROCESS)
         code = self._ground.poll() if self._ground is not None else None
-        if code == EXIT_USER_ERROR:  # it has said why
-            os._exit(EXIT_USER_ERROR)
+        if code in (EXIT_USER_ERROR, EXIT_LOST_PROCESS):  # it has said why
+            os._exit(code)
         if code:
             self._leave(f"the ground process ended with exit code {code}")
 
@@ -186,6 +206,7 @@ class _Watchdog:
         return time.monotonic() - since
 
     def _leave(self, line: str) -> None:
+        self.on_failure()
         print(f"error: {line}; the run is over", file=sys.stderr, flush=True)
         os._exit(EXIT_LOST_PROCESS)
 

@@ -63,6 +63,8 @@ class BoardCoder:
     def open_loop_bits(self, y: np.ndarray, y_hat: np.ndarray, kept: np.ndarray) -> float:
         """The paper's estimate: -log2 p of the kept vectors with the satellite's own complete y_hat as context. Not decodable."""
         z = self.entropy.hyper_symbols(torch.from_numpy(y)[None].to(self.device))
+        if self.grid == "centred" and self.model.has_context:
+            return float(self.entropy.estimate_centred_bits(z, y, kept).sum())
         return float(self.entropy.estimate_bits(z, y_hat, y_hat, kept).sum())
 
 

@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+ACKNOWLEDGED, SEND_AGAIN, SEND_INDEPENDENT = b"ack", b"again", b"independent"  # the ground's verdicts on a stream
+
 _HEAD = struct.Struct("<IIIII")
 
 

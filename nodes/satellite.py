@@ -27,7 +27,7 @@ from nodes.arbiter import SignatureList, arbitrate, pack_list, signature_list, u
 from nodes.capture import Capture, capture, covered_by_earlier, ground_cells, patch_offset
 from nodes.channel import Channel
 from nodes.coding import Board, Coded, coding_order_of, load_board
-from nodes.downlink import Downlink, Telemetry
+from nodes.downlink import SEND_AGAIN, SEND_INDEPENDENT, Downlink, Telemetry
 from nodes.filter import filter_positions, kept_positions
 from nodes.recognizer import content_hashes, hash_family, signatures
 from nodes.runtime import compute_times
@@ -82,6 +82,16 @@ class Satellite:
         message = self.conclude(seen, [unpack_list(words, capacity, self.with_contents) for words in gathered])
         channel.stage(f"round {round_number}: downlink")
         channel.send_bytes(message.to_bytes(), self.scenario.satellites)
+        self.answer(message, channel)
+
+    def answer(self, message: Downlink, channel: Channel) -> None:
+        """Keep the round until the ground has acknowledged it: two verdicts, either of which may ask for bytes (design.md, nothing is lost)."""
+        for _ in range(2):
+            verdict = channel.receive_bytes(self.scenario.satellites)
+            if verdict == SEND_AGAIN:
+                channel.send_bytes(message.stream, self.scenario.satellites)
+            elif verdict == SEND_INDEPENDENT:
+                channel.send_bytes(message.independent, self.scenario.satellites)
 
     def observe(self, round_number: int) -> Observation:
         """Capture, analysis transform, Recognizer, Selector, and the list to send."""

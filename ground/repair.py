@@ -1,0 +1,69 @@
+"""Nothing is lost silently (design.md): damaged streams are asked for again, and what an owner's loss blocks is repaired.
+
+A satellite keeps a round until the ground has acknowledged it. The ground gives two verdicts: after the first attempt, streams that
+arrived damaged are sent again; after the second, a satellite whose image is still incomplete (its owner never downlinked) sends its own
+independent stream, which needs nobody. Until then the image is missing or filled, and the report says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from constellation.space import GroundKnobs
+from ground.decoder import RoundDecoder, RoundResult
+from nodes.downlink import ACKNOWLEDGED, SEND_AGAIN, SEND_INDEPENDENT
+
+_LOSS = 0x105E
+Ask = Callable[[int, bytes], bytes]  # satellite, verdict -> the bytes it sends (empty when acknowledged)
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """A round after repair. resent: satellites whose stream was sent again; replaced: those that sent their independent stream instead."""
+
+    result: RoundResult
+    resent: tuple[int, ...]
+    replaced: tuple[int, ...]
+
+
+def arrive(streams: Mapping[int, bytes], knobs: GroundKnobs, seed: int, round_number: int) -> dict[int, bytes]:
+    """The streams as they reach the ground the first time: some damaged (`ground.stream_loss`), one missing (`ground.silent_satellite`)."""
+    out = {}
+    for satellite, data in streams.items():
+        draw = np.random.Generator(np.random.Philox(np.random.SeedSequence([_LOSS, seed, round_number, satellite])))
+        damaged = bytearray(data)
+        if draw.random() < knobs.stream_loss:
+            damaged[int(draw.integers(len(damaged)))] ^= 0xFF
+        if satellite != knobs.silent_satellite:
+            out[satellite] = bytes(damaged)
+    return out
+
+
+def decode_with_repair(decoder: RoundDecoder, streams: Mapping[int, bytes], satellites: Sequence[int], silent: int, ask: Ask) -> Repaired:
+    """Decode a round, ask twice for what is missing, and return the best there is."""
+    arrived = dict(streams)
+    result = decoder.decode(arrived)
+    damaged = [s for s in satellites if s in result.failures and s not in result.streams and s != silent]
+    for satellite in satellites:
+        answer = ask(satellite, SEND_AGAIN if satellite in damaged else ACKNOWLEDGED)
+        if satellite in damaged:
+            arrived[satellite] = answer
+    if damaged:
+        result = decoder.decode(arrived)
+    incomplete = [s for s in satellites if s != silent and (s in result.failures or result.unresolved.get(s, 0))]
+    replacements = {}
+    for satellite in satellites:
+        answer = ask(satellite, SEND_INDEPENDENT if satellite in incomplete else ACKNOWLEDGED)
+        if satellite in incomplete:
+            replacements[satellite] = answer
+    if replacements:
+        spare = decoder.decode(replacements)
+        for satellite in replacements:
+            if satellite in spare.latents:
+                result.latents[satellite] = spare.latents[satellite]
+                result.failures.pop(satellite, None)
+                result.unresolved[satellite] = 0
+    return Repaired(result, tuple(damaged), tuple(replacements))
