@@ -22,8 +22,8 @@ if [ ! -f "$venv/.ready" ] || [ "$(cat "$venv/.ready")" != "$stamp" ]; then
   python=$(choose_python)
   echo "Setting up $venv with $python (once; a few minutes) ..." >&2
   [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r requirements.lock >&2
-  "$venv/bin/python" -m codec.warm_up >&2
+  "$venv/bin/python" -m pip install -qq --disable-pip-version-check -r requirements.lock >&2
+  "$venv/bin/python" -m nodes.warm_up >&2
   echo "$stamp" > "$venv/.ready"
 fi
 

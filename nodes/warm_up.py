@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 
-MODULES = ("codec.rans", "codec.schedule", "codec.mapcoder", "nodes.recognizer")
+MODULES = ("codec.rans", "codec.portable", "codec.schedule", "codec.entropy", "codec.mapcoder", "nodes.recognizer")
 
 
 def warm_up() -> None:
