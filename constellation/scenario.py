@@ -68,7 +68,7 @@ class DlrcKnobs(Knobs):
     signature: Literal["lsh", "content"] = "lsh"
     representative: Literal["original", "mean"] = "mean"
     dedup: Literal["signature", "footprint"] = "signature"
-    map_coding: Literal["successor", "lzma", "lzma_joint"] = "successor"
+    map_coding: Literal["successor", "lzma"] = "successor"
 
 
 class PriorityKnobs(Knobs):
