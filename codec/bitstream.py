@@ -3,9 +3,9 @@
     offset  bytes    field
     0       2        magic "\\xd7L"
     2       1        version (1)
-    3       2        settings, 16 bits: model (3), grid (1), context (2), signature (1), representative (1), map coding (2), dlrc (1), dedup (1)
+    3       2        settings, 16 bits: model (3), grid (1), context (2), signature (1), representative (1), map coding (2), dedup (1), dlrc (1)
     5       4        first bytes of the SHA-256 of the checkpoint
-    9       varints  satellite, round, height / 16, width / 16, k, participant count + offset code, length of z, y, map
+    9       varints  satellite, round, height, width (latent positions), k, participant count + offset code, length of z, y, map
     ...     2        CRC-16 (low half of CRC-32) of everything before it and z
     ...     z
     ...     2 + y    CRC-16 of y, y
@@ -188,6 +188,8 @@ def _participants_of(code: int) -> tuple[int, ...]:
             raise BitstreamError(f"{code >> 1} participants, expected at most {MAX_SATELLITES}")
         return tuple(range(code >> 1))
     mask = code >> 1
+    if mask.bit_length() > MAX_SATELLITES:
+        raise BitstreamError(f"participant {mask.bit_length() - 1}, expected at most {MAX_SATELLITES - 1}")
     members = tuple(bit for bit in range(mask.bit_length()) if mask >> bit & 1)
     if members == tuple(range(len(members))):
         raise BitstreamError("participants are not in their shortest form")

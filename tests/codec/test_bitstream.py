@@ -1,0 +1,103 @@
+"""The container: its bytes are frozen, its framing is small, and whatever is not a stream is refused with one line."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from codec.bitstream import (CONTEXTS, DEDUPS, GRIDS, MAP_CODINGS, MAX_SIDE, MODELS, REPRESENTATIVES, SIGNATURES, Bitstream, Header, StreamSettings,
+                             pack, unpack)
+from constellation.errors import BitstreamError
+
+HEADER = Header(StreamSettings(), bytes.fromhex("0badcafe"), satellite=3, round=2, height=16, width=16, k=20, participants=tuple(range(8)))
+STREAM = Bitstream(HEADER, z=b"zz", y=b"yyyy", map=b"m", digest=0x12345678)
+
+SETTINGS = st.builds(StreamSettings, st.sampled_from(MODELS), st.sampled_from(GRIDS), st.sampled_from(CONTEXTS), st.sampled_from(SIGNATURES),
+                     st.sampled_from(REPRESENTATIVES), st.sampled_from(MAP_CODINGS), st.sampled_from(DEDUPS), st.booleans())
+
+
+@st.composite
+def streams(draw):
+    satellite = draw(st.integers(0, 32767))
+    participants = draw(st.one_of(st.just(()), st.just(tuple(range(satellite + 1))), st.sets(st.integers(0, 32767), max_size=9)))
+    header = Header(draw(SETTINGS), draw(st.binary(min_size=4, max_size=4)), satellite, draw(st.integers(0, 2**32 - 1)),
+                    4 * draw(st.integers(1, 64)), 4 * draw(st.integers(1, 64)), draw(st.integers(0, 255)),
+                    tuple(sorted({*participants, satellite})) if participants else ())
+    return Bitstream(header, draw(st.binary(max_size=80)), draw(st.binary(max_size=80)), draw(st.binary(max_size=80)),
+                     draw(st.integers(0, 2**32 - 1)))
+
+
+def test_the_bytes_of_a_container_are_frozen():
+    expected = ("d7 4c  01  80 08  0b ad ca fe "  # magic, version, settings (representative mean, dlrc), weights
+                "03  02  10 10  14  10  02 04 01 "  # satellite, round, height, width, k, participants 0 to 7, lengths
+                "79 1e  7a 7a  f2 68  79 79 79 79  68 f2  6d  78 56 34 12")  # each section behind its checksum; digest
+    assert pack(STREAM) == bytes.fromhex(expected), "other bytes are another bitstream: a new version"
+
+
+@settings(max_examples=200, deadline=None)
+@given(streams())
+def test_every_stream_comes_back_from_its_bytes(stream):
+    data = pack(stream)
+    back = unpack(data)
+    assert back == stream
+    assert pack(back) == data
+    assert back.framing_bytes == len(data) - len(stream.z) - len(stream.y) - len(stream.map)
+
+
+@pytest.mark.parametrize("patch_px", [256, 2048])
+def test_framing_of_a_patch_of_eight_satellites_is_at_most_32_bytes(patch_px):
+    header = replace(HEADER, height=patch_px // 16, width=patch_px // 16, round=99)
+    stream = Bitstream(header, bytes(900), bytes(16000), bytes(50), 7)
+    assert unpack(pack(stream)).framing_bytes <= 32
+
+
+@pytest.mark.parametrize("cut", range(1, 36))
+def test_a_truncated_stream_is_refused(cut):
+    with pytest.raises(BitstreamError):
+        unpack(pack(STREAM)[:-cut])
+
+
+def test_every_flipped_bit_is_noticed_by_a_checksum_or_changes_the_digest():
+    data = pack(STREAM)
+    for bit in range(8 * len(data)):
+        damaged = bytearray(data)
+        damaged[bit // 8] ^= 1 << bit % 8
+        try:
+            assert replace(unpack(bytes(damaged)), digest=STREAM.digest) == STREAM  # the digest is the decoder's to check
+        except BitstreamError as error:
+            assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(("damage", "said"), [
+    (lambda data: b"", "not a DLRC stream"),
+    (lambda data: b"\x89PNG\r\n\x1a\n", "not a DLRC stream"),
+    (lambda data: data[:2] + b"\x09" + data[3:], "version 9, expected 1"),
+    (lambda data: data[:20], "stream ends after 20 bytes"),
+    (lambda data: data + b"\0", "1 bytes after the end"),
+    (lambda data: data[:20] + b"?" + data[21:], "checksum of header and z"),
+    (lambda data: data[:25] + b"?" + data[26:], "checksum of section y"),
+    (lambda data: data[:30] + b"?" + data[31:], "checksum of section map"),
+    (lambda data: data[:9] + b"\x83\x00" + data[10:], "not in its shortest form"),
+    (lambda data: data[:9] + b"\xff" * 12 + data[10:], "satellite|too many digits"),
+    (lambda data: data[:3] + b"\x07\x02" + data[5:], "model is number 7"),
+    (lambda data: data[:14] + b"\x81" + b"\x80" * 4681 + b"\x04" + data[15:], "participant"),
+])
+def test_foreign_and_damaged_bytes_are_refused_with_one_line(damage, said):
+    with pytest.raises(BitstreamError, match=said) as caught:
+        unpack(damage(pack(STREAM)))
+    assert "\n" not in str(caught.value)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=200))
+def test_random_bytes_behind_the_magic_are_refused(noise):
+    with pytest.raises(BitstreamError):
+        unpack(pack(STREAM)[:3] + noise)
+
+
+@pytest.mark.parametrize("changes", [{"height": 0}, {"height": MAX_SIDE + 4}, {"height": 4096, "width": 4096}, {"height": 6}, {"k": 256},
+                                     {"satellite": 9}, {"weights": b"123"}])
+def test_fields_out_of_range_cannot_be_packed(changes):
+    with pytest.raises(ValueError):
+        pack(replace(STREAM, header=replace(HEADER, **changes)))
