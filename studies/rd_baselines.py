@@ -1,0 +1,154 @@
+"""JPEG 2000, JPEG XL and WebP on the very patches that the models coded, and the distance of a model to each at its own rate.
+
+JPEG 2000: OpenJPEG, irreversible 9/7 wavelet with the colour transform, bare codestream (a JP2 file adds boxes), one quality layer at a target
+PSNR. JPEG XL: libjxl, lossy, bare codestream. WebP: libwebp, lossy, with its RIFF container, which the format cannot do without; like every
+WebP it halves the colour planes. All through imagecodecs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from constellation.scenario import Scenario
+from ground.metrics import bpp, quality
+from nodes.capture import capture
+from nodes.scene import open_scene
+from studies.sync_files import write_csv
+
+QUALITIES = {
+    "jpeg2000": (20, 22, 24, 26, 28, 30, 32, 34, 36, 38, 40, 43),  # dB
+    "jpegxl": (0.5, 0.8, 1.2, 1.8, 2.5, 3.5, 5.0, 7.0, 10.0, 15.0, 25.0),  # Butteraugli distance
+    "webp": (0, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90),
+}
+SLOPES = tuple(np.geomspace(0.001, 0.3, 18))
+LABELS = {"jpeg2000": "JPEG 2000 (OpenJPEG)", "jpegxl": "JPEG XL", "webp": "WebP"}
+FIELDS = ["codec", "quality", "round", "satellite", "bpp", "psnr_db", "ms_ssim"]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One patch, coded once."""
+
+    codec: str
+    quality: float
+    round: int
+    satellite: int
+    bpp: float
+    psnr_db: float
+    ms_ssim: float
+
+
+def encode(codec: str, image: np.ndarray, level: float) -> bytes:
+    """Bytes of uint8 [H, W, 3] at a level of QUALITIES."""
+    import imagecodecs
+
+    if codec == "jpeg2000":
+        return imagecodecs.jpeg2k_encode(image, level=level, codecformat="j2k", mct=True, reversible=False, numthreads=1)
+    if codec == "jpegxl":
+        return imagecodecs.jpegxl_encode(image, distance=level, lossless=False, effort=7, usecontainer=False, numthreads=1)
+    return imagecodecs.webp_encode(image, level=level, method=6, lossless=False, numthreads=1)
+
+
+def decode(codec: str, data: bytes) -> np.ndarray:
+    """uint8 [H, W, 3]."""
+    import imagecodecs
+
+    return {"jpeg2000": imagecodecs.jpeg2k_decode, "jpegxl": imagecodecs.jpegxl_decode, "webp": imagecodecs.webp_decode}[codec](data)[:, :, :3]
+
+
+def container_overhead(image: np.ndarray) -> dict[str, int]:
+    """Bytes around the coded picture: JP2's boxes (not counted in the curves), JPEG XL's (not counted), WebP's RIFF header (counted)."""
+    import imagecodecs
+
+    jp2 = imagecodecs.jpeg2k_encode(image, level=30, codecformat="jp2", mct=True, reversible=False)
+    jxl = imagecodecs.jpegxl_encode(image, distance=3.0, lossless=False, usecontainer=True)
+    return {"jpeg2000": len(jp2) - len(encode("jpeg2000", image, 30)), "jpegxl": len(jxl) - len(imagecodecs.jpegxl_encode(
+        image, distance=3.0, lossless=False, usecontainer=False)), "webp": 20}
+
+
+def patch(scenario: Scenario, number: int, satellite: int) -> np.ndarray:
+    """What `satellite` saw in window `number`, uint8 [P, P, 3]."""
+    scene = open_scene(scenario.scene, scenario.seed, number, scenario.capture.window_px)
+    return capture(scene, scenario.capture, scenario.seed, number, satellite).image
+
+
+def measure(scenario: Scenario, count: int, path: Path) -> list[Point]:
+    """All codecs at all qualities on satellite 0's patch of `count` windows; kept in a CSV file and read from there the next time."""
+    points = _read(path)
+    if len({point.round for point in points}) < count or len(points) != len({p.round for p in points}) * sum(map(len, QUALITIES.values())):
+        points = [point for number in range(count) for point in _of_patch(patch(scenario, number, 0), number)]
+        write_csv(path, FIELDS, [[getattr(point, name) for name in FIELDS] for point in points])
+    return [point for point in points if point.round < count]
+
+
+def _of_patch(image: np.ndarray, number: int) -> list[Point]:
+    points = []
+    for codec, levels in QUALITIES.items():
+        for level in levels:
+            data = encode(codec, image, level)
+            measured = quality(image, np.ascontiguousarray(decode(codec, data)))
+            points.append(Point(codec, level, number, 0, bpp(len(data), image.shape[0] * image.shape[1]), measured.psnr_db, measured.ms_ssim))
+    return points
+
+
+def _read(path: Path) -> list[Point]:
+    import csv
+
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [Point(line["codec"], float(line["quality"]), int(line["round"]), int(line["satellite"]), float(line["bpp"]),
+                      float(line["psnr_db"]), float(line["ms_ssim"])) for line in csv.DictReader(file)]
+
+
+def curve(points: Sequence[Point], codec: str) -> np.ndarray:
+    """Mean (bpp, PSNR, MS-SSIM) at equal slope, float64 [slopes, 3], by rising rate.
+
+    A learned codec is trained for one lambda and spends its bits where they help most; a target PSNR would spend them on the hardest patches. So
+    that both are averaged alike, each patch takes the quality that minimises bpp + lambda 255^2 MSE, for each lambda of SLOPES.
+    """
+    mine = sorted((p.round, p.quality, p.bpp, p.psnr_db, p.ms_ssim) for p in points if p.codec == codec)
+    table = np.array([row[2:] for row in mine]).reshape(len({row[0] for row in mine}), -1, 3)  # [patches, qualities, 3]
+    distortion = 255.0**2 * 10 ** (-table[:, :, 1] / 10)
+    best = [np.argmin(table[:, :, 0] + slope * distortion, axis=1) for slope in SLOPES]
+    means = [table[np.arange(len(table)), choice].mean(axis=0).tolist() for choice in best]
+    return np.array(sorted({tuple(mean) for mean in means}))
+
+
+def distances(points: Sequence[Point], codec: str, model: dict[int, tuple[float, float, float]]) -> np.ndarray:
+    """Per patch, the model's PSNR and MS-SSIM minus the codec's at the model's own rate, float64 [patches, 2].
+
+    model: (bpp, PSNR, MS-SSIM) by window. Between qualities the codec's values are interpolated over log bpp; a patch whose rate the codec's
+    qualities do not reach is NaN.
+    """
+    out = []
+    for number, (rate, psnr, similarity) in sorted(model.items()):
+        known = sorted((p.bpp, p.psnr_db, p.ms_ssim) for p in points if p.codec == codec and p.round == number)
+        if not known or not known[0][0] <= rate <= known[-1][0]:
+            out.append([np.nan, np.nan])
+            continue
+        rates, psnrs, similarities = np.array(known).T
+        out.append([psnr - np.interp(np.log(rate), np.log(rates), psnrs), similarity - np.interp(np.log(rate), np.log(rates), similarities)])
+    return np.array(out).reshape(-1, 2)
+
+
+def bd_rate(anchor: np.ndarray, test: np.ndarray, column: int = 1) -> float:
+    """Percent of rate that `test` needs more than `anchor` at equal quality (Bjontegaard, pchip); [points, >= 2] each; NaN below 3 points.
+
+    MS-SSIM (column 2) is compared as -10 log10(1 - MS-SSIM).
+    """
+    import warnings
+
+    from bjontegaard import bd_rate as of
+
+    if len(anchor) < 3 or len(test) < 3:
+        return float("nan")
+    scale = (lambda q: -10 * np.log10(1 - q)) if column == 2 else (lambda q: q)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return float(of(anchor[:, 0], scale(anchor[:, column]), test[:, 0], scale(test[:, column]), method="pchip",
+                        require_matching_points=False, min_overlap=0))

@@ -1,0 +1,133 @@
+"""The rate-distortion study: statistics, margins, baselines, and one tiny study from end to end on the built-in scene."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from constellation.errors import UserError
+from studies import rd, visual
+from studies.rd_baselines import QUALITIES, Point, bd_rate, curve, decode, distances, encode
+from studies.rd_halo import RING, canvas_of, surrounded
+from studies.rd_margin import DEPTHS, by_depth
+from studies.rd_rounds import Row, append_rows, read_rows
+from studies.rd_statistics import bootstrap, summarise
+from studies.visual import most_remote
+
+
+def row(number: int, satellite: int, y_d: float = 50.0, y_i: float = 100.0, psnr_d: float = 30.0) -> Row:
+    return Row(number, satellite, satellite, "a", 4096, 16, 8, 0, 8, 10, y_d, 4, 2, 10, y_i, 4, 10, psnr_d, 30.0, 0.9, 0.9, 1, 1, 0)
+
+
+def test_a_saving_is_the_ratio_of_sums_and_not_the_mean_of_ratios():
+    line = summarise([row(0, 0, 50, 100), row(1, 0, 300, 300)], 2)
+    assert line.y_saved.value == pytest.approx(100 * (1 - 350 / 400))
+    assert line.total_saved.value == pytest.approx(100 * (1 - (350 + 2 * 16) / (400 + 2 * 14)))
+    assert line.y_saved.low == pytest.approx(0) and line.y_saved.high == pytest.approx(50)
+
+
+def test_windows_beyond_those_asked_for_do_not_count():
+    assert summarise([row(0, 0), row(5, 0, 100, 100)], 3).windows == 1
+
+
+def test_equal_windows_leave_no_doubt_and_the_interval_is_the_same_every_time():
+    estimate = bootstrap((np.full(9, 2.0), np.full(9, 4.0)), lambda a, b: a / b)
+    assert (estimate.value, estimate.low, estimate.high) == (0.5, 0.5, 0.5)
+    values = np.arange(20.0)
+    assert bootstrap((values, np.ones(20)), lambda a, b: a / b) == bootstrap((values, np.ones(20)), lambda a, b: a / b)
+
+
+def test_windows_that_were_not_decoded_say_nothing_about_quality_but_count_for_bytes():
+    line = summarise([row(0, 0, psnr_d=29.9), row(1, 0, psnr_d=float("nan"))], 2)
+    assert line.d_psnr.value == pytest.approx(-0.1) and line.windows == 2
+
+
+def test_a_line_cut_off_by_an_interruption_takes_its_whole_round_with_it(tmp_path):
+    path = tmp_path / "rows.csv"
+    append_rows(path, [row(0, 0), row(0, 1), row(1, 0), row(1, 1)])
+    path.write_text(path.read_text()[:-30])
+    assert [(r.round, r.satellite) for r in read_rows(path)] == [(0, 0), (0, 1)]
+    assert read_rows(tmp_path / "none.csv") == []
+
+
+def test_the_margin_is_the_first_depth_from_which_on_nearly_all_agree():
+    agrees = np.zeros((16, 16), bool)
+    agrees[2:-2, 2:-2] = True
+    margin = by_depth([agrees, agrees])
+    assert margin.agree == (0.0, 0.0, *[1.0] * (DEPTHS - 2))
+    assert margin.depth(0.95) == 2 and margin.halo_px == 32
+
+
+@pytest.mark.parametrize("codec", QUALITIES)
+def test_other_codecs_trade_bytes_for_quality(codec):
+    image = np.clip(np.cumsum(np.random.default_rng(0).normal(0, 6, (64, 64, 3)), axis=0) + 128, 0, 255).astype(np.uint8)
+    levels = sorted(QUALITIES[codec], reverse=codec == "jpegxl")
+    sizes = [len(encode(codec, image, level)) for level in (levels[2], levels[-1])]
+    assert sizes[0] < sizes[1]
+    assert decode(codec, encode(codec, image, levels[-1])).shape == image.shape
+
+
+def test_a_model_two_decibels_above_a_codec_is_found_two_above_on_every_patch():
+    points = [Point("webp", q, number, 0, 0.1 * 2**i, 25.0 + 3 * i, 0.8) for number in (0, 1) for i, q in enumerate(QUALITIES["webp"])]
+    gaps = distances(points, "webp", {0: (0.2 * 2**0.5, 31.5, 0.9), 1: (1e-6, 20.0, 0.9)})
+    assert gaps[0] == pytest.approx([2.0, 0.1]) and np.isnan(gaps[1]).all()
+
+
+def test_half_the_rate_at_equal_quality_is_a_bd_rate_of_minus_fifty():
+    anchor = np.array([[0.2, 28.0], [0.4, 31.0], [0.8, 34.0], [1.6, 37.0]])
+    assert bd_rate(anchor, anchor * [0.5, 1.0]) == pytest.approx(-50, abs=1e-6)
+    assert np.isnan(bd_rate(anchor, anchor[:2]))
+
+
+def test_curves_average_every_patch_at_one_slope():
+    points = [Point("webp", q, number, 0, (number + 1) * 0.1 * 2**i, 25.0 + 3 * i, 0.8) for number in (0, 1) for i, q in enumerate(QUALITIES["webp"])]
+    found = curve(points, "webp")
+    assert (np.diff(found[:, 0]) > 0).all() and (np.diff(found[:, 1]) > 0).all()
+
+
+def test_a_patch_is_surrounded_by_what_others_sent_and_else_by_its_nearest_vector():
+    first, second = np.ones((1, 4, 4), int), 2 * np.ones((1, 4, 4), int)
+    canvas, known = canvas_of([first, second], [(0, 0), (0, 4)], 8)
+    around = surrounded(first, (0, 0), canvas, known)
+    assert around.shape == (1, 4 + 2 * RING, 4 + 2 * RING)
+    assert (around[0, RING : RING + 4, RING + 4 :] == 2).all() and (around[0, :, :RING] == 1).all()
+
+
+def test_the_crop_holds_most_copies_without_being_all_copies():
+    remote = np.zeros((8, 8), bool)
+    remote[4:, 2:] = True
+    row_px, col_px = most_remote(remote, 4)
+    share = remote[row_px // 16 : row_px // 16 + 4, col_px // 16 : col_px // 16 + 4].mean()
+    assert share == 0.75
+
+
+TINY = ["satellites=2", "capture.patch_px=64", "scene.size_px=1024", "codec.device=cpu"]
+
+
+def test_a_tiny_study_runs_on_the_built_in_scene_and_goes_on_where_it_stopped(tmp_path, capsys):
+    arguments = ["models=bmshj", "windows=2", "decode=1", "density=dense", "halo=0,32", "baselines=2", "margin=1", "surroundings=1",
+                 f"output={tmp_path}", *TINY]
+    rd.main(arguments)
+    printed = capsys.readouterr().out
+    assert "built-in procedural scene" in printed and "| bmshj | 0.013 | dense | 32 |" in printed
+    folder = next(tmp_path.iterdir())
+    with (folder / "table.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert [line["exact"] for line in table] == ["2", "2"] and all(line["failed"] == "0" for line in table)
+    assert (folder / "curves.png").stat().st_size > 5000 and (folder / "breakdown.png").stat().st_size > 5000
+    rows = {path.name: path.read_text() for path in (folder / "rows").iterdir()}
+    rd.main(arguments)
+    assert "windows 0 to" not in capsys.readouterr().out
+    assert rows == {path.name: path.read_text() for path in (folder / "rows").iterdir()}
+
+
+def test_the_lowest_priority_satellite_is_drawn(tmp_path, capsys):
+    visual.main(["models=bmshj", "crop=32", f"output={tmp_path}", *TINY])
+    assert "satellite 1 (lowest priority)" in capsys.readouterr().out
+    assert (next(tmp_path.iterdir()) / "visual.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize("argument", ["models=jpeg", "lambdas=0.5", "halo=8x", "density=thin", "codec.model=mbt", "window=3", "margin=0"])
+def test_a_wrong_argument_is_one_clear_line(argument):
+    with pytest.raises(UserError, match=argument.partition("=")[0]):
+        rd.parse([argument])
