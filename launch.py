@@ -45,6 +45,10 @@ def read_command(words: list[str]) -> Scenario:
 
 def fly(scenario: Scenario, who, words: list[str]) -> None:
     """One satellite: every round, capture, analyse, exchange signatures, arbitrate, code, downlink."""
+    if who.rank == 0:
+        from nodes.preflight import check_inputs
+
+        check_inputs(scenario)
     ground = start_ground(who, words) if who.rank == 0 else None
     from nodes.channel import Channel
     from nodes.runtime import device_of, peak_rss_mib
@@ -103,4 +107,10 @@ def _split_options(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except SystemExit as leaving:
+        if "RANK" not in os.environ or not leaving.code:
+            raise
+        sys.stderr.flush()
+        os._exit(leaving.code if isinstance(leaving.code, int) else 1)  # at once: no group is left to part from in peace
