@@ -46,7 +46,7 @@ def test_the_summary_has_every_field_that_was_promised(tmp_path):
     assert all(set(values["quality"][side]) == {"psnr_db", "ms_ssim"} for side in ("independent", "dlrc"))
     assert {"kept", "local_copy", "remote_copy", "oracle"} <= set(values["positions"])
     assert set(values["sync"]) == {"payload_bytes", "noise", "t_sync_s", "t_round_s"} and set(values["sync"]["t_sync_s"]) == {"mean", "max"}
-    assert set(values["decode"]) == {"streams", "exact", "failed"}
+    assert set(values["decode"]) == {"streams", "exact", "failed", "resent_bytes"}
 
 
 def test_ratios_are_of_sums():
@@ -58,7 +58,7 @@ def test_ratios_are_of_sums():
     assert summary.positions.kept == pytest.approx(150 / 256) and summary.positions.remote_of_oracle == pytest.approx(100 / 128)
     assert (summary.sync.payload_bytes, summary.sync.t_round_s.mean, summary.sync.t_sync_s.max) == (2057, pytest.approx(0.07), 0.09)
     assert (summary.downlink.time_s.mean, summary.downlink.time_s.max) == (400.5, 401)
-    assert summary.decode.model_dump() == {"streams": 4, "exact": 4, "failed": 0}
+    assert summary.decode.model_dump() == {"streams": 4, "exact": 4, "failed": 0, "resent_bytes": 0}
 
 
 @settings(max_examples=20, deadline=None)
@@ -76,7 +76,7 @@ def test_rates_of_open_context_are_labelled_an_estimate():
 def test_failures_and_missing_images_show_and_leave_the_rest_standing():
     records = RECORDS[:3] + [record(1, 1, exact=False, failed=True, quality_dlrc=None)]
     summary = summarise(FACTS, records, ROUNDS)
-    assert summary.decode.model_dump() == {"streams": 4, "exact": 3, "failed": 1} and summary.quality.dlrc.psnr_db == 32.0
+    assert summary.decode.model_dump() == {"streams": 4, "exact": 3, "failed": 1, "resent_bytes": 0} and summary.quality.dlrc.psnr_db == 32.0
     assert "3 of 4 streams exactly, 1 FAILED" in table(summary)
     blind = summarise(FACTS, [record(0, 0, quality_dlrc=None, oracle=0, downlink_s=None)], [])
     assert blind.quality.dlrc.psnr_db is None and blind.saving_pct.y_of_oracle is None
