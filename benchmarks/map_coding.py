@@ -1,17 +1,20 @@
-"""Bits per position of the assignment map under each coding, on rounds made like those of the paper's section 4.1.
+"""Bits per position of the assignment map under each coding: on synthetic rounds, and on real captures with the shipped checkpoints.
 
-    python -m benchmarks.map_coding [seed=100] [rounds=20] [patches=256,512,1024]
+    python -m benchmarks.map_coding [seed=100] [rounds=20] [patches=256,512,1024] [repeats=0.002] [captures=4]
 
-A round: 8 patches at multiples of 16 px in a window twice (dense) or four times (sparse) as wide as a patch; a content number for every latent
-cell of the scene, some cells repeating an earlier one; the outer 0 to 2 positions of a patch match nobody; satellite 0 has the highest
-priority. `misses`: share of positions that match nobody although they should. 1 % of remote copies are not exact.
-Bits are averaged over all satellites of a round, those that keep everything included.
+A synthetic round: 8 patches at multiples of 16 px in a window twice (dense) or four times (sparse) as wide as a patch; a content number for every
+latent cell of the scene, a share `repeats` of the cells repeating an earlier one; the outer 0 to 2 positions of a patch match nobody; satellite 0
+has the highest priority; 1 % of remote copies are not exact. `copies 5%`: 5 % of the remote copies are kept after all. `views 5%`:
+5 % of the positions of every view match nobody, as copies and as originals: about twice as many broken matches, and owners that change.
+Captured rounds (`captures` per row, 0: none): patches of 256 px of the images in DLRC_DATA (default ../shared/data) /scenes, all four models,
+without and with a halo of 32 px. Bits are averaged over all satellites of a round, those that keep everything included.
 """
 
 from __future__ import annotations
 
 import lzma
 import sys
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -21,6 +24,7 @@ from constellation.errors import UserError, user_errors_to_exit
 
 SATELLITES = 8
 WINDOWS = {"dense": 2, "sparse": 4}
+MISSES = {"none": (0.0, 0.0), "copies 5%": (0.05, 0.0), "views 5%": (0.0, 0.05)}  # dropped copies, misses
 COLUMNS = ("xz", "LZMA2", "lzma_joint", "lzma", "successor")
 
 
@@ -41,6 +45,16 @@ def make_round(rng: np.random.Generator, side: int, window: int, margin: int = 1
         next_content += count
         grids.append(grid)
     return _arbitrate(grids, rng, inexact, order)
+
+
+def drop_copies(maps: dict[int, AssignmentMap], share: float, rng: np.random.Generator) -> dict[int, AssignmentMap]:
+    """The round with a share of its remote copies kept instead."""
+    out = {}
+    for satellite, one in maps.items():
+        drop = (one.fate == REMOTE) & (rng.random(one.shape) < share)
+        out[satellite] = AssignmentMap(np.where(drop, KEPT, one.fate).astype(np.uint8), one.exact & ~drop,
+                                       np.where(drop, -1, one.owner).astype(np.int16), np.where(drop, -1, one.source).astype(np.int32))
+    return out
 
 
 def _scene(rng: np.random.Generator, window: int, repeats: float) -> np.ndarray:
@@ -93,36 +107,64 @@ def measure(maps: dict[int, AssignmentMap]) -> np.ndarray:
                      len(encode_joint(maps)), one_by_one["lzma"], one_by_one["successor"]], dtype=float)
 
 
-def table(seed: int, rounds: int, patches_px: list[int]) -> list[str]:
-    """Lines of the printed table."""
-    lines = [f"{'patch':>6} {'window':7} {'margin':>6} {'misses':>6} " + " ".join(f"{name:>10}" for name in COLUMNS) + f" {'of xz':>6}"]
+HEAD = " ".join(f"{name:>10}" for name in COLUMNS) + f" {'of xz':>6}"
+
+
+def _figures(total: np.ndarray, positions: int) -> str:
+    bits = 8 * total / positions
+    return " ".join(f"{value:>10.3f}" for value in bits) + f" {bits[4] / bits[0]:>6.1%}"
+
+
+def synthetic_table(seed: int, rounds: int, patches_px: list[int], repeats: float) -> Iterator[str]:
+    """Lines of the table of synthetic rounds."""
+    yield f"{'patch':>6} {'window':7} {'margin':>6} {'misses':>10} {HEAD}"
     for patch_px in patches_px:
         side = patch_px // 16
         for name, factor in WINDOWS.items():
-            for misses in (0.0, 0.05):
+            for kind, (dropped, misses) in MISSES.items():
                 for margin in (0, 1, 2):
-                    rng = np.random.default_rng([seed, patch_px, factor, int(misses * 100), margin])
+                    rng = np.random.default_rng([seed, patch_px, factor, round(misses * 100), margin])
                     count = max(2, rounds * 256 // patch_px)
-                    total = sum(measure(make_round(rng, side, side * factor, margin, misses)) for _ in range(count))
-                    bits = 8 * total / (count * SATELLITES * side * side)
-                    lines.append(f"{patch_px:>6} {name:7} {margin:>6} {misses:>6.0%} " + " ".join(f"{value:>10.3f}" for value in bits)
-                                 + f" {bits[4] / bits[0]:>6.1%}")
-    return lines
+                    total = np.zeros(len(COLUMNS))
+                    for _ in range(count):
+                        total += measure(drop_copies(make_round(rng, side, side * factor, margin, misses, repeats), dropped, rng))
+                    yield f"{patch_px:>6} {name:7} {margin:>6} {kind:>10} {_figures(total, count * SATELLITES * side * side)}"
+
+
+def captured_table(seed: int, captures: int) -> Iterator[str]:
+    """Lines of the table of captured rounds."""
+    from benchmarks.real_maps import captured_round, model_of, real_scenario
+
+    yield f"{'model':>6} {'window':7} {'halo':>6} {'remote':>6} {'local':>5} {HEAD}"
+    for name in ("bmshj", "mbt", "cheng", "elic"):
+        for window in WINDOWS:
+            for halo_px in (0, 32):
+                scenario = real_scenario(window, name, halo_px, seed)
+                model = model_of(scenario)
+                rounds = [captured_round(scenario, number, model) for number in range(captures)]
+                fates = np.concatenate([one.fate.reshape(-1) for maps in rounds for one in maps.values()])
+                total = sum(measure(maps) for maps in rounds)
+                yield (f"{name:>6} {window:7} {halo_px:>6} {np.mean(fates == REMOTE):>6.1%} {np.mean(fates == LOCAL):>5.1%} "
+                       f"{_figures(total, fates.size)}")
 
 
 def main(arguments: list[str]) -> None:
-    given = {"seed": "100", "rounds": "20", "patches": "256,512,1024"}
+    given = {"seed": "100", "rounds": "20", "patches": "256,512,1024", "repeats": "0.002", "captures": "4"}
     for argument in arguments:
         name, _, value = argument.partition("=")
         if name not in given:
             raise UserError(f"{argument}: expected one of {', '.join(f'{key}=' for key in given)}")
         given[name] = value
     try:
-        seed, rounds, patches_px = int(given["seed"]), int(given["rounds"]), [int(value) for value in given["patches"].split(",")]
+        seed, rounds, captures, repeats = int(given["seed"]), int(given["rounds"]), int(given["captures"]), float(given["repeats"])
+        patches_px = [int(value) for value in given["patches"].split(",") if value]
     except ValueError:
-        raise UserError(f"{' '.join(arguments)}: expected whole numbers") from None
+        raise UserError(f"{' '.join(arguments)}: expected numbers") from None
     print("bits per latent position, averaged over 8 satellites")
-    print("\n".join(table(seed, rounds, patches_px)))
+    for line in synthetic_table(seed, rounds, patches_px, repeats) if patches_px else ():
+        print(line, flush=True)
+    for line in captured_table(seed, captures) if captures else ():
+        print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,86 +1,144 @@
-"""Fits the priors of codec.mapmodel to synthetic rounds, and writes codec/map_priors.npy. A new file is a new bitstream.
+"""Fits the priors of codec.mapmodel to synthetic and captured rounds, and writes codec/map_priors.npy. A new file is a new bitstream.
 
-    python -m benchmarks.map_priors [rounds]
+    python -m benchmarks.map_priors [captures=12]
 
-Each profile is fitted to rounds of its own kind: no misses; misses; repeated content. Rounds come from seeds that benchmarks/map_coding.py does
-not use. A context's tallies of all maps are taken as draws from one beta distribution; its mean and weight become the context's first chance
-and worth (in a beta-binomial, coding adaptively costs exactly the likelihood).
+One profile per kind of round at first: synthetic ones whose borders match, do not match, with misses, with repeated content; captured ones of
+models with quiet borders (bmshj, mbt) and with ragged ones (cheng, elic). Then, as in k-means, each map goes to the profile that codes it in the fewest
+bits, and the profiles are fitted anew. A context's tallies of all maps of a profile are taken as draws from one beta distribution; its mean and
+weight become the context's first chance and worth (in a beta-binomial, coding adaptively costs exactly the likelihood).
+Rounds come from seeds and round numbers that benchmarks/map_coding.py does not use. `captures`: rounds per model and overlap, from the images of
+DLRC_DATA (default ../shared/data) /scenes and the shipped checkpoints.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 import numpy as np
 from scipy.special import gammaln
 
 from benchmarks.map_coding import make_round
+from benchmarks.real_maps import captured_round, model_of, real_scenario
 from codec import mapmodel
 from codec.assignment import KEPT, AssignmentMap
 from codec.binary_coder import FLOOR, LIMIT, ONE, TALLY
 from codec.mapcoder import map_arrays
+from codec.mapsymbols import CONTEXTS
+from constellation.errors import UserError, user_errors_to_exit
 
-KINDS = (((0.0, 0.0, 0.0, 0.01), (0.0,)), ((0.03, 0.05, 0.08), (0.0, 0.0, 0.01)), ((0.0, 0.01), (0.01, 0.02, 0.05, 0.1)))  # misses, repeats
-WORTHS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, LIMIT)
-SIDES = (16, 16, 16, 32)
-MARGINS = (0, 1, 2, 1, 2, 4)
+TARGET = Path(mapmodel.__file__).with_name("map_priors.npy")
+FIRST_ROUND = 100  # captured rounds below are left to benchmarks
+WORTHS = np.array((0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, LIMIT))
+PASSES = 6
 
 
-def tally(assignment: AssignmentMap, satellite: int, participants: tuple[int, ...], margin: int) -> np.ndarray:
+def tally(assignment: AssignmentMap, satellite: int, participants: tuple[int, ...]) -> np.ndarray:
     """How often each context was asked, and how often it said one, int32 [2, CONTEXTS]."""
-    counts = np.zeros((2, mapmodel.CONTEXTS), np.int32)
-    arrays = map_arrays(assignment, np.array(participants))
+    counts = np.zeros((2, CONTEXTS), np.int32)
+    fate, exact, owner, source = map_arrays(assignment, np.array(participants))
+    forward = int(np.any(source[fate == 1] > np.flatnonzero(fate == 1)))
     state = np.zeros(7, np.int64)
     state[0] = TALLY
-    mapmodel.walk((state, np.zeros(8, np.uint8), counts[0], counts[1]), *arrays, assignment.shape[1], margin, len(participants),
-                  participants.index(satellite), 0)
+    mapmodel.walk((state, np.zeros(8, np.uint8), counts[0], counts[1]), fate, exact, owner, source, assignment.shape[1], len(participants),
+                  participants.index(satellite), forward)
     return counts
 
 
-def gather(kind: tuple, rounds: int, seed: int) -> np.ndarray:
-    """Tallies of all maps that keep not everything, int32 [maps, 2, CONTEXTS]."""
-    rng = np.random.default_rng([seed, 77])
+def tallies(maps: dict[int, AssignmentMap]) -> list[np.ndarray]:
+    """Of all maps of a round that do not keep everything."""
+    participants = tuple(sorted(maps))
+    return [tally(one, satellite, participants) for satellite, one in maps.items() if np.any(one.fate != KEPT)]
+
+
+def synthetic() -> list[tuple[int, float, np.ndarray]]:
+    """(profile at first, weight, tallies) of synthetic maps."""
     out = []
-    for number in range(rounds):
-        side, window = SIDES[number % len(SIDES)], (2, 4)[number // len(SIDES) % 2]
-        margin = int(rng.choice(MARGINS))
-        maps = make_round(rng, side, side * window, margin, float(rng.choice(kind[0])), float(rng.choice(kind[1])))
-        out += [tally(one, satellite, tuple(maps), margin) for satellite, one in maps.items() if np.any(one.fate != KEPT)]
-    return np.array(out)
+    for repeats, weight in ((0.0, 1.0), (0.01, 0.6), (0.03, 0.4)):
+        for side in (16, 16, 32):
+            for factor in (2, 4):
+                for misses in (0.0, 0.0, 0.03, 0.08):
+                    for margin in (0, 1, 2, 3):
+                        rng = np.random.default_rng([556, side, factor, round(misses * 100), margin, round(repeats * 1000)])
+                        profile = 2 if repeats else (3 if misses else min(margin, 1))
+                        for _ in range(4):
+                            round_ = make_round(rng, side, side * factor, margin, misses, repeats)
+                            out += [(profile, weight, counts) for counts in tallies(round_)]
+    return out
 
 
-def fit(asked: np.ndarray, ones: np.ndarray) -> tuple[int, int]:
-    """Chance / 65536 and worth of one context; asked, ones: tallies of the maps that used it."""
-    if not len(asked):
-        return ONE // 2, 1
-    asked, ones = asked[:6000].astype(float), ones[:6000].astype(float)
-    pooled, typical = (ones.sum() + 0.3) / (asked.sum() + 0.6), float(((ones + 0.02) / (asked + 0.04)).mean())
-    trials = [(chance, worth) for chance in (pooled, typical, (pooled + typical) / 2, (pooled * typical) ** 0.5) for worth in WORTHS]
-    chance, worth = min(trials, key=lambda trial: _bits(asked, ones, *trial))
-    return int(min(max(chance * ONE, FLOOR), ONE - FLOOR)), worth
+def captured(rounds: int) -> list[tuple[int, float, np.ndarray]]:
+    """The same of captured maps: of four models, both overlaps, without and with halo."""
+    out = []
+    for name in ("bmshj", "mbt", "cheng", "elic"):
+        for overlap in ("dense", "sparse"):
+            for halo_px, share in ((0, 1.0), (32, 0.34)):
+                scenario = real_scenario(overlap, name, halo_px)
+                model = model_of(scenario)
+                profile = 0 if halo_px else (4 if name in ("bmshj", "mbt") else 5)
+                for number in range(FIRST_ROUND, FIRST_ROUND + max(1, round(rounds * share))):
+                    out += [(profile, 3.0, counts) for counts in tallies(captured_round(scenario, number, model))]
+                print(f"{name} {overlap} halo {halo_px}: {len(out)} maps", flush=True)
+    return out
 
 
-def _bits(asked: np.ndarray, ones: np.ndarray, chance: float, worth: int) -> float:
-    chance = min(max(chance, FLOOR / ONE), 1 - FLOOR / ONE)
+def bits(asked: np.ndarray, ones: np.ndarray, chance: np.ndarray, worth: np.ndarray) -> np.ndarray:
+    """Length of adaptively coded tallies, bits, broadcast over all arguments. chance: of a one; worth: bits of experience."""
+    chance = np.clip(chance, FLOOR / ONE, 1 - FLOOR / ONE)
     one, zero = chance * (worth + 0.5), (1 - chance) * (worth + 0.5)
     likelihood = (gammaln(one + ones) + gammaln(zero + asked - ones) - gammaln(one + zero + asked)
                   - gammaln(one) - gammaln(zero) + gammaln(one + zero))
-    return float(-likelihood.sum())
+    return -likelihood / np.log(2)
+
+
+def fit(asked: np.ndarray, ones: np.ndarray, weights: np.ndarray) -> tuple[int, int]:
+    """Chance / 65536 and worth of one context, from the tallies [maps] that used it: best of a grid, chances evenly spaced in log-odds."""
+    if not len(asked):
+        return ONE // 2, 1
+    chances = 1 / (1 + np.exp(-np.linspace(-7, 7, 57)))
+    cost = np.zeros((len(chances), len(WORTHS)))
+    for start in range(0, len(asked), 512):
+        part = slice(start, start + 512)
+        lengths = bits(asked[part, None, None], ones[part, None, None], chances[None, :, None], WORTHS[None, None, :])
+        cost += (weights[part, None, None] * lengths).sum(0)
+    cost += bits(np.float64(2), np.float64(1), chances[:, None], WORTHS[None, :])  # a doubt: one map with a one and a zero
+    best = np.unravel_index(np.argmin(cost), cost.shape)
+    return int(chances[best[0]] * ONE), int(WORTHS[best[1]])
+
+
+def fit_profile(asked: np.ndarray, ones: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """uint16 [2, CONTEXTS] from tallies [maps, CONTEXTS]."""
+    prior = np.zeros((2, CONTEXTS), np.uint16)
+    for context in range(CONTEXTS):
+        used = asked[:, context] > 0
+        prior[:, context] = fit(asked[used, context], ones[used, context], weights[used])
+    return prior
 
 
 def main(arguments: list[str]) -> None:
-    rounds = int(arguments[0]) if arguments else 400
-    priors = np.zeros((len(KINDS), 2, mapmodel.CONTEXTS), np.uint16)
-    for profile, kind in enumerate(KINDS):
-        tallies = gather(kind, rounds, 1000 + profile)
-        for context in range(mapmodel.CONTEXTS):
-            used = tallies[:, 0, context] > 0
-            priors[profile, :, context] = fit(tallies[used, 0, context], tallies[used, 1, context])
-    with open("codec/map_priors.tmp", "wb") as file:
+    rounds = 12
+    for argument in arguments:
+        name, _, value = argument.partition("=")
+        if name != "captures" or not value.isdigit() or not int(value):
+            raise UserError(f"{argument}: expected captures=<rounds>")
+        rounds = int(value)
+    material = synthetic() + captured(rounds)
+    profile_of = np.array([profile for profile, _, _ in material])
+    weights = np.array([weight for _, weight, _ in material])
+    asked, ones = (np.array([counts[i] for _, _, counts in material], dtype=np.float64) for i in range(2))
+    for number in range(PASSES):
+        priors = np.stack([fit_profile(asked[mine], ones[mine], weights[mine]) for mine in (profile_of == p for p in range(mapmodel.PROFILES))])
+        lengths = np.stack([bits(asked, ones, prior[0] / ONE, prior[1].astype(float)).sum(1) for prior in priors])
+        profile_of = lengths.argmin(0)
+        print(f"pass {number}: {np.sum(weights * lengths.min(0)) / np.sum(weights):.2f} bits a map, maps by profile "
+              f"{np.bincount(profile_of, minlength=mapmodel.PROFILES).tolist()}", flush=True)
+    temporary = TARGET.with_suffix(".tmp")
+    with open(temporary, "wb") as file:
         np.save(file, priors, allow_pickle=False)
-    os.replace("codec/map_priors.tmp", "codec/map_priors.npy")
+    os.replace(temporary, TARGET)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    with user_errors_to_exit():
+        main(sys.argv[1:])

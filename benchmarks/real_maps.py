@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 
 from codec.assignment import AssignmentMap
 from codec.checkpoint import load_weights
 from codec.models import LATENT_STRIDE_PX, LatentModel
 from constellation.priority import priority_order
-from constellation.scenario import Scenario
+from constellation.scenario import Scenario, load_scenario
 from nodes.arbiter import arbitrate, signature_list
 from nodes.capture import capture
 from nodes.coding import coding_order_of
@@ -45,3 +48,10 @@ def captured_round(scenario: Scenario, round_number: int, model: LatentModel) ->
 def model_of(scenario: Scenario) -> LatentModel:
     """The scenario's trained codec."""
     return load_weights(scenario.codec.weights, scenario.codec.model, scenario.codec.lambda_)[0]
+
+
+def real_scenario(overlap: str, model: str, halo_px: int = 0, seed: int = 0) -> Scenario:
+    """`dense` or `sparse` over the pictures of DLRC_DATA (default ../shared/data beside the repository) /scenes."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    scenes = Path(os.environ.get("DLRC_DATA", default)) / "scenes"
+    return load_scenario(overlap, [f"codec.model={model}", f"scene.path={scenes}", f"capture.halo_px={halo_px}", f"seed={seed}"])

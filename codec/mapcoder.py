@@ -15,7 +15,7 @@ import numpy as np
 
 from codec.assignment import KEPT, LOCAL, REMOTE, AssignmentMap, all_kept, dense_numbering, from_dense_numbering, validate
 from codec.binary_coder import OVERFLOW, code_uniform, finish, start_decoding, start_encoding
-from codec.mapmodel import MARGINS, PROFILES, fresh_contexts, walk
+from codec.mapmodel import PROFILES, fresh_contexts, walk
 from constellation.errors import BitstreamError, UserError
 
 CODINGS = ("successor", "lzma")
@@ -69,35 +69,22 @@ def _members(participants: Sequence[int], satellite: int, error: type[UserError]
 def _encode_successor(assignment: AssignmentMap, members: np.ndarray, satellite: int) -> bytes:
     if np.all(assignment.fate == KEPT):
         return b""
-    height, width = assignment.shape
     own = int(np.searchsorted(members, satellite))
     _check_owners(assignment, members, satellite)
-    fate, exact, owner, source = map_arrays(assignment, members)
-
-    def coded(setting: int) -> bytes:
-        return _walked((fate, exact, owner, source), width, setting, len(members), own)
-
-    margins = range(min(MARGINS, (min(height, width) + 1) // 2))
-    first = min((coded(margin) for margin in margins), key=len)
-    margin = _setting_of(first) % MARGINS
-    return min([first] + [coded(profile * MARGINS + margin) for profile in range(1, PROFILES)], key=len)
+    arrays = map_arrays(assignment, members)
+    return min((_walked(arrays, assignment.shape[1], profile, len(members), own) for profile in range(PROFILES)), key=len)
 
 
-def _setting_of(data: bytes) -> int:
-    buffer = np.frombuffer(data, np.uint8).copy()
-    return int(code_uniform((start_decoding(buffer), buffer, *fresh_contexts(0)), 0, MARGINS * PROFILES))
-
-
-def _walked(arrays: tuple[np.ndarray, ...], width: int, setting: int, members: int, own: int) -> bytes:
-    """The bytes of a map under one setting, profile * MARGINS + margin."""
+def _walked(arrays: tuple[np.ndarray, ...], width: int, profile: int, members: int, own: int) -> bytes:
+    """The bytes of a map under one profile of priors."""
     fate, exact, owner, source = arrays
     local = np.flatnonzero(fate == LOCAL)
     forward = int(np.any(source[local] > local))
     size, room = -1, 4 * fate.size + 64
     while size < 0:
-        model = start_encoding(), np.zeros(room, np.uint8), *fresh_contexts(setting // MARGINS)
-        code_uniform(model, setting, MARGINS * PROFILES)
-        walk(model, fate.copy(), exact.copy(), owner.copy(), source.copy(), width, setting % MARGINS, members, own, forward)
+        model = start_encoding(), np.zeros(room, np.uint8), *fresh_contexts(profile)
+        code_uniform(model, profile, PROFILES)
+        walk(model, fate.copy(), exact.copy(), owner.copy(), source.copy(), width, members, own, forward)
         size, room = finish(model[0], model[1]), 4 * room
     return model[1][:size].tobytes()
 
@@ -107,15 +94,15 @@ def _decode_successor(data: bytes, height: int, width: int, members: np.ndarray,
         return all_kept(height, width)
     own = int(np.searchsorted(members, satellite))
     buffer = np.frombuffer(data, np.uint8).copy()
-    setting = _setting_of(data)
-    model = start_decoding(buffer), buffer, *fresh_contexts(setting // MARGINS)
-    code_uniform(model, 0, MARGINS * PROFILES)
+    coder = start_decoding(buffer)
+    profile = int(code_uniform((coder, buffer, *fresh_contexts(0)), 0, PROFILES))
+    model = coder, buffer, *fresh_contexts(profile)
     fate, exact = np.zeros(height * width, np.uint8), np.zeros(height * width, np.uint8)
     owner, source = np.full(height * width, -1, np.int32), np.full(height * width, -1, np.int32)
-    walk(model, fate, exact, owner, source, width, setting % MARGINS, len(members), own, 0)
+    walk(model, fate, exact, owner, source, width, len(members), own, 0)
     if model[0][OVERFLOW]:
         raise BitstreamError("assignment map: an index outside the owner's list")
-    if _walked((fate, exact, owner, source), width, setting, len(members), own) != data:
+    if not fate.any() or _walked((fate, exact, owner, source), width, profile, len(members), own) != data:
         raise BitstreamError("assignment map: bytes that no encoder writes")
     remote = fate == REMOTE
     ids = np.full(height * width, -1, np.int16)

@@ -1,193 +1,215 @@
-"""Symbols of the `successor` coding of assignment maps (codec.mapmodel): which owner, which index, which representative."""
+"""The symbols of an assignment map under the `successor` coding, each coded adaptively; codec/mapmodel.py says when.
+
+A row of `owners` holds what the walk knows about one owner: where its patch lies (the shift of rows and columns, from the first index: index //
+W and index % W), and its *shift* of indexes, index - own position, which stays the same from copy to copy and falls by one for every local
+copy of the owner's, since its list skips those.
+"""
 
 from __future__ import annotations
 
 import numba
 import numpy as np
 
-from codec.assignment import LOCAL
+from codec.assignment import LOCAL, REMOTE
 from codec.binary_coder import CODER, code_bit, code_uniform
 
-SLOTS = 64  # owners remembered
-RECENT = 32  # representatives remembered
+REMEMBERED = 16  # owners ranked, and representatives remembered
+DEEP = 6  # positions deeper than this below a border are alike
+FEW = 6  # rows and columns next to a border that are told apart where a new owner's place is coded
+SEEN, LAST_ROW, SHIFT, STRAY, MISSED, ROW_SHIFT, COLUMN_SHIFT = range(7)  # fields of an owner
+OWNER_FIELDS = 7
+FAR, ABOVE, BESIDE = range(3)  # where the last copy from the same owner was
 
-# Contexts, by what they are asked about
+# Contexts: first index of each group
 IS_FORWARD = 0  # does a local copy name a later position (checkerboard order)
-IS_REMOTE = 1  # 3 depths x 4 states of the tracks x 144 neighbourhoods
-IS_LOCAL = IS_REMOTE + 12 * 144
-IS_EXACT = IS_LOCAL + 72
-IS_FIRST = IS_EXACT + 3  # is it the first track's: 4 relations x 9 corners x 2 x 4 validities
-IS_SECOND = IS_FIRST + 288  # is it the second track's: 2 ages x 9 corners
-_SEEN = IS_SECOND + 18
-_RANK = _SEEN + 2
-_BELOW = _RANK + 4
-_HIT = _BELOW + 1  # is it the foretold index: by kind of track
-_DOWN = _HIT + 5
-_LENGTH = _DOWN + 5  # 2 x 24
-_HALF = _LENGTH + 48  # 2 x 24
-_AT_ROW = _HALF + 48  # a new owner's row is its border's
-_AT_COLUMN = _AT_ROW + 2
-_SAME = _AT_COLUMN + 4  # local copy: candidate i of 6
-_AGAIN = _SAME + 6
-_AGE = _AGAIN + 1
-CONTEXTS = _AGE + 48
-
-LEFT, LEFT_AGED, ABOVE, ABOVE_AGED, SHIFTED = range(5)  # kinds of tracks
+IS_LOCAL = 1  # 8 of left, above, above right x none, few, many so far
+IS_REMOTE = IS_LOCAL + 24  # 11 depths x 3 of left x 3 of above x 2 of above right
+IS_OWNER = IS_REMOTE + 198  # first or later candidate x 7 depths x 3 of left x 3 of above x 2 of above right
+IS_BELOW = IS_OWNER + 252  # a new owner's rank is below the own
+IS_HIT = IS_BELOW + 1  # 3 kinds x has this owner missed before
+IS_DOWN = IS_HIT + 6  # 3 kinds
+IS_LONGER = IS_DOWN + 3  # 3 kinds x 24 bit lengths
+AT_ROW = IS_LONGER + 72  # FEW own rows x FEW rows of the owner
+AT_COLUMN = AT_ROW + FEW * FEW
+ARE_EXACT = AT_COLUMN + FEW * FEW  # all copies of the map; any
+IS_EXACT = ARE_EXACT + 2  # 7 depths x 3 inexact neighbours
+IS_SAME = IS_EXACT + 21  # representative of the left, of the upper (after the left or alone), then those remembered
+CONTEXTS = IS_SAME + 3 + REMEMBERED
 
 
-@numba.njit(f"int64({CODER}, int64, int64, int64)", cache=True, nogil=True)
-def _code_number(model, lengths, halves, value):
-    """A number >= 0: its bit length adaptively in unary, the next bit adaptively, the rest raw (Elias gamma of value + 1)."""
-    value += 1
-    length = 0
-    while length < 23 and code_bit(model, lengths + length, 1 if value >> (length + 1) > 0 else 0):
-        length += 1
-    result = np.int64(1)
-    for bit in range(length - 1, -1, -1):
-        given = (value >> bit) & 1
-        given = code_bit(model, halves + length, given) if bit == length - 1 else code_uniform(model, given, 2)
-        result = 2 * result + given
-    return result - 1
+@numba.njit("int64(int64[:, ::1], int64, int64, int64, int64, int64)", cache=True, nogil=True)
+def depth_in(owners, who, row, column, height, width):
+    """Positions between (row, column) and the nearest border, the own or the owner's; -1 outside the owner's patch."""
+    own = min(min(row, height - 1 - row), min(column, width - 1 - column))
+    row += owners[who, ROW_SHIFT]
+    column += owners[who, COLUMN_SHIFT]
+    return max(min(own, min(min(row, height - 1 - row), min(column, width - 1 - column))), -1)
 
 
-@numba.njit("int64(int64, int64, int64, int64)", cache=True, nogil=True)
-def depth(position, height, width, margin):
-    """Of a flat position: 0 in the margin (or outside), 1 next to it, 2 further in."""
-    if position < 0 or position >= height * width:
-        return 0
-    row, column = position // width, position % width
-    inside = min(min(row, column), min(height - 1 - row, width - 1 - column))
-    return 0 if inside < margin else (1 if inside == margin else 2)
+# ---------------------------------------------------------------- whose
+
+@numba.njit("void(int64[::1], int64[::1], int64)", cache=True, nogil=True)
+def rank_owner(ranking, depths, who):
+    """Keep the order in which owners are tried: by id at first; one that wins where a better ranked lies deep as well moves before that.
+
+    ranking: int64 [REMEMBERED], -1 behind the last. depths: of the ranked owners at this position.
+    """
+    at, to = np.int64(0), np.int64(0)
+    while at < REMEMBERED and ranking[at] >= 0 and ranking[at] != who:
+        at += 1
+    known = at < REMEMBERED and ranking[at] == who
+    at = min(at, REMEMBERED - 1)
+    while to < at and (depths[to] < 2 if known else ranking[to] < who):
+        to += 1
+    for i in range(at, to, -1):
+        ranking[i] = ranking[i - 1]
+    ranking[to] = who
 
 
-# ---------------------------------------------------------------- local copies
-
-@numba.njit("void(int64[::1], int64, int64, int64, int64, uint8[::1], int32[::1])", cache=True, nogil=True)
-def local_candidates(candidates, p, width, total, forward, fate, source):
-    """Representatives of the left, upper, upper right and upper left positions, and (forward) the next and lower positions; -1 for none."""
-    column = p % width
-    near = (p - 1 if column > 0 else -1, p - width, p - width + 1 if column + 1 < width else -1, p - width - 1 if column > 0 else -1)
-    for i in range(4):
-        candidates[i] = -1 if near[i] < 0 else (np.int64(source[near[i]]) if fate[near[i]] == LOCAL else near[i])
-    candidates[4] = p + 1 if forward and column + 1 < width else -1
-    candidates[5] = p + width if forward and p + width < total else -1
-
-
-@numba.njit("int64(int64[::1], int64)", cache=True, nogil=True)
-def _place_of(recent, value):
-    place = np.int64(0)
-    while place < recent[0] and recent[1 + place] != value:
-        place += 1
-    return place
+@numba.njit(f"int64({CODER}, int64[::1], int64[::1], int64, int64, int64, int64)", cache=True, nogil=True)
+def code_known_owner(model, ranking, depths, left, above, right, truth):
+    """A ranked owner (those whose patches cover the position first), or -1 for another. left, above, right (above it): the neighbours' owners."""
+    later = np.int64(0)
+    for outside in range(2):
+        for i in range(REMEMBERED):
+            who = ranking[i]
+            if who < 0:
+                break
+            if (depths[i] < 0) == (outside == 1):
+                around = (1 if who == left else (2 if left >= 0 else 0)) * 3 + (1 if who == above else (2 if above >= 0 else 0))
+                context = (later * 7 + min(depths[i], DEEP - 1) + 1) * 18 + around * 2 + (who == right)
+                if code_bit(model, IS_OWNER + context, 1 if who == truth else 0):
+                    return who
+                later = np.int64(1)
+    return np.int64(-1)
 
 
-@numba.njit(f"int64({CODER}, int64, int64, int64[::1], int64[::1])", cache=True, nogil=True)
-def code_local(model, total, truth, candidates, recent):
-    """The representative of a local copy. recent: [0] how many, then representatives, most recent first."""
-    for i in range(6):
-        fresh = candidates[i] >= 0
-        for j in range(i):
-            fresh = fresh and candidates[j] != candidates[i]
-        if fresh and code_bit(model, _SAME + i, 1 if truth == candidates[i] else 0):
-            return candidates[i]
-    known = recent[0]
-    place = _place_of(recent, truth)
-    if known > 0 and code_bit(model, _AGAIN, 1 if place < known else 0):
-        return recent[1 + min(_code_number(model, _AGE, _AGE + 24, place), known - 1)]
-    return code_uniform(model, truth, total)
-
-
-@numba.njit("void(int64[::1], int64)", cache=True, nogil=True)
-def remember(recent, value):
-    place = min(_place_of(recent, value), RECENT - 1)
-    recent[0] = max(recent[0], place + 1)
-    for j in range(place, 0, -1):
-        recent[1 + j] = recent[j]
-    recent[1] = value
-
-
-# ---------------------------------------------------------------- remote copies
-
-@numba.njit("int64(int64[:, ::1], int64, int64, int64)", cache=True, nogil=True)
-def _seen_between(slots, used, low, high):
-    """How many remembered owners have ranks in low .. high - 1."""
-    count = np.int64(0)
-    for place in range(used):
-        count += 1 if low <= slots[place, 0] < high else 0
-    return count
-
-
-@numba.njit(f"int64({CODER}, int64[:, ::1], int64, int64, int64, int64)", cache=True, nogil=True)
-def code_new_owner(model, slots, used, members, own, truth):
-    """Rank of an owner not remembered, -1 where nobody is left; those before `own` are likelier (they are, where priority follows the id)."""
-    low, high = np.int64(0), own
-    left_below = own - _seen_between(slots, used, 0, own)
-    left_above = members - 1 - own - _seen_between(slots, used, own + 1, members)
-    if left_below + left_above == 0:
-        return np.int64(-1)
-    below = np.int64(1 if left_above == 0 else 0)
-    if left_above > 0 and left_below > 0:
-        below = code_bit(model, _BELOW, 1 if truth < own else 0)
-    if not below:
-        low, high = own + 1, members
-    unseen = code_uniform(model, truth - low - _seen_between(slots, used, low, truth), left_below if below else left_above)
-    found = low + unseen
-    for _ in range(used + 1):  # skip the remembered ones
-        found = low + unseen + _seen_between(slots, used, low, found + 1)
+@numba.njit("int64(int64[::1], int64, int64)", cache=True, nogil=True)
+def _ranked_between(ranking, low, high):
+    """How many ranked owners lie in low .. high - 1."""
+    found = np.int64(0)
+    for who in ranking:
+        found += 1 if who >= 0 and low <= who < high else 0
     return found
 
 
-@numba.njit(f"int64({CODER}, int64[:, ::1], int64, int64)", cache=True, nogil=True)
-def code_seen_owner(model, slots, used, truth):
-    """Slot of an owner seen before, most recent first, or `used` for a new one."""
-    place = np.int64(0)
-    while place < used and slots[place, 0] != truth:
-        place += 1
-    if used == 0 or not code_bit(model, _SEEN + (used > 1), 1 if place < used else 0):
-        return used
-    coded = np.int64(0)
-    while coded < used - 1 and code_bit(model, _RANK + min(coded, 3), 1 if place > coded else 0):
-        coded += 1
-    return coded
+@numba.njit(f"int64({CODER}, int64[::1], int64, int64, int64)", cache=True, nogil=True)
+def code_new_owner(model, ranking, members, own, truth):
+    """An owner that is not ranked, -1 where none is left; those before `own` are likelier (they are, where priority follows the id)."""
+    free_below = own - _ranked_between(ranking, 0, own)
+    free_above = members - 1 - own - _ranked_between(ranking, own + 1, members)
+    if free_below + free_above == 0:
+        return np.int64(-1)
+    below = np.int64(1 if free_above == 0 else 0)
+    if free_below > 0 and free_above > 0:
+        below = code_bit(model, IS_BELOW, 1 if truth < own else 0)
+    low = np.int64(0) if below else own + 1
+    place = code_uniform(model, truth - low - _ranked_between(ranking, low, truth), free_below if below else free_above)
+    found = low + place
+    for _ in range(REMEMBERED + 1):  # skip the ranked ones
+        found = low + place + _ranked_between(ranking, low, found + 1)
+    return found
 
 
-@numba.njit(f"int64({CODER}, int64, int64, int64, int64, int64)", cache=True, nogil=True)
-def code_start(model, p, height, width, margin, truth):
-    """The first index of a new owner: a corner or edge of the overlap lies at the border of one of the two patches."""
-    inner_row, inner_column = 1 if p // width > margin else 0, 1 if p % width > margin else 0
-    row, column = min(margin, height - 1), min(margin, width - 1)
-    if not code_bit(model, _AT_ROW + inner_row, 1 if truth // width == row else 0):
-        row = code_uniform(model, truth // width, height)
-    if not code_bit(model, _AT_COLUMN + 2 * inner_row + inner_column, 1 if truth % width == column else 0):
-        column = code_uniform(model, truth % width, width)
-    return row * width + column
+# ---------------------------------------------------------------- which
+
+@numba.njit(f"int64({CODER}, int64, int64, int64, int64)", cache=True, nogil=True)
+def _code_coordinate(model, contexts, own, truth, size):
+    """Row or column of the first index: an overlap begins at a border of one of the two patches, so one coordinate of the two is small."""
+    near = min(FEW, size)
+    for i in range(near):
+        if i + 1 == size or code_bit(model, contexts + min(own, FEW - 1) * FEW + i, 1 if truth == i else 0):
+            return np.int64(i)
+    return near + code_uniform(model, truth - near, size - near)
 
 
 @numba.njit(f"int64({CODER}, int64, int64, int64)", cache=True, nogil=True)
-def code_index(model, expected, kind, truth):
-    """An index near the expected one."""
-    if code_bit(model, _HIT + kind, 1 if truth == expected else 0):
-        return expected
-    down = code_bit(model, _DOWN + kind, 1 if truth < expected else 0)
-    far = 24 if kind >= ABOVE else 0
-    distance = 1 + _code_number(model, _LENGTH + far, _HALF + far, abs(truth - expected) - 1)
-    return expected - distance if down else expected + distance
+def _code_distance(model, kind, missed, truth):
+    """Distance of an index from the expected one: zero, or a sign and an Elias-gamma code, adaptive in the bit length."""
+    if code_bit(model, IS_HIT + kind * 2 + missed, 1 if truth == 0 else 0):
+        return np.int64(0)
+    down = code_bit(model, IS_DOWN + kind, 1 if truth < 0 else 0)
+    bits, value = np.int64(1), np.int64(1)
+    while bits < 24 and code_bit(model, IS_LONGER + kind * 24 + bits - 1, 1 if abs(truth) >> bits > 0 else 0):
+        bits += 1
+    for shift in range(bits - 2, -1, -1):
+        value = 2 * value + code_uniform(model, (abs(truth) >> shift) & 1, 2)
+    return -value if down else value
 
 
-@numba.njit("int64(int64[:, ::1], int64, int64)", cache=True, nogil=True)
-def to_front(slots, used, place):
-    """Move slot `place` (== used for a new owner) to the front; returns how many are used now."""
-    place = min(place, SLOTS - 1)
-    moved = slots[place].copy()
-    for other in range(place, 0, -1):
-        slots[other] = slots[other - 1]
-    slots[0] = moved
-    return max(used, place + 1)
+@numba.njit(f"int64({CODER}, int64[:, ::1], int64, int64, int64, int64, int64, int64)", cache=True, nogil=True)
+def code_index(model, owners, who, beside, p, height, width, truth):
+    """Index in the list of `who`; keeps its shift. beside: the left neighbour copies from the same owner. May leave the list (bad bytes)."""
+    row, column = p // width, p % width
+    owner = owners[who]
+    if not owner[SEEN]:
+        owner_row = _code_coordinate(model, AT_ROW, row, truth // width, height)
+        owner_column = _code_coordinate(model, AT_COLUMN, column, truth % width, width)
+        index = owner_row * width + owner_column
+        owner[SEEN], owner[LAST_ROW] = 1, row
+        owner[ROW_SHIFT], owner[COLUMN_SHIFT] = owner_row - row, owner_column - column
+        owner[SHIFT], owner[STRAY] = index - p, index - p
+        return index
+    kind = BESIDE if beside else (ABOVE if owner[LAST_ROW] < row else FAR)
+    expected = min(max(p + owner[SHIFT], 0), height * width - 1)
+    distance = _code_distance(model, kind, owner[MISSED], truth - expected)
+    index = expected + distance
+    owner[LAST_ROW] = row
+    if distance != 0:
+        owner[MISSED] = 1
+    if (-2 if kind == BESIDE else -width) <= distance <= 2 or index - p == owner[STRAY]:
+        owner[SHIFT] = index - p
+    else:  # the owner itself has a local copy here, of a vector elsewhere
+        owner[SHIFT] -= 1
+        owner[STRAY] = index - p
+    return index
 
 
-@numba.njit("int64(int64[:, ::1], int64, int64)", cache=True, nogil=True)
-def slot_of(slots, used, owner):
-    place = np.int64(0)
-    while place < used and slots[place, 0] != owner:
-        place += 1
-    return place if owner >= 0 and place < used else np.int64(-1)
+@numba.njit(f"int64({CODER}, uint8[::1], int32[::1], int64[::1], int64, int64, int64, int64, int64)", cache=True, nogil=True)
+def code_representative(model, fate, source, recent, p, height, width, forward, truth):
+    """Flat position that a local copy copies. recent: int64 [REMEMBERED], representatives, most recent first, -1 behind the last; updated."""
+    left, above, found = np.int64(-1), np.int64(-1), np.int64(-1)
+    if p % width > 0:
+        left = np.int64(source[p - 1]) if fate[p - 1] == LOCAL else p - 1
+    if p >= width:
+        above = np.int64(source[p - width]) if fate[p - width] == LOCAL else p - width
+    if left >= 0 and code_bit(model, IS_SAME, 1 if truth == left else 0):
+        found = left
+    elif above >= 0 and above != left and code_bit(model, IS_SAME + (1 if left >= 0 else 2), 1 if truth == above else 0):
+        found = above
+    at = np.int64(0)
+    while found < 0 and at < REMEMBERED and recent[at] >= 0:
+        if recent[at] != left and recent[at] != above and code_bit(model, IS_SAME + 3 + at, 1 if truth == recent[at] else 0):
+            found = recent[at]
+        at += 1
+    if found < 0:
+        row = code_uniform(model, truth // width, height if forward else p // width + 1)
+        found = row * width + code_uniform(model, truth % width, width)
+    at = np.int64(0)
+    while at < REMEMBERED - 1 and recent[at] != found:
+        at += 1
+    for i in range(at, 0, -1):
+        recent[i] = recent[i - 1]
+    recent[0] = found
+    return found
+
+
+# ---------------------------------------------------------------- exact
+
+@numba.njit(f"int64({CODER}, int64)", cache=True, nogil=True)
+def code_exactness(model, truth):
+    """Of all remote copies: 0 none is exact, 1 all are, 2 some."""
+    if code_bit(model, ARE_EXACT, 1 if truth == 1 else 0):
+        return np.int64(1)
+    return np.int64(2 if code_bit(model, ARE_EXACT + 1, 1 if truth == 2 else 0) else 0)
+
+
+@numba.njit("int64(uint8[::1], uint8[::1])", cache=True, nogil=True)
+def exactness(fate, exact):
+    """What `code_exactness` is told of a whole map."""
+    some, every = False, True
+    for p in range(len(fate)):
+        if fate[p] == REMOTE:
+            some = some or exact[p] != 0
+            every = every and exact[p] != 0
+    return np.int64(1 if every else (2 if some else 0))
