@@ -1,11 +1,13 @@
 """Damaged streams through the whole decoder: each must be refused with a `BitstreamError`, or decode to what its sender coded.
 
-    python -m benchmarks.fuzz_container [cases=100000] [models=bmshj,mbt,cheng,elic] [seed=1] [side=8]
+    python -m benchmarks.fuzz_container [cases=100000] [models=bmshj,mbt,cheng,elic] [seed=1] [side=8] [case_s=5] [growth_mib=2048]
 
 Real containers (shipped checkpoints, latents [M, side, side], maps with local and remote copies, both map codings) are damaged and
 decoded by `ground.decoder.RoundDecoder`, together with the whole stream that they refer to. Half of the damage is done to the bytes, which checksums
 should stop; the other half to one section or header field, with checksums made anew, so that the map, z and y decoders meet it.
 The first model takes most cases, the others 5 % each. Prints outcomes per kind of damage, the slowest case and the peak memory.
+A case that crashes, decodes to other data or takes longer than `case_s` makes the run fail (exit code 1); the address space may grow by
+`growth_mib` once the rounds are made, so an allocation without bound is a crash too.
 """
 
 from __future__ import annotations
@@ -148,10 +150,22 @@ def run_case(target: Target, rng: np.random.Generator) -> tuple[str, str]:
     return name, judge(target, victim, target.decoder.decode({**needed, victim: damaged}))
 
 
-def fuzz(cases: int, models: list[str], seed: int, side: int) -> tuple[Counter, float]:
-    """Outcomes, counted by (damage, outcome), and the slowest case in seconds. An exception of the decoder counts as `CRASHED: its name`."""
+def limit_growth(growth_mib: int) -> None:
+    """Let this process grow by at most `growth_mib` of address space from here on."""
+    with open("/proc/self/statm", encoding="ascii") as file:
+        now = int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (now + (growth_mib << 20), resource.RLIM_INFINITY))
+
+
+def fuzz(cases: int, models: list[str], seed: int, side: int, growth_mib: int = 0) -> tuple[Counter, float]:
+    """Outcomes, counted by (damage, outcome), and the slowest case in seconds. An exception of the decoder counts as `CRASHED: its name`.
+
+    growth_mib: see `limit_growth`; 0 sets no limit.
+    """
     rng = np.random.default_rng([seed, 5])
     targets = {name: make_targets(name, side, seed) for name in models}
+    if growth_mib:
+        limit_growth(growth_mib)
     outcomes: Counter = Counter()
     slowest_s = 0.0
     for _ in range(cases):
@@ -167,15 +181,19 @@ def fuzz(cases: int, models: list[str], seed: int, side: int) -> tuple[Counter, 
 
 
 def main(arguments: list[str]) -> None:
-    given = {"cases": "100000", "models": "bmshj,mbt,cheng,elic", "seed": "1", "side": "8"}
+    given = {"cases": "100000", "models": "bmshj,mbt,cheng,elic", "seed": "1", "side": "8", "case_s": "5", "growth_mib": "2048"}
     for argument in arguments:
         name, _, value = argument.partition("=")
         if name not in given:
             raise UserError(f"{argument}: expected one of {', '.join(f'{key}=' for key in given)}")
         given[name] = value
+    try:
+        cases, seed, side, growth_mib, case_s = *(int(given[key]) for key in ("cases", "seed", "side", "growth_mib")), float(given["case_s"])
+    except ValueError:
+        raise UserError(f"{' '.join(arguments)}: expected numbers") from None
     torch.set_num_threads(1)
     start_s = time.perf_counter()
-    outcomes, slowest_s = fuzz(int(given["cases"]), given["models"].split(","), int(given["seed"]), int(given["side"]))
+    outcomes, slowest_s = fuzz(cases, given["models"].split(","), seed, side, growth_mib)
     for (what, outcome), count in sorted(outcomes.items()):
         print(f"{what:40} {outcome:20} {count:>8}")
     totals = Counter()
@@ -183,6 +201,8 @@ def main(arguments: list[str]) -> None:
         totals[outcome] += count
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{sum(totals.values())} cases in {time.perf_counter() - start_s:.0f} s: {dict(totals)}; slowest {slowest_s:.2f} s; peak memory {peak_mb:.0f} MB")
+    if slowest_s > case_s or set(totals) - {"refused", "correct"}:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":
