@@ -70,7 +70,8 @@ def main(arguments: Sequence[str]) -> None:
     fly_missing(request.folder, configurations, request.overrides, request.windows, request.decode)
     rows = {c: [r for r in read_rows(rows_file(request.folder, c, c.scenario(request.overrides))) if r.round < request.windows] for c in configurations}
     lines = {c: summarise(found, request.windows) for c, found in rows.items()}
-    points = measure(_dense(request), request.baselines, request.folder / "baselines.csv") if request.baselines else []
+    patches = min(request.baselines, request.windows, request.decode)  # the same ones for models and codecs
+    points = measure(_dense(request), patches, request.folder / "baselines.csv") if patches else []
     write_csv(request.folder / "table.csv", TABLE_FIELDS, table_rows(lines))
     print("\n".join(report(request, margins, lines, rows, points)))
     if request.surroundings and any(c.halo_px for c in configurations):
@@ -124,10 +125,11 @@ def configurations_of(request: Request, margins: Mapping[tuple[str, float], Marg
         for halo in request.halos for density in request.densities for model in request.models for value in request.lambdas[model]))
 
 
-def model_points(rows: Sequence[Row], count: int) -> dict[int, tuple[float, float, float]]:
-    """(bpp, PSNR, MS-SSIM) without DLRC by window, of satellite 0's decoded patches in the first `count` windows."""
+def model_points(rows: Sequence[Row], points: Sequence[Point]) -> dict[int, tuple[float, float, float]]:
+    """(bpp, PSNR, MS-SSIM) without DLRC by window, of satellite 0's decoded patches: those of `points`, or all where there are none."""
+    known = {point.round for point in points}
     return {row.round: (8 * (row.y_i + row.z_i + row.header_i) / row.pixels, row.psnr_i, row.ms_ssim_i)
-            for row in rows if row.satellite == 0 and row.decoded and row.round < count}
+            for row in rows if row.satellite == 0 and row.decoded and (not known or row.round in known)}
 
 
 def report(request: Request, margins: Mapping[tuple[str, float], Margin], lines: Mapping[Configuration, Line],
@@ -140,11 +142,12 @@ def report(request: Request, margins: Mapping[tuple[str, float], Margin], lines:
     text += ["", "Savings of DLRC (95 % intervals over windows)", *saving_table(lines), "", "Bits per pixel", *breakdown_table(lines)]
     if points:
         overhead = container_overhead(patch(_dense(request), 0, 0))
-        compared = {(c.model, c.lambda_): model_points(found, request.baselines) for c, found in rows.items() if c.density == "dense" and c.halo_px == 0}
+        compared = {(c.model, c.lambda_): model_points(found, points) for c, found in rows.items() if c.density == "dense" and c.halo_px == 0}
         gaps = {(key, codec): distances(points, codec, found) for key, found in compared.items() for codec in QUALITIES}
-        text += ["", f"Without DLRC against other codecs, on the patches of satellite 0 in {request.baselines} dense windows, at each model's own rate per patch; our "
-                 f"bytes are whole containers. Not counted: the {overhead['jpeg2000']} bytes of JP2 boxes and {overhead['jpegxl']} of JPEG XL's container "
-                 f"(bare codestreams); counted: WebP's RIFF container ({overhead['webp']} bytes)", *baseline_table(compared, gaps)]
+        text += ["", f"Without DLRC against other codecs, on satellite 0's patches in {len({p.round for p in points})} dense windows, at each model's own rate",
+                 "(mean curve: every codec's patches averaged at equal slope; per patch: at the model's rate on each patch, mean ± 95 %). Our bytes are whole",
+                 f"containers. Not counted: {overhead['jpeg2000']} bytes of JP2 boxes, {overhead['jpegxl']} of JPEG XL's container (bare codestreams); counted: "
+                 f"WebP's RIFF container, {overhead['webp']} bytes", *baseline_table(compared, gaps, {codec: curve(points, codec) for codec in QUALITIES})]
         text += bd_rates(compared, lines, points)
     return text
 
@@ -185,7 +188,7 @@ def draw(request: Request, lines: Mapping[Configuration, Line], rows: Mapping[Co
         if configuration.halo_px or not any(row.decoded for row in found):
             continue
         line, key = lines[configuration], (configuration.model, configuration.lambda_)
-        base = list(model_points(found, request.baselines or request.windows).values())
+        base = list(model_points(found, points).values())
         if configuration.density == "dense":
             models.setdefault(key, {})["independent"] = tuple(np.mean(base, axis=0))
         if "independent" in models.get(key, {}):

@@ -20,7 +20,7 @@ from nodes.scene import open_scene
 from studies.sync_files import write_csv
 
 QUALITIES = {
-    "jpeg2000": (20, 22, 24, 26, 28, 30, 32, 34, 36, 38, 40, 43),  # dB
+    "jpeg2000": (20, 22, 24, 26, 28, 30, 32, 34, 36, 38, 40, 43, 47, 52),  # dB
     "jpegxl": (0.5, 0.8, 1.2, 1.8, 2.5, 3.5, 5.0, 7.0, 10.0, 15.0, 25.0),  # Butteraugli distance
     "webp": (0, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90),
 }
@@ -77,22 +77,23 @@ def patch(scenario: Scenario, number: int, satellite: int) -> np.ndarray:
 
 
 def measure(scenario: Scenario, count: int, path: Path) -> list[Point]:
-    """All codecs at all qualities on satellite 0's patch of `count` windows; kept in a CSV file and read from there the next time."""
+    """All codecs at all qualities on satellite 0's patch of `count` windows; kept in a CSV file, so that only what is missing is coded."""
     points = _read(path)
-    if len({point.round for point in points}) < count or len(points) != len({p.round for p in points}) * sum(map(len, QUALITIES.values())):
-        points = [point for number in range(count) for point in _of_patch(patch(scenario, number, 0), number)]
+    have = {(point.round, point.codec, point.quality) for point in points}
+    missing = {number: wanted for number in range(count)
+               if (wanted := [(codec, level) for codec, levels in QUALITIES.items() for level in levels if (number, codec, level) not in have])}
+    for number, wanted in missing.items():
+        image = patch(scenario, number, 0)
+        points += [_point(image, number, codec, level) for codec, level in wanted]
+    if missing:
         write_csv(path, FIELDS, [[getattr(point, name) for name in FIELDS] for point in points])
     return [point for point in points if point.round < count]
 
 
-def _of_patch(image: np.ndarray, number: int) -> list[Point]:
-    points = []
-    for codec, levels in QUALITIES.items():
-        for level in levels:
-            data = encode(codec, image, level)
-            measured = quality(image, np.ascontiguousarray(decode(codec, data)))
-            points.append(Point(codec, level, number, 0, bpp(len(data), image.shape[0] * image.shape[1]), measured.psnr_db, measured.ms_ssim))
-    return points
+def _point(image: np.ndarray, number: int, codec: str, level: float) -> Point:
+    data = encode(codec, image, level)
+    measured = quality(image, np.ascontiguousarray(decode(codec, data)))
+    return Point(codec, level, number, 0, bpp(len(data), image.shape[0] * image.shape[1]), measured.psnr_db, measured.ms_ssim)
 
 
 def _read(path: Path) -> list[Point]:

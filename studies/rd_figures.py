@@ -71,7 +71,8 @@ def draw_curves(models: Mapping[tuple[str, float], Mapping[str, tuple[float, flo
         _plain(axis)
     entries = [Line2D([], [], color=COLOURS[name], linewidth=2, label=name) for name in names]
     entries += [Line2D([], [], color="#222222", marker=marker, markersize=5, linewidth=1, linestyle=style, markerfacecolor=face, label=text)
-                for marker, style, face, text in (("o", (0, (4, 2)), "white", "without DLRC"), ("s", "-", "#222222", "DLRC, sparse"), ("D", "-", "#222222", "DLRC, dense"))]
+                for marker, style, face, text in (("o", (0, (4, 2)), "white", "without DLRC"), ("s", "-", "#222222", "DLRC, sparse"),
+                                                  ("D", "-", "#222222", "DLRC, dense"))]
     entries += [line for line in panels[0].get_lines() if line.get_label() in LABELS.values()]
     figure.legend(handles=entries, loc="outside lower center", ncols=5, fontsize=9, frameon=False)
     figure.suptitle(note, fontsize=11)

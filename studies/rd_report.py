@@ -40,12 +40,12 @@ def table_rows(lines: Mapping[Configuration, Line]) -> list[list]:
 def saving_table(lines: Mapping[Configuration, Line]) -> list[str]:
     """The study's main table."""
     head = ["model", "lambda", "overlap", "halo, px", "windows", "y-bits saved, %", "all bits saved, %", "oracle, % of positions", "y saving / oracle, %",
-            "dPSNR, dB", "dMS-SSIM", "map, bits/position", "decoded exactly", "failed"]
+            "dPSNR, dB", "its median window", "dMS-SSIM", "map, bits/position", "decoded exactly", "failed"]
     rows = []
     for configuration, line in lines.items():
         count = str(line.windows) if line.decoded_windows == line.windows else f"{line.windows} ({line.decoded_windows} decoded)"
         rows.append([*_name(configuration), count, line.y_saved.text(1), line.total_saved.text(1), line.oracle.text(1), line.of_oracle.text(1),
-                     line.d_psnr.text(4, sign=True), line.d_ms_ssim.text(5, sign=True), line.map_bits.text(2),
+                     line.d_psnr.text(4, sign=True), line.d_psnr_median.text(4, sign=True), line.d_ms_ssim.text(5, sign=True), line.map_bits.text(2),
                      f"{line.exact} of {line.streams}", str(line.failed)])
     return _markdown(head, rows)
 
@@ -73,16 +73,17 @@ def margin_table(margins: Mapping[tuple[str, float], Margin]) -> list[str]:
 
 
 def baseline_table(compared: Mapping[tuple[str, float], Mapping[int, tuple[float, float, float]]],
-                   gaps: Mapping[tuple[tuple[str, float], str], np.ndarray]) -> list[str]:
-    """The models' rate and quality, and their mean distance to each codec per patch, with 95 % t-intervals."""
-    head = ["model", "lambda", "patches", "bpp", "PSNR, dB", "MS-SSIM", *(f"PSNR - {codec}, dB" for codec in QUALITIES),
-            *(f"MS-SSIM - {codec}" for codec in QUALITIES)]
+                   gaps: Mapping[tuple[tuple[str, float], str], np.ndarray], curves: Mapping[str, np.ndarray]) -> list[str]:
+    """The models' rate and quality and their distance to each codec: on the mean curves at equal slope, and per patch with 95 % t-intervals."""
+    head = ["model", "lambda", "patches", "bpp", "PSNR, dB", "MS-SSIM", *(f"PSNR - {codec}, mean curve, dB" for codec in QUALITIES),
+            *(f"PSNR - {codec}, per patch, dB" for codec in QUALITIES), *(f"MS-SSIM - {codec}, per patch" for codec in QUALITIES)]
     rows = []
     for key, found in compared.items():
         if not found:
             continue
         rate, psnr, similarity = np.mean(list(found.values()), axis=0)
         rows.append([key[0], f"{key[1]:g}", str(len(found)), f"{rate:.3f}", f"{psnr:.2f}", f"{similarity:.4f}",
+                     *(f"{psnr - np.interp(np.log(rate), np.log(curves[codec][:, 0]), curves[codec][:, 1]):+.2f}" for codec in QUALITIES),
                      *(_mean_text(gaps[key, codec][:, 0], 2, len(found)) for codec in QUALITIES),
                      *(_mean_text(gaps[key, codec][:, 1], 4, len(found)) for codec in QUALITIES)])
     return _markdown(head, rows)

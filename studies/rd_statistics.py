@@ -46,6 +46,7 @@ class Line:
     oracle: Estimate  # share of positions
     of_oracle: Estimate  # y saving / oracle share
     d_psnr: Estimate
+    d_psnr_median: Estimate  # over windows, of their mean
     d_ms_ssim: Estimate
     psnr_i: Estimate
     ms_ssim_i: Estimate
@@ -75,6 +76,17 @@ def bootstrap(columns: Sequence[np.ndarray], statistic: Callable[..., np.ndarray
     return Estimate(value, float(low), float(high))
 
 
+def bootstrap_median(values: np.ndarray, seed: int = 0) -> Estimate:
+    """Median over windows, float64 [windows], with the percentile interval of RESAMPLES draws; NaN are left out."""
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return Estimate(float("nan"), float("nan"), float("nan"))
+    stream = np.random.Generator(np.random.Philox(np.random.SeedSequence([0xB008, seed])))
+    medians = np.median(values[stream.integers(len(values), size=(RESAMPLES, len(values)))], axis=1)
+    low, high = np.quantile(medians, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Estimate(float(np.median(values)), float(low), float(high))
+
+
 def summarise(rows: Sequence[Row], windows: int) -> Line:
     """The line of the rows of windows 0 .. `windows` - 1."""
     rows = [row for row in rows if row.round < windows]
@@ -98,6 +110,7 @@ def summarise(rows: Sequence[Row], windows: int) -> Line:
         y_saved=bootstrap((y_d, y_i), saved), total_saved=bootstrap((all_d, all_i), saved), oracle=bootstrap((oracle, positions), share),
         of_oracle=bootstrap((y_d, y_i, oracle, positions), lambda d, i, o, p: 100 * (1 - d / i) / (o / p)),
         d_psnr=bootstrap((per_window(lambda r: r.psnr_d - r.psnr_i), ones), mean),
+        d_psnr_median=bootstrap_median(per_window(lambda r: r.psnr_d - r.psnr_i) / per_window(lambda r: 1)),
         d_ms_ssim=bootstrap((per_window(lambda r: r.ms_ssim_d - r.ms_ssim_i), ones), mean),
         psnr_i=bootstrap((per_window(lambda r: r.psnr_i), ones), mean), ms_ssim_i=bootstrap((per_window(lambda r: r.ms_ssim_i), ones), mean),
         map_bits=bootstrap((8 * map_bytes, positions), mean), map_share=bootstrap((map_bytes, all_d), share),
