@@ -124,10 +124,12 @@ def rows_of(flown: FlownRound) -> list[Row]:
         values = [float("nan") if q is None else q for q in (quality_d and quality_d.psnr_db, quality_i and quality_i.psnr_db,
                                                              quality_d and quality_d.ms_ssim, quality_i and quality_i.ms_ssim)]
         exact = decoded and not record.failed and _came_back(flown, record.satellite, seen)
+        positions = record.kept + record.local_copy + record.remote_copy
+        failed = record.failed if decoded else not positions  # a stream that is only read fails where its map cannot be read
         rows.append(Row(record.round, record.satellite, note.order.index(record.satellite), note.scene, record.pixels,
-                        record.kept + record.local_copy + record.remote_copy, record.kept, record.local_copy, record.remote_copy, record.oracle,
+                        positions, record.kept, record.local_copy, record.remote_copy, record.oracle,
                         record.dlrc.y, record.dlrc.z, record.dlrc.map, record.dlrc.header, record.independent.y, record.independent.z,
-                        record.independent.header, *values, int(decoded), int(exact), int(record.failed)))
+                        record.independent.header, *values, int(decoded), int(exact), int(failed)))
     return rows
 
 
