@@ -65,6 +65,7 @@ class DlrcKnobs(Knobs):
     enabled: bool = True
     k: Annotated[int, Field(ge=1, le=64)] = 20  # hash rounds
     rotation: Literal["hadamard", "dense"] = "hadamard"
+    magnitude: bool = True  # hash the length of a latent vector beside its direction; false: the paper's signature
     signature: Literal["lsh", "content"] = "lsh"
     representative: Literal["original", "mean"] = "mean"
     dedup: Literal["signature", "footprint"] = "signature"

@@ -9,6 +9,10 @@ Two rotations are offered (`dlrc.rotation`):
   signature is the same on every processor, thread count and library: ties go to the lowest index, everywhere.
 * `dense`: a Haar-random rotation per round, all k of them as one matrix product, as the paper writes it: O(HW k C^2), in float32.
 
+The paper's hash sees directions only. Flat ground (water, roofs, a black frame) gives vectors of one direction and many lengths, and merging those costs
+up to 12 dB in single patches of real scenes. So by default (`dlrc.magnitude`) the length, in sixteenths of the latent grid's step, is mixed in
+as one more code; `dlrc.magnitude=false` is the paper's signature.
+
 The *content hash* is a hash of the integer vector that would be coded; equal content hashes mean an exact copy.
 """
 
@@ -21,6 +25,7 @@ import numpy as np
 
 GRID_BITS = 12  # y is hashed on a grid of 2^-12
 WARM_UP_ROTATIONS = 2  # H D blocks before the first code, so that one channel's energy is spread when round 1 looks
+LENGTH_STEPS = 16  # lengths are told apart in sixteenths of the latent grid's step
 CLAMP = 1 << 22  # |y| < 1024: norm <= 2^22 sqrt(C), and a butterfly sums to at most norm * sqrt(C2), below 2^31 for C <= 448
 _BLOCK = 32  # positions hashed together: 512 channels x 32 positions x 4 bytes = 64 KiB, in cache
 
@@ -34,7 +39,7 @@ class HashFamily:
     """The projection space that all satellites of a run share (same seed, same channels, same k).
 
     signs: int32 [k + WARM_UP_ROTATIONS, C2], +-1, C2 the next power of two of C; used by `hadamard`.
-    matrix: float32 [C, k * C], k Haar rotations side by side; used by `dense`, else None.
+    matrix: float32 [C, k * C], k Haar rotations side by side; used by `dense`, else None. magnitude: whether the length is hashed too.
     """
 
     channels: int
@@ -42,9 +47,10 @@ class HashFamily:
     rotation: str
     signs: np.ndarray
     matrix: np.ndarray | None
+    magnitude: bool = True
 
 
-def hash_family(seed: int, channels: int, k: int, rotation: str = "hadamard") -> HashFamily:
+def hash_family(seed: int, channels: int, k: int, rotation: str = "hadamard", magnitude: bool = True) -> HashFamily:
     """The k rotations for `channels` latent channels, from the scenario's seed alone."""
     rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, channels, 0xD1C])))
     width = 1 << max(1, (channels - 1).bit_length())
@@ -53,7 +59,7 @@ def hash_family(seed: int, channels: int, k: int, rotation: str = "hadamard") ->
     if rotation == "dense":
         blocks = [np.linalg.qr(rng.standard_normal((channels, channels)))[0].T for _ in range(k)]
         matrix = np.concatenate(blocks, axis=1).astype(np.float32)
-    return HashFamily(channels, k, rotation, signs, matrix)
+    return HashFamily(channels, k, rotation, signs, matrix, magnitude)
 
 
 def signatures(y: np.ndarray, family: HashFamily) -> np.ndarray:
@@ -62,7 +68,10 @@ def signatures(y: np.ndarray, family: HashFamily) -> np.ndarray:
     if channels != family.channels:
         raise ValueError(f"y has {channels} channels, the hash family {family.channels}")
     flat = np.ascontiguousarray(y.reshape(channels, -1), dtype=np.float32)
-    codes = _dense_codes(flat, family) if family.rotation == "dense" else _hadamard_codes(_on_grid(flat), family.signs, family.k)
+    grid = _on_grid(flat)
+    codes = _dense_codes(flat, family) if family.rotation == "dense" else _hadamard_codes(grid, family.signs, family.k)
+    if family.magnitude:
+        codes = np.concatenate([codes, _length_codes(grid)])
     return _mix(codes)
 
 
@@ -73,6 +82,12 @@ def content_hashes(y_hat: np.ndarray) -> np.ndarray:
 
 def _on_grid(flat: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(flat * np.float32(1 << GRID_BITS)), -CLAMP, CLAMP).astype(np.int32)
+
+
+def _length_codes(grid: np.ndarray) -> np.ndarray:
+    """Euclidean length of every vector in sixteenths of the latent grid's step, int32 [1, L]: exact sums, a correctly rounded square root."""
+    squares = np.einsum("cl,cl->l", grid, grid, dtype=np.float64)
+    return np.floor(np.sqrt(squares) * LENGTH_STEPS / (1 << GRID_BITS) + 0.5).astype(np.int32)[None]
 
 
 def _dense_codes(flat: np.ndarray, family: HashFamily) -> np.ndarray:

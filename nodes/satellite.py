@@ -68,7 +68,8 @@ class Satellite:
         self.scenario, self.number = scenario, number
         self.segment = segment or SpaceSegment(scenario)
         self.board = board or load_board(scenario)
-        self.family = hash_family(scenario.seed, self.board.coder.model.m, scenario.dlrc.k, scenario.dlrc.rotation)
+        self.family = hash_family(scenario.seed, self.board.coder.model.m, scenario.dlrc.k, scenario.dlrc.rotation,
+                                  scenario.dlrc.magnitude)
         self.with_contents = scenario.dlrc.signature == "lsh" and scenario.dlrc.dedup == "signature"
 
     def fly_round(self, round_number: int, channel: Channel) -> None:
