@@ -21,11 +21,11 @@ import numpy as np
 import torch
 
 from codec.assignment import KEPT
+from codec.schedule import ContextLayout
 from constellation.errors import UserError, user_errors_to_exit
 from constellation.scenario import Scenario, load_scenario
 from ground.metrics import psnr_db
 from nodes.coding import Board, BoardCoder, load_board
-from codec.schedule import ContextLayout
 from studies.flights import Variant, View, fly, see, with_knobs
 from studies.options import split_arguments, whole_number
 from studies.robustness import write_rows

@@ -102,7 +102,7 @@ def equal_shares(scenario: Scenario, channels: int, latents: Sequence[np.ndarray
     (`anywhere`) that of any of its positions."""
     out = {}
     for k in (*KS, 0):
-        family = hash_family(scenario.seed, channels, k or 1, scenario.dlrc.rotation)
+        family = hash_family(scenario.seed, channels, k or 1, scenario.dlrc.rotation, scenario.dlrc.magnitude)
         a, b = (signatures(y, family) if k else content_hashes(np.rint(y).astype(np.int32)) for y in latents)
         name = f"k{k}" if k else "content"
         out[f"equal_{name}"], out[f"anywhere_{name}"] = float((a == b).mean()), float(np.isin(b, a).mean())

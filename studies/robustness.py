@@ -185,7 +185,7 @@ def draw(rows: Sequence[dict], path: Path) -> None:
     left.set_xlabel("bytes saved, %")
     right.set_xlabel("change of PSNR against the own capture, dB (symlog)")
     right.set_xscale("symlog", linthresh=0.1)
-    left.legend(frameon=False, fontsize=8)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="x", alpha=0.3)
