@@ -7,7 +7,7 @@ with `decode=True` the ground decoder sees nothing but those bytes.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from constellation.scenario import Scenario
 from constellation.segment import SpaceSegment
@@ -53,6 +53,8 @@ class Fleet:
         else:
             results = {kind: self.decoder.parse(data) for kind, data in streams.items()}
         records = [record_of(message, results) for message in messages]
+        if not decode:
+            records = [replace(record, exact=False, failed=False) for record in records]
         return FlownRound(round_number, seen, messages, results if decode else None, records)
 
     def rounds(self, decode: bool = True) -> Iterator[FlownRound]:
