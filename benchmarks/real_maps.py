@@ -25,7 +25,7 @@ def captured_round(scenario: Scenario, round_number: int, model: LatentModel) ->
     import torch
 
     scene = open_scene(scenario.scene, scenario.seed, round_number, scenario.capture.window_px)
-    family = hash_family(scenario.seed, model.m, scenario.dlrc.k, scenario.dlrc.rotation)
+    family = hash_family(scenario.seed, model.m, scenario.dlrc.k, scenario.dlrc.rotation, scenario.dlrc.magnitude)
     lists, selections, shape = {}, {}, (0, 0)
     for satellite in range(scenario.satellites):
         view = capture(scene, scenario.capture, scenario.seed, round_number, satellite)
