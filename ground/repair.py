@@ -47,18 +47,11 @@ def decode_with_repair(decoder: RoundDecoder, streams: Mapping[int, bytes], sate
     arrived = dict(streams)
     result = decoder.decode(arrived)
     damaged = [s for s in satellites if s in result.failures and s not in result.streams and s != silent]
-    for satellite in satellites:
-        answer = ask(satellite, SEND_AGAIN if satellite in damaged else ACKNOWLEDGED)
-        if satellite in damaged:
-            arrived[satellite] = answer
+    arrived |= _ask_all(satellites, damaged, SEND_AGAIN, ask)
     if damaged:
         result = decoder.decode(arrived)
     incomplete = [s for s in satellites if s != silent and (s in result.failures or result.unresolved.get(s, 0))]
-    replacements = {}
-    for satellite in satellites:
-        answer = ask(satellite, SEND_INDEPENDENT if satellite in incomplete else ACKNOWLEDGED)
-        if satellite in incomplete:
-            replacements[satellite] = answer
+    replacements = _ask_all(satellites, incomplete, SEND_INDEPENDENT, ask)
     if replacements:
         spare = decoder.decode(replacements)
         for satellite in replacements:
@@ -67,3 +60,9 @@ def decode_with_repair(decoder: RoundDecoder, streams: Mapping[int, bytes], sate
                 result.failures.pop(satellite, None)
                 result.unresolved[satellite] = 0
     return Repaired(result, tuple(damaged), tuple(replacements))
+
+
+def _ask_all(satellites: Sequence[int], chosen: Sequence[int], verdict: bytes, ask: Ask) -> dict[int, bytes]:
+    """Give every satellite its verdict, in order; the answers of those chosen."""
+    answers = {satellite: ask(satellite, verdict if satellite in chosen else ACKNOWLEDGED) for satellite in satellites}
+    return {satellite: answers[satellite] for satellite in chosen}
