@@ -3,7 +3,8 @@
     offset  bytes    field
     0       2        magic "\\xd7L"
     2       1        version (1)
-    3       2        settings, 16 bits: model (3), grid (1), context (2), signature (1), representative (1), map coding (2), dedup (1), dlrc (1)
+    3       2        settings, 16 bits: model (3), grid (1), context (2), signature (1), representative (1), map coding (2), dedup (1), dlrc (1),
+                     halo (1); the rest is zero
     5       4        first bytes of the SHA-256 of the checkpoint
     9       varints  satellite, round, height, width (latent positions), k, participant count + offset code, length of z, y, map
     ...     2        CRC-16 (low half of CRC-32) of everything before it and z
@@ -41,7 +42,7 @@ LATENT_PX = 16
 
 @dataclass(frozen=True)
 class StreamSettings:
-    """How the stream was coded; every field is one of the tuples above."""
+    """How the stream was coded; every field but the last two is one of the tuples above. halo: the latents saw what surrounds the patch."""
 
     model: str = "bmshj"
     grid: str = "fixed"
@@ -51,6 +52,7 @@ class StreamSettings:
     map_coding: str = "successor"
     dedup: str = "signature"
     dlrc: bool = True
+    halo: bool = False
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,8 @@ def _check_ranges(header: Header, error: type[Exception]) -> None:
 # ---------------------------------------------------------------- fields
 
 _FIELDS = (("model", MODELS, 3), ("grid", GRIDS, 1), ("context", CONTEXTS, 2), ("signature", SIGNATURES, 1),
-           ("representative", REPRESENTATIVES, 1), ("map_coding", MAP_CODINGS, 2), ("dedup", DEDUPS, 1), ("dlrc", (False, True), 1))
+           ("representative", REPRESENTATIVES, 1), ("map_coding", MAP_CODINGS, 2), ("dedup", DEDUPS, 1), ("dlrc", (False, True), 1),
+           ("halo", (False, True), 1))
 
 
 def _settings_bits(settings: StreamSettings) -> int:

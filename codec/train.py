@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 
 import torch
 import torch.distributed as dist
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from codec.models import HYPER_STRIDE_PX
 from constellation.errors import UserError, user_errors_to_exit
@@ -49,6 +49,7 @@ class TrainKnobs(BaseModel):
     grid: Annotated[Literal["fixed", "centred"], Field(description="centred: everything sees y + noise, CompressAI's training")] = "fixed"
     rounding: Annotated[float, Field(ge=0, le=1, description="last share of the run with the rate at round(y) instead of y + noise")] = 0.5
     missing_context: Annotated[float, Field(ge=0, le=1, description="share of batches with holes in the context")] = 0.3
+    halo: Annotated[float, Field(ge=0, le=1, description="share of batches that code a part of crops of 256 px and more, with surroundings")] = 0.0
     precision: Annotated[Literal["auto", "float32", "bf16"], Field(description="of g_a and g_s; auto: bf16 on GPUs")] = "auto"
     float32_share: Annotated[float, Field(ge=0, le=1, description="last share of a bf16 run in float32")] = 0.0
     memory: Literal["contiguous", "channels_last"] = "contiguous"
@@ -63,6 +64,12 @@ class TrainKnobs(BaseModel):
     val_every: Annotated[int, Field(ge=1, description="steps between validations")] = 1000
     checkpoint_s: Annotated[float, Field(ge=0, description="seconds between checkpoints")] = 120.0
     log_s: Annotated[float, Field(ge=0, description="seconds between progress lines")] = 10.0
+
+    @model_validator(mode="after")
+    def _halo_needs_room(self) -> TrainKnobs:
+        if self.halo and self.crop < 192:
+            raise ValueError(f"crop={self.crop}: halo= needs crops of 192 px and more")
+        return self
 
     @property
     def latent_channels(self) -> int:

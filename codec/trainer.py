@@ -25,7 +25,7 @@ from torch import Tensor
 from codec.checkpoint import BOTTLENECK_TABLES, load_checkpoint, save_checkpoint
 from codec.data import CropSampler, data_digest, open_pictures, split_pictures
 from codec.models import LATENT_STRIDE_PX, build_model
-from codec.training_loop import RateDistortion, StepKnobs, Teacher, evaluate, learning_rate, missing_positions, optimizer_for
+from codec.training_loop import RateDistortion, StepKnobs, Teacher, evaluate, halo_views, learning_rate, missing_positions, optimizer_for
 from codec.warmstart import copy_transforms, warm_start
 from constellation.errors import UserError
 
@@ -124,14 +124,16 @@ class Trainer:
         self.optimizer.param_groups[0]["lr"] = lr
         random = torch.Generator().manual_seed(self._seed(0))
         torch.manual_seed(self._seed(1))  # the bottleneck draws its noise from the global generator
-        missing = None
+        missing, halo, side = None, None, k.crop // LATENT_STRIDE_PX
+        if k.halo and float(torch.rand((), generator=random)) < k.halo:
+            halo = halo_views(len(x), side, random, self.device)
+            side = halo.side
         if self.model.has_context and float(torch.rand((), generator=random)) < k.missing_context:
-            side = k.crop // LATENT_STRIDE_PX
             missing = missing_positions(len(x), side, side, random).to(self.device)
         step = StepKnobs(k.lambda_, k.grid, progress > 1 - k.rounding, k.uses_bf16 and progress < 1 - k.float32_share)
         self.optimizer.zero_grad(set_to_none=True)
         taught = self.teacher(x) if self.teacher and progress < k.distill else None
-        result = self.wrapped(x, step, missing, random, taught)
+        result = self.wrapped(x, step, missing, random, taught, halo)
         result["loss"].backward()
         norm = torch.nn.utils.clip_grad_norm_(self.optimizer.param_groups[0]["params"], k.clip)
         if bool(torch.isfinite(norm)):  # the same on every rank: gradients are averaged already

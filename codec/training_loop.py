@@ -6,6 +6,8 @@ Design choices
   `1 - rounding` of the run (a smooth proxy that also moves zero-mean channels) and at round(y) after that.
 - Missing context: in a share of the batches some vectors (rectangles, or scattered positions) are zero in the context and not counted in the rate, as
   remote copies are; the rate of the rest is scaled up to the whole map, so that lambda keeps its meaning.
+- Halo (a share of the batches, 256 px crops and wider): only a part of the crop's latents is coded, latents that saw their surroundings, and g_s is given
+  a ring around them as the ground gives it (codec.surroundings): other satellites' vectors (rectangles of the crop) or the nearest of its own.
 - Distillation (optional, first share of a run): the codec works on the latents of a trained teacher while g_a learns to imitate them, so that the
   transforms and the entropy model learn side by side from the first step; then g_a takes over and all train together.
 - Every random number of a step follows from (seed, step, rank), and which crops it sees from (seed, step, slot): the state of a run
@@ -17,12 +19,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from codec.models import LATENT_STRIDE_PX, LatentModel
 from codec.parameters import gaussian_likelihood, gaussian_parameters
+from codec.surroundings import RING, ring_index
 from constellation.errors import UserError
 
 IMITATION_WEIGHT = 0.1  # Adam makes it nearly irrelevant: while g_a imitates, no other loss reaches it
@@ -63,6 +67,51 @@ def missing_positions(batch: int, height: int, width: int, random: torch.Generat
     return missing
 
 
+@dataclass(frozen=True)
+class HaloViews:
+    """Parts of a batch's latents that are coded alone. corners: (row, col) of each image's part, in latent cells. side: of every part. fill: for each
+    image the flat indices of the cells that g_s is given, int64 [side + 2 RING, side + 2 RING] (`codec.surroundings.ring_index`)."""
+
+    corners: tuple[tuple[int, int], ...]
+    side: int
+    fill: Tensor
+
+    def cut(self, values: Tensor, stride: int = 1) -> Tensor:
+        """Each image's part of values [B, C, H, W] on a grid `stride` times finer than the latents."""
+        side = self.side * stride
+        return torch.stack([v[:, r * stride : r * stride + side, c * stride : c * stride + side] for v, (r, c) in zip(values, self.corners, strict=True)])
+
+    def surrounded(self, y_hat: Tensor) -> Tensor:
+        """y_hat [B, M, H, W] -> [B, M, side + 2 RING, side + 2 RING]; only the part itself passes gradients: others code the rest."""
+        own = torch.zeros_like(y_hat[:, :1], dtype=torch.bool)
+        for mask, (r, c) in zip(own[:, 0], self.corners, strict=True):
+            mask[r : r + self.side, c : c + self.side] = True
+        values = torch.where(own, y_hat, y_hat.detach()).flatten(2)
+        index = self.fill.flatten(1)[:, None].expand(-1, values.shape[1], -1)
+        return values.gather(2, index).unflatten(2, self.fill.shape[1:])
+
+
+def halo_views(batch: int, side: int, random: torch.Generator, device: torch.device) -> HaloViews:
+    """Parts of 8 x 8 or (side - 4) x (side - 4) cells of crops of `side` cells, at least two cells, the widest border margin but cheng's, from the
+    crop's border; and up to three rectangles of the crop that other satellites are taken to have sent."""
+    part = 8 if float(torch.rand((), generator=random)) < 0.5 else (side - 4) // 4 * 4
+    corners, fills = [], []
+    for _ in range(batch):
+        draw = torch.rand(2 + 3 * 5, generator=random).tolist()
+        row, col = (2 + int(d * (side - 4 - part + 1)) for d in draw[:2])
+        known = np.zeros((side, side), bool)
+        for k in range(3):
+            use, *place = draw[2 + 5 * k : 7 + 5 * k]
+            height, width = (2 + int(p * (side - 5)) for p in place[:2])
+            top, left = 2 + int(place[2] * (side - 3 - height)), 2 + int(place[3] * (side - 3 - width))
+            known[top : top + height, left : left + width] |= use < 0.6
+        known[:2], known[-2:], known[:, :2], known[:, -2:] = False, False, False, False  # these bear the mark of the crop's own border
+        known[row : row + part, col : col + part] = True
+        corners.append((row, col))
+        fills.append(ring_index(known, row, col, part, part))
+    return HaloViews(tuple(corners), part, torch.from_numpy(np.stack(fills)).to(device))
+
+
 class RateDistortion(nn.Module):
     """The codec as one differentiable function from pictures to loss, for DistributedDataParallel to wrap."""
 
@@ -71,16 +120,19 @@ class RateDistortion(nn.Module):
         self.model, self.net = model, model.net
 
     def forward(self, x: Tensor, knobs: StepKnobs, missing: Tensor | None, random: torch.Generator,
-                taught: Tensor | None = None) -> dict[str, Tensor]:
+                taught: Tensor | None = None, halo: HaloViews | None = None) -> dict[str, Tensor]:
         """x: [B, 3, H, W] in 0..1. Returns scalars `loss` (with the auxiliary loss), `bpp`, `mse` (of 0..1 values).
 
-        `missing`: vectors to treat as remote copies, bool [B, 1, H/16, W/16]. `taught`: a teacher's y to work on, and for g_a to imitate.
+        `missing`: vectors to treat as remote copies, bool [B, 1, h, w] of the coded latents. `taught`: a teacher's y to work on, and for g_a to
+        imitate. `halo`: parts to code and to judge instead of whole crops.
         """
         model = self.model
-        pixels = x.shape[0] * x.shape[2] * x.shape[3]
         with torch.autocast(x.device.type, torch.bfloat16, enabled=knobs.bf16):
             y = model.analysis(x)
-        y, imitation = y.float(), 0.0
+        y, imitation, whole = y.float(), 0.0, None
+        if halo is not None:
+            whole, y, x = y, halo.cut(y), halo.cut(x, LATENT_STRIDE_PX)
+        pixels = x.shape[0] * x.shape[2] * x.shape[3]
         if taught is not None:
             imitation = IMITATION_WEIGHT * (y - taught).square().sum(1).mean()
             y = taught
@@ -101,7 +153,10 @@ class RateDistortion(nn.Module):
             y_bits = y_bits * counted / counted.mean((1, 2, 3), keepdim=True)
         bpp = (y_bits.sum() - torch.log2(z_likelihood).sum()) / pixels
         with torch.autocast(x.device.type, torch.bfloat16, enabled=knobs.bf16):
-            x_hat = model.synthesis(y_hat)
+            x_hat = model.synthesis(y_hat if halo is None else halo.surrounded(straight_through_round(whole)))
+        if halo is not None:
+            edge = RING * LATENT_STRIDE_PX
+            x_hat = x_hat[..., edge:-edge, edge:-edge]
         mse = F.mse_loss(x_hat.float(), x)
         loss = bpp + knobs.lambda_ * 255**2 * mse + model.entropy_bottleneck.loss() + imitation
         return {"loss": loss, "bpp": bpp.detach(), "mse": mse.detach()}

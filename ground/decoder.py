@@ -13,8 +13,10 @@ from codec.bitstream import Bitstream, unpack
 from codec.checkpoint import CheckpointInfo
 from codec.entropy import DecodedLatents, EntropyCoder, StreamItem, decoder_layout
 from codec.mapcoder import decode_map
-from codec.models import LatentModel
+from codec.models import LATENT_STRIDE_PX, LatentModel
+from codec.surroundings import RING
 from constellation.errors import BitstreamError
+from ground.mosaic import mosaics
 from ground.reconstructor import immediate_sources, reassemble, resolve
 
 
@@ -139,16 +141,27 @@ class RoundDecoder:
 
     @torch.no_grad()
     def synthesise(self, results: Mapping[str, RoundResult]) -> None:
-        """x_hat = g_s(y_tilde), clamped and rounded to 8 bits, into `images`; equal latents are synthesised once."""
+        """x_hat = g_s(y_tilde), clamped and rounded to 8 bits, into `images`; equal latents are synthesised once.
+
+        Latents that were made with a halo are given surroundings from the other streams of the round (ground.mosaic) before g_s.
+        """
         done: dict[bytes, np.ndarray] = {}
         for result in results.values():
+            wide = {s: latents for s, latents in result.latents.items() if result.streams[s].header.settings.halo}
+            mosaic_of = {satellite: mosaic for mosaic in mosaics(wide) for satellite in mosaic.corners}
             for satellite, latents in result.latents.items():
-                key = latents.tobytes()
+                ring = RING if satellite in wide else 0
+                given = mosaic_of[satellite].surrounded(satellite, latents) if ring else latents
+                key = given.tobytes()
                 if key not in done:
-                    done[key] = self._image(latents)
+                    done[key] = synthesise(self.model, given, ring)
                 result.images[satellite] = done[key]
 
-    def _image(self, latents: np.ndarray) -> np.ndarray:
-        y_tilde = torch.from_numpy(latents.astype(np.float32))[None].to(self.device)
-        x_hat = self.model.synthesis(y_tilde)[0].clamp(0, 1).permute(1, 2, 0).float().cpu().numpy()
-        return np.rint(x_hat * 255).astype(np.uint8)
+
+@torch.no_grad()
+def synthesise(model: LatentModel, latents: np.ndarray, ring: int) -> np.ndarray:
+    """uint8 [16 H, 16 W, 3] from latents [M, H + 2 ring, W + 2 ring]: the ring feeds g_s and is cut off."""
+    y_tilde = torch.from_numpy(latents.astype(np.float32))[None].to(model.device)
+    x_hat = model.synthesis(y_tilde)[0].clamp(0, 1).permute(1, 2, 0).float().cpu().numpy()
+    edge = ring * LATENT_STRIDE_PX
+    return np.rint(x_hat[edge : x_hat.shape[0] - edge, edge : x_hat.shape[1] - edge] * 255).astype(np.uint8)

@@ -197,7 +197,8 @@ def oracle_positions(scenario: Scenario, round_number: int, number: int, order: 
 def stream_settings(scenario: Scenario, dlrc: bool) -> StreamSettings:
     """What a stream of this run says about how it was coded."""
     codec, knobs = scenario.codec, scenario.dlrc
-    return StreamSettings(codec.model, codec.grid, codec.context, knobs.signature, knobs.representative, knobs.map_coding, knobs.dedup, dlrc)
+    return StreamSettings(codec.model, codec.grid, codec.context, knobs.signature, knobs.representative, knobs.map_coding, knobs.dedup, dlrc,
+                          scenario.capture.halo_px > 0)
 
 
 def container(settings: StreamSettings, checkpoint: CheckpointInfo, satellite: int, round_number: int, k: int,

@@ -6,8 +6,8 @@
 Each window is one round of the scenario `dense` or `sparse`: eight satellites, real streams, the ground's own decoder for the first `decode`
 windows (bytes alone for the rest). `halo`: surroundings in px that a satellite sees beyond its patch, or `auto`: as wide as the model's measured border
 margin needs. `lambdas=shipped`: every lambda that a model is shipped at. `baselines`: patches on which the other codecs are measured (0: none).
-`margin`: windows on which border margins are measured (0: none; `auto` needs some). `surroundings`: windows on which it is measured what a halo costs the
-synthesis at the patch border, and what the other satellites' vectors mend of it (0: none).
+`margin`: windows on which border margins are measured (0: none; `auto` needs some). `surroundings`: windows on which it is measured what g_s makes of
+haloed latents, given nothing around them, the ground's ring, or the truth (0: none).
 
 Writes runs/rd-<digest>/: rows/*.csv (one line per satellite and window, appended as it is flown; a second call goes on where the first stopped),
 table.csv, baselines.csv, curves.png, breakdown.png. Intervals are 95 %, by bootstrap over windows. Without `scene.path` the built-in scene is used.
@@ -28,7 +28,7 @@ from constellation.scenario import Scenario, load_scenario
 from studies.options import choice, number, split_arguments, whole_number
 from studies.rd_baselines import QUALITIES, Point, bd_rate, container_overhead, curve, distances, measure, patch
 from studies.rd_figures import draw_breakdown, draw_curves
-from studies.rd_halo import halo_cost, halo_table
+from studies.rd_halo import against_plain, against_plain_table, ring_gain, ring_table
 from studies.rd_margin import MARGIN_SHARE, Margin, margin_of
 from studies.rd_report import TABLE_FIELDS, baseline_table, breakdown_table, margin_table, saving_table, table_rows
 from studies.rd_rounds import Configuration, Row, fly_missing, read_rows, rows_file, shipped_lambdas
@@ -75,8 +75,8 @@ def main(arguments: Sequence[str]) -> None:
     write_csv(request.folder / "table.csv", TABLE_FIELDS, table_rows(lines))
     print("\n".join(report(request, margins, lines, rows, points)))
     if request.surroundings and any(c.halo_px for c in configurations):
-        print("\nPSNR, dB, of DLRC's images by what g_s is given around a patch's latents (the ground gives nothing)")
-        print("\n".join(halo_table({c: halo_cost(c, request.overrides, request.surroundings) for c in configurations if c.halo_px})))
+        print("\nPSNR, dB, of DLRC's images by what g_s is given around a patch's latents")
+        print("\n".join(ring_table({c: ring_gain(c, request.overrides, request.surroundings) for c in configurations if c.halo_px})))
     draw(request, lines, rows, points)
     print(f"\nwrote {request.folder}/ (rows/, table.csv, {'baselines.csv, curves.png, ' if points else 'curves.png, '}breakdown.png)")
 
@@ -140,6 +140,8 @@ def report(request: Request, margins: Mapping[tuple[str, float], Margin], lines:
         text += ["", f"Border margin: share of positions whose whole vector does not change when the patch is seen in its surroundings, by depth in "
                  f"latent cells; margin: first depth from which on {100 * MARGIN_SHARE:g} % agree", *margin_table(margins)]
     text += ["", "Savings of DLRC (95 % intervals over windows)", *saving_table(lines), "", "Bits per pixel", *breakdown_table(lines)]
+    if halos := against_plain(rows):
+        text += ["", "DLRC with a halo against independent coding without one", *against_plain_table(halos)]
     if points:
         overhead = container_overhead(patch(_dense(request), 0, 0))
         compared = {(c.model, c.lambda_): model_points(found, points) for c, found in rows.items() if c.density == "dense" and c.halo_px == 0}

@@ -14,7 +14,7 @@ from studies.rd_statistics import Estimate, Line
 
 SECTIONS = ("y_d", "z_d", "map_d", "header_d", "y_i", "z_i", "header_i")
 _ESTIMATES = [field.name for field in fields(Line) if field.type == "Estimate"]
-_PLAIN = ["windows", "decoded_windows", "streams", "exact", "failed", "kept", "local", "remote"]
+_PLAIN = ["windows", "decoded_windows", "streams", "exact", "failed", "kept", "local", "remote", "d_psnr_worst"]
 TABLE_FIELDS = (["model", "lambda", "density", "halo_px", *_PLAIN] + [name + end for name in _ESTIMATES for end in ("", "_low", "_high")]
                 + [f"bpp_{name}" for name in SECTIONS])
 
@@ -40,12 +40,12 @@ def table_rows(lines: Mapping[Configuration, Line]) -> list[list]:
 def saving_table(lines: Mapping[Configuration, Line]) -> list[str]:
     """The study's main table."""
     head = ["model", "lambda", "overlap", "halo, px", "windows", "y-bits saved, %", "all bits saved, %", "oracle, % of positions", "y saving / oracle, %",
-            "dPSNR, dB", "its median window", "dMS-SSIM", "map, bits/position", "decoded exactly", "failed"]
+            "dPSNR, dB", "its median window", "worst patch, dB", "dMS-SSIM", "map, bits/position", "decoded exactly", "failed"]
     rows = []
     for configuration, line in lines.items():
         count = str(line.windows) if line.decoded_windows == line.windows else f"{line.windows} ({line.decoded_windows} decoded)"
         rows.append([*_name(configuration), count, line.y_saved.text(1), line.total_saved.text(1), line.oracle.text(1), line.of_oracle.text(1),
-                     line.d_psnr.text(4, sign=True), line.d_psnr_median.text(4, sign=True), line.d_ms_ssim.text(5, sign=True), line.map_bits.text(2),
+                     line.d_psnr.text(4, sign=True), line.d_psnr_median.text(4, sign=True), f"{line.d_psnr_worst:+.2f}", line.d_ms_ssim.text(5, sign=True), line.map_bits.text(2),
                      f"{line.exact} of {line.streams}", str(line.failed)])
     return _markdown(head, rows)
 

@@ -47,6 +47,7 @@ class Line:
     of_oracle: Estimate  # y saving / oracle share
     d_psnr: Estimate
     d_psnr_median: Estimate  # over windows, of their mean
+    d_psnr_worst: float  # of a patch
     d_ms_ssim: Estimate
     psnr_i: Estimate
     ms_ssim_i: Estimate
@@ -111,6 +112,7 @@ def summarise(rows: Sequence[Row], windows: int) -> Line:
         of_oracle=bootstrap((y_d, y_i, oracle, positions), lambda d, i, o, p: 100 * (1 - d / i) / (o / p)),
         d_psnr=bootstrap((per_window(lambda r: r.psnr_d - r.psnr_i), ones), mean),
         d_psnr_median=bootstrap_median(per_window(lambda r: r.psnr_d - r.psnr_i) / per_window(lambda r: 1)),
+        d_psnr_worst=min((r.psnr_d - r.psnr_i for r in rows if r.decoded), default=float("nan")),
         d_ms_ssim=bootstrap((per_window(lambda r: r.ms_ssim_d - r.ms_ssim_i), ones), mean),
         psnr_i=bootstrap((per_window(lambda r: r.psnr_i), ones), mean), ms_ssim_i=bootstrap((per_window(lambda r: r.ms_ssim_i), ones), mean),
         map_bits=bootstrap((8 * map_bytes, positions), mean), map_share=bootstrap((map_bytes, all_d), share),

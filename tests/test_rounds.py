@@ -5,6 +5,7 @@ import pytest
 
 from constellation.scenario import load_scenario
 from nodes.coding import load_board
+from ground.decoder import synthesise
 from studies.rounds import Fleet
 
 MODELS = ["bmshj", "mbt", "cheng", "elic"]
@@ -38,6 +39,25 @@ def test_every_stream_decodes_to_what_was_coded(model, representative):
 def test_few_satellites_and_sparse_windows_decode_too(model, satellites):
     _, flight = fly(model, f"satellites={satellites}", window=384)
     assert all_exact(flight)
+
+
+def test_with_a_halo_the_ground_surrounds_each_patch_with_the_others_and_loses_less_at_its_border(model):
+    name, _ = model
+    flight = fly(model, "capture.halo_px=64", "capture.window_px=256", "satellites=4")[1]
+    assert all_exact(flight)
+    decoder, dlrc = fly(model, "rounds=1")[0].decoder, flight.results["dlrc"]
+    errors = {ring: 0.0 for ring in ("none", "ground")}
+    for satellite, latents in dlrc.latents.items():
+        original = flight.messages[satellite].original.astype(float)
+        for ring, image in (("none", synthesise(decoder.model, latents, 0)), ("ground", dlrc.images[satellite])):
+            errors[ring] += float(((image - original) ** 2).mean())
+    assert errors["ground"] < errors["none"], name
+
+
+def test_a_stream_says_whether_its_latents_saw_surroundings(model):
+    for halo in (0, 32):
+        _, flight = fly(model, f"capture.halo_px={halo}", "satellites=2")
+        assert {stream.header.settings.halo for kind in flight.results.values() for stream in kind.streams.values()} == {halo > 0}
 
 
 def test_content_signatures_rebuild_exactly_what_independent_coding_rebuilds(model):

@@ -16,9 +16,10 @@ from PIL import Image
 import codec.evaluate
 from codec.checkpoint import load_checkpoint, save_checkpoint
 from codec.models import build_model
+from codec.surroundings import RING
 from codec.train import list_keys, main, parse_knobs
 from codec.trainer import Trainer
-from codec.training_loop import (RateDistortion, StepKnobs, Teacher, evaluate, learning_rate, missing_positions,
+from codec.training_loop import (RateDistortion, StepKnobs, Teacher, evaluate, halo_views, learning_rate, missing_positions,
                                  straight_through_round)
 from codec.warmstart import rescale_latents, warm_start
 from constellation.errors import UserError
@@ -39,6 +40,40 @@ def pictures(tmp_path_factory):
 def knobs(pictures, out, *more, model="mbt"):
     return parse_knobs([f"model={model}", "lambda=0.013", f"data={pictures}", f"out={out}", "n=8", f"m={8 if model == 'cheng' else 24}", "batch=1",
                         "crop=64", "lr=1e-3", "steps=4", "val_every=2", "checkpoint_s=0", "threads=1", "device=cpu", "missing_context=0.5", *more])
+
+
+def test_a_part_that_saw_its_surroundings_is_coded_and_judged_alone():
+    random = torch.Generator().manual_seed(3)
+    views = halo_views(4, 16, random, torch.device("cpu"))
+    y = torch.arange(4 * 2 * 256, dtype=torch.float32).reshape(4, 2, 16, 16).requires_grad_()
+    given = views.surrounded(y)
+    inner = slice(RING, RING + views.side)
+    assert torch.equal(given[..., inner, inner], views.cut(y)) and views.side in (8, 12)
+    given.sum().backward()
+    own = torch.zeros_like(y)
+    for image, (row, col) in zip(own, views.corners, strict=True):
+        assert 2 <= row <= 14 - views.side and 2 <= col <= 14 - views.side
+        image[:, row : row + views.side, col : col + views.side] = 1
+    assert ((y.grad > 0) == (own > 0)).all()  # what others sent is not ours to change
+
+
+@given(st.integers(0, 10**6), st.sampled_from([12, 16, 20]))
+@settings(max_examples=40, deadline=None)
+def test_a_ring_never_holds_latents_that_bear_the_mark_of_the_crops_border(seed, side):
+    views = halo_views(2, side, torch.Generator().manual_seed(seed), torch.device("cpu"))
+    rows, cols = views.fill // side, views.fill % side
+    assert rows.min() >= 2 and cols.min() >= 2 and rows.max() < side - 2 and cols.max() < side - 2
+
+
+@pytest.mark.parametrize("model", ["bmshj", "mbt", "cheng", "elic"])
+def test_training_with_halos_runs_and_resumes_to_the_bit(pictures, tmp_path, model):
+    more = ["crop=192", "halo=0.7", "missing_context=0.5", "steps=3"]
+    whole = train(knobs(pictures, tmp_path / "whole.safetensors", *more, model=model))
+    with pytest.raises(Killed):
+        train(knobs(pictures, tmp_path / "cut.safetensors", *more, model=model), kill_after=2)
+    resumed = train(knobs(pictures, tmp_path / "cut.safetensors", *more, "resume=true", model=model))
+    for name, value in whole.model.net.state_dict().items():
+        assert torch.equal(value, resumed.model.net.state_dict()[name]), name
 
 
 class Killed(Exception):

@@ -8,9 +8,9 @@ import pytest
 from constellation.errors import UserError
 from studies import rd, visual
 from studies.rd_baselines import QUALITIES, Point, bd_rate, curve, decode, distances, encode
-from studies.rd_halo import RING, canvas_of, surrounded
+from studies.rd_halo import against_plain
 from studies.rd_margin import DEPTHS, by_depth
-from studies.rd_rounds import Row, append_rows, read_rows
+from studies.rd_rounds import Configuration, Row, append_rows, read_rows
 from studies.rd_statistics import bootstrap, summarise
 from studies.visual import most_remote
 
@@ -85,12 +85,14 @@ def test_curves_average_every_patch_at_one_slope():
     assert (np.diff(found[:, 0]) > 0).all() and (np.diff(found[:, 1]) > 0).all()
 
 
-def test_a_patch_is_surrounded_by_what_others_sent_and_else_by_its_nearest_vector():
-    first, second = np.ones((1, 4, 4), int), 2 * np.ones((1, 4, 4), int)
-    canvas, known = canvas_of([first, second], [(0, 0), (0, 4)], 8)
-    around = surrounded(first, (0, 0), canvas, known)
-    assert around.shape == (1, 4 + 2 * RING, 4 + 2 * RING)
-    assert (around[0, RING : RING + 4, RING + 4 :] == 2).all() and (around[0, :, :RING] == 1).all()
+def test_a_halo_is_judged_against_coding_without_one_on_common_windows():
+    wide, plain = Configuration("bmshj", 0.013, "dense", 32), Configuration("bmshj", 0.013, "dense", 0)
+    rows = {plain: [row(0, 0, 60, 100), row(1, 0, 60, 100)], wide: [row(0, 0, 40, 110, psnr_d=30.5), row(7, 0, 1, 1)]}
+    ((configuration, found),) = against_plain(rows).items()
+    assert configuration == wide and found.windows == 1
+    assert found.y_saved.value == pytest.approx(60) and found.d_psnr.value == pytest.approx(0.5)
+    assert found.total_saved.value == pytest.approx(100 * (1 - 56 / 114)) and found.alone_saved.value == pytest.approx(100 * (1 - 124 / 114))
+    assert against_plain({wide: rows[wide]}) == {}
 
 
 def test_the_crop_holds_most_copies_without_being_all_copies():
