@@ -17,13 +17,15 @@ import numba
 import numpy as np
 
 MODE, LOW, RANGE, AT, CODE, SIZE, OVERFLOW = range(7)  # fields of the int64 state vector
-ENCODE, DECODE, TALLY = 0, 1, 2  # TALLY only counts: bits in `chances`, ones among them in `counts`; priors are fitted to that
+# TALLY only counts: bits in `chances`, ones among them in `counts`; priors are fitted to that. RECORD only lists: contexts in `chances`, bits in `counts`
+ENCODE, DECODE, TALLY, RECORD = 0, 1, 2, 3
 CODER = "Tuple((int64[::1], uint8[::1], int32[::1], int32[::1]))"  # state, buffer, chances of a one / 65536 and their worth, per context
 TOP = 1 << 40
 BOTTOM = 1 << 32
 ONE = 1 << 16  # probability 1
 FLOOR = 40  # probabilities stay within FLOOR / ONE of 0 and 1
 LIMIT = 160  # bits after which an estimate forgets
+_COSTS = np.rint(-256 * np.log2((np.arange(ONE // 4 + 1) + 0.5) / (ONE // 4))).astype(np.int64)  # of a bit by its chance
 _STEPS = np.array([int(ONE / (worth + 1.5)) for worth in range(LIMIT + 1)], dtype=np.int64)
 
 
@@ -66,6 +68,11 @@ def code_bit(model, context, bit):
         chances[context] += 1
         counts[context] += bit
         return bit
+    if coder[MODE] == RECORD:
+        if coder[AT] < len(chances):
+            chances[coder[AT]], counts[coder[AT]] = context, bit
+        coder[AT] += 1
+        return bit
     chance = np.int64(chances[context])
     zero = (coder[RANGE] >> 16) * (ONE - chance)
     if coder[MODE] == DECODE:
@@ -93,7 +100,7 @@ def code_uniform(model, value, count):
     coder, buffer = model[0], model[1]
     if count <= 1:
         return np.int64(0)
-    if coder[MODE] == TALLY:
+    if coder[MODE] >= TALLY:
         return value
     share = coder[RANGE] // count
     if coder[MODE] == DECODE:
@@ -107,6 +114,21 @@ def code_uniform(model, value, count):
         coder[RANGE] = share
     _shift(coder, buffer)
     return value
+
+
+@numba.njit("int64(int32[::1], int32[::1], int32[::1], int32[::1])", cache=True, nogil=True)
+def recorded_cost(contexts, bits, chances, counts):
+    """What a record (contexts and bits, int32 [n]) would take under the priors `chances`, `counts` (both are used up), in 1/256 bit."""
+    cost = np.int64(0)
+    for i in range(len(contexts)):
+        context, bit = contexts[i], np.int64(bits[i])
+        chance, count = np.int64(chances[context]), counts[context]
+        cost += _COSTS[(chance if bit else ONE - chance) >> 2]
+        chance += ((bit * ONE - chance) * _STEPS[count]) >> 16
+        chances[context] = min(max(chance, FLOOR), ONE - FLOOR)
+        if count < LIMIT:
+            counts[context] = count + 1
+    return cost
 
 
 @numba.njit("int64(int64[::1], uint8[::1])", cache=True, nogil=True)

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from codec.assignment import KEPT, LOCAL, REMOTE, AssignmentMap, all_kept, dense_numbering, from_dense_numbering, validate
-from codec.binary_coder import OVERFLOW, code_uniform, finish, start_decoding, start_encoding
+from codec.binary_coder import AT, MODE, OVERFLOW, RECORD, code_uniform, finish, recorded_cost, start_decoding, start_encoding
 from codec.mapmodel import PROFILES, fresh_contexts, walk
 from constellation.errors import BitstreamError, UserError
 
@@ -72,19 +72,36 @@ def _encode_successor(assignment: AssignmentMap, members: np.ndarray, satellite:
     own = int(np.searchsorted(members, satellite))
     _check_owners(assignment, members, satellite)
     arrays = map_arrays(assignment, members)
-    return min((_walked(arrays, assignment.shape[1], profile, len(members), own) for profile in range(PROFILES)), key=len)
+    return _walked(arrays, assignment.shape[1], _best_profile(arrays, assignment.shape[1], len(members), own), len(members), own)
+
+
+def _best_profile(arrays: tuple[np.ndarray, ...], width: int, members: int, own: int) -> int:
+    """The profile of priors under which a map is shortest: one walk lists the bits, then each profile is asked what they cost."""
+    size, room = -1, 8 * arrays[0].size + 64
+    while size < 0 or size > room:
+        room = max(room, size)
+        recorder = start_encoding()
+        recorder[MODE] = RECORD
+        contexts, bits = np.zeros(room, np.int32), np.zeros(room, np.int32)
+        walk((recorder, np.zeros(1, np.uint8), contexts, bits), *(array.copy() for array in arrays), width, members, own, _forward(arrays))
+        size = int(recorder[AT])
+    return int(np.argmin([recorded_cost(contexts[:size], bits[:size], *fresh_contexts(profile)) for profile in range(PROFILES)]))
+
+
+def _forward(arrays: tuple[np.ndarray, ...]) -> int:
+    """1 where a local copy names a later position."""
+    fate, _, _, source = arrays
+    local = np.flatnonzero(fate == LOCAL)
+    return int(np.any(source[local] > local))
 
 
 def _walked(arrays: tuple[np.ndarray, ...], width: int, profile: int, members: int, own: int) -> bytes:
     """The bytes of a map under one profile of priors."""
-    fate, exact, owner, source = arrays
-    local = np.flatnonzero(fate == LOCAL)
-    forward = int(np.any(source[local] > local))
-    size, room = -1, 4 * fate.size + 64
+    forward, size, room = _forward(arrays), -1, 4 * arrays[0].size + 64
     while size < 0:
         model = start_encoding(), np.zeros(room, np.uint8), *fresh_contexts(profile)
         code_uniform(model, profile, PROFILES)
-        walk(model, fate.copy(), exact.copy(), owner.copy(), source.copy(), width, members, own, forward)
+        walk(model, *(array.copy() for array in arrays), width, members, own, forward)
         size, room = finish(model[0], model[1]), 4 * room
     return model[1][:size].tobytes()
 

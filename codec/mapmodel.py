@@ -13,7 +13,7 @@ index of an owner follow the place of its patch and the indexes of all other cop
 
 Nothing but this map and the participants is needed, so partial views decode. Maps are small (256 positions at 256 px), so what is expected
 before the first position matters: *profiles* are priors of all contexts, fitted to kinds of rounds (benchmarks/map_priors.py); the encoder
-tries them all and says which it took.
+asks what each would cost and says which it took.
 """
 
 from __future__ import annotations

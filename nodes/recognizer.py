@@ -98,16 +98,17 @@ def _dense_codes(flat: np.ndarray, family: HashFamily) -> np.ndarray:
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def _walsh_hadamard(x, width):
-    span = 1
-    while span < width:
-        for base in range(0, width, 2 * span):
-            for i in range(base, base + span):
-                for p in range(_BLOCK):
-                    a = x[i, p]
-                    b = x[i + span, p]
-                    x[i, p] = a + b
-                    x[i + span, p] = a - b
+def _walsh_hadamard(flat):  # [width * _BLOCK], channel by channel: whole runs of a butterfly lie side by side, so loops are long and vectorise
+    span = _BLOCK
+    while span < len(flat):
+        for base in range(0, len(flat), 2 * span):
+            upper = flat[base : base + span]
+            lower = flat[base + span : base + 2 * span]
+            for i in range(span):
+                a = upper[i]
+                b = lower[i]
+                upper[i] = a + b
+                lower[i] = a - b
         span *= 2
 
 
@@ -135,6 +136,7 @@ def _hadamard_codes(grid, signs, k):  # grid: [C, L] -> codes [k, L]
         log2_width += 1
     codes = np.zeros((k, length), dtype=np.int32)
     x = np.zeros((width, _BLOCK), dtype=np.int32)
+    flat = x.reshape(-1)
     best = np.zeros(_BLOCK, dtype=np.int32)
     for start in range(0, length, _BLOCK):
         stop = min(start + _BLOCK, length)
@@ -145,13 +147,12 @@ def _hadamard_codes(grid, signs, k):  # grid: [C, L] -> codes [k, L]
                 if signs[r, c] < 0:
                     for p in range(_BLOCK):
                         x[c, p] = -x[c, p]
-            _walsh_hadamard(x, width)
+            _walsh_hadamard(flat)
             # norm-preserving: log2(width) / 2 bits a round, half bits made up every second round
             shift = ((r + 1) * log2_width) // 2 - (r * log2_width) // 2
             half = np.int32(1 << (shift - 1)) if shift > 0 else np.int32(0)
-            for c in range(width):
-                for p in range(_BLOCK):
-                    x[c, p] = (x[c, p] + half) >> shift
+            for i in range(len(flat)):
+                flat[i] = (flat[i] + half) >> shift
             if r >= rounds - k:
                 _signed_argmax(x, width, best, codes[r - (rounds - k), start:stop])
     return codes
