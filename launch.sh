@@ -23,8 +23,13 @@ if [ ! -f "$venv/.ready" ] || [ "$(cat "$venv/.ready")" != "$stamp" ]; then
   echo "Setting up $venv with $python (once; a few minutes) ..." >&2
   [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
   "$venv/bin/python" -m pip install -qq --disable-pip-version-check -r requirements.lock >&2
-  "$venv/bin/python" -m nodes.warm_up >&2
+  rm -f "$venv/.kernels"
   echo "$stamp" > "$venv/.ready"
+fi
+kernels=$(grep -l numba codec/*.py nodes/*.py constellation/*.py | xargs cat | cksum)
+if [ ! -f "$venv/.kernels" ] || [ "$(cat "$venv/.kernels")" != "$kernels" ]; then
+  "$venv/bin/python" -m nodes.warm_up >&2
+  echo "$kernels" > "$venv/.kernels"
 fi
 
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} PYTHONUNBUFFERED=1

@@ -1,13 +1,25 @@
 """Compile the numba kernels once, into their on-disk cache: `python -m nodes.warm_up`, part of the set-up.
 
-Without it the first run compiles them in every rank at once.
+Without it the first run compiles them in every rank at once. A cached kernel knows the age of its own file alone, not of the files whose kernels
+it has inlined, so the cache is emptied first.
 """
 
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 
 MODULES = ("codec.rans", "codec.portable", "codec.schedule", "codec.entropy", "codec.mapcoder", "nodes.recognizer")
+
+
+PACKAGES = ("codec", "nodes", "constellation")
+
+
+def empty_cache() -> None:
+    """Remove the compiled kernels beside the sources."""
+    for package in PACKAGES:
+        for path in (Path(__file__).resolve().parent.parent / package / "__pycache__").glob("*.nb[ic]"):
+            path.unlink(missing_ok=True)
 
 
 def warm_up() -> None:
@@ -18,4 +30,5 @@ def warm_up() -> None:
 
 
 if __name__ == "__main__":
+    empty_cache()
     warm_up()

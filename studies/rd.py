@@ -10,7 +10,7 @@ margin needs. `lambdas=shipped`: every lambda that a model is shipped at. `basel
 haloed latents, given nothing around them, the ground's ring, or the truth (0: none).
 
 Writes runs/rd-<digest>/: rows/*.csv (one line per satellite and window, appended as it is flown; a second call goes on where the first stopped),
-table.csv, baselines.csv, curves.png, breakdown.png. Intervals are 95 %, by bootstrap over windows. Without `scene.path` the built-in scene is used.
+table.csv, halo.csv, baselines.csv, curves.png, breakdown.png. Intervals are 95 %, by bootstrap over windows. Without `scene.path` the built-in scene is used.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from constellation.scenario import Scenario, load_scenario
 from studies.options import choice, number, split_arguments, whole_number
 from studies.rd_baselines import QUALITIES, Point, bd_rate, container_overhead, curve, distances, measure, patch
 from studies.rd_figures import draw_breakdown, draw_curves
-from studies.rd_halo import against_plain, against_plain_table, ring_gain, ring_table
+from studies.rd_halo import HALO_FIELDS, against_plain, against_plain_table, halo_rows, ring_gain, ring_table
 from studies.rd_margin import MARGIN_SHARE, Margin, margin_of
 from studies.rd_report import TABLE_FIELDS, baseline_table, breakdown_table, margin_table, saving_table, table_rows
 from studies.rd_rounds import Configuration, Row, fly_missing, read_rows, rows_file, shipped_lambdas
@@ -73,6 +73,8 @@ def main(arguments: Sequence[str]) -> None:
     patches = min(request.baselines, request.windows, request.decode)  # the same ones for models and codecs
     points = measure(_dense(request), patches, request.folder / "baselines.csv") if patches else []
     write_csv(request.folder / "table.csv", TABLE_FIELDS, table_rows(lines))
+    if halos := against_plain(rows):
+        write_csv(request.folder / "halo.csv", HALO_FIELDS, halo_rows(halos))
     print("\n".join(report(request, margins, lines, rows, points)))
     if request.surroundings and any(c.halo_px for c in configurations):
         print("\nPSNR, dB, of DLRC's images by what g_s is given around a patch's latents")

@@ -70,6 +70,17 @@ def _compare(pairs: Sequence[tuple[Row, Row]]) -> AgainstPlain:
         saved(lambda w, p: w.y_i + w.z_i + w.header_i, before), mean(lambda w, p: w.psnr_i - p.psnr_i))
 
 
+HALO_FIELDS = ["model", "lambda", "density", "halo_px", *(name + end for name in ("y_saved", "total_saved", "d_psnr", "d_ms_ssim", "alone_saved",
+               "alone_d_psnr") for end in ("", "_low", "_high"))]
+
+
+def halo_rows(found: Mapping[Configuration, AgainstPlain]) -> list[list]:
+    """`halo.csv`."""
+    return [[c.model, f"{c.lambda_:g}", c.density, str(c.halo_px),
+             *(f"{v:.6g}" for e in (a.y_saved, a.total_saved, a.d_psnr, a.d_ms_ssim, a.alone_saved, a.alone_d_psnr) for v in (e.value, e.low, e.high))]
+            for c, a in found.items()]
+
+
 def against_plain_table(found: Mapping[Configuration, AgainstPlain]) -> list[str]:
     """Markdown."""
     head = ["model", "lambda", "overlap", "halo, px", "windows", "y-bits saved, %", "all bits saved, %", "dPSNR, dB", "dMS-SSIM",
