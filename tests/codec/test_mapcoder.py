@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from benchmarks.map_coding import make_round, measure
 from codec.assignment import all_kept, validate
-from codec.mapcoder import decode_joint, decode_map, encode_joint, encode_map
+from codec.mapcoder import _best_profile, _walked, decode_joint, decode_map, encode_joint, encode_map, map_arrays
+from codec.mapmodel import PROFILES
 from constellation.errors import BitstreamError, UserError
 from tests.codec.map_cases import arbitrary_map
 
@@ -43,6 +44,19 @@ def test_rounds_come_back_from_each_stream_alone_and_from_the_joint_one(side, mi
 def test_a_map_of_kept_positions_only_costs_no_byte(coding):
     assert encode_map(all_kept(16, 16), coding, participants=(0, 1, 2), satellite=1) == b""
     assert decode_map(b"", coding, height=16, width=16, participants=(0, 1, 2), satellite=1, order="raster") == all_kept(16, 16)
+
+
+@pytest.mark.parametrize(("window", "misses", "repeats"), [(32, 0.0, 0.02), (64, 0.05, 0.0), (20, 0.0, 0.3)])
+def test_the_profile_that_is_cheapest_on_record_is_the_shortest_in_bytes(window, misses, repeats):
+    lengths = []
+    for seed in range(4):
+        for satellite, one in make_round(np.random.default_rng(seed), 16, window, seed % 3, misses, repeats).items():
+            arrays = map_arrays(one, np.arange(8))
+            if one.fate.any():
+                walked = [len(_walked(arrays, 16, profile, 8, satellite)) for profile in range(PROFILES)]
+                lengths.append((walked[_best_profile(arrays, 16, 8, satellite)], min(walked)))
+    assert all(chosen - best in (0, 1) for chosen, best in lengths)
+    assert sum(chosen for chosen, _ in lengths) <= 1.01 * sum(best for _, best in lengths)
 
 
 def test_more_owners_than_the_coder_remembers_come_back():
