@@ -1,6 +1,7 @@
 """Decode stored streams into images: `python -m ground.decode streams=FOLDER_OR_FILES out=FOLDER [weights=FILE]`.
 
-All files of one round are decoded together, since streams refer to each other; an independent stream decodes alone. The streams say which
+All files of one round are decoded together, since streams refer to each other; an independent stream decodes alone (one made with a halo loses a little
+quality at its border when the round's other streams are not there to surround it). The streams say which
 model coded them; `weights=` names the checkpoint where it is not a shipped one. A stream that cannot be decoded is one line and exit code 2; images of
 the others are written all the same.
 """
