@@ -38,9 +38,12 @@ class Mosaic:
         return out
 
 
-def mosaics(latents: Mapping[int, np.ndarray]) -> list[Mosaic]:
-    """The patches of a round, latents [M, H, W] by satellite, laid together as far as their vectors tell; every patch is in one mosaic."""
-    return [_lay(latents, corners) for corners in _together(latents, displacements(latents))]
+def mosaics(latents: Mapping[int, np.ndarray], told_by: Mapping[int, np.ndarray] | None = None) -> list[Mosaic]:
+    """The patches of a round, latents [M, H, W] by satellite, laid together as far as their vectors tell; every patch is in one mosaic.
+
+    told_by: other latents of the same patches that tell where they lie, where `latents` cannot (on the centred grid no two vectors are equal).
+    """
+    return [_lay(latents, corners) for corners in _together(latents, displacements(told_by or latents))]
 
 
 def displacements(latents: Mapping[int, np.ndarray]) -> list[tuple[int, int, int, int, int]]:

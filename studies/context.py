@@ -14,7 +14,7 @@ The centred grid's own rate and PSNR (without DLRC) stand beside the fixed grid'
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +22,12 @@ import torch
 
 from codec.assignment import KEPT
 from codec.schedule import ContextLayout
+from codec.surroundings import RING
 from constellation.errors import UserError, user_errors_to_exit
 from constellation.scenario import Scenario, load_scenario
+from ground.decoder import synthesise
 from ground.metrics import psnr_db
+from ground.mosaic import mosaics
 from nodes.coding import Board, BoardCoder, load_board
 from studies.flights import Variant, View, fly, see, with_knobs
 from studies.options import split_arguments, whole_number
@@ -82,8 +85,8 @@ def compare(scenario: Scenario, board: Board, centred: Board, window: int) -> di
 def estimates(fixed: BoardCoder, centred: BoardCoder, flown: Variant, views: Sequence[View]) -> dict:
     """Open-loop bits of the kept vectors and of all vectors, on both grids, and what the centred grid itself gives without DLRC."""
     out = dict.fromkeys(("open_y_bits", "open_alone_y_bits", "open_centred_y_bits", "open_centred_alone_y_bits"), 0.0)
-    quality, real_bits = [], 0
-    for one, assignment, view in zip(flown.observations, flown.assignments, views, strict=True):
+    bits_of_centred, latents = 0, {}
+    for number, (one, assignment, view) in enumerate(zip(flown.observations, flown.assignments, views, strict=True)):
         kept, everything = assignment.fate == KEPT, np.ones(assignment.shape, dtype=bool)
         y, y_hat = one.selection.y, one.selection.y_hat
         plain = np.rint(view.y).astype(np.int32)
@@ -91,22 +94,27 @@ def estimates(fixed: BoardCoder, centred: BoardCoder, flown: Variant, views: Seq
         out["open_alone_y_bits"] += fixed.open_loop_bits(view.y, plain, everything)
         out["open_centred_y_bits"] += centred.open_loop_bits(y, y_hat, kept)
         out["open_centred_alone_y_bits"] += centred.open_loop_bits(view.y, plain, everything)
-        bits, image = alone_centred(centred, view)
-        real_bits += bits
-        quality.append(psnr_db(view.capture.image, image))
-    return out | {"centred_alone_y_bits": real_bits, "centred_alone_psnr_db": float(np.mean(quality))}
+        bits, latents[number] = alone_centred(centred, view)
+        bits_of_centred += bits
+    return out | {"centred_alone_y_bits": bits_of_centred, "centred_alone_psnr_db": float(np.mean(centred_psnr_db(centred, views, latents)))}
+
+
+def centred_psnr_db(coder: BoardCoder, views: Sequence[View], latents: Mapping[int, np.ndarray]) -> list[float]:
+    """Quality of the images of `latents`. With a halo they are surrounded as the fixed grid's are, on which patches can tell where they lie."""
+    ring = RING if views[0].capture.padded.shape != views[0].capture.image.shape else 0
+    placed = {n: mosaic for mosaic in mosaics(latents, {n: np.rint(view.y) for n, view in enumerate(views)}) for n in mosaic.corners} if ring else {}
+    given = [placed[n].surrounded(n, values) if ring else values for n, values in latents.items()]
+    return [psnr_db(view.capture.image, synthesise(coder.model, values, ring)) for view, values in zip(views, given, strict=True)]
 
 
 @torch.no_grad()
 def alone_centred(coder: BoardCoder, view: View) -> tuple[int, np.ndarray]:
-    """Real bits of y on the centred grid, and the image; a model without context has no centred grid of its own (same as fixed)."""
+    """Real bits of y on the centred grid, and y_hat, [M, H, W]; a model without context has no centred grid of its own (same as fixed)."""
     if not coder.model.has_context:
-        return 8 * view.alone_y_bytes, view.alone_image
+        return 8 * view.alone_y_bytes, np.rint(view.y)
     z = coder.entropy.hyper_symbols(torch.from_numpy(view.y)[None].to(coder.device))
     coded = coder.entropy.encode_centred(z, view.y, ContextLayout.all_kept(*view.y.shape[1:]))
-    latents = torch.from_numpy(np.asarray(coded.y_hat, dtype=np.float32).reshape(view.y.shape))[None].to(coder.device)
-    image = coder.model.synthesis(latents)[0].clamp(0, 1).permute(1, 2, 0).float().cpu().numpy()
-    return 8 * len(coded.y_bytes), np.rint(255 * image).astype(np.uint8)
+    return 8 * len(coded.y_bytes), np.asarray(coded.y_hat, dtype=np.float32).reshape(view.y.shape)
 
 
 def summarise(rows: Sequence[dict]) -> list[dict]:

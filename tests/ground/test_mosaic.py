@@ -64,6 +64,16 @@ def test_negative_zeros_are_zeros():
     assert displacements({0: one, 1: other}) == [(64, 0, 1, 0, 0)]
 
 
+def test_other_latents_of_the_same_patches_can_tell_where_they_lie():
+    field = ground()
+    tell = {s: patch(field, 2 * s, 3 * s) for s in range(3)}
+    noisy = {s: values + np.random.default_rng(s).normal(0, 0.1, values.shape) for s, values in tell.items()}
+    assert len(mosaics(noisy)) == 3
+    (mosaic,) = mosaics(noisy, tell)
+    assert mosaic.corners == {s: (2 * s, 3 * s) for s in range(3)}
+    assert np.array_equal(mosaic.vectors[:, :8, :8], noisy[0])
+
+
 def test_no_latents_make_no_mosaic():
     assert mosaics({}) == []
 
