@@ -151,7 +151,7 @@ class RoundDecoder:
             mosaic_of = {satellite: mosaic for mosaic in mosaics(wide) for satellite in mosaic.corners}
             for satellite, latents in result.latents.items():
                 ring = RING if satellite in wide else 0
-                given = mosaic_of[satellite].surrounded(satellite, latents) if ring else latents
+                given = mosaic_of[satellite].surrounded(satellite) if ring else latents
                 key = given.tobytes()
                 if key not in done:
                     done[key] = synthesise(self.model, given, ring)

@@ -16,26 +16,44 @@ from codec.surroundings import RING, ring_index
 
 MIN_VOTES = 4  # equal vectors that a displacement needs
 MIN_SHARE = 0.5  # of a pair's votes
-MAX_SIDE = 4096  # latent cells of a common grid; what would be wider is left apart
+ALIKE = 0.5  # two vectors a, b are alike where |a - b|^2 <= ALIKE (|a|^2 + |b|^2): 0 where equal, 1 on average where unrelated
 
 
 @dataclass(frozen=True)
 class Mosaic:
-    """Patches on one grid. corners: (row, col) of each patch's first cell, by satellite. vectors: [M, H, W], of the lowest satellite number where
-    patches overlap. known: bool [H, W]."""
+    """Patches on one grid. corners: (row, col) of each patch's first cell, by satellite; latents: [M, H, W] each."""
 
     corners: dict[int, tuple[int, int]]
-    vectors: np.ndarray
-    known: np.ndarray
+    latents: Mapping[int, np.ndarray]
 
-    def surrounded(self, satellite: int, latents: np.ndarray) -> np.ndarray:
-        """The patch `latents` [M, h, w] of `satellite` with RING cells around it, [M, h + 2 RING, w + 2 RING]: others' vectors where they sent
-        any, the nearest known ones elsewhere."""
-        (row, col), (height, width) = self.corners[satellite], latents.shape[1:]
-        index = ring_index(self.known, row, col, height, width)
-        out = self.vectors.reshape(len(self.vectors), -1)[:, index]
-        out[:, RING : RING + height, RING : RING + width] = latents
-        return out
+    def surrounded(self, satellite: int) -> np.ndarray:
+        """A patch [M, h, w] with RING cells around it, [M, h + 2 RING, w + 2 RING]: others' vectors where they sent any (the lowest satellite's,
+        where several did), the nearest known ones elsewhere.
+
+        A cell of another patch is left out where that patch shows something else at the nearest cell of this one (a cloud in one view).
+        """
+        own = self.latents[satellite]
+        inside = slice(RING, RING + own.shape[1]), slice(RING, RING + own.shape[2])
+        vectors = np.zeros((len(own), own.shape[1] + 2 * RING, own.shape[2] + 2 * RING), own.dtype)
+        known = np.zeros(vectors.shape[1:], bool)
+        for other in sorted(self.corners, reverse=True):
+            row, col = (theirs - ours + RING for theirs, ours in zip(self.corners[other], self.corners[satellite], strict=True))
+            values = self.latents[other]
+            top, left, bottom, right = max(row, 0), max(col, 0), min(row + values.shape[1], known.shape[0]), min(col + values.shape[2], known.shape[1])
+            if other != satellite and top < bottom and left < right:
+                part = np.zeros_like(vectors), np.zeros_like(known)
+                part[0][:, top:bottom, left:right], part[1][top:bottom, left:right] = values[:, top - row : bottom - row, left - col : right - col], True
+                take = part[1] & _trusted(own, part[0][:, inside[0], inside[1]], part[1][inside])
+                vectors[:, take], known[take] = part[0][:, take], True
+        vectors[:, inside[0], inside[1]], known[inside] = own, True
+        return vectors.reshape(len(own), -1)[:, ring_index(known, RING, RING, *own.shape[1:])]
+
+
+def _trusted(own: np.ndarray, other: np.ndarray, covered: np.ndarray) -> np.ndarray:
+    """For each cell of the ring and within: whether another patch (`covered`, bool [h, w]) is not unlike this one at the nearest cell of it."""
+    a, b = own.astype(np.float64), other.astype(np.float64)
+    alike = ~covered | (((a - b) ** 2).sum(0) <= ALIKE * (a**2 + b**2).sum(0))
+    return np.pad(alike, RING, mode="edge")
 
 
 def mosaics(latents: Mapping[int, np.ndarray], told_by: Mapping[int, np.ndarray] | None = None) -> list[Mosaic]:
@@ -43,7 +61,7 @@ def mosaics(latents: Mapping[int, np.ndarray], told_by: Mapping[int, np.ndarray]
 
     told_by: other latents of the same patches that tell where they lie, where `latents` cannot (on the centred grid no two vectors are equal).
     """
-    return [_lay(latents, corners) for corners in _together(latents, displacements(told_by or latents))]
+    return [Mosaic(corners, latents) for corners in _together(latents, displacements(told_by or latents))]
 
 
 def displacements(latents: Mapping[int, np.ndarray]) -> list[tuple[int, int, int, int, int]]:
@@ -88,24 +106,5 @@ def _together(latents: Mapping[int, np.ndarray], pairs: list[tuple[int, int, int
             continue
         down, right = one[a][0] + row - other[b][0], one[a][1] + col - other[b][1]
         merged = {**one, **{s: (r + down, c + right) for s, (r, c) in other.items()}}
-        if max(_extent(latents, merged)) <= MAX_SIDE:
-            group.update(dict.fromkeys(merged, merged))
+        group.update(dict.fromkeys(merged, merged))
     return list({id(corners): corners for corners in group.values()}.values())
-
-
-def _extent(latents: Mapping[int, np.ndarray], corners: Mapping[int, tuple[int, int]]) -> tuple[int, int]:
-    ends = [(r + latents[s].shape[1], c + latents[s].shape[2]) for s, (r, c) in corners.items()]
-    return max(r for r, _ in ends) - min(r for r, _ in corners.values()), max(c for _, c in ends) - min(c for _, c in corners.values())
-
-
-def _lay(latents: Mapping[int, np.ndarray], corners: Mapping[int, tuple[int, int]]) -> Mosaic:
-    top, left = min(r for r, _ in corners.values()), min(c for _, c in corners.values())
-    placed = {satellite: (r - top, c - left) for satellite, (r, c) in corners.items()}
-    some = latents[next(iter(placed))]
-    height, width = _extent(latents, placed)
-    vectors, known = np.zeros((len(some), height, width), some.dtype), np.zeros((height, width), bool)
-    for satellite in sorted(placed, reverse=True):
-        (row, col), own = placed[satellite], latents[satellite]
-        place = slice(row, row + own.shape[1]), slice(col, col + own.shape[2])
-        vectors[:, place[0], place[1]], known[place] = own, True
-    return Mosaic(placed, vectors, known)

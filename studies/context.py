@@ -103,7 +103,7 @@ def centred_psnr_db(coder: BoardCoder, views: Sequence[View], latents: Mapping[i
     """Quality of the images of `latents`. With a halo they are surrounded as the fixed grid's are, on which patches can tell where they lie."""
     ring = RING if views[0].capture.padded.shape != views[0].capture.image.shape else 0
     placed = {n: mosaic for mosaic in mosaics(latents, {n: np.rint(view.y) for n, view in enumerate(views)}) for n in mosaic.corners} if ring else {}
-    given = [placed[n].surrounded(n, values) if ring else values for n, values in latents.items()]
+    given = [placed[n].surrounded(n) if ring else values for n, values in latents.items()]
     return [psnr_db(view.capture.image, synthesise(coder.model, values, ring)) for view, values in zip(views, given, strict=True)]
 
 
