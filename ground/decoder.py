@@ -145,14 +145,14 @@ class RoundDecoder:
 
         Latents that were made with a halo are given surroundings from the other streams of the round (ground.mosaic) before g_s.
         """
-        done: dict[bytes, np.ndarray] = {}
+        done: dict[tuple[int, tuple[int, ...], bytes], np.ndarray] = {}
         for result in results.values():
             wide = {s: latents for s, latents in result.latents.items() if result.streams[s].header.settings.halo}
             mosaic_of = {satellite: mosaic for mosaic in mosaics(wide) for satellite in mosaic.corners}
             for satellite, latents in result.latents.items():
                 ring = RING if satellite in wide else 0
                 given = mosaic_of[satellite].surrounded(satellite) if ring else latents
-                key = given.tobytes()
+                key = ring, given.shape, given.tobytes()
                 if key not in done:
                     done[key] = synthesise(self.model, given, ring)
                 result.images[satellite] = done[key]

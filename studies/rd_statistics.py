@@ -73,7 +73,9 @@ def bootstrap(columns: Sequence[np.ndarray], statistic: Callable[..., np.ndarray
     weights = stream.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
     with np.errstate(divide="ignore", invalid="ignore"):
         value = float(statistic(*table.sum(axis=1)))
-        low, high = np.nanquantile(statistic(*(weights @ table.T).T), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        drawn = np.asarray(statistic(*(weights @ table.T).T))
+    drawn = drawn[~np.isnan(drawn)]
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) if drawn.size else (float("nan"), float("nan"))
     return Estimate(value, float(low), float(high))
 
 
