@@ -7,11 +7,14 @@ through `user_errors_to_exit`. Anything else is a bug and keeps its traceback.
 from __future__ import annotations
 
 import contextlib
+import os
+import select
 import sys
 import time
 from collections.abc import Iterator
 
 EXIT_USER_ERROR = 2
+EXIT_OUTPUT_CLOSED = 141  # what a shell reports of a program that SIGPIPE ended
 
 
 class UserError(Exception):
@@ -30,11 +33,23 @@ def user_errors_to_exit(delay_s: float = 0.0) -> Iterator[None]:
     """Print a `UserError` as one line and leave with exit code 2 (`raise SystemExit(2)`).
 
     delay_s: wait before printing. All ranks of a run meet the same faulty input; rank 0 speaks at once, and the launcher ends the others
-    before they repeat it.
+    before they repeat it. Where whoever read our output has left (`| head`), leave quietly with exit code 141.
     """
     try:
         yield
+        sys.stdout.flush()
     except UserError as error:
         time.sleep(delay_s)
         print(f"error: {error}", file=sys.stderr, flush=True)
         raise SystemExit(EXIT_USER_ERROR) from None
+    except BrokenPipeError:
+        if not _reader_left(sys.stdout.fileno()):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more to complain about at exit
+        raise SystemExit(EXIT_OUTPUT_CLOSED) from None
+
+
+def _reader_left(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))

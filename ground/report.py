@@ -15,6 +15,7 @@ from typing import IO
 
 import numpy as np
 
+from constellation.wording import counted
 from ground.metrics import bpp, mean_quality
 from ground.summary import (DecodePart, DlrcRate, DownlinkPart, IndependentRate, MeanMax, MeanQuality, ModelPart, Positions, QualityPart,
                             Rates, RoundRecord, RunFacts, RunSummary, SatelliteRecord, Saving, ScenePart, SectionBytes, SyncPart)
@@ -119,7 +120,7 @@ def print_table(summary: RunSummary, folder: Path | str, file: IO[str] | None = 
 
 def _title(summary: RunSummary) -> str:
     model = summary.model
-    return (f"{summary.scenario}: {summary.satellites} satellites, {summary.rounds} rounds, {model.name} at lambda {model.lambda_:g}, "
+    return (f"{summary.scenario}: {counted(summary.satellites, 'satellite')}, {counted(summary.rounds, 'round')}, {model.name} at lambda {model.lambda_:g}, "
             f"seed {summary.seed}")
 
 

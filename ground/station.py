@@ -15,6 +15,7 @@ import numpy as np
 
 from codec.checkpoint import load_weights
 from constellation.scenario import Scenario
+from constellation.wording import counted
 from ground.decoder import RoundDecoder, RoundResult
 from ground.metrics import Quality, quality
 from ground.output import RunFolder
@@ -43,7 +44,7 @@ class GroundStation:
         self.folder = RunFolder(scenario)
         channel.on_failure(self.folder.discard)
         self.satellite_rss_mib, self.resent_bytes = 0.0, 0
-        print(f"{scenario.name}: {scenario.satellites} satellites, {scenario.rounds} rounds, {scenario.codec.model} "
+        print(f"{scenario.name}: {counted(scenario.satellites, 'satellite')}, {counted(scenario.rounds, 'round')}, {scenario.codec.model} "
               f"lambda {scenario.codec.lambda_:g} (N={model.n}, M={model.m}); scene: {self.scene.source}", flush=True)
 
     def hear_round(self, round_number: int) -> None:

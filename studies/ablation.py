@@ -20,7 +20,7 @@ from constellation.scenario import Scenario, load_scenario
 from ground.metrics import ms_ssim, psnr_db
 from nodes.coding import Board, load_board
 from studies.flights import View, fly, see, with_knobs
-from studies.options import split_arguments, whole_number
+from studies.options import split_arguments, surveyed, whole_number
 from studies.robustness import write_rows
 
 DEFAULTS = {"scenario": "dense", "windows": "4", "k": "2,4,8,12,16,20,24"}
@@ -37,9 +37,9 @@ def main(arguments: Sequence[str]) -> None:
     folder = Path(scenario.output) / f"ablation-{scenario.digest}"
     folder.mkdir(parents=True, exist_ok=True)
     rows = survey(scenario, load_board(scenario), windows, ks, folder / "ablation.csv")
-    print(f"{scenario.codec.model}, {scenario.name}, {windows} windows, {'real scenes' if scenario.scene.path else 'BUILT-IN PROCEDURAL SCENE'}\n")
+    print(f"{scenario.codec.model}, {scenario.name}, {surveyed(scenario, windows)}\n")
     print(table(summarise(rows)))
-    draw(summarise(rows), folder / "figure12.png", f"{scenario.codec.model}, {scenario.name}, {windows} windows")
+    draw(summarise(rows), folder / "figure12.png", f"{scenario.codec.model}, {scenario.name}, {surveyed(scenario, windows)}")
     print(f"\nwrote {folder}/ (ablation.csv, figure12.png)")
 
 

@@ -30,7 +30,7 @@ from ground.metrics import psnr_db
 from ground.mosaic import mosaics
 from nodes.coding import Board, BoardCoder, load_board
 from studies.flights import Variant, View, fly, see, with_knobs
-from studies.options import split_arguments, whole_number
+from studies.options import split_arguments, surveyed, whole_number
 from studies.robustness import write_rows
 
 DEFAULTS = {"scenario": "dense", "models": "bmshj,mbt,cheng,elic", "halos": "0,32", "windows": "3"}
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> None:
                 rows.append({"model": model, "halo_px": halo, "window": window,
                              **compare(with_knobs(scenario, capture={"halo_px": halo}), board, centred, window)})
                 write_rows(folder / "context.csv", rows)
-    print(f"{base.name}, {windows} windows, {'real scenes' if base.scene.path else 'BUILT-IN PROCEDURAL SCENE'}\n\n{table(summarise(rows))}")
+    print(f"{base.name}, {surveyed(base, windows)}\n\n{table(summarise(rows))}")
     draw(summarise(rows), folder / "context.png")
     print(f"\nwrote {folder}/ (context.csv, context.png)")
 
@@ -146,7 +146,7 @@ def table(summary: Sequence[dict]) -> str:
     lines = ["| model | halo px | y saved %: exact / content / independent | open-loop ESTIMATE fixed / centred | cost of exact / independent, points | "
              "centred, filled: y saved % | all saved %: exact / content / independent | dPSNR exact / content | undecodable |", "|---|---|---|---|---|---|---|---|---|"]
     lines += [f"| {r['model']} | {r['halo_px']} | {r['exact']:.1f} / {r['content']:.1f} / {r['independent']:.1f} | {r['open']:.1f} / {r['open_centred']:.1f} | "
-              f"{r['cost_exact']:+.2f} / {r['cost_independent']:+.2f} | {r['centred_filled']:.1f} | {r['exact_all']:.1f} / {r['content_all']:.1f} / "
+              f"{r['cost_exact']:+.2f} / {r['cost_independent']:+.2f} | {'-' if np.isnan(r['centred_filled']) else format(r['centred_filled'], '.1f')} | {r['exact_all']:.1f} / {r['content_all']:.1f} / "
               f"{r['independent_all']:.1f} | {r['exact_db']:+.3f} / {r['content_db']:+.3f} | {r['failed']:.0f} |" for r in summary]
     lines += ["", "| model | halo px | fixed grid against centred, no DLRC: y bits | PSNR |", "|---|---|---|---|"]
     lines += [f"| {r['model']} | {r['halo_px']} | {r['grid_rate_pct']:+.2f} % | {r['grid_db']:+.3f} dB |" for r in summary]

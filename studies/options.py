@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from constellation.errors import UserError
 from constellation.scenario import Scenario
+from constellation.wording import counted
 
 
 def split_arguments(arguments: Sequence[str], usage: str, own: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
@@ -27,6 +28,11 @@ def split_arguments(arguments: Sequence[str], usage: str, own: Mapping[str, str]
         else:
             overrides.append(argument)
     return values, overrides
+
+
+def surveyed(scenario: Scenario, windows: int) -> str:
+    """What a study looked at, for titles: "5 windows, real scenes"."""
+    return f"{counted(windows, 'window')}, {'real scenes' if scenario.scene.path else 'BUILT-IN PROCEDURAL SCENE'}"
 
 
 def number(key: str, text: str, low: float, high: float) -> float:

@@ -25,7 +25,7 @@ from ground.metrics import psnr_db
 from nodes.capture import Capture
 from nodes.coding import Board, load_board
 from studies.flights import View, fly, nominal_look, see, with_knobs
-from studies.options import split_arguments, whole_number
+from studies.options import split_arguments, surveyed, whole_number
 
 DEFAULTS = {"scenario": "dense", "windows": "4", "pairs": "", "conditions": "all"}
 METHODS = {"lsh": {"signature": "lsh", "dedup": "signature"}, "content": {"signature": "content", "dedup": "signature"},
@@ -84,8 +84,7 @@ def main(arguments: Sequence[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     board = load_board(scenario)
     rows = survey(scenario, board, windows, wanted, folder / "robustness.csv")
-    print(f"{scenario.codec.model}, {scenario.name}, k = {scenario.dlrc.k}, {windows} windows, "
-          f"{'real scenes' if scenario.scene.path else 'BUILT-IN PROCEDURAL SCENE'}\n\n{table(rows)}")
+    print(f"{scenario.codec.model}, {scenario.name}, k = {scenario.dlrc.k}, {surveyed(scenario, windows)}\n\n{table(rows)}")
     if rows:
         draw(rows, folder / "robustness.png")
     if pairs:
