@@ -25,6 +25,7 @@ from codec.checkpoint import load_weights
 from codec.entropy import ContextLayout, EntropyCoder, StreamItem, warm_up
 from codec.models import LatentModel, build_model
 from constellation.errors import UserError, user_errors_to_exit
+from studies.options import choice, whole_number
 
 WIDTHS = {"bmshj": (128, 192), "mbt": (192, 192), "cheng": (128, 128), "elic": (192, 320)}
 GOALS = {  # times faster than CompressAI, 256 px: encode, decode, decode per patch of a batch of 8
@@ -127,13 +128,16 @@ def _options(arguments: list[str]) -> dict[str, str]:
 def main(arguments: list[str]) -> None:
     """Print one row per model and stage."""
     options = _options(arguments)
+    size_px, repeats, batch = (whole_number(key, options[key], low, high, multiple)
+                               for key, low, high, multiple in (("size_px", 64, 4096, 64), ("repeats", 1, 1000, 1), ("batch", 1, 1000, 1)))
+    choice("weights", options["weights"], ("random", "shipped")), choice("backend", options["backend"], ("auto", "int8", "float64"))
     torch.set_num_threads(1)
     warm_up()
     rows = []
     for name in options["models"].split(","):
         if name not in WIDTHS:
             raise UserError(f"models={name}: expected some of {', '.join(WIDTHS)}")
-        stages = measure(name, int(options["size_px"]), int(options["repeats"]), int(options["batch"]), options["weights"], options["backend"])
+        stages = measure(name, size_px, repeats, batch, options["weights"], options["backend"])
         for (stage, (theirs, ours)), goal in zip(stages.items(), (*GOALS[name], None), strict=True):
             rows.append((name, stage, theirs * 1e3, ours * 1e3, theirs / ours, goal))
     print(f"\n{options['weights']} weights, {options['size_px']} px, portable ({options['backend']}), 1 thread, CPU {torch.backends.cpu.get_cpu_capability()}")

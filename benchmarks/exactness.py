@@ -28,6 +28,7 @@ from codec.tables import gaussian_tables
 from constellation.errors import UserError, user_errors_to_exit
 from constellation.scenario import SceneKnobs
 from nodes.scene import default_data_folder, open_scene
+from studies.options import number, whole_number
 
 ANALYSES = ("plain", "no oneDNN", "channels_last", "2 threads", "float64", "bfloat16")
 BATCH = 8
@@ -132,10 +133,11 @@ def main(arguments: list[str]) -> None:
             raise UserError(f"{argument}: unknown option; there are: {', '.join(options)}")
         options[key] = value
     torch.set_num_threads(1)
-    patches, patch_px = int(options["patches"]), int(options["patch_px"])
+    patches, patch_px = whole_number("patches", options["patches"], 1, 10**6), whole_number("patch_px", options["patch_px"], 64, 1024, 64)
+    value, seed = number("lambda", options["lambda"], 1e-5, 10), whole_number("seed", options["seed"], 0, 2**31)
     rows = {}
     for name in options["models"].split(","):
-        rows[name] = examine(name, patches, patch_px, float(options["lambda"]), int(options["seed"]))
+        rows[name] = examine(name, patches, patch_px, value, seed)
         bad = {key: int(value) for key, value in rows[name].items() if "differ" in key}
         print(f"{name:6} of {patches} patches: {bad}", flush=True)
         bits, floats, ideal = (rows[name][key] for key in ("bits", "float bits", "ideal bits"))

@@ -31,8 +31,8 @@ def main(arguments: Sequence[str]) -> None:
     if rest:
         raise UserError(f"{rest[0]}: unknown key; this benchmark's own are {', '.join(DEFAULTS)}")
     models = [choice("models", text, MODEL_NAMES) for text in values["models"].split(",")]
-    halos = [whole_number("halos", text, 16, 1024) // LATENT_STRIDE_PX * LATENT_STRIDE_PX for text in values["halos"].split(",")]
-    sizes = [whole_number("sizes", text, 64, 4096) // 64 * 64 for text in values["sizes"].split(",")]
+    halos = [whole_number("halos", text, 16, 1024, LATENT_STRIDE_PX) for text in values["halos"].split(",")]
+    sizes = [whole_number("sizes", text, 64, 4096, 64) for text in values["sizes"].split(",")]
     repeats = whole_number("repeats", values["repeats"], 1, 1000)
     one_thread()
     print("| model | patch px | g_a, ms | " + " | ".join(f"with {halo} px" for halo in halos) + f" | g_s, ms | with {RING} cells |")

@@ -43,7 +43,7 @@ PARTS = ("analysis", "coding", "recognizer", "selector", "arbiter", "filter", "m
 def main(arguments: Sequence[str]) -> None:
     values, rest = split_arguments(arguments, __doc__, DEFAULTS)
     name = choice("model", values["model"], ("bmshj", "mbt", "cheng", "elic"))
-    sizes = [whole_number("sizes", text, 64, 4096) for text in values["sizes"].split(",")]
+    sizes = [whole_number("sizes", text, 64, 4096, 64) for text in values["sizes"].split(",")]
     counts = [whole_number("satellites", text, 2, 4096) for text in values["satellites"].split(",")]
     repeats = whole_number("repeats", values["repeats"], 1, 1000)
     scenario = load_scenario("dense", rest)

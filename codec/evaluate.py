@@ -49,6 +49,8 @@ def main(arguments: list[str]) -> None:
     if not words.get("data") or set(words) - {"data", "weights", "scenes"}:
         raise UserError(f"arguments {' '.join(arguments)!r}: expected data=FOLDER and perhaps weights=FILE,FILE scenes=NAME,NAME")
     files = words["weights"].split(",") if words.get("weights") else sorted(WEIGHTS_FOLDER.glob("*.safetensors"))
+    for file in files:
+        load_checkpoint(file)  # so that a bad one is refused before anything is printed
     patches = held_out_patches(words["data"], tuple(words["scenes"].split(",")) if words.get("scenes") else SCENES)
     print(f"| checkpoint | N, M | steps (last run) | bpp (estimate) | PSNR, dB | R + lambda D | missing context |\n|{' --- |' * 7}")
     for file in files:

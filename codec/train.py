@@ -111,6 +111,8 @@ def parse_knobs(arguments: list[str]) -> TrainKnobs:
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "missing":
             raise UserError(f"{key}=: missing; needed are model, lambda and data") from None
+        if not key:  # keys that do not go together; the message names them
+            raise UserError(str(first["ctx"]["error"])) from None
         raise UserError(f"{key}={first['input']}: {first['msg'][:1].lower()}{first['msg'][1:]}") from None
 
 

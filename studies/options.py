@@ -46,11 +46,11 @@ def number(key: str, text: str, low: float, high: float) -> float:
     return value
 
 
-def whole_number(key: str, text: str, low: int, high: int) -> int:
-    """A whole number within [low, high]. Raises `UserError`."""
+def whole_number(key: str, text: str, low: int, high: int, multiple: int = 1) -> int:
+    """A whole number within [low, high], a multiple of `multiple`. Raises `UserError`."""
     value = number(key, text, low, high)
-    if value != int(value):
-        raise UserError(f"{key}={text}: expected a whole number")
+    if value % multiple:
+        raise UserError(f"{key}={text}: expected a {'whole number' if multiple == 1 else f'multiple of {multiple}'}")
     return int(value)
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from codec.models import MODEL_NAMES
+from codec.models import LATENT_STRIDE_PX, MODEL_NAMES
 from constellation.errors import UserError, user_errors_to_exit
 from constellation.scenario import Scenario, load_scenario
 from studies.options import choice, number, split_arguments, whole_number
@@ -80,7 +80,7 @@ def main(arguments: Sequence[str]) -> None:
         print("\nPSNR, dB, of DLRC's images by what g_s is given around a patch's latents")
         print("\n".join(ring_table({c: ring_gain(c, request.overrides, request.surroundings) for c in configurations if c.halo_px})))
     draw(request, lines, rows, points)
-    print(f"\nwrote {request.folder}/ (rows/, table.csv, {'baselines.csv, curves.png, ' if points else 'curves.png, '}breakdown.png)")
+    print(f"\nwrote {request.folder}/ (rows/, table.csv, {'halo.csv, ' if halos else ''}{'baselines.csv, ' if points else ''}curves.png, breakdown.png)")
 
 
 def parse(arguments: Sequence[str]) -> Request:
@@ -98,7 +98,7 @@ def parse(arguments: Sequence[str]) -> Request:
         lambdas = {model: [value for value in wanted if value in known] for model, known in shipped.items()}
         if not any(lambdas.values()):
             raise UserError(f"lambdas={values['lambdas']}: shipped are {'; '.join(f'{m}: ' + ', '.join(map(str, k)) for m, k in shipped.items())}")
-    halos = tuple(dict.fromkeys(None if text == "auto" else whole_number("halo", text, 0, 1024) for text in values["halo"].split(",")))
+    halos = tuple(dict.fromkeys(None if text == "auto" else whole_number("halo", text, 0, 1024, LATENT_STRIDE_PX) for text in values["halo"].split(",")))
     windows, margin = whole_number("windows", values["windows"], 1, 100000), whole_number("margin", values["margin"], 0, 1000)
     if None in halos and not margin:
         raise UserError("margin=0: halo=auto needs at least one window to measure the margin on")

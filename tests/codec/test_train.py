@@ -264,6 +264,7 @@ def test_a_teacher_gives_its_most_varying_channels_and_g_a_learns_to_imitate_the
     (["model=bmshj", "lambda=-1", "data=x"], "lambda=-1: input should be greater than 0"),
     (["model=bmshj", "lambda=0.013", "data=x", "crop=100"], "crop=100: input should be a multiple of 64"),
     (["model=bmshj", "lambda=0.013", "data=x", "out=a.pth"], "out=a.pth"),
+    (["model=bmshj", "lambda=0.013", "data=x", "crop=128", "halo=0.5"], "crop=128: halo= needs crops of 192 px and more"),
 ])
 def test_wrong_words_on_the_command_line_are_one_line(words, message):
     with pytest.raises(UserError) as caught:
