@@ -21,15 +21,16 @@ import torch
 
 from codec.checkpoint import load_weights
 from codec.entropy import ContextLayout, EntropyCoder, StreamItem
-from codec.models import LatentModel
+from codec.models import MODEL_NAMES, LatentModel
 from codec.parameters import SCALE_MIN, gaussian_likelihood, gaussian_parameters
 from codec.portable import int8_is_exact
 from codec.tables import gaussian_tables
-from constellation.errors import UserError, user_errors_to_exit
+from constellation.errors import user_errors_to_exit
 from constellation.scenario import SceneKnobs
 from nodes.scene import default_data_folder, open_scene
-from studies.options import number, whole_number
+from studies.options import choice, number, own_values, whole_number
 
+DEFAULTS = {"models": "bmshj,mbt,cheng,elic", "patches": "1000", "patch_px": "64", "lambda": "0.013", "seed": "0"}
 ANALYSES = ("plain", "no oneDNN", "channels_last", "2 threads", "float64", "bfloat16")
 BATCH = 8
 
@@ -126,17 +127,13 @@ def examine(name: str, patches: int, patch_px: int, lambda_: float, seed: int) -
 
 def main(arguments: list[str]) -> None:
     """Print one row per model; exit code 1 if anything differed."""
-    options = {"models": "bmshj,mbt,cheng,elic", "patches": "1000", "patch_px": "64", "lambda": "0.013", "seed": "0"}
-    for argument in arguments:
-        key, _, value = argument.partition("=")
-        if key not in options:
-            raise UserError(f"{argument}: unknown option; there are: {', '.join(options)}")
-        options[key] = value
+    options = own_values(arguments, __doc__, DEFAULTS)
     torch.set_num_threads(1)
+    models = [choice("models", name, MODEL_NAMES) for name in options["models"].split(",")]
     patches, patch_px = whole_number("patches", options["patches"], 1, 10**6), whole_number("patch_px", options["patch_px"], 64, 1024, 64)
     value, seed = number("lambda", options["lambda"], 1e-5, 10), whole_number("seed", options["seed"], 0, 2**31)
     rows = {}
-    for name in options["models"].split(","):
+    for name in models:
         rows[name] = examine(name, patches, patch_px, value, seed)
         bad = {key: int(value) for key, value in rows[name].items() if "differ" in key}
         print(f"{name:6} of {patches} patches: {bad}", flush=True)

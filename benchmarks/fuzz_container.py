@@ -27,9 +27,12 @@ from codec.bitstream import Bitstream, Header, StreamSettings, pack, unpack
 from codec.checkpoint import load_checkpoint, shipped_weights
 from codec.entropy import EntropyCoder, encoder_layout
 from codec.mapcoder import encode_map
-from constellation.errors import UserError, user_errors_to_exit
+from codec.models import MODEL_NAMES
+from constellation.errors import user_errors_to_exit
 from ground.decoder import RoundDecoder, RoundResult
+from studies.options import choice, number, own_values, whole_number
 
+DEFAULTS = {"cases": "100000", "models": "bmshj,mbt,cheng,elic", "seed": "1", "side": "8", "case_s": "5", "growth_mib": "2048"}
 LAMBDA = 0.013
 DAMAGES = ("flip", "truncate", "insert", "delete", "splice", "random")
 
@@ -181,19 +184,14 @@ def fuzz(cases: int, models: list[str], seed: int, side: int, growth_mib: int = 
 
 
 def main(arguments: list[str]) -> None:
-    given = {"cases": "100000", "models": "bmshj,mbt,cheng,elic", "seed": "1", "side": "8", "case_s": "5", "growth_mib": "2048"}
-    for argument in arguments:
-        name, _, value = argument.partition("=")
-        if name not in given:
-            raise UserError(f"{argument}: expected one of {', '.join(f'{key}=' for key in given)}")
-        given[name] = value
-    try:
-        cases, seed, side, growth_mib, case_s = *(int(given[key]) for key in ("cases", "seed", "side", "growth_mib")), float(given["case_s"])
-    except ValueError:
-        raise UserError(f"{' '.join(arguments)}: expected numbers") from None
+    given = own_values(arguments, __doc__, DEFAULTS)
+    models = [choice("models", name, MODEL_NAMES) for name in given["models"].split(",")]
+    cases, seed, side, growth_mib = (whole_number(key, given[key], low, 2**31)
+                                     for key, low in (("cases", 1), ("seed", 0), ("side", 4), ("growth_mib", 1)))
+    case_s = number("case_s", given["case_s"], 0, 1e6)
     torch.set_num_threads(1)
     start_s = time.perf_counter()
-    outcomes, slowest_s = fuzz(cases, given["models"].split(","), seed, side, growth_mib)
+    outcomes, slowest_s = fuzz(cases, models, seed, side, growth_mib)
     for (what, outcome), count in sorted(outcomes.items()):
         print(f"{what:40} {outcome:20} {count:>8}")
     totals = Counter()

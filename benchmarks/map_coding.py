@@ -20,8 +20,10 @@ import numpy as np
 
 from codec.assignment import KEPT, LOCAL, REMOTE, AssignmentMap, coding_rank, dense_numbering
 from codec.mapcoder import encode_joint, encode_map, lzma_raw
-from constellation.errors import UserError, user_errors_to_exit
+from constellation.errors import user_errors_to_exit
+from studies.options import number, own_values, whole_number
 
+DEFAULTS = {"seed": "100", "rounds": "20", "patches": "256,512,1024", "repeats": "0.002", "captures": "4"}
 SATELLITES = 8
 WINDOWS = {"dense": 2, "sparse": 4}
 MISSES = {"none": (0.0, 0.0), "copies 5%": (0.05, 0.0), "views 5%": (0.0, 0.05)}  # dropped copies, misses
@@ -149,17 +151,9 @@ def captured_table(seed: int, captures: int) -> Iterator[str]:
 
 
 def main(arguments: list[str]) -> None:
-    given = {"seed": "100", "rounds": "20", "patches": "256,512,1024", "repeats": "0.002", "captures": "4"}
-    for argument in arguments:
-        name, _, value = argument.partition("=")
-        if name not in given:
-            raise UserError(f"{argument}: expected one of {', '.join(f'{key}=' for key in given)}")
-        given[name] = value
-    try:
-        seed, rounds, captures, repeats = int(given["seed"]), int(given["rounds"]), int(given["captures"]), float(given["repeats"])
-        patches_px = [int(value) for value in given["patches"].split(",") if value]
-    except ValueError:
-        raise UserError(f"{' '.join(arguments)}: expected numbers") from None
+    given = own_values(arguments, __doc__, DEFAULTS)
+    seed, rounds, captures = (whole_number(key, given[key], low, 2**31) for key, low in (("seed", 0), ("rounds", 1), ("captures", 0)))
+    repeats, patches_px = number("repeats", given["repeats"], 0, 1), [whole_number("patches", text, 16, 4096, 16) for text in given["patches"].split(",") if text]
     print("bits per latent position, averaged over 8 satellites")
     for line in synthetic_table(seed, rounds, patches_px, repeats) if patches_px else ():
         print(line, flush=True)

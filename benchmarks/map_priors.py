@@ -26,7 +26,8 @@ from codec.assignment import KEPT, AssignmentMap
 from codec.binary_coder import FLOOR, LIMIT, ONE, TALLY
 from codec.mapcoder import map_arrays
 from codec.mapsymbols import CONTEXTS
-from constellation.errors import UserError, user_errors_to_exit
+from constellation.errors import user_errors_to_exit
+from studies.options import own_values, whole_number
 
 TARGET = Path(mapmodel.__file__).with_name("map_priors.npy")
 FIRST_ROUND = 100  # captured rounds below are left to benchmarks
@@ -117,12 +118,7 @@ def fit_profile(asked: np.ndarray, ones: np.ndarray, weights: np.ndarray) -> np.
 
 
 def main(arguments: list[str]) -> None:
-    rounds = 12
-    for argument in arguments:
-        name, _, value = argument.partition("=")
-        if name != "captures" or not value.isdigit() or not int(value):
-            raise UserError(f"{argument}: expected captures=<rounds>")
-        rounds = int(value)
+    rounds = whole_number("captures", own_values(arguments, __doc__, {"captures": "12"})["captures"], 1, 1000)
     material = synthetic() + captured(rounds)
     profile_of = np.array([profile for profile, _, _ in material])
     weights = np.array([weight for _, weight, _ in material])

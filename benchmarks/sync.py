@@ -18,6 +18,7 @@ import time
 import numpy as np
 
 from constellation.errors import UserError, user_errors_to_exit
+from studies.options import split_arguments
 
 PAYLOADS = [2048.0, 8192.0, 32768.0, 131072.0]
 PATTERNS = {100: "53:100/10/1", 1000: "53:1000/25/1", 10000: "53:10000/100/1"}
@@ -25,13 +26,7 @@ PATTERNS = {100: "53:100/10/1", 1000: "53:1000/25/1", 10000: "53:10000/100/1"}
 
 def main(arguments: list[str]) -> None:
     own = {"steps": "720", "networkx_steps": "2", "sizes": "100,1000,10000", "child": ""}
-    overrides = []
-    for argument in arguments:
-        key, _, value = argument.partition("=")
-        if key in own:
-            own[key] = value
-        else:
-            overrides.append(argument)
+    own, overrides = split_arguments(arguments, __doc__, own)
     try:
         steps, sample, sizes = int(own["steps"]), int(own["networkx_steps"]), [int(size) for size in own["sizes"].split(",")]
     except ValueError:

@@ -231,17 +231,15 @@ class Network:
         out = np.empty((count, layer.outputs), dtype=self.dtype)
         planes = values.digits[:, : height * width] if self.portable else values[None]
         windows = _windows(planes, height, width, layer.kernel)
-        if positions is not None:
-            rows, columns = positions // width, positions % width
         for start in range(0, count, CHUNK_ROWS):
             stop = min(count, start + CHUNK_ROWS)
-            at = (rows[start:stop], columns[start:stop]) if positions is not None else np.divmod(np.arange(start, stop), width)
+            chosen = np.minimum(np.arange(start, start + padded_rows(stop - start)), stop - 1)  # the last row again in the place of padding
+            rows, columns = np.divmod(chosen if positions is None else positions[chosen], width)
+            taken = windows[:, rows, columns].reshape(len(planes), len(rows), layer.inputs)
             if self.portable:
-                padded = np.zeros((len(planes), padded_rows(stop - start), layer.inputs), dtype=np.int8)
-                padded[:, : stop - start] = windows[:, at[0], at[1]].reshape(len(planes), stop - start, -1)
-                out[start:stop] = layer.apply(Digits(padded, values.unit[:1].repeat(stop - start), stop - start, values.has_high))
+                out[start:stop] = layer.apply(Digits(taken, values.unit[:1].repeat(stop - start), stop - start, values.has_high))
             else:
-                out[start:stop] = layer.apply_float(windows[0, at[0], at[1]].reshape(stop - start, -1))
+                out[start:stop] = layer.apply_float(taken[0])[: stop - start]
         return out
 
 

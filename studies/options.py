@@ -30,6 +30,14 @@ def split_arguments(arguments: Sequence[str], usage: str, own: Mapping[str, str]
     return values, overrides
 
 
+def own_values(arguments: Sequence[str], usage: str, own: Mapping[str, str]) -> dict[str, str]:
+    """The values of a program that takes no scenario. Raises `UserError` for any other word."""
+    values, others = split_arguments(arguments, usage, own)
+    if others:
+        raise UserError(f"{others[0]}: unknown option; there are {', '.join(own)}")
+    return values
+
+
 def surveyed(scenario: Scenario, windows: int) -> str:
     """What a study looked at, for titles: "5 windows, real scenes"."""
     return f"{counted(windows, 'window')}, {'real scenes' if scenario.scene.path else 'BUILT-IN PROCEDURAL SCENE'}"
