@@ -6,8 +6,8 @@ One profile per kind of round at first: synthetic ones whose borders match, do n
 models with quiet borders (bmshj, mbt) and with ragged ones (cheng, elic). Then, as in k-means, each map goes to the profile that codes it in the fewest
 bits, and the profiles are fitted anew. A context's tallies of all maps of a profile are taken as draws from one beta distribution; its mean and
 weight become the context's first chance and worth (in a beta-binomial, coding adaptively costs exactly the likelihood).
-Rounds come from seeds and round numbers that benchmarks/map_coding.py does not use. `captures`: rounds per model and overlap, from the images of
-DLRC_DATA (default ../shared/data) /scenes and the shipped checkpoints.
+Synthetic rounds come from seeds that benchmarks/map_coding.py does not use, captured ones from the training images, DLRC_DATA (default ../shared/data)
+/train, with the shipped checkpoints. `captures`: rounds per model and overlap.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from constellation.errors import user_errors_to_exit
 from studies.options import own_values, whole_number
 
 TARGET = Path(mapmodel.__file__).with_name("map_priors.npy")
-FIRST_ROUND = 100  # captured rounds below are left to benchmarks
+WINDOWS_PX = (512, 768, 1024)  # as `dense`, between, as `sparse`
 WORTHS = np.array((0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, LIMIT))
 PASSES = 6
 
@@ -70,17 +70,17 @@ def synthetic() -> list[tuple[int, float, np.ndarray]]:
 
 
 def captured(rounds: int) -> list[tuple[int, float, np.ndarray]]:
-    """The same of captured maps: of four models, both overlaps, without and with halo."""
+    """The same of captured maps: of four models, three overlaps, without and with halo."""
     out = []
     for name in ("bmshj", "mbt", "cheng", "elic"):
-        for overlap in ("dense", "sparse"):
+        for window_px in WINDOWS_PX:
             for halo_px, share in ((0, 1.0), (32, 0.34)):
-                scenario = real_scenario(overlap, name, halo_px)
+                scenario = real_scenario("dense", name, halo_px, folder="train", window_px=window_px)
                 model = model_of(scenario)
                 profile = 0 if halo_px else (4 if name in ("bmshj", "mbt") else 5)
-                for number in range(FIRST_ROUND, FIRST_ROUND + max(1, round(rounds * share))):
+                for number in range(max(1, round(rounds * share))):
                     out += [(profile, 3.0, counts) for counts in tallies(captured_round(scenario, number, model))]
-                print(f"{name} {overlap} halo {halo_px}: {len(out)} maps", flush=True)
+                print(f"{name} window {window_px} halo {halo_px}: {len(out)} maps", flush=True)
     return out
 
 

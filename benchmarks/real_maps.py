@@ -50,8 +50,9 @@ def model_of(scenario: Scenario) -> LatentModel:
     return load_weights(scenario.codec.weights, scenario.codec.model, scenario.codec.lambda_)[0]
 
 
-def real_scenario(overlap: str, model: str, halo_px: int = 0, seed: int = 0) -> Scenario:
-    """`dense` or `sparse` over the pictures of DLRC_DATA (default ../shared/data beside the repository) /scenes."""
+def real_scenario(overlap: str, model: str, halo_px: int = 0, seed: int = 0, folder: str = "scenes", **knobs: object) -> Scenario:
+    """`dense` or `sparse` over the pictures of DLRC_DATA (default ../shared/data beside the repository) /`folder`; knobs of `capture` besides."""
     default = Path(__file__).resolve().parents[2] / "shared" / "data"
-    scenes = Path(os.environ.get("DLRC_DATA", default)) / "scenes"
-    return load_scenario(overlap, [f"codec.model={model}", f"scene.path={scenes}", f"capture.halo_px={halo_px}", f"seed={seed}"])
+    scenes = Path(os.environ.get("DLRC_DATA", default)) / folder
+    return load_scenario(overlap, [f"codec.model={model}", f"scene.path={scenes}", f"capture.halo_px={halo_px}", f"seed={seed}",
+                                   *(f"capture.{key}={value}" for key, value in knobs.items())])

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from constellation.errors import BitstreamError
 
 MAGIC = b"\xd7L"
-VERSION = 1
+VERSION = 2
 MODELS = ("bmshj", "mbt", "cheng", "elic")
 GRIDS = ("fixed", "centred")
 CONTEXTS = ("exact", "independent", "open")

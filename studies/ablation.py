@@ -20,7 +20,7 @@ from constellation.scenario import Scenario, load_scenario
 from ground.metrics import ms_ssim, psnr_db
 from nodes.coding import Board, load_board
 from studies.flights import View, fly, see, with_knobs
-from studies.options import split_arguments, surveyed, whole_number
+from studies.options import refuse_estimates, split_arguments, surveyed, whole_number
 from studies.robustness import write_rows
 
 DEFAULTS = {"scenario": "dense", "windows": "4", "k": "2,4,8,12,16,20,24"}
@@ -29,7 +29,7 @@ REPRESENTATIVES = ("original", "mean")
 
 def main(arguments: Sequence[str]) -> None:
     values, overrides = split_arguments(arguments, __doc__, DEFAULTS)
-    scenario = load_scenario(values["scenario"], overrides)
+    scenario = refuse_estimates(load_scenario(values["scenario"], overrides))
     windows = whole_number("windows", values["windows"], 1, 10000)
     ks = [whole_number("k", text, 1, 64) for text in values["k"].split(",")]
     if scenario.dlrc.signature != "lsh" or scenario.dlrc.dedup != "signature":

@@ -8,17 +8,20 @@ from pathlib import Path
 
 import numpy as np
 
+from codec.models import LATENT_STRIDE_PX
 from constellation.errors import UserError
 from constellation.scenario import SceneKnobs, Scenario
 from ground.metrics import psnr_db
-from nodes.capture import Capture, capture
+from nodes.capture import Capture
 from nodes.coding import Board
 from nodes.recognizer import content_hashes, hash_family, signatures
 from nodes.scene import open_scene
 from studies.flights import fly, see, with_knobs
+from studies.registration import overlap_at, register, registered_rasters
 
 SUFFIXES = (".png", ".tif", ".tiff", ".webp", ".jpg", ".jpeg")
 KS = (8, 20)
+COMMON = 0.3  # correlation from which on two pictures show common ground
 
 
 @dataclass(frozen=True)
@@ -46,29 +49,42 @@ def pairs_of(folder: Path) -> list[Pair]:
 
 
 def look_at(pair: Pair):
-    """Satellite 0 sees the first picture, satellite 1 the second, at the same pixels (both cropped to what they share)."""
+    """Satellite 0 sees the first picture, satellite 1 the second, both the same ground: a patch somewhere in what the pictures share.
+
+    Pictures that are not registered (`registered`) are displaced by whole pixels to fit (studies.registration); perspective stays. Raises
+    `UserError` where no common ground is found.
+    """
+    scenes = [open_scene(SceneKnobs(path=str(path)), 0, 0, 1) for path in (pair.first, pair.second)]
+    pictures = [scene.read(0, 0, scene.height, scene.width) for scene in scenes]
+    grey = [picture.astype(np.float32).mean(axis=2) for picture in pictures]
+    found = overlap_at(*grey, 0, 0) if registered(pair) else register(*grey)
+    if not registered(pair) and found.correlation < COMMON:
+        raise UserError(f"{pair.first.name} and {pair.second.name}: no common ground (correlation {found.correlation:.2f} at best)")
 
     def look(scenario: Scenario, round_number: int, satellite: int) -> tuple[Capture, str]:
-        paths = pair.first, pair.second
-        scenes = [open_scene(SceneKnobs(path=str(path)), scenario.seed, round_number, scenario.capture.window_px) for path in paths]
-        smaller = min(scenes, key=lambda scene: scene.height * scene.width)
-        frame = capture(smaller, scenario.capture, scenario.seed, round_number, 0)
-        own = scenes[satellite]
-        if (own.height, own.width) == (smaller.height, smaller.width):
-            return capture(own, scenario.capture, scenario.seed, round_number, satellite), own.name
-        return _crop(own, frame, satellite), own.name
+        size = scenario.capture.patch_px
+        if min(found.height, found.width) < size:
+            raise UserError(f"{pair.first.name} and {pair.second.name}: {found.height} x {found.width} px in common, patches have {size}")
+        places = np.random.Generator(np.random.Philox(np.random.SeedSequence([0xBA1F, scenario.seed, round_number])))
+        row, col = found.top + int(places.integers(found.height - size + 1)), found.left + int(places.integers(found.width - size + 1))
+        if satellite == 0:
+            row, col = row + found.rows, col + found.cols
+        image = np.ascontiguousarray(pictures[satellite][row : row + size, col : col + size])
+        return _view(image, satellite, round_number, row, col), scenes[satellite].name
 
     return look
 
 
-def _crop(scene, frame: Capture, satellite: int) -> Capture:
-    from dataclasses import replace
+def registered(pair: Pair) -> bool:
+    """Whether the files say that their pixels show the same ground: by name (`_A`, `_B`) or by georeference."""
+    return pair.first.stem.endswith("_A") or registered_rasters(pair.first, pair.second)
 
-    size = frame.image.shape[0]
-    row = min(frame.window_row, scene.height - size)
-    col = min(frame.window_col, scene.width - size)
-    image = np.ascontiguousarray(scene.read(row, col, size, size))
-    return replace(frame, satellite=satellite, image=image, padded=image)
+
+def _view(image: np.ndarray, satellite: int, round_number: int, row: int, col: int) -> Capture:
+    cells = np.arange((image.shape[0] // LATENT_STRIDE_PX) ** 2, dtype=np.int64)  # the footprint rule is told that both see the same ground
+    side = image.shape[0] // LATENT_STRIDE_PX
+    return Capture(satellite=satellite, round=round_number, image=image, padded=image, row=0, col=0, window_row=row, window_col=col,
+                   footprint=cells.reshape(side, side), shift_px=(0.0, 0.0), rotation_deg=0.0, gain=1.0, cloud_share=0.0)
 
 
 def pair_rows(scenario: Scenario, board: Board, pairs: Sequence[Pair], path: Path) -> list[dict]:

@@ -38,6 +38,13 @@ def own_values(arguments: Sequence[str], usage: str, own: Mapping[str, str]) -> 
     return values
 
 
+def refuse_estimates(scenario: Scenario) -> Scenario:
+    """The scenario, whose every stream is what it says. Raises `UserError` for `codec.context=open`, whose bytes are an estimate."""
+    if scenario.codec.context == "open":
+        raise UserError("codec.context=open: this study counts bytes of real streams; studies.context sets the open-loop estimate beside them")
+    return scenario
+
+
 def surveyed(scenario: Scenario, windows: int) -> str:
     """What a study looked at, for titles: "5 windows, real scenes"."""
     return f"{counted(windows, 'window')}, {'real scenes' if scenario.scene.path else 'BUILT-IN PROCEDURAL SCENE'}"

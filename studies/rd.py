@@ -25,13 +25,13 @@ import numpy as np
 from codec.models import LATENT_STRIDE_PX, MODEL_NAMES
 from constellation.errors import UserError, user_errors_to_exit
 from constellation.scenario import Scenario, load_scenario
-from studies.options import choice, number, split_arguments, whole_number
-from studies.rd_baselines import QUALITIES, Point, bd_rate, container_overhead, curve, distances, measure, patch
+from studies.options import choice, number, refuse_estimates, split_arguments, whole_number
+from studies.rd_baselines import QUALITIES, Point, bd_rate, container_overhead, curve, distances, measure, patch, pooled
 from studies.rd_figures import draw_breakdown, draw_curves
 from studies.rd_halo import HALO_FIELDS, against_plain, against_plain_table, halo_rows, ring_gain, ring_table
 from studies.rd_margin import MARGIN_SHARE, Margin, margin_of
 from studies.rd_report import TABLE_FIELDS, baseline_table, breakdown_table, margin_table, saving_table, table_rows
-from studies.rd_rounds import Configuration, Row, fly_missing, read_rows, rows_file, shipped_lambdas
+from studies.rd_rounds import Configuration, Row, fly_missing, pictures_digest, read_rows, rows_file, shipped_lambdas
 from studies.rd_statistics import Line, summarise
 from studies.sync_files import write_csv, write_scenario
 
@@ -68,10 +68,11 @@ def main(arguments: Sequence[str]) -> None:
     configurations = configurations_of(request, margins)
     print(f"{len(configurations)} configurations, {request.windows} windows each, into {request.folder}/", flush=True)
     fly_missing(request.folder, configurations, request.overrides, request.windows, request.decode)
-    rows = {c: [r for r in read_rows(rows_file(request.folder, c, c.scenario(request.overrides))) if r.round < request.windows] for c in configurations}
+    scenarios = {c: c.scenario(request.overrides) for c in configurations}
+    rows = {c: [r for r in read_rows(rows_file(request.folder, c, s), s.satellites) if r.round < request.windows] for c, s in scenarios.items()}
     lines = {c: summarise(found, request.windows) for c, found in rows.items()}
     patches = min(request.baselines, request.windows, request.decode)  # the same ones for models and codecs
-    points = measure(_dense(request), patches, request.folder / "baselines.csv") if patches else []
+    points = measure(_dense(request), patches, request.folder / "baselines.csv", pictures_digest(request.scenario)) if patches else []
     write_csv(request.folder / "table.csv", TABLE_FIELDS, table_rows(lines))
     if halos := against_plain(rows):
         write_csv(request.folder / "halo.csv", HALO_FIELDS, halo_rows(halos))
@@ -89,6 +90,7 @@ def parse(arguments: Sequence[str]) -> Request:
     for override in overrides:
         if override.partition("=")[0] in ("codec.model", "codec.lambda", "capture.halo_px", "capture.window_px", "scenario", "codec.weights"):
             raise UserError(f"{override}: set by this study; use models=, lambdas=, halo=, density=")
+    scenario = refuse_estimates(load_scenario("dense", overrides))
     models = tuple(dict.fromkeys(choice("models", name, MODEL_NAMES) for name in values["models"].split(",")))
     shipped = {model: shipped_lambdas(model) for model in models}
     if values["lambdas"] == "shipped":
@@ -105,7 +107,7 @@ def parse(arguments: Sequence[str]) -> Request:
     decode = whole_number("decode", values["decode"], 0, 100000) if values["decode"] else windows
     densities = tuple(dict.fromkeys(choice("density", name, ("dense", "sparse")) for name in values["density"].split(",")))
     return Request(models, lambdas, windows, densities, halos, decode, whole_number("baselines", values["baselines"], 0, 10000), margin,
-                   whole_number("surroundings", values["surroundings"], 0, 1000), tuple(overrides), load_scenario("dense", overrides))
+                   whole_number("surroundings", values["surroundings"], 0, 1000), tuple(overrides), scenario)
 
 
 def _dense(request: Request) -> Scenario:
@@ -149,8 +151,9 @@ def report(request: Request, margins: Mapping[tuple[str, float], Margin], lines:
         compared = {(c.model, c.lambda_): model_points(found, points) for c, found in rows.items() if c.density == "dense" and c.halo_px == 0}
         gaps = {(key, codec): distances(points, codec, found) for key, found in compared.items() for codec in QUALITIES}
         text += ["", f"Without DLRC against other codecs, on satellite 0's patches in {len({p.round for p in points})} dense windows, at each model's own rate",
-                 "(mean curve: every codec's patches averaged at equal slope; per patch: at the model's rate on each patch, mean ± 95 %). Our bytes are whole",
-                 f"containers. Not counted: {overhead['jpeg2000']} bytes of JP2 boxes, {overhead['jpegxl']} of JPEG XL's container (bare codestreams); counted: "
+                 "(mean MSE: of all patches as one, where each codec gives every patch the quality that minimises bpp + lambda 255^2 MSE, at the lambda that makes its",
+                 "mean rate the model's; per patch: at the model's rate on each patch, mean ± 95 %). Codecs at their best for PSNR (studies/rd_baselines.py). Our",
+                 f"bytes are whole containers. Not counted: {overhead['jpeg2000']} bytes of JP2 boxes, {overhead['jpegxl']} of JPEG XL's container (bare codestreams); counted: "
                  f"WebP's RIFF container, {overhead['webp']} bytes", *baseline_table(compared, gaps, {codec: curve(points, codec) for codec in QUALITIES})]
         text += bd_rates(compared, lines, points)
     return text
@@ -169,11 +172,11 @@ def bd_rates(compared: Mapping[tuple[str, float], Mapping[int, tuple[float, floa
     """BD-rates of models with three lambdas and more: against the other codecs, and with DLRC against without."""
     text = []
     for model in dict.fromkeys(model for model, _ in compared):
-        own = np.array(sorted(np.mean(list(found.values()), axis=0).tolist() for (name, _), found in compared.items() if name == model and found))
+        own = np.array(sorted(pooled(list(found.values())) for (name, _), found in compared.items() if name == model and found))
         if len(own) < 3:
             continue
-        parts = [f"{codec} {bd_rate(curve(points, codec), own):+.1f} % (MS-SSIM {bd_rate(curve(points, codec), own, 2):+.1f} %)" for codec in QUALITIES]
-        text += ["", f"BD-rate of {model} (without DLRC, {len(own)} lambdas, PSNR, negative: fewer bits) against " + ", ".join(parts)]
+        parts = [f"{codec} {bd_rate(curve(points, codec), own):+.1f} %" for codec in QUALITIES]
+        text += ["", f"BD-rate of {model} (without DLRC, {len(own)} lambdas, PSNR of the mean MSE, negative: fewer bits) against " + ", ".join(parts)]
         for density in ("dense", "sparse"):
             found = [(sum(v for k, v in line.bpp.items() if k.endswith("_d")), sum(v for k, v in line.bpp.items() if k.endswith("_i")),
                       line.psnr_i.value, line.psnr_i.value + line.d_psnr.value) for c, line in lines.items()
@@ -194,7 +197,7 @@ def draw(request: Request, lines: Mapping[Configuration, Line], rows: Mapping[Co
         line, key = lines[configuration], (configuration.model, configuration.lambda_)
         base = list(model_points(found, points).values())
         if configuration.density == "dense":
-            models.setdefault(key, {})["independent"] = tuple(np.mean(base, axis=0))
+            models.setdefault(key, {})["independent"] = pooled(base)
         if "independent" in models.get(key, {}):
             rate, psnr, similarity = models[key]["independent"]
             models[key][configuration.density] = (rate * (1 - line.total_saved.value / 100), psnr + line.d_psnr.value, similarity + line.d_ms_ssim.value)

@@ -1,12 +1,14 @@
 """JPEG 2000, JPEG XL and WebP on the very patches that the models coded, and the distance of a model to each at its own rate.
 
-JPEG 2000: OpenJPEG, irreversible 9/7 wavelet with the colour transform, bare codestream (a JP2 file adds boxes), one quality layer at a target
-PSNR. JPEG XL: libjxl, lossy, bare codestream. WebP: libwebp, lossy, with its RIFF container, which the format cannot do without; like every
-WebP it halves the colour planes. All through imagecodecs.
+Each at its best for PSNR. JPEG 2000: OpenJPEG, irreversible 9/7 wavelet with the colour transform, bare codestream (a JP2 file adds boxes) without its
+comment, one quality layer at a target PSNR. JPEG XL: libjxl, lossy, effort 9, bare codestream. WebP: libwebp, lossy, method 6, without spatial noise
+shaping and segments (both serve the eye and cost 0.3 dB of PSNR), with its RIFF container, which the format cannot do without; like every WebP
+it halves the colour planes. Through imagecodecs; WebP is written by GDAL, whose driver has these settings.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,10 +49,38 @@ def encode(codec: str, image: np.ndarray, level: float) -> bytes:
     import imagecodecs
 
     if codec == "jpeg2000":
-        return imagecodecs.jpeg2k_encode(image, level=level, codecformat="j2k", mct=True, reversible=False, numthreads=1)
+        return _without_comment(imagecodecs.jpeg2k_encode(image, level=level, codecformat="j2k", mct=True, reversible=False, numthreads=1))
     if codec == "jpegxl":
-        return imagecodecs.jpegxl_encode(image, distance=level, lossless=False, effort=7, usecontainer=False, numthreads=1)
-    return imagecodecs.webp_encode(image, level=level, method=6, lossless=False, numthreads=1)
+        return imagecodecs.jpegxl_encode(image, distance=level, lossless=False, effort=9, usecontainer=False, numthreads=1)
+    return _webp(image, level)
+
+
+def _without_comment(codestream: bytes) -> bytes:
+    """A JPEG 2000 codestream without the COM segments of its main header (OpenJPEG signs its work: 39 bytes)."""
+    out, at = [codestream[:2]], 2
+    while (marker := codestream[at : at + 2]) != b"\xff\x90":  # SOT, the first tile
+        length = 2 + int.from_bytes(codestream[at + 2 : at + 4], "big")
+        if marker != b"\xff\x64":
+            out.append(codestream[at : at + length])
+        at += length
+    return b"".join(out) + codestream[at:]
+
+
+def _webp(image: np.ndarray, level: float) -> bytes:
+    import warnings
+
+    import rasterio
+    import rasterio.shutil
+    from rasterio.errors import NotGeoreferencedWarning
+    from rasterio.io import MemoryFile
+
+    with warnings.catch_warnings(), rasterio.Env(GDAL_PAM_ENABLED=False), MemoryFile() as source, MemoryFile(ext=".webp") as target:
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with source.open(driver="GTiff", height=image.shape[0], width=image.shape[1], count=3, dtype="uint8") as raster:
+            raster.write(image.transpose(2, 0, 1))
+        with source.open() as raster:
+            rasterio.shutil.copy(raster, target.name, driver="WEBP", QUALITY=f"{level:g}", METHOD="6", SNS_STRENGTH="0", SEGMENTS="1")
+        return target.read()
 
 
 def decode(codec: str, data: bytes) -> np.ndarray:
@@ -76,9 +106,14 @@ def patch(scenario: Scenario, number: int, satellite: int) -> np.ndarray:
     return capture(scene, scenario.capture, scenario.seed, number, satellite).image
 
 
-def measure(scenario: Scenario, count: int, path: Path) -> list[Point]:
-    """All codecs at all qualities on satellite 0's patch of `count` windows; kept in a CSV file, so that only what is missing is coded."""
-    points = _read(path)
+def measure(scenario: Scenario, count: int, path: Path, pictures: str) -> list[Point]:
+    """All codecs at all qualities on satellite 0's patch of `count` windows; kept in a CSV file, so that only what is missing is coded.
+
+    The file beside it says for which pictures and settings (this module's text) its points are; for others they are measured anew.
+    """
+    key = path.with_suffix(".key")
+    wanted_key = f"{pictures} {hashlib.sha256(Path(__file__).read_bytes()).hexdigest()}"
+    points = _read(path) if key.is_file() and key.read_text(encoding="utf-8") == wanted_key else []
     have = {(point.round, point.codec, point.quality) for point in points}
     missing = {number: wanted for number in range(count)
                if (wanted := [(codec, level) for codec, levels in QUALITIES.items() for level in levels if (number, codec, level) not in have])}
@@ -86,6 +121,7 @@ def measure(scenario: Scenario, count: int, path: Path) -> list[Point]:
         image = patch(scenario, number, 0)
         points += [_point(image, number, codec, level) for codec, level in wanted]
     if missing:
+        key.write_text(wanted_key, encoding="utf-8")
         write_csv(path, FIELDS, [[getattr(point, name) for name in FIELDS] for point in points])
     return [point for point in points if point.round < count]
 
@@ -107,17 +143,23 @@ def _read(path: Path) -> list[Point]:
 
 
 def curve(points: Sequence[Point], codec: str) -> np.ndarray:
-    """Mean (bpp, PSNR, MS-SSIM) at equal slope, float64 [slopes, 3], by rising rate.
+    """(mean bpp, PSNR of the mean MSE, mean MS-SSIM) at equal slope, float64 [slopes, 3], by rising rate.
 
-    A learned codec is trained for one lambda and spends its bits where they help most; a target PSNR would spend them on the hardest patches. So
-    that both are averaged alike, each patch takes the quality that minimises bpp + lambda 255^2 MSE, for each lambda of SLOPES.
+    A learned codec is trained for one lambda, that is for bpp + lambda 255^2 MSE summed over pictures. So each patch takes the quality that minimises
+    this, for each lambda of SLOPES, and what is minimised is what is averaged: the MSE. (Averaging decibels after such a choice would speak
+    for neither: it moves bits to patches where they gain much MSE and few decibels.)
     """
     mine = sorted((p.round, p.quality, p.bpp, p.psnr_db, p.ms_ssim) for p in points if p.codec == codec)
     table = np.array([row[2:] for row in mine]).reshape(len({row[0] for row in mine}), -1, 3)  # [patches, qualities, 3]
     distortion = 255.0**2 * 10 ** (-table[:, :, 1] / 10)
     best = [np.argmin(table[:, :, 0] + slope * distortion, axis=1) for slope in SLOPES]
-    means = [table[np.arange(len(table)), choice].mean(axis=0).tolist() for choice in best]
-    return np.array(sorted({tuple(mean) for mean in means}))
+    return np.array(sorted({pooled(table[np.arange(len(table)), choice]) for choice in best}))
+
+
+def pooled(patches: np.ndarray | Sequence[tuple[float, float, float]]) -> tuple[float, float, float]:
+    """(bpp, PSNR, MS-SSIM) of patches, [N, 3], as one: mean bpp, PSNR of the mean MSE, mean MS-SSIM."""
+    rate, psnr_db, similarity = np.asarray(patches, dtype=np.float64).T
+    return float(rate.mean()), float(-10 * np.log10(np.mean(10 ** (-psnr_db / 10)))), float(similarity.mean())
 
 
 def distances(points: Sequence[Point], codec: str, model: dict[int, tuple[float, float, float]]) -> np.ndarray:
@@ -137,19 +179,14 @@ def distances(points: Sequence[Point], codec: str, model: dict[int, tuple[float,
     return np.array(out).reshape(-1, 2)
 
 
-def bd_rate(anchor: np.ndarray, test: np.ndarray, column: int = 1) -> float:
-    """Percent of rate that `test` needs more than `anchor` at equal quality (Bjontegaard, pchip); [points, >= 2] each; NaN below 3 points.
-
-    MS-SSIM (column 2) is compared as -10 log10(1 - MS-SSIM).
-    """
+def bd_rate(anchor: np.ndarray, test: np.ndarray) -> float:
+    """Percent of rate that `test` needs more than `anchor` at equal PSNR (Bjontegaard, pchip); [points, (bpp, PSNR, ...)] each; NaN below 3 points."""
     import warnings
 
     from bjontegaard import bd_rate as of
 
     if len(anchor) < 3 or len(test) < 3:
         return float("nan")
-    scale = (lambda q: -10 * np.log10(1 - q)) if column == 2 else (lambda q: q)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return float(of(anchor[:, 0], scale(anchor[:, column]), test[:, 0], scale(test[:, column]), method="pchip",
-                        require_matching_points=False, min_overlap=0))
+        return float(of(anchor[:, 0], anchor[:, 1], test[:, 0], test[:, 1], method="pchip", require_matching_points=False, min_overlap=0))

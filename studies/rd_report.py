@@ -7,7 +7,7 @@ from dataclasses import fields
 
 import numpy as np
 
-from studies.rd_baselines import QUALITIES
+from studies.rd_baselines import QUALITIES, pooled
 from studies.rd_margin import DEPTHS, Margin
 from studies.rd_rounds import Configuration
 from studies.rd_statistics import Estimate, Line
@@ -74,16 +74,16 @@ def margin_table(margins: Mapping[tuple[str, float], Margin]) -> list[str]:
 
 def baseline_table(compared: Mapping[tuple[str, float], Mapping[int, tuple[float, float, float]]],
                    gaps: Mapping[tuple[tuple[str, float], str], np.ndarray], curves: Mapping[str, np.ndarray]) -> list[str]:
-    """The models' rate and quality and their distance to each codec: on the mean curves at equal slope, and per patch with 95 % t-intervals."""
-    head = ["model", "lambda", "patches", "bpp", "PSNR, dB", "MS-SSIM", *(f"PSNR - {codec}, mean curve, dB" for codec in QUALITIES),
+    """The models' rate and quality and their distance to each codec: of all patches as one, and patch by patch with 95 % t-intervals."""
+    head = ["model", "lambda", "patches", "bpp", "PSNR, dB", "MS-SSIM", "PSNR of the mean MSE, dB", *(f"its distance to {codec}, dB" for codec in QUALITIES),
             *(f"PSNR - {codec}, per patch, dB" for codec in QUALITIES), *(f"MS-SSIM - {codec}, per patch" for codec in QUALITIES)]
     rows = []
     for key, found in compared.items():
         if not found:
             continue
-        rate, psnr, similarity = np.mean(list(found.values()), axis=0)
-        rows.append([key[0], f"{key[1]:g}", str(len(found)), f"{rate:.3f}", f"{psnr:.2f}", f"{similarity:.4f}",
-                     *(f"{psnr - np.interp(np.log(rate), np.log(curves[codec][:, 0]), curves[codec][:, 1]):+.2f}" for codec in QUALITIES),
+        psnr, (rate, whole, similarity) = np.mean(list(found.values()), axis=0)[1], pooled(list(found.values()))
+        rows.append([key[0], f"{key[1]:g}", str(len(found)), f"{rate:.3f}", f"{psnr:.2f}", f"{similarity:.4f}", f"{whole:.2f}",
+                     *(f"{whole - np.interp(np.log(rate), np.log(curves[codec][:, 0]), curves[codec][:, 1]):+.2f}" for codec in QUALITIES),
                      *(_mean_text(gaps[key, codec][:, 0], 2, len(found)) for codec in QUALITIES),
                      *(_mean_text(gaps[key, codec][:, 1], 4, len(found)) for codec in QUALITIES)])
     return _markdown(head, rows)

@@ -4,8 +4,9 @@
         [conditions=all] [section.key=value ...]
 
 Every condition is flown three times over the same captures: DLRC by LSH signatures, DLRC by content hashes, and `footprint`, where satellites
-exchange only where they look and the highest-priority one codes each ground cell. Quality is measured against each satellite's own capture. `pairs` adds
-two satellites that capture the two pictures of real multi-view and multi-date pairs. Writes runs/robustness-<digest>/: robustness.csv,
+exchange only where they look and the highest-priority one codes each ground cell. Quality is measured against each satellite's own capture. Shifts, rotations
+and gains are drawn evenly up to the bound named; what is in one view only is in satellite w mod N's in window w. `pairs` adds two
+satellites that capture the two pictures of real multi-view and multi-date pairs. Writes runs/robustness-<digest>/: robustness.csv,
 pairs.csv, robustness.png.
 """
 
@@ -25,7 +26,7 @@ from ground.metrics import psnr_db
 from nodes.capture import Capture
 from nodes.coding import Board, load_board
 from studies.flights import View, fly, nominal_look, see, with_knobs
-from studies.options import split_arguments, surveyed, whole_number
+from studies.options import refuse_estimates, split_arguments, surveyed, whole_number
 
 DEFAULTS = {"scenario": "dense", "windows": "4", "pairs": "", "conditions": "all"}
 METHODS = {"lsh": {"signature": "lsh", "dedup": "signature"}, "content": {"signature": "content", "dedup": "signature"},
@@ -35,7 +36,7 @@ COLOURS = {"lsh": "#1f5fa8", "content": "#3a8f5c", "footprint": "#d9822b"}
 
 @dataclass(frozen=True)
 class Condition:
-    """A disturbance: capture knobs, in all views or (`one_view`) in that of satellite 0 alone, and whether an object is there that others do not see."""
+    """A disturbance: capture knobs, in all views or (`one_view`) in that of one satellite alone, each in turn, and whether an object is there that others do not see."""
 
     name: str
     knobs: dict = field(default_factory=dict)
@@ -56,7 +57,7 @@ def look_under(condition: Condition):
     """The captures of a run under a condition."""
 
     def look(scenario: Scenario, round_number: int, satellite: int) -> tuple[Capture, str]:
-        disturbed = satellite == 0 or not condition.one_view
+        disturbed = satellite == round_number % scenario.satellites or not condition.one_view
         view, name = nominal_look(with_knobs(scenario, capture=condition.knobs) if disturbed else scenario, round_number, satellite)
         return (with_object(view) if condition.object and disturbed else view), name
 
@@ -76,7 +77,7 @@ def with_object(view: Capture, length_px: int = 96, width_px: int = 32) -> Captu
 
 def main(arguments: Sequence[str]) -> None:
     values, overrides = split_arguments(arguments, __doc__, DEFAULTS)
-    scenario = load_scenario(values["scenario"], overrides)
+    scenario = refuse_estimates(load_scenario(values["scenario"], overrides))
     windows = whole_number("windows", values["windows"], 0, 10000)
     pairs = find_pairs(Path(values["pairs"])) if values["pairs"] else []
     wanted = pick(values["conditions"])

@@ -21,7 +21,7 @@ from codec.models import LATENT_STRIDE_PX, MODEL_NAMES
 from constellation.errors import UserError, user_errors_to_exit
 from constellation.scenario import load_scenario
 from ground.metrics import Quality, bpp
-from studies.options import choice, split_arguments, whole_number
+from studies.options import choice, refuse_estimates, split_arguments, whole_number
 from studies.rd_figures import save
 from studies.rd_rounds import board_of
 from studies.rounds import Fleet
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str]) -> None:
     values, overrides = split_arguments(arguments, __doc__, DEFAULTS)
     models = tuple(dict.fromkeys(choice("models", name, MODEL_NAMES) for name in values["models"].split(",")))
     density, window = choice("density", values["density"], ("dense", "sparse")), whole_number("window", values["window"], 0, 10**6)
-    scenario = load_scenario(density, overrides)
+    scenario = refuse_estimates(load_scenario(density, overrides))
     crop = whole_number("crop", values["crop"], 32, scenario.capture.patch_px)
     if crop % LATENT_STRIDE_PX:
         raise UserError(f"crop={crop}: expected a multiple of {LATENT_STRIDE_PX}")

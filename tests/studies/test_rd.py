@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from constellation.errors import UserError
+from constellation.scenario import build_scenario
 from studies import rd, visual
-from studies.rd_baselines import QUALITIES, Point, bd_rate, curve, decode, distances, encode
+from studies.rd_baselines import QUALITIES, Point, bd_rate, curve, decode, distances, encode, pooled
 from studies.rd_halo import against_plain
 from studies.rd_margin import DEPTHS, by_depth
-from studies.rd_rounds import Configuration, Row, append_rows, read_rows
+from studies.rd_rounds import Configuration, Row, append_rows, pictures_digest, read_rows
 from studies.rd_statistics import bootstrap, summarise
 from studies.visual import most_remote
 
@@ -46,8 +47,22 @@ def test_a_line_cut_off_by_an_interruption_takes_its_whole_round_with_it(tmp_pat
     path = tmp_path / "rows.csv"
     append_rows(path, [row(0, 0), row(0, 1), row(1, 0), row(1, 1)])
     path.write_text(path.read_text()[:-30])
-    assert [(r.round, r.satellite) for r in read_rows(path)] == [(0, 0), (0, 1)]
-    assert read_rows(tmp_path / "none.csv") == []
+    assert [(r.round, r.satellite) for r in read_rows(path, 2)] == [(0, 0), (0, 1)]
+    assert read_rows(tmp_path / "none.csv", 2) == [] == read_rows(path, 3)
+
+
+def test_another_picture_of_the_same_name_is_another_study(tmp_path):
+    scenario = build_scenario({"scene": {"path": str(tmp_path)}})
+    (tmp_path / "a.png").write_bytes(b"one")
+    before = pictures_digest(scenario)
+    assert before == pictures_digest(scenario) != pictures_digest(build_scenario({}))
+    (tmp_path / "a.png").write_bytes(b"other")
+    assert pictures_digest(scenario) != before
+
+
+def test_an_estimate_is_refused_where_bytes_are_counted():
+    with pytest.raises(UserError, match="codec.context=open: this study counts bytes"):
+        rd.parse(["codec.context=open"])
 
 
 def test_the_margin_is_the_first_depth_from_which_on_nearly_all_agree():
@@ -83,6 +98,29 @@ def test_curves_average_every_patch_at_one_slope():
     points = [Point("webp", q, number, 0, (number + 1) * 0.1 * 2**i, 25.0 + 3 * i, 0.8) for number in (0, 1) for i, q in enumerate(QUALITIES["webp"])]
     found = curve(points, "webp")
     assert (np.diff(found[:, 0]) > 0).all() and (np.diff(found[:, 1]) > 0).all()
+
+
+def test_patches_as_one_have_the_psnr_of_their_mean_error():
+    errors = np.array([4.0, 36.0])  # squared, of 255
+    patches = [(0.2, float(10 * np.log10(255**2 / error)), 0.9) for error in errors]
+    assert pooled(patches) == pytest.approx((0.2, 10 * np.log10(255**2 / 20), 0.9))
+
+
+def test_a_codec_at_its_best_for_the_mean_error_beats_every_single_quality():
+    generator = np.random.default_rng(0)
+    points = [Point("webp", q, number, 0, rate, psnr, 0.9) for number in range(6)
+              for q, rate, psnr in zip(QUALITIES["webp"], np.cumsum(generator.uniform(0.02, 0.2, 11)), 24 + np.cumsum(generator.uniform(0.5, 2, 11)), strict=True)]
+    found = curve(points, "webp")
+    for level in QUALITIES["webp"]:
+        rate, psnr, _ = pooled([(p.bpp, p.psnr_db, p.ms_ssim) for p in points if p.quality == level])
+        if found[0, 0] <= rate <= found[-1, 0]:
+            assert psnr <= np.interp(rate, found[:, 0], found[:, 1]) + 0.3  # the curve's corners are chords of the hull
+
+
+def test_a_jpeg_2000_stream_is_counted_without_its_signature():
+    image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    data = encode("jpeg2000", image, 30)
+    assert b"OpenJPEG" not in data and decode("jpeg2000", data).shape == image.shape
 
 
 def test_a_halo_is_judged_against_coding_without_one_on_common_windows():

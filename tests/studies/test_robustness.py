@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from constellation.errors import UserError
 from constellation.scenario import build_scenario
 from nodes.coding import load_board
 from studies.flights import fly, see, with_knobs
 from studies.multiview import pair_rows, pair_table, pairs_of
+from studies.registration import register
 from studies.robustness import CONDITIONS, Condition, look_under, pick, summarise, survey, table
 
 TINY = {"satellites": 3, "rounds": 1, "scene": {"size_px": 256}, "capture": {"patch_px": 128, "window_px": 192}}
@@ -71,3 +73,26 @@ def test_a_pair_of_equal_pictures_is_one_picture_to_send(scenario, board, tmp_pa
 def test_a_folder_without_pairs_is_refused(tmp_path):
     with pytest.raises(UserError, match="expected sub-folders"):
         pairs_of(tmp_path)
+
+
+def test_pictures_of_one_ground_are_laid_on_each_other_to_the_pixel():
+    ground = gaussian_filter(np.random.default_rng(1).normal(size=(300, 340)), 1.5)
+    found = register(ground[20:260, 30:330], ground[57:297, 11:311] + np.random.default_rng(2).normal(0, 0.01, (240, 300)))
+    assert (found.rows, found.cols) == (37, -19)
+    assert (found.height, found.width) == (240 - 37, 300 - 19) and found.correlation > 0.9
+
+
+def test_pictures_of_different_ground_are_left_out(scenario, board, tmp_path, capsys):
+    folder = tmp_path / "pairs" / "strangers"
+    folder.mkdir(parents=True)
+    for seed, name in enumerate(("one.png", "two.png")):
+        pixels = np.random.default_rng(seed).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((160, 160)).save(folder / name)
+    assert pair_rows(scenario, board, pairs_of(tmp_path / "pairs"), tmp_path / "pairs.csv") == []
+    assert "left out: one.png and two.png: no common ground" in capsys.readouterr().out
+
+
+def test_what_is_in_one_view_alone_is_in_every_satellites_view_in_turn(scenario):
+    here, plain = look_under(Condition("object", one_view=True, object=True)), look_under(Condition("none"))
+    changed = [[(here(scenario, r, s)[0].image != plain(scenario, r, s)[0].image).any() for s in range(3)] for r in range(3)]
+    assert np.array_equal(changed, np.eye(3, dtype=bool))

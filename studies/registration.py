@@ -1,0 +1,67 @@
+"""Two pictures of about the same ground: where the second lies in the first, to the pixel, and whether they show common ground at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+FINE_PX = 16.0  # structures larger than this are left out of the search
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Pixel (row, col) of the second picture shows what (row + rows, col + cols) of the first does.
+
+    top, left, height, width: the common rectangle in the second picture, px. correlation: of the pixels of both, in -1..1.
+    """
+
+    rows: int
+    cols: int
+    top: int
+    left: int
+    height: int
+    width: int
+    correlation: float
+
+
+def overlap_at(first: np.ndarray, second: np.ndarray, rows: int, cols: int) -> Overlap:
+    """The overlap of two grey pictures [H, W] at a displacement."""
+    top, left = max(0, -rows), max(0, -cols)
+    height, width = min(second.shape[0], first.shape[0] - rows) - top, min(second.shape[1], first.shape[1] - cols) - left
+    if height <= 0 or width <= 0:
+        return Overlap(rows, cols, top, left, 0, 0, 0.0)
+    a, b = first[top + rows : top + rows + height, left + cols : left + cols + width], second[top : top + height, left : left + width]
+    spread = float(a.std() * b.std())
+    return Overlap(rows, cols, top, left, height, width, float(((a - a.mean()) * (b - b.mean())).mean()) / spread if spread else 0.0)
+
+
+def register(first: np.ndarray, second: np.ndarray) -> Overlap:
+    """The best displacement of two grey pictures, by phase correlation of their fine structure; none, where that correlates better."""
+    from scipy.fft import irfft2, rfft2
+    from scipy.ndimage import gaussian_filter
+
+    size = tuple(2 * max(a, b) for a, b in zip(first.shape, second.shape, strict=True))
+    spectra = [rfft2((image - gaussian_filter(image, FINE_PX)) * np.outer(np.hanning(image.shape[0]), np.hanning(image.shape[1])), size)
+               for image in (first.astype(np.float64), second.astype(np.float64))]
+    cross = spectra[0] * np.conj(spectra[1])
+    peaks = gaussian_filter(irfft2(cross / np.maximum(np.abs(cross), 1e-9), size), 1.0, mode="wrap")
+    rows, cols = (int(at if at < n // 2 else at - n) for at, n in zip(np.unravel_index(np.argmax(peaks), peaks.shape), size, strict=True))
+    return max((overlap_at(first, second, *shift) for shift in ((0, 0), (rows, cols))), key=lambda found: found.correlation)
+
+
+def registered_rasters(first: Path, second: Path) -> bool:
+    """Whether two files are georeferenced alike, pixel by pixel."""
+    import warnings
+
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(first) as a, rasterio.open(second) as b:
+                return a.crs is not None and a.crs == b.crs and a.transform == b.transform
+    except RasterioError:
+        return False
