@@ -69,6 +69,8 @@ def save_checkpoint(path: str | os.PathLike, model: LatentModel, lambda_: float,
         if "gaussian_conditional" in key:
             continue
         tensors[key] = (value.to(torch.int32) if _is_table(key) else value.half()).contiguous()
+        if not bool(torch.isfinite(tensors[key]).all()):
+            raise UserError(f"weights {Path(path).name}: {key} is not finite in float16, so nothing was written")
     metadata = {"model": model.name, "N": str(model.n), "M": str(model.m), "lambda": repr(float(lambda_)), "steps": str(int(steps)),
                 "data": data_digest, "precision": "float16", **(notes or {})}
     if model.groups:
@@ -76,8 +78,11 @@ def save_checkpoint(path: str | os.PathLike, model: LatentModel, lambda_: float,
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + f".{os.getpid()}.tmp")
-    temporary.write_bytes(_serialize(tensors, metadata))
-    os.replace(temporary, path)
+    try:
+        temporary.write_bytes(_serialize(tensors, metadata))
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
     return CheckpointInfo(model.name, model.n, model.m, model.groups, float(lambda_), int(steps), data_digest, _sha256(path))
 
 
@@ -185,10 +190,10 @@ def _info(path: Path, metadata: dict[str, str]) -> CheckpointInfo:
         groups = tuple(json.loads(metadata.get("groups", "[]")))
     except KeyError as error:
         raise UserError(f"weights {path.name}: metadata lacks {error}, expected model, N, M, lambda") from None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise UserError(f"weights {path.name}: metadata N, M, lambda or groups is not a number") from None
-    if not (math.isfinite(lambda_) and lambda_ > 0):
-        raise UserError(f"weights {path.name}: lambda {lambda_}, expected a positive number")
+    if not 1e-6 <= lambda_ <= 10:
+        raise UserError(f"weights {path.name}: lambda {lambda_}, expected a number from 1e-06 to 10")
     steps = re.search(r"\d+", metadata.get("steps", "").replace(",", ""))
     return CheckpointInfo(name, n, m, groups, lambda_, int(steps.group()[:12]) if steps else 0, metadata.get("data", ""), _sha256(path))
 
@@ -244,7 +249,7 @@ def _check_tables(name: str, stem: str, tables: tuple[Tensor, Tensor, Tensor], c
     """Each row of the bottleneck's table rises from 0 to 2^16 within its stated length; the range coder would crash on anything else."""
     cdf, offset, length = tables
     good = cdf.shape[0] == offset.shape[0] == length.shape[0] == channels
-    good = good and int(length.min()) >= 3 and int(length.max()) <= cdf.shape[1] and int(offset.abs().max()) <= MAX_TABLE_LENGTH
+    good = good and int(length.min()) >= 3 and int(length.max()) <= cdf.shape[1] and int(offset.long().abs().max()) <= MAX_TABLE_LENGTH
     if good:
         used = torch.arange(cdf.shape[1])[None, :] < length[:, None]
         rising = (cdf[:, 1:] > cdf[:, :-1]) | ~used[:, 1:]

@@ -28,11 +28,12 @@ EARTHVIEW_COLUMN = "rgb"  # [revisits, 3, H, W]
 MAX_EARTHVIEW_SIDE_PX = 4096
 
 
-def open_pictures(path: str | Path) -> list[Picture]:
-    """Every picture under `path`, sorted by name; pixels are read later. Raises `UserError` for a file that cannot be read, or none."""
+def open_pictures(path: str | Path, key: str = "data") -> list[Picture]:
+    """Every picture under `path`, sorted by name; pixels are read later. Raises `UserError` for a file that cannot be read, or none; `key`: the
+    command line's word for it."""
     root = Path(path)
     if not root.exists():
-        raise UserError(f"data={path}: no such file or folder")
+        raise UserError(f"{key}={path}: no such file or folder")
     files = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file())
     base = root.parent if root.is_file() else root
     if any("img" in p.relative_to(base).parts[:-1] for p in files):
@@ -45,7 +46,7 @@ def open_pictures(path: str | Path) -> list[Picture]:
         elif file.suffix.lower() in PICTURE_SUFFIXES:
             pictures.append(open_picture_file(file, name, cache))
     if not pictures:
-        raise UserError(f"data={path}: no pictures found, expected {', '.join(PICTURE_SUFFIXES)} or .parquet")
+        raise UserError(f"{key}={path}: no pictures found, expected {', '.join(PICTURE_SUFFIXES)} or .parquet")
     return pictures
 
 
@@ -78,6 +79,8 @@ def _open_earthview(file: Path, name: str, cache: PixelCache) -> list[Picture]:
         return pictures
     except (pyarrow.ArrowException, OSError) as error:
         raise UserError(f"data {name}: not a readable parquet file ({error})") from None
+    except (AttributeError, TypeError):
+        raise UserError(f"data {name}: column {EARTHVIEW_COLUMN!r} is not nested lists of integers [revisits, 3, H, W]") from None
 
 
 def _earthview_rows(file: Path, group: int) -> list[np.ndarray]:
@@ -91,10 +94,13 @@ def _earthview_rows(file: Path, group: int) -> list[np.ndarray]:
 def _nested_to_array(scalar, name: str) -> np.ndarray:
     """A pyarrow value of lists in lists, four deep and rectangular, as uint8 [revisits, 3, H, W]; no Python list in between."""
     import pyarrow
+    import pyarrow.compute
 
     values, shape = scalar.values, []
     while values is not None and pyarrow.types.is_nested(values.type) and len(shape) < 4:
         shape.append(len(values))
+        if len(values.value_lengths().unique()) > 1:
+            raise UserError(f"data {name}: {EARTHVIEW_COLUMN!r} has rows of several lengths, expected [revisits, 3, H, W]")
         values = values.flatten()
     if values is None or len(shape) != 3 or not shape[0] or not pyarrow.types.is_integer(values.type):
         raise UserError(f"data {name}: column {EARTHVIEW_COLUMN!r} is not nested lists of integers [revisits, 3, H, W]")
@@ -102,6 +108,8 @@ def _nested_to_array(scalar, name: str) -> np.ndarray:
     width = len(values) // max(1, shape[2])
     if revisits * channels * rows * width != len(values) or channels != 3 or not 0 < max(rows, width) <= MAX_EARTHVIEW_SIDE_PX:
         raise UserError(f"data {name}: {EARTHVIEW_COLUMN!r} is {[revisits, channels, rows, width]}, expected [revisits, 3, H, W]")
+    if values.null_count or (span := pyarrow.compute.min_max(values).as_py())["min"] < 0 or span["max"] > 255:
+        raise UserError(f"data {name}: {EARTHVIEW_COLUMN!r} has values outside 0 to 255, or none at all")
     return values.to_numpy(zero_copy_only=False).astype(np.uint8).reshape(revisits, channels, rows, width)
 
 

@@ -22,6 +22,8 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", *RASTER_SUFFIXES)
 MAX_MEMORY_PIXELS = 64 << 20  # of a PNG, JPEG or WebP kept in memory; larger ones go through a temporary file
 MAX_PICTURE_PIXELS = 4 << 30  # STAR's largest picture has 0.9e9
 CACHE_BYTES = 2 << 30  # decoded pictures kept in memory, the least recently used first out
+# what the suffixes promise: a VRT would read whatever files it names
+DRIVERS = {".tif": "GTiff", ".tiff": "GTiff", ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 STRIP_ROWS = 256  # of a large picture decoded at a time
 STRETCH_PERCENTILES = (2, 98)  # what becomes 0 and 255 of samples wider than 8 bits
 STRETCH_SAMPLE_PX = 1024  # side of the decimated read that the percentiles are taken from
@@ -64,25 +66,27 @@ def open_picture_file(path: Path, name: str, cache: PixelCache) -> Picture:
     if path.suffix.lower() in RASTER_SUFFIXES:
         with _open_raster(path, name) as raster:
             return RasterFile(path, name, raster.height, raster.width)
-    height, width = _picture_size(path, name)
+    height, width, wide = _picture_size(path, name)
     if height * width > MAX_PICTURE_PIXELS:
         raise UserError(f"data {name}: {width} x {height} px, expected at most {MAX_PICTURE_PIXELS} px in all")
+    if wide:
+        return RasterFile(path, name, height, width)
     kind = PictureFile if height * width <= MAX_MEMORY_PIXELS else MappedFile
     return kind(path, name, height, width, cache)
 
 
-def _picture_size(path: Path, name: str) -> tuple[int, int]:
-    """(height, width) from the header."""
+def _picture_size(path: Path, name: str) -> tuple[int, int, bool]:
+    """(height, width, whether its one band is wider than 8 bits) from the header."""
     from PIL import Image
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as image:
-                return image.height, image.width
+                return image.height, image.width, image.mode[0] in "IF"
     except Image.DecompressionBombError:
         with _open_raster(path, name) as raster:
-            return raster.height, raster.width
+            return raster.height, raster.width, raster.dtypes[0] != "uint8"
     except (OSError, ValueError, SyntaxError) as error:
         raise UserError(f"data {name}: not a readable picture ({error})") from None
 
@@ -94,9 +98,38 @@ def _open_raster(path: Path, name: str):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            return rasterio.open(path)
+            return rasterio.open(path, driver=DRIVERS[path.suffix.lower()])
     except RasterioError as error:
         raise UserError(f"data {name}: not a readable raster ({error})") from None
+
+
+def _read_rgb(raster, name: str, window, stretch: tuple[float, float] | None) -> np.ndarray:
+    """uint8 [h, w, 3] of a window: the first three bands, one band three times, or the colours of a palette; black where there is no data.
+
+    Samples wider than 8 bits are stretched from `stretch` to 0..255.
+    """
+    from rasterio.enums import ColorInterp
+    from rasterio.errors import RasterioError
+
+    try:
+        bands = np.ma.asarray(raster.read(_rgb_bands(raster), window=window, masked=raster.nodata is not None))
+        if raster.colorinterp[0] == ColorInterp.palette:
+            table = np.zeros((256, 3), np.uint8)
+            for index, colour in raster.colormap(1).items():
+                table[index] = colour[:3]
+            return table[bands.filled(0)[0]]
+    except (RasterioError, ValueError, IndexError) as error:
+        raise UserError(f"data {name}: cannot be decoded ({str(error).splitlines()[0]})") from None
+    if stretch is not None:
+        low, high = stretch
+        bands = np.ma.masked_invalid(bands.astype(np.float32))
+        bands = np.clip((bands - low) * (255 / (high - low)), 0, 255).round()
+    pixels = bands.filled(0).astype(np.uint8)
+    return np.ascontiguousarray(np.broadcast_to(pixels, (3, *pixels.shape[1:])).transpose(1, 2, 0))
+
+
+def _rgb_bands(raster) -> list[int]:
+    return [1, 2, 3] if raster.count >= 3 else [1]
 
 
 @dataclass(frozen=True)
@@ -152,13 +185,16 @@ class MappedFile:
         temporary = target.with_suffix(f".{os.getpid()}.tmp")
         try:
             pixels = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=(self.height, self.width, 3))
+            with open(temporary, "r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, temporary.stat().st_size)  # a full disk is an error here, and a bus error in the map
             with _open_raster(self.path, self.name) as raster:
                 for top in range(0, self.height, STRIP_ROWS):
                     rows = min(STRIP_ROWS, self.height - top)
-                    bands = raster.read(window=Window(0, top, self.width, rows))
-                    pixels[top : top + rows] = _to_rgb(bands, None)
+                    pixels[top : top + rows] = _read_rgb(raster, self.name, Window(0, top, self.width, rows), None)
             pixels.flush()
             os.replace(temporary, target)
+        except OSError as error:
+            raise UserError(f"data {self.name}: no room in {target.parent} for its {3 * self.height * self.width} bytes ({error.strerror})") from None
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -176,28 +212,25 @@ class RasterFile:
         from rasterio.windows import Window
 
         with _open_raster(self.path, self.name) as raster:
-            return _to_rgb(raster.read(window=Window(left, top, width, height)), self._stretch)
+            return _read_rgb(raster, self.name, Window(left, top, width, height), self._stretch)
 
     @cached_property
     def _stretch(self) -> tuple[float, float] | None:
         """(low, high) of samples wider than 8 bits, from a decimated read of the whole; None for 8-bit samples."""
+        from rasterio.errors import RasterioError
+
         with _open_raster(self.path, self.name) as raster:
             if raster.dtypes[0] == "uint8":
                 return None
             scale = max(1.0, max(self.height, self.width) / STRETCH_SAMPLE_PX)
-            sample = raster.read(out_shape=(raster.count, max(1, int(self.height / scale)), max(1, int(self.width / scale))), masked=True)
-        values = sample.compressed()
+            bands, shape = _rgb_bands(raster), (max(1, int(self.height / scale)), max(1, int(self.width / scale)))
+            try:
+                sample = raster.read(bands, out_shape=(len(bands), *shape), masked=raster.nodata is not None)
+            except RasterioError as error:
+                raise UserError(f"data {self.name}: cannot be decoded ({str(error).splitlines()[0]})") from None
+        values = np.ma.asarray(sample).compressed()
         values = values[np.isfinite(values)]
         if not values.size:
             return 0.0, 1.0
         low, high = np.percentile(values.astype(np.float64), STRETCH_PERCENTILES)
         return float(low), float(max(high, low + 1e-6))
-
-
-def _to_rgb(bands: np.ndarray, stretch: tuple[float, float] | None) -> np.ndarray:
-    """[bands, h, w] -> uint8 [h, w, 3]: the first three bands, or one repeated."""
-    bands = bands[:3] if len(bands) >= 3 else np.repeat(bands[:1], 3, axis=0)
-    if stretch is not None:
-        low, high = stretch
-        bands = np.clip((np.nan_to_num(bands.astype(np.float32)) - low) * (255 / (high - low)), 0, 255).round()
-    return np.ascontiguousarray(bands.astype(np.uint8).transpose(1, 2, 0))

@@ -49,7 +49,7 @@ class TrainKnobs(BaseModel):
     grid: Annotated[Literal["fixed", "centred"], Field(description="centred: everything sees y + noise, CompressAI's training")] = "fixed"
     rounding: Annotated[float, Field(ge=0, le=1, description="last share of the run with the rate at round(y) instead of y + noise")] = 0.5
     missing_context: Annotated[float, Field(ge=0, le=1, description="share of batches with holes in the context")] = 0.3
-    halo: Annotated[float, Field(ge=0, le=1, description="share of batches that code a part of crops of 256 px and more, with surroundings")] = 0.0
+    halo: Annotated[float, Field(ge=0, le=1, description="share of batches that code a part of crops of 192 px and more, with surroundings")] = 0.0
     precision: Annotated[Literal["auto", "float32", "bf16"], Field(description="of g_a and g_s; auto: bf16 on GPUs")] = "auto"
     float32_share: Annotated[float, Field(ge=0, le=1, description="last share of a bf16 run in float32")] = 0.0
     memory: Literal["contiguous", "channels_last"] = "contiguous"
@@ -69,6 +69,8 @@ class TrainKnobs(BaseModel):
     def _halo_needs_room(self) -> TrainKnobs:
         if self.halo and self.crop < 192:
             raise ValueError(f"crop={self.crop}: halo= needs crops of 192 px and more")
+        if self.halo and self.grid == "centred":
+            raise ValueError("grid=centred: halo= needs grid=fixed, on which the ground can place patches")
         return self
 
     @property

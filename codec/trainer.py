@@ -25,12 +25,14 @@ from torch import Tensor
 from codec.checkpoint import BOTTLENECK_TABLES, load_checkpoint, save_checkpoint
 from codec.data import CropSampler, data_digest, open_pictures, split_pictures
 from codec.models import LATENT_STRIDE_PX, build_model
+from codec.pictures import Picture
 from codec.training_loop import RateDistortion, StepKnobs, Teacher, evaluate, halo_views, learning_rate, missing_positions, optimizer_for
 from codec.warmstart import copy_transforms, warm_start
 from constellation.errors import UserError
 
 VALIDATION_CROPS, VALIDATION_PX, VALIDATION_SEED = 12, 256, 12345
 SAMPLE_CROPS = 4  # a warm start measures its gains on
+MAX_SKIPPED_STEPS = 100  # without a finite gradient, one after the other
 CURVE_COLUMNS = ("step", "minutes", "lr", "train_loss", "train_bpp", "train_psnr_db", "val_bpp", "val_psnr_db")
 MAX_STATE_BYTES = 4 << 30
 FREE_TO_CHANGE = {"steps", "minutes", "resume", "threads", "log_s", "checkpoint_s", "val_every", "data", "val", "out"}  # on resume
@@ -46,10 +48,12 @@ class Trainer:
         self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if knobs.on_gpu else torch.device("cpu")
         torch.manual_seed(knobs.seed)
         self.model = build_model(knobs.model, knobs.n, knobs.latent_channels, knobs.group_sizes)
+        if self.rank == 0:
+            _check_writable(self.out)
         training, held_out = split_pictures(open_pictures(knobs.data), knobs.val_share)
-        held_out = open_pictures(knobs.val) if knobs.val else held_out
+        held_out = open_pictures(knobs.val, "val") if knobs.val else held_out
         self.digest, self.sampler = data_digest(training), CropSampler(training, knobs.crop, knobs.seed)
-        self.held_out = _pixels(CropSampler(held_out, VALIDATION_PX, VALIDATION_SEED).batch(0, range(VALIDATION_CROPS))) if self.rank == 0 else None
+        self.held_out = _pixels(_validation_crops(held_out, training, knobs.crop, bool(knobs.val))) if self.rank == 0 else None
         if knobs.init:
             source, info = load_checkpoint(knobs.init)
             gain = math.sqrt(knobs.lambda_ / info.lambda_)
@@ -64,7 +68,7 @@ class Trainer:
         self.model.net.to(self.device, memory_format=knobs.torch_memory_format)
         self.loss = RateDistortion(self.model)
         self.optimizer = optimizer_for(self.model, knobs.lr)
-        self.step, self.earlier_s, self.curve = 0, 0.0, []
+        self.step, self.earlier_s, self.curve, self.since, self.skipped = 0, 0.0, [], np.zeros(4), 0
         if knobs.resume:
             self._restore()
         self.wrapped = torch.nn.parallel.DistributedDataParallel(self.loss, broadcast_buffers=False) if self.world > 1 else self.loss
@@ -82,25 +86,28 @@ class Trainer:
     def run(self) -> None:
         """Train until `steps` or `minutes` are used up; write the checkpoint and the curve along the way and at the end."""
         self.started = self.saved = self.logged = time.monotonic()
-        self.first_step, recent, since_validation = self.step, [], []
+        self.first_step = saved_step = validated_step = self.step
+        recent = []
         for x in self._crops():
             progress = self.progress()
             if progress >= 1:
                 break
             figures = self.train_step(x, progress)
             recent.append(figures)
-            since_validation.append(figures)
+            self.since += (*figures, 1)
             now, last = time.monotonic(), self.progress() >= 1
             if self.rank == 0 and (last or now - self.logged >= self.knobs.log_s):
                 self._log(recent)
                 recent, self.logged = [], now
             if last or self.step % self.knobs.val_every == 0:
-                self._validate(since_validation)
-                since_validation = []
+                self._validate()
+                validated_step = self.step
             if last or now - self.saved >= self.knobs.checkpoint_s:
                 self.save()
-                self.saved = time.monotonic()
-        if self.rank == 0 and not self.out.exists():
+                self.saved, saved_step = time.monotonic(), self.step
+        if validated_step != self.step:  # time ran out while something was written
+            self._validate()
+        if validated_step != self.step or saved_step != self.step or not self.out.exists():
             self.save()
 
     def progress(self) -> float:
@@ -138,6 +145,11 @@ class Trainer:
         norm = torch.nn.utils.clip_grad_norm_(self.optimizer.param_groups[0]["params"], k.clip)
         if bool(torch.isfinite(norm)):  # the same on every rank: gradients are averaged already
             self.optimizer.step()
+            self.skipped = 0
+        else:
+            self.skipped += 1
+            if self.skipped == MAX_SKIPPED_STEPS:
+                raise UserError(f"step {self.step}: no finite gradient in {MAX_SKIPPED_STEPS} steps, the run has diverged; a lower lr= may help, or another init=")
         self.step += 1
         bpp, mse = float(result["bpp"]), float(result["mse"])
         return bpp + k.lambda_ * 255**2 * mse, bpp, mse
@@ -170,9 +182,10 @@ class Trainer:
         print(f"{self.knobs.model} lambda {self.knobs.lambda_:g} | step {self.step} ({100 * min(1.0, done):.1f} %) | loss {loss:.4f} | {bpp:.4f} bpp | "
               f"{_psnr(mse):.2f} dB | lr {self.optimizer.param_groups[0]['lr']:.1e} | {per_step:.3f} s/step | {_clock(left_s)} left", flush=True)
 
-    def _validate(self, since: list[tuple[float, float, float]]) -> None:
+    def _validate(self) -> None:
+        loss, bpp, mse = self.since[:3] / self.since[3] if self.since[3] else (math.nan,) * 3
+        self.since = np.zeros(4)
         if self.rank == 0:
-            loss, bpp, mse = np.mean(since, axis=0) if since else (math.nan,) * 3
             figures = [evaluate(self.model, part.to(self.device)) for part in self.held_out.split(4)]
             val_bpp, val_psnr = np.mean(figures, axis=0)
             lr = self.optimizer.param_groups[0]["lr"]
@@ -185,12 +198,17 @@ class Trainer:
         """Checkpoint, state and curve, each under a temporary name first. Rank 0 alone writes."""
         if self.rank:
             return
-        self.out.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._save()
+        except OSError as error:
+            raise UserError(f"out={self.knobs.out}: step {self.step} cannot be written ({error.strerror or error})") from None
+
+    def _save(self) -> None:
         notes = {"train_loss": f"{self.curve[-1][3]:.4f}"} if self.curve else {}
         save_checkpoint(self.out, self.model, self.knobs.lambda_, self.step, self.digest, notes)
         buffer = io.BytesIO()
         torch.save({"net": self._net_state(), "optimizer": self.optimizer.state_dict(), "step": self.step, "elapsed_s": self.elapsed_s(),
-                    "curve": self.curve, "knobs": self._knob_values(), "data": self.digest}, buffer)
+                    "curve": self.curve, "since": self.since.tolist(), "knobs": self._knob_values(), "world": self.world, "data": self.digest}, buffer)
         _replace(self.state_path, buffer.getvalue())
         table = io.StringIO()
         writer = csv.writer(table)
@@ -215,18 +233,26 @@ class Trainer:
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
             knobs, data = state["knobs"], state["data"]
-        except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError):
+            known = dict(knobs)
+        except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, TypeError, ValueError, AttributeError):
             raise UserError(f"resume=true: {path.name} is no training state of this program") from None
+        if state.get("world", self.world) != self.world:
+            raise UserError(f"resume=true: the run in {path.name} had {state['world']} processes, this one has {self.world}; resume needs as many")
         for key, value in self._knob_values().items():
-            if knobs.get(key) != value:
-                raise UserError(f"{key.rstrip('_')}={value}: the run in {path.name} had {knobs.get(key)}; resume needs the same")
+            if known.get(key) != value:
+                raise UserError(f"{key.rstrip('_')}={value}: the run in {path.name} had {known.get(key)}; resume needs the same")
         if data != self.digest:
             raise UserError(f"data={self.knobs.data}: other pictures ({self.digest}) than the run in {path.name} had ({data})")
         try:
+            if state["net"].keys() != self._net_state().keys() or not all(bool(torch.isfinite(value).all()) for value in state["net"].values()):
+                raise ValueError("parameters are missing, foreign or not finite")
             self.model.net.load_state_dict({**self.model.net.state_dict(), **state["net"]})
             self.optimizer.load_state_dict(state["optimizer"])
-            self.step, self.earlier_s, self.curve = int(state["step"]), float(state["elapsed_s"]), [list(row) for row in state["curve"]]
-        except (RuntimeError, KeyError, TypeError, ValueError) as error:
+            self.step, self.earlier_s, self.since = int(state["step"]), float(state["elapsed_s"]), np.array(state.get("since", [0] * 4), dtype=np.float64)
+            self.curve = [[float(value) for value in row] for row in state["curve"]]
+            if self.step < 0 or not self.earlier_s >= 0 or self.since.shape != (4,) or any(len(row) != len(CURVE_COLUMNS) for row in self.curve):
+                raise ValueError("step, time or curve make no sense")
+        except (RuntimeError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise UserError(f"resume=true: {path.name} does not fit this network ({str(error).splitlines()[0]})") from None
 
 
@@ -244,10 +270,35 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}"
 
 
+def _check_writable(out: Path) -> None:
+    """Raises `UserError` where a checkpoint could not be written; before hours of training, not after."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if out.is_dir():
+            raise IsADirectoryError(21, "is a folder")
+        trial = out.with_name(f"{out.name}.{os.getpid()}.tmp")
+        trial.touch()
+        trial.unlink()
+    except OSError as error:
+        raise UserError(f"out={out}: cannot be written ({error.strerror or error})") from None
+
+
+def _validation_crops(held_out: list[Picture], training: list[Picture], crop_px: int, given: bool) -> np.ndarray:
+    """uint8 [VALIDATION_CROPS, 3, P, P] of held-out pictures: P = VALIDATION_PX, or `crop_px` where none is as large. Where even that is more than
+    they have: of the training pictures, unless they were `given` by val=. Raises `UserError`."""
+    for pictures, px in ((held_out, VALIDATION_PX), (held_out, min(crop_px, VALIDATION_PX)), *([] if given else [(training, min(crop_px, VALIDATION_PX))])):
+        if any(min(p.height, p.width) >= px for p in pictures):
+            return CropSampler(pictures, px, VALIDATION_SEED).batch(0, range(VALIDATION_CROPS))
+    raise UserError(f"val=: no picture of {min(crop_px, VALIDATION_PX)} px on its shorter side")
+
+
 def _replace(path: Path, content: bytes) -> None:
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _draw(curve: list[list[float]], title: str) -> bytes:

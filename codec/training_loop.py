@@ -6,7 +6,7 @@ Design choices
   `1 - rounding` of the run (a smooth proxy that also moves zero-mean channels) and at round(y) after that.
 - Missing context: in a share of the batches some vectors (rectangles, or scattered positions) are zero in the context and not counted in the rate, as
   remote copies are; the rate of the rest is scaled up to the whole map, so that lambda keeps its meaning.
-- Halo (a share of the batches, 256 px crops and wider): only a part of the crop's latents is coded, latents that saw their surroundings, and g_s is given
+- Halo (a share of the batches, 192 px crops and wider): only a part of the crop's latents is coded, latents that saw their surroundings, and g_s is given
   a ring around them as the ground gives it (codec.surroundings): other satellites' vectors (rectangles of the crop) or the nearest of its own.
 - Distillation (optional, first share of a run): the codec works on the latents of a trained teacher while g_a learns to imitate them, so that the
   transforms and the entropy model learn side by side from the first step; then g_a takes over and all train together.
@@ -130,12 +130,12 @@ class RateDistortion(nn.Module):
         with torch.autocast(x.device.type, torch.bfloat16, enabled=knobs.bf16):
             y = model.analysis(x)
         y, imitation, whole = y.float(), 0.0, None
-        if halo is not None:
-            whole, y, x = y, halo.cut(y), halo.cut(x, LATENT_STRIDE_PX)
-        pixels = x.shape[0] * x.shape[2] * x.shape[3]
         if taught is not None:
             imitation = IMITATION_WEIGHT * (y - taught).square().sum(1).mean()
             y = taught
+        if halo is not None:
+            whole, y, x = y, halo.cut(y), halo.cut(x, LATENT_STRIDE_PX)
+        pixels = x.shape[0] * x.shape[2] * x.shape[3]
         z = model.hyper_analysis(y)
         medians = model.medians()
         z_hat = straight_through_round(z - medians) + medians

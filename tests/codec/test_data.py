@@ -1,11 +1,13 @@
 """Pictures of any size and layout, read in windows; crops that depend on nothing but (seed, step, slot)."""
 
 import json
+import tempfile
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -166,3 +168,46 @@ def test_the_cache_forgets_the_least_recently_used_beyond_its_limit():
     for key in "abacab":  # c pushes b out, not a; then b is decoded again
         get(key)
     assert decoded == ["a", "b", "c", "b"]
+
+
+def test_sixteen_bit_pngs_are_stretched_like_rasters(tmp_path):
+    ramp = np.linspace(1000, 60000, 128 * 128).reshape(128, 128).astype(np.uint16)
+    Image.fromarray(ramp).save(tmp_path / "ramp.png")
+    pixels = open_pictures(tmp_path)[0].read(0, 0, 128, 128)
+    assert pixels[0, 0].tolist() == [0, 0, 0] and pixels[-1, -1].tolist() == [255, 255, 255]
+    assert 110 < pixels.mean() < 145
+
+
+def test_palettes_become_colours_at_any_size(tmp_path, monkeypatch):
+    image = Image.fromarray(np.array([[0, 1], [2, 3]], np.uint8).repeat(64, 0).repeat(64, 1), mode="P")
+    image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9])
+    image.save(tmp_path / "flag.png")
+    wanted = np.asarray(image.convert("RGB"))
+    assert np.array_equal(open_pictures(tmp_path)[0].read(0, 0, 128, 128), wanted)
+    monkeypatch.setattr(pictures, "MAX_MEMORY_PIXELS", 100)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert np.array_equal(open_pictures(tmp_path / "flag.png")[0].read(0, 0, 128, 128), wanted)
+
+
+def test_no_data_is_black_and_a_fourth_band_stretches_nothing(tmp_path):
+    bands = np.random.default_rng(0).integers(500, 900, (4, 128, 128)).astype(np.uint16)
+    bands[3], bands[:, :, 64:] = 65535, 65535
+    with rasterio.open(tmp_path / "holes.tif", "w", driver="GTiff", height=128, width=128, count=4, dtype="uint16", nodata=65535) as raster:
+        raster.write(bands)
+    pixels = open_pictures(tmp_path)[0].read(0, 0, 128, 128)
+    assert (pixels[:, 64:] == 0).all() and 100 < pixels[:, :64].mean() < 155
+
+
+def test_a_truncated_raster_is_refused_in_one_line(tmp_path):
+    path = tmp_path / "cut.tif"
+    with rasterio.open(path, "w", driver="GTiff", height=256, width=256, count=3, dtype="uint8") as raster:
+        raster.write(np.zeros((3, 256, 256), np.uint8))
+    path.write_bytes(path.read_bytes()[:40000])
+    with pytest.raises(UserError, match="cut.tif: "):
+        open_pictures(tmp_path)[0].read(128, 128, 128, 128)
+
+
+def test_a_raster_that_names_other_files_is_refused(tmp_path):
+    (tmp_path / "secret.tif").write_text("<VRTDataset rasterXSize='64' rasterYSize='64'></VRTDataset>")
+    with pytest.raises(UserError, match="not a readable raster"):
+        open_pictures(tmp_path)

@@ -185,7 +185,7 @@ def spoil(tmp_path, change, metadata_change=None):
     (lambda t: None, {"model": None}, "metadata lacks 'model'"),
     (lambda t: None, {"N": "lots"}, "is not a number"),
     (lambda t: None, {"N": "999999999"}, "expected a whole number"),
-    (lambda t: None, {"lambda": "nan"}, "expected a positive number"),
+    (lambda t: None, {"lambda": "nan"}, "expected a number from 1e-06 to 10"),
     (lambda t: None, {"groups": "[4, 8]"}, "has no channel groups"),
 ])
 def test_a_spoilt_checkpoint_is_refused_in_one_line(tmp_path, change, metadata, message):
