@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 
 EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
 EXIT_OUTPUT_CLOSED = 141  # what a shell reports of a program that SIGPIPE ended
 
 
@@ -42,6 +43,8 @@ def user_errors_to_exit(delay_s: float = 0.0) -> Iterator[None]:
         time.sleep(delay_s)
         print(f"error: {error}", file=sys.stderr, flush=True)
         raise SystemExit(EXIT_USER_ERROR) from None
+    except KeyboardInterrupt:
+        raise SystemExit(EXIT_INTERRUPTED) from None
     except BrokenPipeError:
         if not _reader_left(sys.stdout.fileno()):
             raise

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,6 +23,7 @@ from constellation.space import (EnergyKnobs, GroundKnobs, Knobs, LinkKnobs, Non
                                  SyncKnobs, TopologyKnobs)
 
 SCENARIO_FOLDER = Path(__file__).resolve().parent.parent / "scenarios"
+_EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
 MAX_SCENARIO_BYTES = 1 << 20
 
 
@@ -87,11 +89,11 @@ class ClockKnobs(Knobs):
 class Scenario(Knobs):
     """One experiment, complete and immutable. `satellites` = world size."""
 
-    name: str = "dense"
+    name: Annotated[str, Field(pattern=r"^\w[\w .-]{0,63}$")] = "dense"  # names the folder of a run
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     satellites: Annotated[int, Field(ge=1, le=1024)] = 8
     rounds: Annotated[int, Field(ge=1, le=100000)] = 4
-    timeout_s: Positive = 45.0
+    timeout_s: Annotated[float, Field(ge=1, le=86400)] = 45.0
     output: str = "runs"
     scene: SceneKnobs = SceneKnobs()
     capture: CaptureKnobs = CaptureKnobs()
@@ -156,7 +158,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: {path.stat().st_size} bytes, expected a scenario of at most {MAX_SCENARIO_BYTES}")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that does not exist, bytes that are not UTF-8
         raise UserError(f"{path}: not YAML: {error}") from None
     if values is None:
         return {}
@@ -172,7 +174,9 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
     field = _field_at(key)
     try:
         value = text if field is str or text == "" else yaml.safe_load(text)
-    except yaml.YAMLError:
+        if isinstance(value, str) and _EXPONENT.fullmatch(value):  # YAML 1.1 wants a dot and a signed exponent
+            value = float(value)
+    except (yaml.YAMLError, ValueError):
         raise UserError(f"{key}={text}: not a YAML value") from None
     section = values
     *path, last = key.split(".")

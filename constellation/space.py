@@ -29,7 +29,7 @@ class OrbitKnobs(Knobs):
     altitude_km: Positive = 550.0
     path: str = ""  # TLE or OMM file
     epoch: str = "2026-01-01T00:00:00Z"
-    duration_s: Positive = 43200.0
+    duration_s: Annotated[float, Field(gt=0, le=3.2e7)] = 43200.0  # at most a year
     step_s: Positive = 60.0
     max_age_days: Positive = 30.0  # of TLE or OMM elements, either way from the simulated time
 

@@ -24,10 +24,13 @@ def main(words: list[str]) -> None:
     unknown = sorted(options.keys() - {"streams", "out", "weights"})
     if unknown or not options.get("streams") or not options.get("out"):
         raise UserError((f"{unknown[0]}: unknown argument; " if unknown else "") + USAGE)
-    rounds = read_streams(options["streams"])
-    faults: list[str] = []
+    rounds, faults = read_streams(options["streams"])
     for (number, kind), files in sorted(rounds.items()):
-        images, failures = decode_files(files, options.get("weights", ""))
+        try:
+            images, failures = decode_files(files, options.get("weights", ""))
+        except BitstreamError as error:
+            faults.append(str(error))
+            continue
         for path, image in images.items():
             target = Path(options["out"]) / f"{path.stem}.png"
             write_png(target, image)
@@ -39,8 +42,8 @@ def main(words: list[str]) -> None:
         raise BitstreamError(faults[0])
 
 
-def read_streams(text: str) -> dict[tuple[int, bool], dict[Path, bytes]]:
-    """Files by (round, coded with DLRC). Raises `UserError` for what is not there and `BitstreamError`, naming the file, for what is no stream."""
+def read_streams(text: str) -> tuple[dict[tuple[int, bool], dict[Path, bytes]], list[str]]:
+    """Files by (round, coded with DLRC), and a line for each that is no stream. Raises `UserError` for what is not there."""
     from codec.bitstream import MAX_STREAM_BYTES, unpack
 
     paths: list[Path] = []
@@ -52,16 +55,19 @@ def read_streams(text: str) -> dict[tuple[int, bool], dict[Path, bytes]]:
     if not paths:
         raise UserError(f"streams={text}: no .bin files there")
     rounds: dict[tuple[int, bool], dict[Path, bytes]] = defaultdict(dict)
+    faults = []
     for path in paths:
         if path.stat().st_size > MAX_STREAM_BYTES:
-            raise BitstreamError(f"{path.name}: {path.stat().st_size} bytes, expected at most {MAX_STREAM_BYTES}")
+            faults.append(f"{path.name}: {path.stat().st_size} bytes, expected at most {MAX_STREAM_BYTES}")
+            continue
         data = path.read_bytes()
         try:
             header = unpack(data).header
         except BitstreamError as error:
-            raise BitstreamError(f"{path.name}: {error}") from None
+            faults.append(f"{path.name}: {error}")
+            continue
         rounds[header.round, header.settings.dlrc][path] = data
-    return rounds
+    return rounds, faults
 
 
 def decode_files(files: dict[Path, bytes], weights: str):
@@ -96,10 +102,13 @@ def write_png(path: Path, image) -> None:
     """Write through a temporary name."""
     from PIL import Image
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    Image.fromarray(image).save(temporary, format="PNG")
-    temporary.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(temporary, format="PNG")
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(f"out={path.parent}: cannot write there ({error.strerror or error})") from None
 
 
 if __name__ == "__main__":

@@ -27,6 +27,17 @@ class _TraceSpan:
     round: int
 
 
+def _alive(pid: str) -> bool:
+    """Whether a process of this number runs on this machine."""
+    if not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except OSError:
+        return False
+    return True
+
+
 class RunFolder:
     """`<output>/<scenario>-<digest>/` with summary.json, streams/, pictures and trace.json."""
 
@@ -38,8 +49,9 @@ class RunFolder:
         for satellite in range(scenario.satellites):
             self._spans |= {f"satellite {satellite}": [], f"satellite {satellite} (links)": []}
         self._spans["ground"] = []
-        for stale in self.path.parent.glob(f".{self.path.name}.*.tmp"):  # of a run that was killed
-            shutil.rmtree(stale, ignore_errors=True)
+        for stale in self.path.parent.glob(f".{self.path.name}.*.tmp"):
+            if not _alive(stale.suffixes[-2][1:]):  # of a run that was killed
+                shutil.rmtree(stale, ignore_errors=True)
         try:
             (self._work / "streams").mkdir(parents=True)
         except OSError as error:
@@ -60,7 +72,8 @@ class RunFolder:
         """Write a round's streams, draw the pictures of the first few rounds, and keep its spans for the trace."""
         for message in messages:
             stem = self._work / "streams" / f"round{round_number:03d}_satellite{message.telemetry.satellite:03d}"
-            stem.with_name(stem.name + "_dlrc.bin").write_bytes(message.stream)
+            if message.stream:  # a silent satellite's never came
+                stem.with_name(stem.name + "_dlrc.bin").write_bytes(message.stream)
             stem.with_name(stem.name + "_independent.bin").write_bytes(message.independent)
         self._keep_spans(round_number, messages)
         if round_number < MAX_PICTURED_ROUNDS:

@@ -27,13 +27,14 @@ def summarise(facts: RunFacts, records: Sequence[SatelliteRecord], rounds: Seque
         raise ValueError("a summary of no record")
     records = sorted(records, key=lambda record: (record.round, record.satellite))  # so that float sums do not depend on arrival
     rounds = sorted(rounds, key=lambda record: record.round)
-    positions = _positions(records)
+    heard = [record for record in records if record.heard]
+    positions = _positions(heard)
     downlinks = [record.downlink_s for record in records if record.downlink_s is not None]
     return RunSummary(
         scenario=facts.scenario, seed=facts.seed, satellites=facts.satellites, rounds=facts.rounds, context=facts.context,
         model=ModelPart(name=facts.model, lambda_=facts.lambda_, weights_sha256=facts.weights_sha256),
         scene=ScenePart(source=facts.scene_source, real=facts.scene_real),
-        bpp=_rates(records, facts.context), saving_pct=_saving(records, positions.oracle), quality=_quality(records), positions=positions,
+        bpp=_rates(heard, facts.context), saving_pct=_saving(heard, positions.oracle), quality=_quality(records), positions=positions,
         sync=SyncPart(payload_bytes=float(np.mean([record.payload_bytes for record in rounds])) if rounds else 0.0, noise=facts.noise,
                       t_sync_s=_mean_max([time for record in rounds for time in record.t_sync_s]),
                       t_round_s=_mean_max([record.t_round_s for record in rounds])),
@@ -52,7 +53,7 @@ def _sum(sections: Sequence[SectionBytes]) -> SectionBytes:
 
 
 def _rates(records: Sequence[SatelliteRecord], context: str) -> Rates:
-    pixels = sum(record.pixels for record in records)
+    pixels = max(1, sum(record.pixels for record in records))
     dlrc, alone = _sum([record.dlrc for record in records]), _sum([record.independent for record in records])
 
     def of(section: SectionBytes) -> dict[str, float]:

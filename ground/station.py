@@ -44,6 +44,8 @@ class GroundStation:
         self.folder = RunFolder(scenario)
         channel.on_failure(self.folder.discard)
         self.satellite_rss_mib, self.resent_bytes = 0.0, 0
+        for note in self.scene.notes:
+            print(f"note: {note}", flush=True)
         print(f"{scenario.name}: {counted(scenario.satellites, 'satellite')}, {counted(scenario.rounds, 'round')}, {scenario.codec.model} "
               f"lambda {scenario.codec.lambda_:g} (N={model.n}, M={model.m}); scene: {self.scene.source}", flush=True)
 
@@ -57,7 +59,7 @@ class GroundStation:
         repaired = self._decode(round_number, messages)
         results = {"dlrc": repaired.result, "independent": self.decoder.decode({m.telemetry.satellite: m.independent for m in messages})}
         self.decoder.synthesise(results)
-        records = [record_of(message, results) for message in messages]
+        records = [record_of(message, results, repaired.replaced, silent) for message in messages]
         self.records += records
         self.rounds.append(_round_record(round_number, messages))
         self.folder.add_round(round_number, messages, [self._view(m, results) for m in messages])
@@ -97,17 +99,21 @@ class GroundStation:
                     assignment)
 
 
-def record_of(message: Downlink, results: dict[str, RoundResult]) -> SatelliteRecord:
-    """Rates, fates and qualities of one satellite in one round; bytes are those of the streams."""
+def record_of(message: Downlink, results: dict[str, RoundResult], replaced: Sequence[int] = (), silent: int = -1) -> SatelliteRecord:
+    """Rates, fates and qualities of one satellite in one round; bytes are those of the streams.
+
+    replaced: satellites that had to send their independent stream besides. silent: the one that never downlinks.
+    """
     note, satellite = message.telemetry, message.telemetry.satellite
     dlrc, alone = results["dlrc"], results["independent"]
     assignment = dlrc.maps.get(satellite)
     counts = np.bincount(assignment.fate.reshape(-1), minlength=3) if assignment is not None else np.zeros(3, int)
     failed = satellite not in dlrc.latents or satellite not in alone.latents or bool(dlrc.unresolved.get(satellite, 0))
+    without = _sections(alone, satellite, len(message.independent), float("nan"))
+    sent = _sections(dlrc, satellite, len(message.stream), note.open_y_bits)
     return SatelliteRecord(
-        round=note.round, satellite=satellite, pixels=message.original.shape[0] * message.original.shape[1],
-        dlrc=_sections(dlrc, satellite, len(message.stream), note.open_y_bits),
-        independent=_sections(alone, satellite, len(message.independent), float("nan")),
+        round=note.round, satellite=satellite, pixels=message.original.shape[0] * message.original.shape[1], heard=satellite != silent,
+        dlrc=_both(sent, without) if satellite in replaced else sent, independent=without,
         kept=int(counts[KEPT]), local_copy=int(counts[LOCAL]), remote_copy=int(counts[REMOTE]), oracle=int(note.oracle),
         exact=not failed, failed=failed, quality_dlrc=_quality(message.original, dlrc.images.get(satellite)),
         quality_independent=_quality(message.original, alone.images.get(satellite)),
@@ -120,6 +126,10 @@ def _sections(result: RoundResult, satellite: int, total: int, open_y_bits: floa
         return SectionBytes(y=0, z=0, map=0, header=total)
     y = len(stream.y) if np.isnan(open_y_bits) else open_y_bits / 8
     return SectionBytes(y=y, z=len(stream.z), map=len(stream.map), header=stream.framing_bytes)
+
+
+def _both(a: SectionBytes, b: SectionBytes) -> SectionBytes:
+    return SectionBytes(y=a.y + b.y, z=a.z + b.z, map=a.map + b.map, header=a.header + b.header)
 
 
 def _quality(original: np.ndarray, decoded: np.ndarray | None) -> Quality | None:
@@ -138,7 +148,7 @@ def _repair_bytes(messages: Sequence[Downlink], repaired: Repaired) -> int:
 
 
 def _progress(round_number: int, rounds: int, records: Sequence[SatelliteRecord], results: dict[str, RoundResult], repaired: Repaired) -> str:
-    before, after = (sum(getattr(record, kind).total for record in records) for kind in ("independent", "dlrc"))
+    before, after = (sum(getattr(record, kind).total for record in records if record.heard) for kind in ("independent", "dlrc"))
     good = sum(record.exact for record in records)
     line = f"round {round_number + 1}/{rounds}: {good} of {len(records)} streams decoded exactly, {before:.0f} -> {after:.0f} bytes"
     faults = [f"satellite {s}: {error}" for s, error in results["dlrc"].failures.items()]

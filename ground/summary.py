@@ -34,6 +34,8 @@ class SatelliteRecord:
     positions by fate. oracle: latent positions that an earlier satellite of the priority order covers. exact: whether the ground decoded
     the very y_hat that was coded. failed: whether it could not be decoded, or a reference stayed unresolved. Qualities
     are None where there is no image. downlink_s: simulated time from the capture until the stream is on the ground; None if unknown.
+    heard: whether the satellite downlinks at all; rates leave out, on both sides, what one that does not would have sent. dlrc holds the
+    independent stream as well where that had to be sent after all, because an owner was lost.
     """
 
     round: int
@@ -47,6 +49,7 @@ class SatelliteRecord:
     oracle: int
     exact: bool
     failed: bool = False
+    heard: bool = True
     quality_dlrc: Quality | None = None
     quality_independent: Quality | None = None
     downlink_s: float | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from constellation.errors import UserError
+from constellation.errors import EXIT_INTERRUPTED, UserError
 from constellation.scenario import Scenario
 
 
@@ -15,6 +15,12 @@ def check_inputs(scenario: Scenario) -> None:
     from nodes.scene import open_scene
 
     check_rule(scenario.priority.rule, scenario.codec.model, scenario.codec.context)
+    if scenario.ground.silent_satellite >= scenario.satellites:
+        raise UserError(f"ground.silent_satellite={scenario.ground.silent_satellite}: expected less than satellites={scenario.satellites}")
+    if scenario.codec.device == "cuda":
+        from nodes.runtime import device_of
+
+        device_of(scenario.codec.device)
     scene = open_scene(scenario.scene, scenario.seed, 0, scenario.capture.window_px)
     check_window(scenario, scene.height, scene.width, scene.name)
     check_weights(scenario)
@@ -54,6 +60,7 @@ def run_torchrun(options: list[str], scenario: Scenario, program: str, words: li
     """Run torchrun in this process; `--nproc N` is short for `--nproc-per-node N`. Returns the failed rank's exit code, or 0."""
     import logging
 
+    from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import get_args_parser, run
 
@@ -62,11 +69,18 @@ def run_torchrun(options: list[str], scenario: Scenario, program: str, words: li
         options = ["--nproc-per-node", str(scenario.satellites), *options]
     if not any(option.startswith(("--rdzv", "--master", "--standalone", "--nnodes")) for option in options):
         options = ["--standalone", *options]
-    arguments = get_args_parser().parse_args([*options, program, *words])
+    parser = get_args_parser()
+    parser.error = _refuse
+    arguments = parser.parse_args([*options, program, *words])
+    if not str(arguments.nproc_per_node).isdigit() and arguments.nproc_per_node not in ("auto", "cpu", "gpu"):
+        raise UserError(f"--nproc {arguments.nproc_per_node}: expected a number of satellites")
     _check_size(scenario, str(arguments.nproc_per_node), str(arguments.nnodes))
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # its tables repeat what a rank has said in one line
     try:
         run(arguments)
+    except (SignalException, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         if failure.exitcode < 0:
@@ -75,12 +89,17 @@ def run_torchrun(options: list[str], scenario: Scenario, program: str, words: li
     return 0
 
 
+def _refuse(message: str) -> None:
+    raise UserError(f"options for torchrun: {message}")
+
+
 def _long_form(option: str) -> str:
     name, separator, value = option.partition("=")
     return "--nproc-per-node" + separator + value if name in ("--nproc", "-n", "--nproc_per_node") else option
 
 
 def _check_size(scenario: Scenario, per_node: str, nodes: str) -> None:
+    nodes = nodes.removeprefix("1:") if nodes.startswith("1:") else nodes  # torchrun's own default is 1:1
     if per_node.isdigit() and nodes.isdigit() and int(per_node) * int(nodes) != scenario.satellites:
         world = int(per_node) * int(nodes)
         raise UserError(f"--nproc {per_node}: {world} ranks, but scenario {scenario.name} has satellites={scenario.satellites}; "

@@ -20,7 +20,7 @@ from constellation.scenario import Scenario, load_scenario
 from ground.metrics import ms_ssim, psnr_db
 from nodes.coding import Board, load_board
 from studies.flights import View, fly, see, with_knobs
-from studies.options import refuse_estimates, split_arguments, surveyed, whole_number
+from studies.options import make_folder, refuse_estimates, split_arguments, surveyed, whole_number
 from studies.robustness import write_rows
 
 DEFAULTS = {"scenario": "dense", "windows": "4", "k": "2,4,8,12,16,20,24"}
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> None:
     if scenario.dlrc.signature != "lsh" or scenario.dlrc.dedup != "signature":
         raise UserError("dlrc.signature, dlrc.dedup: k matters to dlrc.signature=lsh with dlrc.dedup=signature alone")
     folder = Path(scenario.output) / f"ablation-{scenario.digest}"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     rows = survey(scenario, load_board(scenario), windows, ks, folder / "ablation.csv")
     print(f"{scenario.codec.model}, {scenario.name}, {surveyed(scenario, windows)}\n")
     print(table(summarise(rows)))

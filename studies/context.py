@@ -30,7 +30,7 @@ from ground.metrics import psnr_db
 from ground.mosaic import mosaics
 from nodes.coding import Board, BoardCoder, load_board
 from studies.flights import Variant, View, fly, see, with_knobs
-from studies.options import split_arguments, surveyed, whole_number
+from studies.options import make_folder, split_arguments, surveyed, whole_number
 from studies.robustness import write_rows
 
 DEFAULTS = {"scenario": "dense", "models": "bmshj,mbt,cheng,elic", "halos": "0,32", "windows": "3"}
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> None:
     halos = [whole_number("halos", text, 0, 1024) for text in values["halos"].split(",")]
     windows = whole_number("windows", values["windows"], 1, 10000)
     folder = Path(base.output) / f"context-{base.digest}"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     rows: list[dict] = []
     for model in models:
         scenario = with_knobs(base, codec={"model": model, "grid": "fixed", "context": "exact"})

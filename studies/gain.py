@@ -28,7 +28,7 @@ from constellation.gain import REGIMES, DownlinkDay, Method, downlink_day, downl
 from constellation.orbits import load_constellation
 from constellation.scenario import Scenario, load_scenario
 from constellation.series import simulate
-from studies.options import choice, number, split_arguments, whole_number
+from studies.options import choice, make_folder, number, split_arguments, whole_number
 from studies.sync_files import write_csv, write_scenario
 
 PAYLOAD_BYTES = 2048  # 256 signatures of 8 bytes: a patch of 256 px
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str]) -> None:
     methods = {model: methods_of(device_profile("titan_v").compute_times(model, TABLE2_PATCH_PX, 20), request.bpp, request.saving,
                                  0.0 if request.pipelined else t_sync_s, request.processors) for model in request.models}
     print(report(request, methods, computed, t_sync_s))
-    request.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(request.folder)
     write_csv(request.folder / "gain.csv", ["model", "windows", "windows_per_day", "duration_s", "rate_bps", "bits_per_day", "gain", "regime"],
               rows_of(methods, request.given, "given") + rows_of(methods, computed, "orbits"))
     write_scenario(request.scenario, request.folder / "scenario.yaml")

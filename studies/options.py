@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from constellation.errors import UserError
 from constellation.scenario import Scenario
@@ -36,6 +37,15 @@ def own_values(arguments: Sequence[str], usage: str, own: Mapping[str, str]) -> 
     if others:
         raise UserError(f"{others[0]}: unknown option; there are {', '.join(own)}")
     return values
+
+
+def make_folder(path: Path) -> Path:
+    """The folder, made where it is missing. Raises `UserError` where that fails."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"output={path}: cannot write there ({error.strerror})") from None
+    return path
 
 
 def refuse_estimates(scenario: Scenario) -> Scenario:

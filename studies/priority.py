@@ -33,7 +33,7 @@ from constellation.priority import RoundHeader, assign_owners, priority_order
 from constellation.scenario import Scenario, load_scenario
 from constellation.topology import select_region
 from nodes.capture import ground_cells, patch_offset
-from studies.options import number, split_arguments, whole_number
+from studies.options import make_folder, number, split_arguments, whole_number
 from studies.sync_files import write_csv, write_scenario
 
 RULES = ("id", "link", "energy", "random", "balanced")
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str]) -> None:
     constellation = load_constellation(request.scenario.orbit)
     outcomes = [outcome for round_number in range(request.scenario.rounds) for outcome in fly(request, constellation, round_number)]
     print(report(request, outcomes))
-    request.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(request.folder)
     write_tables(request, outcomes)
     print(f"\nwrote {request.folder}/ (priority.csv, rounds.csv, scenario.yaml)")
 

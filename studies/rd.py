@@ -25,7 +25,7 @@ import numpy as np
 from codec.models import LATENT_STRIDE_PX, MODEL_NAMES
 from constellation.errors import UserError, user_errors_to_exit
 from constellation.scenario import Scenario, load_scenario
-from studies.options import choice, number, refuse_estimates, split_arguments, whole_number
+from studies.options import choice, make_folder, number, refuse_estimates, split_arguments, whole_number
 from studies.rd_baselines import QUALITIES, Point, bd_rate, container_overhead, curve, distances, measure, patch, pooled
 from studies.rd_figures import draw_breakdown, draw_curves
 from studies.rd_halo import HALO_FIELDS, against_plain, against_plain_table, halo_rows, ring_gain, ring_table
@@ -62,7 +62,7 @@ class Request:
 
 def main(arguments: Sequence[str]) -> None:
     request = parse(arguments)
-    request.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(request.folder)
     write_scenario(request.scenario, request.folder / "scenario.yaml")
     margins = measure_margins(request)
     configurations = configurations_of(request, margins)

@@ -26,7 +26,7 @@ from ground.metrics import psnr_db
 from nodes.capture import Capture
 from nodes.coding import Board, load_board
 from studies.flights import View, fly, nominal_look, see, with_knobs
-from studies.options import refuse_estimates, split_arguments, surveyed, whole_number
+from studies.options import make_folder, refuse_estimates, split_arguments, surveyed, whole_number
 
 DEFAULTS = {"scenario": "dense", "windows": "4", "pairs": "", "conditions": "all"}
 METHODS = {"lsh": {"signature": "lsh", "dedup": "signature"}, "content": {"signature": "content", "dedup": "signature"},
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str]) -> None:
     pairs = find_pairs(Path(values["pairs"])) if values["pairs"] else []
     wanted = pick(values["conditions"])
     folder = Path(scenario.output) / f"robustness-{scenario.digest}"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     board = load_board(scenario)
     rows = survey(scenario, board, windows, wanted, folder / "robustness.csv")
     print(f"{scenario.codec.model}, {scenario.name}, k = {scenario.dlrc.k}, {surveyed(scenario, windows)}\n\n{table(rows)}")

@@ -22,6 +22,7 @@ import numpy as np
 from constellation.errors import UserError, user_errors_to_exit
 from constellation.scenario import Scenario, load_scenario
 from constellation.series import SyncSeries, simulate
+from studies.options import make_folder
 from studies.sync_files import write_payloads_csv, write_scenario, write_steps_csv
 
 KIB = 1024
@@ -160,7 +161,7 @@ def write_all(series: SyncSeries, request: Request) -> None:
     """The pictures and tables of the run; each under a temporary name first."""
     from studies.sync_figures import draw_figure10  # matplotlib takes half a second to import
 
-    request.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(request.folder)
     write_steps_csv(series, request.folder / "sync.csv")
     write_payloads_csv(series, request.folder / "payloads.csv")
     write_scenario(request.scenario, request.folder / "scenario.yaml")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from constellation.errors import user_errors_to_exit
 from constellation.scenario import Scenario, load_scenario
-from studies.options import choice, number, split_arguments
+from studies.options import choice, make_folder, number, split_arguments
 
 MAX_HOURS = 24.0 * 31
 
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> None:
 
     view = view_data(scenario, hours * 3600, links)
     folder = view_folder(scenario, hours, links)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     pages = {"view.html": html_view(view), "constellation.czml": czml(view)}
     for name, text in pages.items():
         write_text(folder / name, text)

@@ -21,7 +21,7 @@ from codec.models import LATENT_STRIDE_PX, MODEL_NAMES
 from constellation.errors import UserError, user_errors_to_exit
 from constellation.scenario import load_scenario
 from ground.metrics import Quality, bpp
-from studies.options import choice, refuse_estimates, split_arguments, whole_number
+from studies.options import choice, make_folder, refuse_estimates, split_arguments, whole_number
 from studies.rd_figures import save
 from studies.rd_rounds import board_of
 from studies.rounds import Fleet
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str]) -> None:
     sights = [look(model, density, overrides, window) for model in models]
     corner = most_remote(sights[0].remote, crop // LATENT_STRIDE_PX)
     folder = Path(scenario.output) / f"visual-{scenario.digest}"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     where = sights[0].scene if scenario.scene.path else "built-in procedural scene"
     print(f"{where}, {density}, window {window}, satellite {sights[0].satellite} (lowest priority); crop of {crop} px at row {corner[0]}, column {corner[1]}\n")
     print("\n".join(table(sights)))

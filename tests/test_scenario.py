@@ -4,6 +4,7 @@ import pytest
 
 from constellation.errors import UserError
 from constellation.scenario import available_scenarios, load_scenario
+from nodes.preflight import check_inputs
 
 
 def refused(name: str, *overrides: str) -> str:
@@ -61,3 +62,18 @@ def test_a_file_that_is_no_scenario_is_refused(tmp_path):
     assert "found a list" in refused(str(path))
     path.write_text("a: [1, 2\n")
     assert "not YAML" in refused(str(path))
+
+
+def test_numbers_may_be_written_with_an_exponent():
+    assert load_scenario("dense", ["capture.noise=1e0", "link.optical_rate_bps=2e10"]).link.optical_rate_bps == 2e10
+
+
+@pytest.mark.parametrize("text", ["seed: 2026-02-30", "name: ../../elsewhere", 'name: ""', "timeout_s: 1.0e+300"])
+def test_a_scenario_file_that_asks_for_the_impossible_is_refused(tmp_path, text):
+    (tmp_path / "odd.yaml").write_text(text)
+    assert refused(str(tmp_path / "odd.yaml"))
+
+
+def test_a_silent_satellite_must_be_one_of_them():
+    with pytest.raises(UserError, match="ground.silent_satellite=5: expected less than satellites=2"):
+        check_inputs(load_scenario("smoke", ["ground.silent_satellite=5"]))

@@ -36,11 +36,24 @@ def test_a_damaged_or_foreign_file_is_named(stored, tmp_path):
     data = bytearray((stored[0] / "s0.bin").read_bytes())
     data[len(data) // 2] ^= 4
     (tmp_path / "hurt.bin").write_bytes(data)
-    with pytest.raises(BitstreamError, match="hurt.bin: checksum"):
-        read_streams(str(tmp_path))
+    assert read_streams(str(tmp_path))[1][0].startswith("hurt.bin: checksum")
     (tmp_path / "hurt.bin").write_bytes(b"GIF89a")
-    with pytest.raises(BitstreamError, match="not a DLRC stream"):
-        read_streams(str(tmp_path))
+    assert "not a DLRC stream" in read_streams(str(tmp_path))[1][0]
+
+
+def test_images_are_written_beside_damaged_and_empty_files(stored, tmp_path):
+    folder, _ = stored
+    (tmp_path / "s0.bin").write_bytes((folder / "s0.bin").read_bytes())
+    (tmp_path / "empty.bin").write_bytes(b"")
+    with pytest.raises(BitstreamError, match="empty.bin: not a DLRC stream"):
+        main([f"streams={tmp_path}", f"out={tmp_path / 'out'}"])
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["s0.png"]
+
+
+def test_an_output_that_cannot_be_written_is_one_line(stored, tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(UserError, match="cannot write there"):
+        main([f"streams={stored[0]}", f"out={tmp_path / 'file'}"])
 
 
 def test_missing_arguments_and_files_are_user_errors(tmp_path):

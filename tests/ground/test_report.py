@@ -104,3 +104,9 @@ def test_the_table_is_plain_text_within_the_terminal_when_piped(width, context):
     for piece in ("y bpp", "z bpp", "map bpp", "header bpp", "total bpp", "-50.0 %", "-0.100", "of it", "sync", "downlink",
                   "runs/dense-0123abcd", "built-in procedural scene, seed 0; give scene.path= for real images"):
         assert piece in text
+
+
+def test_a_satellite_that_never_downlinks_saves_nothing():
+    silent = [record(0, 0, heard=False, failed=True, dlrc=SectionBytes(0, 0), quality_dlrc=None), record(0, 1)]
+    assert summarise(FACTS, silent, ROUNDS[:1]).saving_pct == summarise(FACTS, silent[1:], ROUNDS[:1]).saving_pct
+    assert summarise(FACTS, silent[:1], ROUNDS[:1]).saving_pct.total == 0
