@@ -74,7 +74,7 @@ def displacements(latents: Mapping[int, np.ndarray]) -> list[tuple[int, int, int
         parts.append(np.stack([found, np.full_like(found, satellite), rows, cols], 1)[count == 1])
     holders = np.concatenate(parts) if parts else np.zeros((0, 4), np.int64)
     holders = holders[np.lexsort((holders[:, 1], holders[:, 0]))]
-    first, second = holders[:-1], holders[1:]  # neighbours in the list of a vector's holders: enough to connect them all
+    first, second = holders[:-1], holders[1:]  # neighbours in the list of a vector's holders: connect them all, as long as each says the truth
     same = first[:, 0] == second[:, 0]
     first, second = first[same], second[same]
     ballots, votes = np.unique(np.concatenate([first[:, 1:2], second[:, 1:2], first[:, 2:] - second[:, 2:]], 1), axis=0, return_counts=True)

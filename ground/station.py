@@ -64,7 +64,7 @@ class GroundStation:
         self.rounds.append(_round_record(round_number, messages))
         self.folder.add_round(round_number, messages, [self._view(m, results) for m in messages])
         self.resent_bytes += _repair_bytes(messages, repaired)
-        print(_progress(round_number, self.scenario.rounds, records, results, repaired), flush=True)
+        print(_progress(round_number, self.scenario, records, results, repaired), flush=True)
 
     def _decode(self, round_number: int, messages: Sequence[Downlink]) -> Repaired:
         """Decode what arrives, and ask the satellites for what does not."""
@@ -147,10 +147,11 @@ def _repair_bytes(messages: Sequence[Downlink], repaired: Repaired) -> int:
     return again + sum(len(m.independent) for m in messages if m.telemetry.satellite in repaired.replaced)
 
 
-def _progress(round_number: int, rounds: int, records: Sequence[SatelliteRecord], results: dict[str, RoundResult], repaired: Repaired) -> str:
+def _progress(round_number: int, scenario: Scenario, records: Sequence[SatelliteRecord], results: dict[str, RoundResult], repaired: Repaired) -> str:
     before, after = (sum(getattr(record, kind).total for record in records if record.heard) for kind in ("independent", "dlrc"))
     good = sum(record.exact for record in records)
-    line = f"round {round_number + 1}/{rounds}: {good} of {len(records)} streams decoded exactly, {before:.0f} -> {after:.0f} bytes"
+    kind = " (open-loop ESTIMATE)" if scenario.codec.context == "open" else ""
+    line = f"round {round_number + 1}/{scenario.rounds}: {good} of {len(records)} streams decoded exactly, {before:.0f} -> {after:.0f} bytes{kind}"
     faults = [f"satellite {s}: {error}" for s, error in results["dlrc"].failures.items()]
     if repaired.resent:
         faults.append(f"damaged on arrival and sent again: satellite {', '.join(map(str, repaired.resent))}")
