@@ -33,12 +33,13 @@ def arrive(streams: Mapping[int, bytes], knobs: GroundKnobs, seed: int, round_nu
     """The streams as they reach the ground the first time: some damaged (`ground.stream_loss`), one missing (`ground.silent_satellite`)."""
     out = {}
     for satellite, data in streams.items():
+        if satellite == knobs.silent_satellite:
+            continue
         draw = np.random.Generator(np.random.Philox(np.random.SeedSequence([_LOSS, seed, round_number, satellite])))
         damaged = bytearray(data)
         if draw.random() < knobs.stream_loss:
             damaged[int(draw.integers(len(damaged)))] ^= 0xFF
-        if satellite != knobs.silent_satellite:
-            out[satellite] = bytes(damaged)
+        out[satellite] = bytes(damaged)
     return out
 
 
