@@ -3,8 +3,8 @@
     python -m benchmarks.coding [models=bmshj,mbt,cheng,elic] [size_px=256] [repeats=5] [batch=8] [weights=random|shipped] [backend=auto]
 
 Entropy stage only: CompressAI's `compress` and `decompress` with g_a and g_s replaced by their results, ours from y to bytes (bytes to y_hat), h_a and h_s
-included on both sides. `batch`: per patch, that many patches that do not refer to each other decoded in one call. `whole`: encode + decode + g_a + g_s. Random weights stand in for trained ones
-at CompressAI's widths for quality 3: the transforms' output is given a spread per channel and the networks matching scales, since the
+included on both sides. `batch`: per patch, that many patches that do not refer to each other decoded in one call. `whole`: encode + decode + g_a + g_s.
+Random weights stand in for trained ones at CompressAI's widths for quality 3: the transforms' output is given a spread per channel and the networks matching scales, since the
 number of non-zero and escaping symbols is what coding time depends on. `weights=shipped` takes this project's (narrower) checkpoints instead.
 `backend=float64` shows what a processor without signed-byte dot products (VNNI, AMX) would do; streams are the same.
 """
@@ -133,15 +133,15 @@ def main(arguments: list[str]) -> None:
     models = [choice("models", name, tuple(WIDTHS)) for name in options["models"].split(",")]
     size_px, repeats, batch = (whole_number(key, options[key], low, high, multiple)
                                for key, low, high, multiple in (("size_px", 64, 4096, 64), ("repeats", 1, 1000, 1), ("batch", 1, 1000, 1)))
-    choice("weights", options["weights"], ("random", "shipped")), choice("backend", options["backend"], ("auto", "int8", "float64"))
+    weights, backend = choice("weights", options["weights"], ("random", "shipped")), choice("backend", options["backend"], ("auto", "int8", "float64"))
     torch.set_num_threads(1)
     warm_up()
     rows = []
     for name in models:
-        stages = measure(name, size_px, repeats, batch, options["weights"], options["backend"])
-        for (stage, (theirs, ours)), goal in zip(stages.items(), (*(GOALS[name] if size_px == 256 else ()), *[None] * 4), strict=False):
+        stages, goals = measure(name, size_px, repeats, batch, weights, backend), GOALS[name] if size_px == 256 else (None,) * 3
+        for (stage, (theirs, ours)), goal in zip(stages.items(), (*goals, None), strict=True):
             rows.append((name, stage, theirs * 1e3, ours * 1e3, theirs / ours, goal))
-    print(f"\n{options['weights']} weights, {options['size_px']} px, portable ({options['backend']}), 1 thread, CPU {torch.backends.cpu.get_cpu_capability()}")
+    print(f"\n{weights} weights, {size_px} px, portable ({backend}), 1 thread, CPU {torch.backends.cpu.get_cpu_capability()}")
     print(f"{'model':6} {'stage':20} {'CompressAI ms':>14} {'ours ms':>9} {'ratio':>7} {'goal':>6}")
     for name, stage, theirs, ours, ratio, goal in rows:
         mark = "" if goal is None else f"{goal:>5g}x" + ("" if ratio >= goal else " *")

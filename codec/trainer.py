@@ -286,10 +286,13 @@ def _check_writable(out: Path) -> None:
 def _validation_crops(held_out: list[Picture], training: list[Picture], crop_px: int, given: bool) -> np.ndarray:
     """uint8 [VALIDATION_CROPS, 3, P, P] of held-out pictures: P = VALIDATION_PX, or `crop_px` where none is as large. Where even that is more than
     they have: of the training pictures, unless they were `given` by val=. Raises `UserError`."""
-    for pictures, px in ((held_out, VALIDATION_PX), (held_out, min(crop_px, VALIDATION_PX)), *([] if given else [(training, min(crop_px, VALIDATION_PX))])):
+    smallest = min(crop_px, VALIDATION_PX)
+    for pictures, px in [(held_out, VALIDATION_PX), (held_out, smallest)] + ([] if given else [(training, smallest)]):
         if any(min(p.height, p.width) >= px for p in pictures):
+            if pictures is training and training is not held_out:
+                print(f"note: no held-out picture of {px} px; validation is on training pictures", flush=True)
             return CropSampler(pictures, px, VALIDATION_SEED).batch(0, range(VALIDATION_CROPS))
-    raise UserError(f"val=: no picture of {min(crop_px, VALIDATION_PX)} px on its shorter side")
+    raise UserError(f"val=: no picture of {smallest} px on its shorter side")
 
 
 def _replace(path: Path, content: bytes) -> None:

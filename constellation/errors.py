@@ -34,7 +34,8 @@ def user_errors_to_exit(delay_s: float = 0.0) -> Iterator[None]:
     """Print a `UserError` as one line and leave with exit code 2 (`raise SystemExit(2)`).
 
     delay_s: wait before printing. All ranks of a run meet the same faulty input; rank 0 speaks at once, and the launcher ends the others
-    before they repeat it. Where whoever read our output has left (`| head`), leave quietly with exit code 141.
+    before they repeat it. Where whoever read our output has left (`| head`), leave quietly with exit code 141; after
+    Ctrl-C with 130.
     """
     try:
         yield

@@ -81,10 +81,10 @@ def registered(pair: Pair) -> bool:
 
 
 def _view(image: np.ndarray, satellite: int, round_number: int, row: int, col: int) -> Capture:
-    cells = np.arange((image.shape[0] // LATENT_STRIDE_PX) ** 2, dtype=np.int64)  # the footprint rule is told that both see the same ground
     side = image.shape[0] // LATENT_STRIDE_PX
+    cells = np.arange(side**2, dtype=np.int64).reshape(side, side)  # the footprint rule is told that both see the same ground
     return Capture(satellite=satellite, round=round_number, image=image, padded=image, row=0, col=0, window_row=row, window_col=col,
-                   footprint=cells.reshape(side, side), shift_px=(0.0, 0.0), rotation_deg=0.0, gain=1.0, cloud_share=0.0)
+                   footprint=cells, shift_px=(0.0, 0.0), rotation_deg=0.0, gain=1.0, cloud_share=0.0)
 
 
 def pair_rows(scenario: Scenario, board: Board, pairs: Sequence[Pair], path: Path) -> list[dict]:

@@ -153,7 +153,7 @@ def report(request: Request, margins: Mapping[tuple[str, float], Margin], lines:
         text += ["", f"Without DLRC against other codecs, on satellite 0's patches in {len({p.round for p in points})} dense windows, at each model's own rate",
                  "(mean MSE: of all patches as one, where each codec gives every patch the quality that minimises bpp + lambda 255^2 MSE, at the lambda that makes its",
                  "mean rate the model's; per patch: at the model's rate on each patch, mean ± 95 %). Codecs at their best for PSNR (studies/rd_baselines.py). Our",
-                 f"bytes are whole containers. Not counted: {overhead['jpeg2000']} bytes of JP2 boxes, {overhead['jpegxl']} of JPEG XL's container (bare codestreams); counted: "
+                 f"bytes are whole containers. Not counted: {overhead['jpeg2000']} bytes of JP2 boxes and comment, {overhead['jpegxl']} of JPEG XL's container (bare codestreams); counted: "
                  f"WebP's RIFF container, {overhead['webp']} bytes", *baseline_table(compared, gaps, {codec: curve(points, codec) for codec in QUALITIES})]
         text += bd_rates(compared, lines, points)
     return text

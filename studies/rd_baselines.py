@@ -91,7 +91,7 @@ def decode(codec: str, data: bytes) -> np.ndarray:
 
 
 def container_overhead(image: np.ndarray) -> dict[str, int]:
-    """Bytes around the coded picture: JP2's boxes (not counted in the curves), JPEG XL's (not counted), WebP's RIFF header (counted)."""
+    """Bytes around the coded picture: JP2's boxes and comment (not counted in the curves), JPEG XL's (not counted), WebP's RIFF header (counted)."""
     import imagecodecs
 
     jp2 = imagecodecs.jpeg2k_encode(image, level=30, codecformat="jp2", mct=True, reversible=False)

@@ -52,7 +52,7 @@ def register(first: np.ndarray, second: np.ndarray) -> Overlap:
 
 
 def registered_rasters(first: Path, second: Path) -> bool:
-    """Whether two files are georeferenced alike: the same grid, but for half a pixel."""
+    """Whether two files are georeferenced alike: the same grid, to within 0.6 px."""
     import warnings
 
     import rasterio
