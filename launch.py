@@ -14,8 +14,8 @@ import subprocess
 import sys
 import time
 
-from constellation.errors import UserError, user_errors_to_exit
-from constellation.scenario import Scenario, load_scenario
+from constellation.common.errors import UserError, user_errors_to_exit
+from constellation.scenario.scenario import Scenario, load_scenario
 
 STARTED = time.time()
 USAGE = "usage: torchrun --nproc-per-node N launch.py scenario=NAME [section.key=value ...]   (or: ./launch.sh --nproc N scenario=NAME ...)"
@@ -27,7 +27,7 @@ def main() -> None:
         scenario = read_command(words)
         if "RANK" not in os.environ:
             raise SystemExit(start_ranks(scenario, launcher, words))
-        from nodes.channel import Rank
+        from nodes.process.channel import Rank
 
         who = Rank(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
         if not who.is_ground:
@@ -46,12 +46,12 @@ def read_command(words: list[str]) -> Scenario:
 def fly(scenario: Scenario, who, words: list[str]) -> None:
     """One satellite: every round, capture, analyse, exchange signatures, arbitrate, code, downlink."""
     if who.rank == 0:
-        from nodes.preflight import check_inputs
+        from nodes.process.preflight import check_inputs
 
         check_inputs(scenario)
     ground = start_ground(who, words) if who.rank == 0 else None
-    from nodes.channel import Channel
-    from nodes.runtime import device_of, peak_rss_mib
+    from nodes.process.channel import Channel
+    from nodes.process.device import device_of, peak_rss_mib
     from nodes.satellite import Satellite
 
     with Channel(who, scenario.timeout_s, device_of(scenario.codec.device), ground) as channel:
@@ -67,7 +67,7 @@ def fly(scenario: Scenario, who, words: list[str]) -> None:
 def listen(scenario: Scenario, who, _words: list[str]) -> None:
     """The ground: decode every round by priority, rebuild the images, measure, and write the report."""
     from ground.station import GroundStation
-    from nodes.channel import Channel
+    from nodes.process.channel import Channel
 
     with Channel(who, scenario.timeout_s) as channel:
         station = GroundStation(scenario, channel, started=float(os.environ.get("DLRC_STARTED", time.time())))
@@ -87,7 +87,7 @@ def start_ground(who, words: list[str]) -> subprocess.Popen:
 
 def start_ranks(scenario: Scenario, launcher: list[str], words: list[str]) -> int:
     """Start torchrun in this process with one rank per satellite; return the exit code of the first rank that failed."""
-    from nodes.preflight import check_inputs, run_torchrun
+    from nodes.process.preflight import check_inputs, run_torchrun
 
     check_inputs(scenario)
     os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -3,7 +3,7 @@
 #   ./launch.sh scenario=dense [key=value ...]            one rank per satellite of the scenario
 #   ./launch.sh --nproc 8 scenario=dense [key=value ...]
 #   ./launch.sh test [pytest arguments]                    the tests
-#   ./launch.sh python -m studies.sync scenario=...        anything else, inside the same environment
+#   ./launch.sh python -m dlrc.studies.paper.sync scenario=...        anything else, inside the same environment
 set -euo pipefail
 cd "$(dirname "$0")"
 venv=${DLRC_VENV:-.venv}
@@ -26,9 +26,9 @@ if [ ! -f "$venv/.ready" ] || [ "$(cat "$venv/.ready")" != "$stamp" ]; then
   rm -f "$venv/.kernels"
   echo "$stamp" > "$venv/.ready"
 fi
-kernels=$(grep -l numba codec/*.py nodes/*.py constellation/*.py | xargs cat | cksum)
+kernels=$(grep -rl --include="*.py" numba codec nodes constellation | xargs cat | cksum)
 if [ ! -f "$venv/.kernels" ] || [ "$(cat "$venv/.kernels")" != "$kernels" ]; then
-  "$venv/bin/python" -m nodes.warm_up >&2
+  "$venv/bin/python" -m nodes.process.warm_up >&2
   echo "$kernels" > "$venv/.kernels"
 fi
 

@@ -21,11 +21,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from codec.checkpoint import load_weights
-from codec.entropy import ContextLayout, EntropyCoder, StreamItem, warm_up
-from codec.models import LatentModel, build_model
-from constellation.errors import user_errors_to_exit
-from studies.options import choice, own_values, whole_number
+from codec.models.checkpoint import load_weights
+from codec.entropy.coder import ContextLayout, EntropyCoder, StreamItem, warm_up
+from codec.models.model import LatentModel, build_model
+from constellation.common.errors import user_errors_to_exit
+from dlrc.studies.common.options import choice, own_values, whole_number
 
 DEFAULTS = {"models": "bmshj,mbt,cheng,elic", "size_px": "256", "repeats": "5", "batch": "8", "weights": "random", "backend": "auto"}
 WIDTHS = {"bmshj": (128, 192), "mbt": (192, 192), "cheng": (128, 128), "elic": (192, 320)}

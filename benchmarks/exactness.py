@@ -19,16 +19,16 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from codec.checkpoint import load_weights
-from codec.entropy import ContextLayout, EntropyCoder, StreamItem
-from codec.models import MODEL_NAMES, LatentModel
-from codec.parameters import SCALE_MIN, gaussian_likelihood, gaussian_parameters
-from codec.portable import int8_is_exact
-from codec.tables import gaussian_tables
-from constellation.errors import user_errors_to_exit
-from constellation.scenario import SceneKnobs
-from nodes.scene import default_data_folder, open_scene
-from studies.options import choice, number, own_values, whole_number
+from codec.models.checkpoint import load_weights
+from codec.entropy.coder import ContextLayout, EntropyCoder, StreamItem
+from codec.models.model import MODEL_NAMES, LatentModel
+from codec.entropy.smooth import SCALE_MIN, gaussian_likelihood, gaussian_parameters
+from codec.entropy.exact import int8_is_exact
+from codec.entropy.tables import gaussian_tables
+from constellation.common.errors import user_errors_to_exit
+from constellation.scenario.scenario import SceneKnobs
+from codec.imagery.scene import default_data_folder, open_scene
+from dlrc.studies.common.options import choice, number, own_values, whole_number
 
 DEFAULTS = {"models": "bmshj,mbt,cheng,elic", "patches": "1000", "patch_px": "64", "lambda": "0.013", "seed": "0"}
 ANALYSES = ("plain", "no oneDNN", "channels_last", "2 threads", "float64", "bfloat16")

@@ -22,15 +22,15 @@ import numpy as np
 import torch
 
 from benchmarks.map_coding import make_round
-from codec.assignment import AssignmentMap, combined_digest
+from codec.maps.assignment import AssignmentMap, combined_digest
 from codec.bitstream import Bitstream, Header, StreamSettings, pack, unpack
-from codec.checkpoint import load_checkpoint, shipped_weights
-from codec.entropy import EntropyCoder, encoder_layout
-from codec.mapcoder import encode_map
-from codec.models import MODEL_NAMES
-from constellation.errors import user_errors_to_exit
+from codec.models.checkpoint import load_checkpoint, shipped_weights
+from codec.entropy.coder import EntropyCoder, encoder_layout
+from codec.maps.coding import encode_map
+from codec.models.model import MODEL_NAMES
+from constellation.common.errors import user_errors_to_exit
 from ground.decoder import RoundDecoder, RoundResult
-from studies.options import choice, number, own_values, whole_number
+from dlrc.studies.common.options import choice, number, own_values, whole_number
 
 DEFAULTS = {"cases": "100000", "models": "bmshj,mbt,cheng,elic", "seed": "1", "side": "8", "case_s": "5", "growth_mib": "2048"}
 LAMBDA = 0.013

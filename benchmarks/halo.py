@@ -14,14 +14,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.overhead import fastest
-from codec.checkpoint import load_weights
-from codec.models import LATENT_STRIDE_PX, MODEL_NAMES
+from codec.models.checkpoint import load_weights
+from codec.models.model import LATENT_STRIDE_PX, MODEL_NAMES
 from codec.surroundings import RING
-from constellation.errors import UserError, user_errors_to_exit
+from constellation.common.errors import UserError, user_errors_to_exit
 from ground.decoder import synthesise
 from nodes.coding import BoardCoder
-from nodes.runtime import one_thread
-from studies.options import choice, split_arguments, whole_number
+from nodes.process.device import one_thread
+from dlrc.studies.common.options import choice, split_arguments, whole_number
 
 DEFAULTS = {"models": ",".join(MODEL_NAMES), "halos": "16,32,48", "sizes": "256,512", "repeats": "3"}
 

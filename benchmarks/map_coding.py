@@ -18,10 +18,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from codec.assignment import KEPT, LOCAL, REMOTE, AssignmentMap, coding_rank, dense_numbering
-from codec.mapcoder import encode_joint, encode_map, lzma_raw
-from constellation.errors import user_errors_to_exit
-from studies.options import number, own_values, whole_number
+from codec.maps.assignment import KEPT, LOCAL, REMOTE, AssignmentMap, coding_rank, dense_numbering
+from codec.maps.coding import encode_joint, encode_map, lzma_raw
+from constellation.common.errors import user_errors_to_exit
+from dlrc.studies.common.options import number, own_values, whole_number
 
 DEFAULTS = {"seed": "100", "rounds": "20", "patches": "256,512,1024", "repeats": "0.002", "captures": "4"}
 SATELLITES = 8

@@ -1,4 +1,4 @@
-"""Fits the priors of codec.mapmodel to synthetic and captured rounds, and writes codec/map_priors.npy. A new file is a new bitstream.
+"""Fits the priors of codec.maps.model to synthetic and captured rounds, and writes codec/maps/statistics.npy. A new file is a new bitstream.
 
     python -m benchmarks.map_priors [captures=12]
 
@@ -21,15 +21,15 @@ from scipy.special import gammaln
 
 from benchmarks.map_coding import make_round
 from benchmarks.real_maps import captured_round, model_of, real_scenario
-from codec import mapmodel
-from codec.assignment import KEPT, AssignmentMap
-from codec.binary_coder import FLOOR, LIMIT, ONE, TALLY
-from codec.mapcoder import map_arrays
-from codec.mapsymbols import CONTEXTS
-from constellation.errors import user_errors_to_exit
-from studies.options import own_values, whole_number
+from codec.maps import model as mapmodel
+from codec.maps.assignment import KEPT, AssignmentMap
+from codec.maps.binary_coder import FLOOR, LIMIT, ONE, TALLY
+from codec.maps.coding import map_arrays
+from codec.maps.symbols import CONTEXTS
+from constellation.common.errors import user_errors_to_exit
+from dlrc.studies.common.options import own_values, whole_number
 
-TARGET = Path(mapmodel.__file__).with_name("map_priors.npy")
+TARGET = Path(mapmodel.__file__).with_name("statistics.npy")
 WINDOWS_PX = (512, 768, 1024)  # as `dense`, between, as `sparse`
 WORTHS = np.array((0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, LIMIT))
 PASSES = 6

@@ -18,21 +18,21 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from codec.assignment import AssignmentMap
-from codec.checkpoint import load_weights
-from codec.mapcoder import encode_map
-from codec.models import LatentModel, build_model
-from constellation.errors import user_errors_to_exit
-from constellation.scenario import load_scenario
+from codec.maps.assignment import AssignmentMap
+from codec.models.checkpoint import load_weights
+from codec.maps.coding import encode_map
+from codec.models.model import LatentModel, build_model
+from constellation.common.errors import user_errors_to_exit
+from constellation.scenario.scenario import load_scenario
 from nodes.arbiter import SignatureList, arbitrate, assign_owners, signature_list
 from nodes.capture import capture
 from nodes.coding import BoardCoder, coding_order_of
 from nodes.filter import filter_positions
 from nodes.recognizer import HashFamily, hash_family, signatures
-from nodes.runtime import one_thread
-from nodes.scene import open_scene
+from nodes.process.device import one_thread
+from codec.imagery.scene import open_scene
 from nodes.selector import Selection, select
-from studies.options import choice, split_arguments, whole_number
+from dlrc.studies.common.options import choice, split_arguments, whole_number
 
 DEFAULTS = {"model": "bmshj", "sizes": "256,512,1024,2048", "satellites": "8,64,256,1024", "repeats": "5"}
 NEIGHBOURS = 8
@@ -90,7 +90,7 @@ def measure(model: LatentModel, name: str, scenario, size: int, repeats: int) ->
 
 
 def _all(owned: AssignmentMap) -> AssignmentMap:
-    from codec.assignment import all_kept
+    from codec.maps.assignment import all_kept
 
     return all_kept(*owned.shape)
 

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from codec.assignment import AssignmentMap
-from codec.checkpoint import load_weights
-from codec.models import LATENT_STRIDE_PX, LatentModel
+from codec.maps.assignment import AssignmentMap
+from codec.models.checkpoint import load_weights
+from codec.models.model import LATENT_STRIDE_PX, LatentModel
 from constellation.priority import priority_order
-from constellation.scenario import Scenario, load_scenario
+from constellation.scenario.scenario import Scenario, load_scenario
 from nodes.arbiter import arbitrate, signature_list
 from nodes.capture import capture
 from nodes.coding import coding_order_of
 from nodes.recognizer import content_hashes, hash_family, signatures
-from nodes.scene import open_scene
+from codec.imagery.scene import open_scene
 from nodes.selector import select
 
 

@@ -17,8 +17,8 @@ import time
 
 import numpy as np
 
-from constellation.errors import UserError, user_errors_to_exit
-from studies.options import split_arguments
+from constellation.common.errors import UserError, user_errors_to_exit
+from dlrc.studies.common.options import split_arguments
 
 PAYLOADS = [2048.0, 8192.0, 32768.0, 131072.0]
 PATTERNS = {100: "53:100/10/1", 1000: "53:1000/25/1", 10000: "53:10000/100/1"}
@@ -62,13 +62,13 @@ def _measure(size: int, steps: int, payloads: int, overrides: list[str]) -> dict
 
 
 def _scenario(size: int, overrides: list[str]):
-    from constellation.scenario import load_scenario
+    from constellation.scenario.scenario import load_scenario
 
     return load_scenario("edge_space_com", [f"orbit.pattern={PATTERNS[size]}", *overrides])
 
 
 def _child(payloads: int, steps: int, size: int, overrides: list[str]) -> None:
-    from constellation.series import simulate
+    from constellation.sync.series import simulate
 
     scenario = _scenario(size, overrides)
     simulate(scenario, PAYLOADS[-payloads:], np.arange(steps) * scenario.orbit.step_s)
@@ -80,11 +80,11 @@ def _networkx(sample: int, overrides: list[str]) -> tuple[float, float]:
     """CPU seconds per instant of the plain loop, and the worst relative difference of its delays."""
     import networkx
 
-    from constellation.orbits import load_constellation
-    from constellation.routing import hop_delay_s
-    from constellation.series import simulate
-    from constellation.sync import times_of_arrivals
-    from constellation.topology import select_region, topology_at
+    from constellation.orbit.orbits import load_constellation
+    from constellation.links.routing import hop_delay_s
+    from constellation.sync.series import simulate
+    from constellation.sync.timing import times_of_arrivals
+    from constellation.links.topology import select_region, topology_at
 
     scenario = _scenario(1000, overrides)
     constellation = load_constellation(scenario.orbit)
@@ -111,10 +111,10 @@ def _networkx(sample: int, overrides: list[str]) -> tuple[float, float]:
 
 def _counting() -> None:
     """The link-counting sweep against listing the links of both instants and intersecting them."""
-    from constellation.churn import distance_churn
-    from constellation.orbits import load_constellation
-    from constellation.space import LinkKnobs, TopologyKnobs
-    from constellation.topology import topology_at, topology_events
+    from constellation.links.churn import distance_churn
+    from constellation.orbit.orbits import load_constellation
+    from constellation.scenario.network import LinkKnobs, TopologyKnobs
+    from constellation.links.topology import topology_at, topology_events
 
     first, second = load_constellation(_scenario(1000, []).orbit).positions_itrs_km(np.array([0.0, 60.0]))
     distance_churn(first, second, 3000.0)

@@ -11,7 +11,7 @@
     ...     z
     ...     2 + y    CRC-16 of y, y
     ...     2 + map  CRC-16 of map, map (the checksum is absent where there is no map)
-    ...     4        digest: CRC-32 of the context map (codec.entropy) mixed with the map's references (codec.assignment)
+    ...     4        digest: CRC-32 of the context map (codec.entropy.coder) mixed with the map's references (codec.maps.assignment)
 
 Integers are LEB128 varints in their shortest form. Participants are a bit mask over satellite ids relative to 0, as a varint; all of
 0 .. n-1 is written as the number n with a flag, so 1024 satellites cost two bytes. Any change of these bytes is a new version.
@@ -22,7 +22,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass, field
 
-from constellation.errors import BitstreamError
+from constellation.common.errors import BitstreamError
 
 MAGIC = b"\xd7L"
 VERSION = 2

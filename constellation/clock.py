@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
-from constellation.errors import UserError
+from constellation.common.errors import UserError
 
 CAPTURE_S = 1e-3  # exposure and read-out of a frame; an estimate, the same for all
 TABLE2_PATCH_PX = 256

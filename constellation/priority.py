@@ -30,7 +30,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from constellation.errors import UserError
+from constellation.common.errors import UserError
 
 HEADER_WORDS = 5
 RULES = ("id", "link", "energy", "random", "balanced")

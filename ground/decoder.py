@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from codec.assignment import AssignmentMap, all_kept, combined_digest
+from codec.maps.assignment import AssignmentMap, all_kept, combined_digest
 from codec.bitstream import Bitstream, unpack
-from codec.checkpoint import CheckpointInfo
-from codec.entropy import DecodedLatents, EntropyCoder, StreamItem, decoder_layout
-from codec.mapcoder import decode_map
-from codec.models import LATENT_STRIDE_PX, LatentModel
+from codec.models.checkpoint import CheckpointInfo
+from codec.entropy.coder import DecodedLatents, EntropyCoder, StreamItem, decoder_layout
+from codec.maps.coding import decode_map
+from codec.models.model import LATENT_STRIDE_PX, LatentModel
 from codec.surroundings import RING
-from constellation.errors import BitstreamError
+from constellation.common.errors import BitstreamError
 from ground.mosaic import mosaics
 from ground.reconstructor import immediate_sources, reassemble, resolve
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codec.assignment import KEPT, LOCAL, REMOTE, AssignmentMap, signature_positions
+from codec.maps.assignment import KEPT, LOCAL, REMOTE, AssignmentMap, signature_positions
 
 UNRESOLVED = -1
 

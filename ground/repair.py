@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from constellation.space import GroundKnobs
+from constellation.scenario.network import GroundKnobs
 from ground.decoder import RoundDecoder, RoundResult
 from nodes.downlink import ACKNOWLEDGED, SEND_AGAIN, SEND_INDEPENDENT
 

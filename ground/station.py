@@ -13,19 +13,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from codec.checkpoint import load_weights
-from constellation.scenario import Scenario
-from constellation.wording import counted
+from codec.models.checkpoint import load_weights
+from constellation.scenario.scenario import Scenario
+from constellation.common.text import counted
 from ground.decoder import RoundDecoder, RoundResult
 from ground.metrics import Quality, quality
-from ground.output import RunFolder
-from ground.pictures import View
+from dlrc.folder import RunFolder
+from dlrc.report.pictures import View
 from ground.repair import Repaired, arrive, decode_with_repair
-from ground.summary import RoundRecord, RunFacts, SatelliteRecord, SectionBytes
-from nodes.channel import Channel
+from ground.records import RoundRecord, RunFacts, SatelliteRecord, SectionBytes
+from nodes.process.channel import Channel
 from nodes.downlink import ACKNOWLEDGED, Downlink
-from nodes.runtime import device_of, one_thread, peak_rss_mib
-from nodes.scene import open_scene
+from nodes.process.device import device_of, one_thread, peak_rss_mib
+from codec.imagery.scene import open_scene
 
 KEPT, LOCAL, REMOTE = 0, 1, 2
 

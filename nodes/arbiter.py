@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codec.assignment import KEPT, LOCAL, REMOTE, AssignmentMap
+from codec.maps.assignment import KEPT, LOCAL, REMOTE, AssignmentMap
 from constellation.priority import HEADER_WORDS, RoundHeader, assign_owners
 from nodes.selector import Selection
 

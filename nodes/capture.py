@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from constellation.errors import UserError
-from constellation.scenario import CaptureKnobs
-from nodes.scene import Scene
+from constellation.common.errors import UserError
+from constellation.scenario.scenario import CaptureKnobs
+from codec.imagery.scene import Scene
 
-LATENT_PX = 16  # ground pixels per latent position: every model of codec/models.py downsamples by 16
+LATENT_PX = 16  # ground pixels per latent position: every model of codec/models/model.py downsamples by 16
 CLOUD_COLOUR = np.array([238.0, 240.0, 243.0])
 _WINDOW, _OFFSET, _POSE, _GAIN, _NOISE, _CLOUD = range(0xCA90, 0xCA96)  # names of the random streams
 
@@ -195,7 +195,7 @@ def _noise(size: int, halo: int, stream: np.random.Generator) -> np.ndarray:
 def _clouds(size: int, halo: int, share: float, stream: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Two arrays [size + 2 halo, size + 2 halo]: opacity in [0, 1], soft-edged, above one half on `share` of the patch; and how much
     darker than `CLOUD_COLOUR` the cloud is, in counts."""
-    from nodes.procedural import fractal
+    from codec.imagery.procedural import fractal
 
     seed, row, col = (int(value) for value in stream.integers(1 << 20, size=3))
     where = row - halo, col - halo, size + 2 * halo, size + 2 * halo

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from codec.checkpoint import CheckpointInfo, load_weights
-from codec.entropy import EntropyCoder
-from codec.models import LATENT_STRIDE_PX, LatentModel
-from codec.schedule import ContextLayout
-from constellation.scenario import Scenario
-from nodes.runtime import device_of, one_thread
+from codec.models.checkpoint import CheckpointInfo, load_weights
+from codec.entropy.coder import EntropyCoder
+from codec.models.model import LATENT_STRIDE_PX, LatentModel
+from codec.entropy.schedule import ContextLayout
+from constellation.scenario.scenario import Scenario
+from nodes.process.device import device_of, one_thread
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Coded:
 
 
 def coding_order_of(model_name: str) -> str:
-    """`raster` or `checkerboard`, as `codec.assignment` and the Selector name it."""
+    """`raster` or `checkerboard`, as `codec.maps.assignment` and the Selector name it."""
     return "checkerboard" if model_name == "elic" else "raster"
 
 

@@ -14,24 +14,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codec.assignment import AssignmentMap, all_kept, combined_digest
+from codec.maps.assignment import AssignmentMap, all_kept, combined_digest
 from codec.bitstream import Bitstream, Header, StreamSettings, pack
-from codec.checkpoint import CheckpointInfo
-from codec.mapcoder import encode_map
+from codec.models.checkpoint import CheckpointInfo
+from codec.maps.coding import encode_map
 from constellation.clock import ComputeTimes, round_timeline
 from constellation.priority import check_rule, priority_order
-from constellation.scenario import Scenario
-from constellation.segment import RoundInSpace, SpaceSegment
-from constellation.sync import SyncResult
+from constellation.scenario.scenario import Scenario
+from constellation.network import RoundInSpace, SpaceSegment
+from constellation.sync.timing import SyncResult
 from nodes.arbiter import SignatureList, arbitrate, pack_list, signature_list, unpack_list
 from nodes.capture import Capture, capture, covered_by_earlier, ground_cells, patch_offset
-from nodes.channel import Channel
+from nodes.process.channel import Channel
 from nodes.coding import Board, Coded, coding_order_of, load_board
 from nodes.downlink import SEND_AGAIN, SEND_INDEPENDENT, Downlink, Telemetry
 from nodes.filter import filter_positions, kept_positions
 from nodes.recognizer import content_hashes, hash_family, signatures
-from nodes.runtime import compute_times
-from nodes.scene import open_scene
+from nodes.process.device import compute_times
+from codec.imagery.scene import open_scene
 from nodes.selector import Selection, select
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codec.assignment import coding_rank
+from codec.maps.assignment import coding_rank
 from nodes.recognizer import content_hashes
 
 

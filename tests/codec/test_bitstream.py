@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from codec.bitstream import (CONTEXTS, DEDUPS, GRIDS, MAP_CODINGS, MAX_SIDE, MODELS, REPRESENTATIVES, SIGNATURES, Bitstream, Header, StreamSettings,
                              pack, unpack)
-from constellation.errors import BitstreamError
+from constellation.common.errors import BitstreamError
 
 HEADER = Header(StreamSettings(), bytes.fromhex("0badcafe"), satellite=3, round=2, height=16, width=16, k=20, participants=tuple(range(8)))
 STREAM = Bitstream(HEADER, z=b"zz", y=b"yyyy", map=b"m", digest=0x12345678)

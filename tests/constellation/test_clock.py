@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from constellation.clock import CAPTURE_S, TITAN_V, Activity, ComputeTimes, DeviceProfile, SimulatedClock, device_profile, round_timeline
-from constellation.errors import UserError
-from ground.trace import trace_events
+from constellation.common.errors import UserError
+from dlrc.report.trace import trace_events
 
 SECONDS = st.floats(0, 100)
 TABLE_2_TOTAL_MS = {"bmshj": 24.68, "mbt": 24.71, "cheng": 985.83, "elic": 274.07}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from constellation.errors import UserError
+from constellation.common.errors import UserError
 from constellation.priority import HEADER_WORDS, RULES, RoundHeader, assign_owners, check_rule, priority_order, rule_is_total_order
 
 signatures = st.integers(-(2**63), 2**63 - 1) | st.integers(0, 12)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from codec.assignment import KEPT, LOCAL, REMOTE, AssignmentMap, all_kept
+from codec.maps.assignment import KEPT, LOCAL, REMOTE, AssignmentMap, all_kept
 from ground.reconstructor import UNRESOLVED, reassemble, resolve
 
 

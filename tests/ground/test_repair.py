@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from constellation.scenario import load_scenario
+from constellation.scenario.scenario import load_scenario
 from ground.repair import arrive, decode_with_repair
 from nodes.downlink import ACKNOWLEDGED, SEND_AGAIN, SEND_INDEPENDENT
-from studies.rounds import Fleet
+from dlrc.studies.common.rounds import Fleet
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codec.assignment import KEPT, LOCAL, REMOTE, validate
+from codec.maps.assignment import KEPT, LOCAL, REMOTE, validate
 from constellation.priority import RoundHeader, assign_owners, priority_order
 from ground.reconstructor import resolve
 from nodes.arbiter import SignatureList, arbitrate, pack_list, signature_list, unpack_list

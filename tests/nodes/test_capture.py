@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from constellation.errors import UserError
-from constellation.scenario import CaptureKnobs, SceneKnobs
+from constellation.common.errors import UserError
+from constellation.scenario.scenario import CaptureKnobs, SceneKnobs
 from nodes.capture import capture, covered_by_earlier, ground_cells, oracle_share, patch_offset, window_of_round
-from nodes.scene import Scene, open_scene
+from codec.imagery.scene import Scene, open_scene
 
 RNG = np.random.default_rng(0)
 
@@ -77,7 +77,7 @@ def test_patches_a_fraction_of_a_cell_apart_share_no_cell():
 
 
 def test_a_ground_cell_is_what_lies_below_a_latent_position():
-    from codec.models import LATENT_STRIDE_PX
+    from codec.models.model import LATENT_STRIDE_PX
     from nodes.capture import LATENT_PX
 
     assert LATENT_PX == LATENT_STRIDE_PX

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codec.assignment import coding_rank
+from codec.maps.assignment import coding_rank
 from nodes.selector import select
 
 H, W, C = 4, 6, 3

@@ -1,0 +1,1 @@
+"""Entropy coding of latents, exact on every machine."""

@@ -1,0 +1,1 @@
+"""Pictures from files and the built-in scene."""

@@ -1,0 +1,1 @@
+"""The assignment map and its coding."""

@@ -1,0 +1,1 @@
+"""The codecs, their checkpoints and shipped weights."""

@@ -1,0 +1,1 @@
+"""What every drawer uses and no drawer is about: errors, text."""

@@ -1,0 +1,59 @@
+"""Errors that a user can cause and mend.
+
+Every entry point (`launch.py`, `codec/training/knobs.py`, each study) turns a `UserError` into one line on stderr and exit code 2,
+through `user_errors_to_exit`. Anything else is a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import sys
+import time
+from collections.abc import Iterator
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+EXIT_OUTPUT_CLOSED = 141  # what a shell reports of a program that SIGPIPE ended
+
+
+class UserError(Exception):
+    """Bad input: one line that names the field or file, what was found, and what was expected."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(str(message).split()))
+
+
+class BitstreamError(UserError):
+    """A stream that is damaged, truncated, foreign, or decodes to something else than what its sender coded."""
+
+
+@contextlib.contextmanager
+def user_errors_to_exit(delay_s: float = 0.0) -> Iterator[None]:
+    """Print a `UserError` as one line and leave with exit code 2 (`raise SystemExit(2)`).
+
+    delay_s: wait before printing. All ranks of a run meet the same faulty input; rank 0 speaks at once, and the launcher ends the others
+    before they repeat it. Where whoever read our output has left (`| head`), leave quietly with exit code 141; after
+    Ctrl-C with 130.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except UserError as error:
+        time.sleep(delay_s)
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        raise SystemExit(EXIT_USER_ERROR) from None
+    except KeyboardInterrupt:
+        raise SystemExit(EXIT_INTERRUPTED) from None
+    except BrokenPipeError:
+        if not _reader_left(sys.stdout.fileno()):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more to complain about at exit
+        raise SystemExit(EXIT_OUTPUT_CLOSED) from None
+
+
+def _reader_left(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))

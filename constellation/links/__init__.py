@@ -1,0 +1,1 @@
+"""Inter-satellite links: budget, topology, routes."""

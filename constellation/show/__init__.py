@@ -1,0 +1,1 @@
+"""The constellation in motion, for people."""

@@ -1,0 +1,1 @@
+"""What the exchange between satellites costs in time."""

@@ -1,0 +1,1 @@
+"""The product's face: runs, results, reports, studies, command line."""

@@ -1,0 +1,1 @@
+"""A run as table, pictures and trace."""

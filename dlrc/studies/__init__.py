@@ -1,0 +1,1 @@
+"""One study per figure, table or question."""

@@ -1,0 +1,124 @@
+"""From rows to a line of the table: ratios of sums and mean differences, with 95 % intervals from a bootstrap over windows.
+
+Satellites of one window see the same ground and lean on each other, so whole windows are drawn, never single rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dlrc.studies.paper.rd_rounds import Row
+
+RESAMPLES = 2000
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure and its 95 % interval; NaN where nothing was measured."""
+
+    value: float
+    low: float
+    high: float
+
+    def text(self, digits: int, sign: bool = False) -> str:
+        """`38.1 [36.9, 39.3]`"""
+        if not np.isfinite(self.value):
+            return "-"
+        form = f"{{:{'+' if sign else ''}.{digits}f}}"
+        return f"{form.format(self.value)} [{form.format(self.low)}, {form.format(self.high)}]"
+
+
+@dataclass(frozen=True)
+class Line:
+    """What the study says about one configuration; percentages, bits per pixel, dB. bpp: sections by name, `y_d`, `z_d`, ..."""
+
+    windows: int
+    decoded_windows: int
+    streams: int
+    exact: int
+    failed: int
+    y_saved: Estimate
+    total_saved: Estimate
+    oracle: Estimate  # share of positions
+    of_oracle: Estimate  # y saving / oracle share
+    d_psnr: Estimate
+    d_psnr_median: Estimate  # over windows, of their mean
+    d_psnr_worst: float  # of a patch
+    d_ms_ssim: Estimate
+    psnr_i: Estimate
+    ms_ssim_i: Estimate
+    map_bits: Estimate  # per latent position
+    map_share: Estimate  # of all bits with DLRC
+    kept: float
+    local: float
+    remote: float
+    bpp: dict[str, float]
+
+
+def bootstrap(columns: Sequence[np.ndarray], statistic: Callable[..., np.ndarray], seed: int = 0) -> Estimate:
+    """`statistic` of the columns' sums over windows, with the percentile interval of RESAMPLES draws of windows with replacement.
+
+    columns: float64 [windows] each; windows with NaN are left out. statistic: vectorised over arrays of sums.
+    """
+    table = np.stack([np.asarray(column, dtype=np.float64) for column in columns])
+    table = table[:, np.isfinite(table).all(axis=0)]
+    count = table.shape[1]
+    if count == 0:
+        return Estimate(float("nan"), float("nan"), float("nan"))
+    stream = np.random.Generator(np.random.Philox(np.random.SeedSequence([0xB007, seed])))
+    weights = stream.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = float(statistic(*table.sum(axis=1)))
+        drawn = np.asarray(statistic(*(weights @ table.T).T))
+    drawn = drawn[~np.isnan(drawn)]
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) if drawn.size else (float("nan"), float("nan"))
+    return Estimate(value, float(low), float(high))
+
+
+def bootstrap_median(values: np.ndarray, seed: int = 0) -> Estimate:
+    """Median over windows, float64 [windows], with the percentile interval of RESAMPLES draws; NaN are left out."""
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return Estimate(float("nan"), float("nan"), float("nan"))
+    stream = np.random.Generator(np.random.Philox(np.random.SeedSequence([0xB008, seed])))
+    medians = np.median(values[stream.integers(len(values), size=(RESAMPLES, len(values)))], axis=1)
+    low, high = np.quantile(medians, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Estimate(float(np.median(values)), float(low), float(high))
+
+
+def summarise(rows: Sequence[Row], windows: int) -> Line:
+    """The line of the rows of windows 0 .. `windows` - 1."""
+    rows = [row for row in rows if row.round < windows]
+    numbers = np.array([row.round for row in rows])
+    rounds, index = np.unique(numbers, return_inverse=True)
+
+    def per_window(value: Callable[[Row], float]) -> np.ndarray:
+        return np.bincount(index, weights=[value(row) for row in rows], minlength=len(rounds))
+
+    y_d, y_i = per_window(lambda r: r.y_d), per_window(lambda r: r.y_i)
+    all_d = per_window(lambda r: r.y_d + r.z_d + r.map_d + r.header_d)
+    all_i = per_window(lambda r: r.y_i + r.z_i + r.header_i)
+    positions, oracle, ones = per_window(lambda r: r.positions), per_window(lambda r: r.oracle), per_window(lambda r: 1)
+    map_bytes, pixels = per_window(lambda r: r.map_d), per_window(lambda r: r.pixels).sum()
+    share = lambda part, whole: 100 * part / whole
+    saved = lambda after, before: 100 * (1 - after / before)
+    mean = lambda total, count: total / count
+    return Line(
+        windows=len(rounds), decoded_windows=len({r.round for r in rows if r.decoded}), streams=sum(r.decoded for r in rows),
+        exact=sum(r.exact for r in rows), failed=sum(r.failed for r in rows),
+        y_saved=bootstrap((y_d, y_i), saved), total_saved=bootstrap((all_d, all_i), saved), oracle=bootstrap((oracle, positions), share),
+        of_oracle=bootstrap((y_d, y_i, oracle, positions), lambda d, i, o, p: 100 * (1 - d / i) / (o / p)),
+        d_psnr=bootstrap((per_window(lambda r: r.psnr_d - r.psnr_i), ones), mean),
+        d_psnr_median=bootstrap_median(per_window(lambda r: r.psnr_d - r.psnr_i) / per_window(lambda r: 1)),
+        d_psnr_worst=min((r.psnr_d - r.psnr_i for r in rows if r.decoded), default=float("nan")),
+        d_ms_ssim=bootstrap((per_window(lambda r: r.ms_ssim_d - r.ms_ssim_i), ones), mean),
+        psnr_i=bootstrap((per_window(lambda r: r.psnr_i), ones), mean), ms_ssim_i=bootstrap((per_window(lambda r: r.ms_ssim_i), ones), mean),
+        map_bits=bootstrap((8 * map_bytes, positions), mean), map_share=bootstrap((map_bytes, all_d), share),
+        kept=per_window(lambda r: r.kept).sum() / positions.sum(), local=per_window(lambda r: r.local).sum() / positions.sum(),
+        remote=per_window(lambda r: r.remote).sum() / positions.sum(),
+        bpp={name: 8 * float(sum(getattr(r, name) for r in rows)) / float(pixels)
+             for name in ("y_d", "z_d", "map_d", "header_d", "y_i", "z_i", "header_i")})

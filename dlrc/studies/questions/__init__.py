@@ -1,0 +1,1 @@
+"""Questions past the paper."""

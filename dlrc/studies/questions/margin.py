@@ -1,0 +1,68 @@
+"""How deep a patch border reaches into the latents: shares of equal vectors by depth, for patches that overlap.
+
+Every transform pads its input, so a latent position near the border of a patch sees padding where another patch sees ground. Depth d is the
+number of latent cells between a position and the nearest border (0: the outermost ring). The same ground, encoded once as a patch that ends
+there and once with surroundings wider than any receptive field, gives two round(y) per position; they agree or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from constellation.scenario.scenario import Scenario
+from nodes.capture import capture
+from nodes.coding import BoardCoder
+from codec.imagery.scene import open_scene
+from dlrc.studies.paper.rd_rounds import board_of
+
+DEPTHS = 8
+WIDE_HALO_PX = 128
+MARGIN_SHARE, HALO_SHARE = 0.95, 0.995
+
+
+@dataclass(frozen=True)
+class Margin:
+    """agree: float64 [DEPTHS], share of positions at that depth whose whole vector agrees; the last entry: all deeper ones too."""
+
+    agree: tuple[float, ...]
+
+    def depth(self, share: float) -> int:
+        """The first depth from which on at least `share` of the positions agree; DEPTHS where none does."""
+        below = [depth for depth, value in enumerate(self.agree) if value < share]
+        return below[-1] + 1 if below else 0
+
+    @property
+    def halo_px(self) -> int:
+        """As wide as 99.5 % of the outermost positions need."""
+        return 16 * self.depth(HALO_SHARE)
+
+
+def margin_of(scenario: Scenario, rounds: int = 12, satellites: Sequence[int] = (0, 1)) -> Margin:
+    """Measured on the patches that `satellites` see in the first `rounds` rounds of the scenario."""
+    coder = board_of(scenario).coder
+    wide = scenario.capture.model_copy(update={"halo_px": WIDE_HALO_PX})
+    pairs = []
+    for number in range(rounds):
+        scene = open_scene(scenario.scene, scenario.seed, number, wide.window_px)
+        for satellite in satellites:
+            view = capture(scene, wide, scenario.seed, number, satellite)
+            pairs.append(agreement(coder, view.image, view.padded))
+    return by_depth(pairs)
+
+
+def agreement(coder: BoardCoder, image: np.ndarray, padded: np.ndarray) -> np.ndarray:
+    """Whether round(y) of the patch alone equals round(y) of the patch in its surroundings, bool [H, W]."""
+    alone, inside = coder.analyse(image, 0), coder.analyse(padded, (padded.shape[0] - image.shape[0]) // 2)
+    return (np.rint(alone) == np.rint(inside)).all(axis=0)
+
+
+def by_depth(maps: Sequence[np.ndarray]) -> Margin:
+    """Shares by depth of boolean maps [H, W] of one shape."""
+    height, width = maps[0].shape
+    rows, cols = np.minimum(np.arange(height), np.arange(height)[::-1]), np.minimum(np.arange(width), np.arange(width)[::-1])
+    depth = np.minimum(np.minimum(rows[:, None], cols[None, :]), DEPTHS - 1)
+    stack = np.stack(maps)
+    return Margin(tuple(float(stack[:, depth == d].mean()) if (depth == d).any() else float("nan") for d in range(DEPTHS)))

@@ -1,1 +1,0 @@
-"""One module per figure or table of the paper, and one per question the paper leaves open."""

@@ -1,0 +1,28 @@
+"""Arbitrary valid assignment maps for the tests of maps, their codings and the container."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from codec.maps.assignment import KEPT, LOCAL, REMOTE, AssignmentMap, coding_rank
+
+
+def arbitrary_map(rng: np.random.Generator, height: int, width: int, satellite: int, participants: tuple[int, ...],
+                  order: str = "raster") -> AssignmentMap:
+    """A map without geometry: fates, owners and sources at random, shares at random."""
+    total = height * width
+    others = [other for other in participants if other != satellite]
+    fate, source = np.full(total, KEPT, np.uint8), np.full(total, -1, np.int32)
+    owner, exact = np.full(total, -1, np.int16), np.zeros(total, bool)
+    local_share, remote_share = rng.random(2) * rng.integers(0, 2, 2)
+    representatives: list[int] = []
+    for position in np.argsort(coding_rank(height, width, order)):
+        if representatives and rng.random() < local_share:
+            fate[position], source[position] = LOCAL, rng.choice(representatives)
+            continue
+        representatives.append(int(position))
+        if others and rng.random() < remote_share:
+            fate[position], owner[position], source[position] = REMOTE, rng.choice(others), rng.integers(total)
+            exact[position] = rng.random() < 0.8
+    shape = (height, width)
+    return AssignmentMap(fate.reshape(shape), exact.reshape(shape), owner.reshape(shape), source.reshape(shape))

@@ -1,0 +1,98 @@
+"""dlrc.studies.questions.robustness, dlrc.studies.common.flights and dlrc.studies.questions.multiview on tiny built-in scenes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+from constellation.common.errors import UserError
+from constellation.scenario.scenario import build_scenario
+from nodes.coding import load_board
+from dlrc.studies.common.flights import fly, see, with_knobs
+from dlrc.studies.questions.multiview import pair_rows, pair_table, pairs_of
+from dlrc.studies.common.registration import register
+from dlrc.studies.questions.robustness import CONDITIONS, Condition, look_under, pick, summarise, survey, table
+
+TINY = {"satellites": 3, "rounds": 1, "scene": {"size_px": 256}, "capture": {"patch_px": 128, "window_px": 192}}
+
+
+@pytest.fixture(scope="module")
+def scenario():
+    return build_scenario(TINY)
+
+
+@pytest.fixture(scope="module")
+def board(scenario):
+    return load_board(scenario)
+
+
+def test_content_signatures_change_no_picture_and_every_method_decodes(scenario, board, tmp_path):
+    rows = survey(scenario, board, 1, pick("none,noise 4"), tmp_path / "rows.csv")
+    assert all(row["failed"] == 0 for row in rows)
+    assert all(row["dpsnr_db"] == 0 for row in rows if row["method"] == "content")
+    assert (tmp_path / "rows.csv").read_text().count("\n") == 1 + 2 * 3
+    found = summarise(rows)
+    assert found["none", "footprint"]["total"] >= found["none", "content"]["total"]
+    assert table(rows).count("\n") == 1 + 2
+
+
+def test_an_object_is_in_the_first_view_alone(scenario):
+    here, plain = look_under(Condition("object", one_view=True, object=True)), look_under(Condition("none"))
+    for satellite in range(2):
+        changed = (here(scenario, 0, satellite)[0].image != plain(scenario, 0, satellite)[0].image).any()
+        assert changed == (satellite == 0)
+
+
+def test_variants_of_a_round_share_captures_and_independent_streams(scenario, board):
+    views = see(scenario, board, 0)
+    off = fly(with_knobs(scenario, dlrc={"enabled": False, "signature": "content"}), board, 0, views)
+    assert off.remote_share == 0
+    assert off.psnr_db == pytest.approx(fly(with_knobs(scenario, dlrc={"signature": "content"}), board, 0, views).psnr_db)
+
+
+def test_unknown_conditions_are_refused_with_the_list_of_those_there_are():
+    with pytest.raises(UserError, match="jitter 2 px"):
+        pick("earthquake")
+    assert pick("all") == CONDITIONS
+
+
+def test_a_pair_of_equal_pictures_is_one_picture_to_send(scenario, board, tmp_path):
+    folder = tmp_path / "pairs" / "twins"
+    folder.mkdir(parents=True)
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    for name in ("ground_A.png", "ground_B.png"):
+        Image.fromarray(pixels).resize((160, 160)).save(folder / name)
+    rows = pair_rows(scenario, board, pairs_of(tmp_path / "pairs"), tmp_path / "pairs.csv")
+    assert all(row["equal_k20"] == 1 and row["equal_content"] == 1 for row in rows)
+    assert {row["method"]: row["remote_share"] for row in rows}["content"] > 0.9
+    assert "twins" in pair_table(rows)
+
+
+def test_a_folder_without_pairs_is_refused(tmp_path):
+    with pytest.raises(UserError, match="expected sub-folders"):
+        pairs_of(tmp_path)
+
+
+def test_pictures_of_one_ground_are_laid_on_each_other_to_the_pixel():
+    ground = gaussian_filter(np.random.default_rng(1).normal(size=(300, 340)), 1.5)
+    found = register(ground[20:260, 30:330], ground[57:297, 11:311] + np.random.default_rng(2).normal(0, 0.01, (240, 300)))
+    assert (found.rows, found.cols) == (37, -19)
+    assert (found.height, found.width) == (240 - 37, 300 - 19) and found.correlation > 0.9
+
+
+def test_pictures_of_different_ground_are_left_out(scenario, board, tmp_path, capsys):
+    folder = tmp_path / "pairs" / "strangers"
+    folder.mkdir(parents=True)
+    for seed, name in enumerate(("one.png", "two.png")):
+        pixels = np.random.default_rng(seed).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((160, 160)).save(folder / name)
+    assert pair_rows(scenario, board, pairs_of(tmp_path / "pairs"), tmp_path / "pairs.csv") == []
+    assert "left out: one.png and two.png: no common ground" in capsys.readouterr().out
+
+
+def test_what_is_in_one_view_alone_is_in_every_satellites_view_in_turn(scenario):
+    here, plain = look_under(Condition("object", one_view=True, object=True)), look_under(Condition("none"))
+    changed = [[(here(scenario, r, s)[0].image != plain(scenario, r, s)[0].image).any() for s in range(3)] for r in range(3)]
+    assert np.array_equal(changed, np.eye(3, dtype=bool))

@@ -1,0 +1,62 @@
+"""Stored streams: decoded together, refused one by one."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from constellation.common.errors import BitstreamError, UserError
+from constellation.scenario.scenario import load_scenario
+from ground.files import main, read_streams
+from dlrc.studies.common.rounds import Fleet
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    fleet = Fleet(load_scenario("dense", ["satellites=2", "codec.model=mbt", "capture.patch_px=192", "capture.window_px=224", "scene.size_px=256"]))
+    flight = fleet.fly(0)
+    folder = tmp_path_factory.mktemp("streams")
+    for message in flight.messages:
+        (folder / f"s{message.telemetry.satellite}.bin").write_bytes(message.stream)
+    return folder, flight
+
+
+def test_a_folder_of_streams_becomes_the_images_of_the_run(stored, tmp_path):
+    folder, flight = stored
+    main([f"streams={folder}", f"out={tmp_path}"])
+    for satellite, image in flight.results["dlrc"].images.items():
+        assert np.array_equal(np.asarray(Image.open(tmp_path / f"s{satellite}.png")), image)
+
+
+def test_a_stream_without_its_owner_says_what_it_misses(stored, tmp_path):
+    with pytest.raises(BitstreamError, match="s1.bin: .* refer to a satellite whose stream is not here"):
+        main([f"streams={stored[0] / 's1.bin'}", f"out={tmp_path}"])
+
+
+def test_a_damaged_or_foreign_file_is_named(stored, tmp_path):
+    data = bytearray((stored[0] / "s0.bin").read_bytes())
+    data[len(data) // 2] ^= 4
+    (tmp_path / "hurt.bin").write_bytes(data)
+    assert read_streams(str(tmp_path))[1][0].startswith("hurt.bin: checksum")
+    (tmp_path / "hurt.bin").write_bytes(b"GIF89a")
+    assert "not a DLRC stream" in read_streams(str(tmp_path))[1][0]
+
+
+def test_images_are_written_beside_damaged_and_empty_files(stored, tmp_path):
+    folder, _ = stored
+    (tmp_path / "s0.bin").write_bytes((folder / "s0.bin").read_bytes())
+    (tmp_path / "empty.bin").write_bytes(b"")
+    with pytest.raises(BitstreamError, match="empty.bin: not a DLRC stream"):
+        main([f"streams={tmp_path}", f"out={tmp_path / 'out'}"])
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["s0.png"]
+
+
+def test_an_output_that_cannot_be_written_is_one_line(stored, tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(UserError, match="cannot write there"):
+        main([f"streams={stored[0]}", f"out={tmp_path / 'file'}"])
+
+
+def test_missing_arguments_and_files_are_user_errors(tmp_path):
+    for words in ([], ["streams=nowhere", "out=x"], [f"streams={tmp_path}", "out=x"], ["streams=a", "out=b", "colour=red"]):
+        with pytest.raises(UserError):
+            main(words)
