@@ -3,8 +3,8 @@
     torchrun --nproc-per-node 8 launch.py scenario=dense [key=value ...]     # every rank is one satellite
     python launch.py --nproc 8 scenario=dense [key=value ...]                # the same, starting torchrun itself (what launch.sh does)
 
-Rank 0 also starts the ground, rank N of the same process group. A run reads top to bottom in `fly` and `listen`.
-"""
+Rank 0 also starts the ground, rank N of the same process group. A run reads top to bottom in `fly` and
+`listen`."""
 
 from __future__ import annotations
 
@@ -81,12 +81,18 @@ def listen(scenario: Scenario, who, _words: list[str]) -> None:
 
 def start_ground(who, words: list[str]) -> subprocess.Popen:
     """The ground process: this program again, as rank N."""
-    environment = {**os.environ, "RANK": str(who.satellites), "DLRC_PARENT": str(os.getpid()), "DLRC_STARTED": str(STARTED)}
+    environment = {
+        **os.environ,
+        "RANK": str(who.satellites),
+        "DLRC_PARENT": str(os.getpid()),
+        "DLRC_STARTED": str(STARTED),
+    }
     return subprocess.Popen([sys.executable, os.path.abspath(__file__), *words], env=environment)
 
 
 def start_ranks(scenario: Scenario, launcher: list[str], words: list[str]) -> int:
-    """Start torchrun in this process with one rank per satellite; return the exit code of the first rank that failed."""
+    """Start torchrun in this process with one rank per satellite; return the exit code of the first rank that
+    failed."""
     from nodes.process.preflight import check_inputs, run_torchrun
 
     check_inputs(scenario)
@@ -96,13 +102,17 @@ def start_ranks(scenario: Scenario, launcher: list[str], words: list[str]) -> in
 
 def _check_world(scenario: Scenario, world: int) -> None:
     if scenario.satellites != world:
-        raise UserError(f"world size {world}: scenario {scenario.name} has satellites={scenario.satellites}; start {scenario.satellites} ranks "
-                        f"or give satellites={world}")
+        raise UserError(
+            f"world size {world}: scenario {scenario.name} has satellites={scenario.satellites}; start {scenario.satellites} ranks "
+            f"or give satellites={world}"
+        )
 
 
 def _split_options(arguments: list[str]) -> tuple[list[str], list[str]]:
     """torchrun's options (leading words that start with -, with their values) and the key=value words."""
-    at = next((i for i, word in enumerate(arguments) if "=" in word and not word.startswith("-")), len(arguments))
+    at = next(
+        (i for i, word in enumerate(arguments) if "=" in word and not word.startswith("-")), len(arguments)
+    )
     return arguments[:at], arguments[at:]
 
 
@@ -113,4 +123,6 @@ if __name__ == "__main__":
         if "RANK" not in os.environ or not leaving.code:
             raise
         sys.stderr.flush()
-        os._exit(leaving.code if isinstance(leaving.code, int) else 1)  # at once: no group is left to part from in peace
+        os._exit(
+            leaving.code if isinstance(leaving.code, int) else 1
+        )  # at once: no group is left to part from in peace

@@ -1,13 +1,16 @@
-"""Entropy coding against CompressAI's own `compress` and `decompress`, same weights, one thread each, ratios from one run.
+"""Entropy coding against CompressAI's own `compress` and `decompress`, same weights, one thread each, ratios
+from one run.
 
-    python -m benchmarks.coding [models=bmshj,mbt,cheng,elic] [size_px=256] [repeats=5] [batch=8] [weights=random|shipped] [backend=auto]
+    python -m benchmarks.coding [models=bmshj,mbt,cheng,elic] [size_px=256] [repeats=5] [batch=8]
+    [weights=random|shipped] [backend=auto]
 
-Entropy stage only: CompressAI's `compress` and `decompress` with g_a and g_s replaced by their results, ours from y to bytes (bytes to y_hat), h_a and h_s
-included on both sides. `batch`: per patch, that many patches that do not refer to each other decoded in one call. `whole`: encode + decode + g_a + g_s.
-Random weights stand in for trained ones at CompressAI's widths for quality 3: the transforms' output is given a spread per channel and the networks matching scales, since the
-number of non-zero and escaping symbols is what coding time depends on. `weights=shipped` takes this project's (narrower) checkpoints instead.
-`backend=float64` shows what a processor without signed-byte dot products (VNNI, AMX) would do; streams are the same.
-"""
+Entropy stage only: CompressAI's `compress` and `decompress` with g_a and g_s replaced by their results, ours
+from y to bytes (bytes to y_hat), h_a and h_s included on both sides. `batch`: per patch, that many patches
+that do not refer to each other decoded in one call. `whole`: encode + decode + g_a + g_s. Random weights
+stand in for trained ones at CompressAI's widths for quality 3: the transforms' output is given a spread per
+channel and the networks matching scales, since the number of non-zero and escaping symbols is what coding
+time depends on. `weights=shipped` takes this project's (narrower) checkpoints instead. `backend=float64`
+shows what a processor without signed-byte dot products (VNNI, AMX) would do; streams are the same."""
 
 from __future__ import annotations
 
@@ -27,14 +30,26 @@ from codec.models.model import LatentModel, build_model
 from constellation.common.errors import user_errors_to_exit
 from dlrc.studies.common.options import choice, own_values, whole_number
 
-DEFAULTS = {"models": "bmshj,mbt,cheng,elic", "size_px": "256", "repeats": "5", "batch": "8", "weights": "random", "backend": "auto"}
+DEFAULTS = {
+    "models": "bmshj,mbt,cheng,elic",
+    "size_px": "256",
+    "repeats": "5",
+    "batch": "8",
+    "weights": "random",
+    "backend": "auto",
+}
 WIDTHS = {"bmshj": (128, 192), "mbt": (192, 192), "cheng": (128, 128), "elic": (192, 320)}
 GOALS = {  # times faster than CompressAI, at 256 px: encode, decode, decode per patch of a batch of 8
-    "bmshj": (1, 1, 1), "mbt": (25, 10, 25), "cheng": (12, 6, 15), "elic": (3, 1.5, 3)}
+    "bmshj": (1, 1, 1),
+    "mbt": (25, 10, 25),
+    "cheng": (12, 6, 15),
+    "elic": (3, 1.5, 3),
+}
 
 
 class Spread(nn.Module):
-    """Gives each latent channel of random weights a spread of its own, from dead to busy, as training does."""
+    """Gives each latent channel of random weights a spread of its own, from dead to busy, as training
+    does."""
 
     def __init__(self, y: torch.Tensor) -> None:
         super().__init__()
@@ -64,7 +79,11 @@ def random_model(name: str, x: torch.Tensor) -> LatentModel:
     model = build_model(name, *WIDTHS[name])
     spread = Spread(model.g_a(x))
     model.net.g_a = nn.Sequential(model.net.g_a, spread)
-    heads = [model.h_s[4]] if name == "bmshj" else [head[-1] for head in model.param_aggregation] or [model.entropy_parameters[-1]]
+    heads = (
+        [model.h_s[4]]
+        if name == "bmshj"
+        else [head[-1] for head in model.param_aggregation] or [model.entropy_parameters[-1]]
+    )
     start = 0
     for layer in heads:
         width = layer.out_channels // (1 if name == "bmshj" else 2)
@@ -89,12 +108,20 @@ def medians(actions: dict[str, Callable], repeats: int) -> dict[str, float]:
 def picture(size_px: int) -> torch.Tensor:
     """A smooth random picture with some texture, [1, 3, size, size]; transforms cost the same for any."""
     generator = torch.Generator().manual_seed(0)
-    x = sum(nn.functional.interpolate(torch.rand(1, 3, s, s, generator=generator), (size_px, size_px), mode="bicubic") / s**0.5 for s in (4, 16, 64))
+    x = sum(
+        nn.functional.interpolate(
+            torch.rand(1, 3, s, s, generator=generator), (size_px, size_px), mode="bicubic"
+        )
+        / s**0.5
+        for s in (4, 16, 64)
+    )
     return (x - x.min()) / (x.max() - x.min())
 
 
 @torch.no_grad()
-def measure(name: str, size_px: int, repeats: int, batch: int, weights: str, backend: str) -> dict[str, tuple[float, float]]:
+def measure(
+    name: str, size_px: int, repeats: int, batch: int, weights: str, backend: str
+) -> dict[str, tuple[float, float]]:
     """Seconds (CompressAI, ours) of each stage."""
     x = picture(size_px)
     model = random_model(name, x) if weights == "random" else load_weights("", name, 0.013)[0]
@@ -116,32 +143,63 @@ def measure(name: str, size_px: int, repeats: int, batch: int, weights: str, bac
     packed = {key: packed[key] for key in ("strings", "shape")}
     y_hat = torch.from_numpy(coder.decode([item])[0].y_context).float()[None]
     model.net.g_s = Known(synthesis(y_hat))
-    t = medians({"compress": lambda: model.net.compress(x), "encode": encode, "decompress": lambda: model.net.decompress(**packed),
-                 "decode": lambda: coder.decode([item]), "batch": lambda: coder.decode([item] * batch)}, repeats)
+    t = medians(
+        {
+            "compress": lambda: model.net.compress(x),
+            "encode": encode,
+            "decompress": lambda: model.net.decompress(**packed),
+            "decode": lambda: coder.decode([item]),
+            "batch": lambda: coder.decode([item] * batch),
+        },
+        repeats,
+    )
     t |= medians(transforms, min(repeats, 2))
-    theirs = sum(len(s) for part in packed["strings"] for s in (part if isinstance(part, (list, tuple)) else [part]))
-    print(f"# {name}: N={model.n} M={model.m}; g_a {t['g_a'] * 1e3:.0f} ms, g_s {t['g_s'] * 1e3:.0f} ms, coder built in {build_s * 1e3:.0f} ms; "
-          f"bytes {len(coded.z_bytes) + len(coded.y_bytes)} (fixed grid), CompressAI {theirs}; non-zero {(y_hat != 0).float().mean():.0%}", flush=True)
+    theirs = sum(
+        len(s) for part in packed["strings"] for s in (part if isinstance(part, (list, tuple)) else [part])
+    )
+    print(
+        f"# {name}: N={model.n} M={model.m}; g_a {t['g_a'] * 1e3:.0f} ms, g_s {t['g_s'] * 1e3:.0f} ms, coder built in {build_s * 1e3:.0f} ms; "
+        f"bytes {len(coded.z_bytes) + len(coded.y_bytes)} (fixed grid), CompressAI {theirs}; non-zero {(y_hat != 0).float().mean():.0%}",
+        flush=True,
+    )
     both_s = t["g_a"] + t["g_s"]
-    return {"encode": (t["compress"], t["encode"]), "decode": (t["decompress"], t["decode"]), f"decode, batch of {batch}": (t["decompress"], t["batch"] / batch),
-            "whole": (both_s + t["compress"] + t["decompress"], both_s + t["encode"] + t["decode"])}
+    return {
+        "encode": (t["compress"], t["encode"]),
+        "decode": (t["decompress"], t["decode"]),
+        f"decode, batch of {batch}": (t["decompress"], t["batch"] / batch),
+        "whole": (both_s + t["compress"] + t["decompress"], both_s + t["encode"] + t["decode"]),
+    }
 
 
 def main(arguments: list[str]) -> None:
     """Print one row per model and stage."""
     options = own_values(arguments, __doc__, DEFAULTS)
     models = [choice("models", name, tuple(WIDTHS)) for name in options["models"].split(",")]
-    size_px, repeats, batch = (whole_number(key, options[key], low, high, multiple)
-                               for key, low, high, multiple in (("size_px", 64, 4096, 64), ("repeats", 1, 1000, 1), ("batch", 1, 1000, 1)))
-    weights, backend = choice("weights", options["weights"], ("random", "shipped")), choice("backend", options["backend"], ("auto", "int8", "float64"))
+    size_px, repeats, batch = (
+        whole_number(key, options[key], low, high, multiple)
+        for key, low, high, multiple in (
+            ("size_px", 64, 4096, 64),
+            ("repeats", 1, 1000, 1),
+            ("batch", 1, 1000, 1),
+        )
+    )
+    weights, backend = (
+        choice("weights", options["weights"], ("random", "shipped")),
+        choice("backend", options["backend"], ("auto", "int8", "float64")),
+    )
     torch.set_num_threads(1)
     warm_up()
     rows = []
     for name in models:
-        stages, goals = measure(name, size_px, repeats, batch, weights, backend), GOALS[name] if size_px == 256 else (None,) * 3
+        stages, goals = (
+            measure(name, size_px, repeats, batch, weights, backend),
+            GOALS[name] if size_px == 256 else (None,) * 3,
+        )
         for (stage, (theirs, ours)), goal in zip(stages.items(), (*goals, None), strict=True):
             rows.append((name, stage, theirs * 1e3, ours * 1e3, theirs / ours, goal))
-    print(f"\n{weights} weights, {size_px} px, portable ({backend}), 1 thread, CPU {torch.backends.cpu.get_cpu_capability()}")
+    print(
+        f"\n{weights} weights, {size_px} px, portable ({backend}), 1 thread, CPU {torch.backends.cpu.get_cpu_capability()}"
+    )
     print(f"{'model':6} {'stage':20} {'CompressAI ms':>14} {'ours ms':>9} {'ratio':>7} {'goal':>6}")
     for name, stage, theirs, ours, ratio, goal in rows:
         mark = "" if goal is None else f"{goal:>5g}x" + ("" if ratio >= goal else " *")

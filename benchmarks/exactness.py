@@ -1,13 +1,16 @@
-"""Do two sides always agree? Streams of real crops, made and read under different arithmetic, and what portability costs in bits.
+"""Do two sides always agree? Streams of real crops, made and read under different arithmetic, and what
+portability costs in bits.
 
-    python -m benchmarks.exactness [models=bmshj,mbt,cheng,elic] [patches=1000] [patch_px=64] [lambda=0.013] [seed=0]
+    python -m benchmarks.exactness [models=bmshj,mbt,cheng,elic] [patches=1000] [patch_px=64] [lambda=0.013]
+    [seed=0]
 
-Every patch is analysed in one of six ways (float32 plain, without oneDNN, channels_last, 2 threads, float64, bfloat16: y may differ, its stream must
-decode to what was coded), encoded twice (signed bytes, 1 thread, oneDNN; float64 GEMM, 2 threads, no oneDNN: the bytes must be equal), and decoded
-twice (alone with float64; in a batch of 8 with signed bytes, threads and oneDNN swapped). For contrast: how many patches' table indices change when the
-same network runs in float32 with oneDNN, without, in channels_last, and in float64, as an ordinary codec would run it.
-Cost: bits of y from the coder's tables, portable against float32 parameters, and against -log2 of the exact Gaussian.
-"""
+Every patch is analysed in one of six ways (float32 plain, without oneDNN, channels_last, 2 threads, float64,
+bfloat16: y may differ, its stream must decode to what was coded), encoded twice (signed bytes, 1 thread,
+oneDNN; float64 GEMM, 2 threads, no oneDNN: the bytes must be equal), and decoded twice (alone with float64;
+in a batch of 8 with signed bytes, threads and oneDNN swapped). For contrast: how many patches' table indices
+change when the same network runs in float32 with oneDNN, without, in channels_last, and in float64, as an
+ordinary codec would run it. Cost: bits of y from the coder's tables, portable against float32 parameters, and
+against -log2 of the exact Gaussian."""
 
 from __future__ import annotations
 
@@ -30,7 +33,13 @@ from constellation.scenario.scenario import SceneKnobs
 from codec.imagery.scene import default_data_folder, open_scene
 from dlrc.studies.common.options import choice, number, own_values, whole_number
 
-DEFAULTS = {"models": "bmshj,mbt,cheng,elic", "patches": "1000", "patch_px": "64", "lambda": "0.013", "seed": "0"}
+DEFAULTS = {
+    "models": "bmshj,mbt,cheng,elic",
+    "patches": "1000",
+    "patch_px": "64",
+    "lambda": "0.013",
+    "seed": "0",
+}
 ANALYSES = ("plain", "no oneDNN", "channels_last", "2 threads", "float64", "bfloat16")
 BATCH = 8
 
@@ -38,7 +47,10 @@ BATCH = 8
 @contextlib.contextmanager
 def arithmetic(threads: int = 1, onednn: bool = True) -> Iterator[None]:
     """Run with so many threads, with or without oneDNN."""
-    before = torch.get_num_threads(), torch._C._get_mkldnn_enabled()  # the public context manager warns at every use
+    before = (
+        torch.get_num_threads(),
+        torch._C._get_mkldnn_enabled(),
+    )  # the public context manager warns at every use
     torch.set_num_threads(threads)
     torch._C._set_mkldnn_enabled(onednn)
     try:
@@ -57,7 +69,10 @@ def crops(count: int, patch_px: int, seed: int) -> Iterator[np.ndarray]:
     for number in range(count):
         if number % 20 == 0:
             scene = open_scene(SceneKnobs(path=path), seed, number // 20, patch_px)
-        row, column = rng.integers(0, scene.height - patch_px + 1), rng.integers(0, scene.width - patch_px + 1)
+        row, column = (
+            rng.integers(0, scene.height - patch_px + 1),
+            rng.integers(0, scene.width - patch_px + 1),
+        )
         yield scene.read(int(row), int(column), patch_px, patch_px)
 
 
@@ -74,7 +89,9 @@ def analyse(model: LatentModel, double: LatentModel, x: torch.Tensor, way: str) 
         return model.g_a(x)
 
 
-def float_indices(model: LatentModel, double: LatentModel, z_hat: torch.Tensor, y: torch.Tensor) -> list[np.ndarray]:
+def float_indices(
+    model: LatentModel, double: LatentModel, z_hat: torch.Tensor, y: torch.Tensor
+) -> list[np.ndarray]:
     """Table indices by the ordinary network: float32, without oneDNN, channels_last, float64."""
     last = torch.channels_last
     runs = [gaussian_parameters(model, z_hat, y)]
@@ -82,7 +99,12 @@ def float_indices(model: LatentModel, double: LatentModel, z_hat: torch.Tensor, 
         runs.append(gaussian_parameters(model, z_hat, y))
     runs.append(gaussian_parameters(model, z_hat.to(memory_format=last), y.to(memory_format=last)))
     runs.append(gaussian_parameters(double, z_hat.double(), y.double()))
-    pairs = [np.concatenate((scale[0].flatten(1).double().numpy().T, mean[0].flatten(1).double().numpy().T), axis=1) for mean, scale in runs]
+    pairs = [
+        np.concatenate(
+            (scale[0].flatten(1).double().numpy().T, mean[0].flatten(1).double().numpy().T), axis=1
+        )
+        for mean, scale in runs
+    ]
     return [np.concatenate(gaussian_tables().index(pair)) for pair in pairs]
 
 
@@ -97,7 +119,18 @@ def examine(name: str, patches: int, patch_px: int, lambda_: float, seed: int) -
     floats = EntropyCoder(model, portable=False)
     side = patch_px // 16
     layout, kept = ContextLayout.all_kept(side, side), np.ones((side, side), dtype=bool)
-    totals = dict.fromkeys(("bytes differ", "y_hat differs alone", "y_hat differs in batch", "float indices differ", "bits", "float bits", "ideal bits"), 0.0)
+    totals = dict.fromkeys(
+        (
+            "bytes differ",
+            "y_hat differs alone",
+            "y_hat differs in batch",
+            "float indices differ",
+            "bits",
+            "float bits",
+            "ideal bits",
+        ),
+        0.0,
+    )
     waiting: list[tuple[StreamItem, np.ndarray]] = []
     for number, crop in enumerate(crops(patches, patch_px, seed)):
         x = torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 255
@@ -113,7 +146,9 @@ def examine(name: str, patches: int, patch_px: int, lambda_: float, seed: int) -
         if len(waiting) == BATCH or number == patches - 1:
             with arithmetic(2 if number % 2 else 1, onednn=number % 3 > 0):
                 decoded = coder.decode([item for item, _ in waiting])
-            totals["y_hat differs in batch"] += sum(not np.array_equal(d.y_context, y) for d, (_, y) in zip(decoded, waiting, strict=True))
+            totals["y_hat differs in batch"] += sum(
+                not np.array_equal(d.y_context, y) for d, (_, y) in zip(decoded, waiting, strict=True)
+            )
             waiting = []
         z_hat, y_map = torch.from_numpy(z)[None] + model.medians(), torch.from_numpy(y_hat).float()[None]
         indices = float_indices(model, double, z_hat, y_map)
@@ -121,7 +156,9 @@ def examine(name: str, patches: int, patch_px: int, lambda_: float, seed: int) -
         totals["bits"] += coder.estimate_bits(z, y_hat, y_hat, kept).sum()
         totals["float bits"] += floats.estimate_bits(z, y_hat, y_hat, kept).sum()
         mean, scale = gaussian_parameters(double, z_hat.double(), y_map.double())
-        totals["ideal bits"] += float(-torch.log2(gaussian_likelihood(y_map.double(), mean, scale.clamp_min(SCALE_MIN))).sum())
+        totals["ideal bits"] += float(
+            -torch.log2(gaussian_likelihood(y_map.double(), mean, scale.clamp_min(SCALE_MIN))).sum()
+        )
     return totals
 
 
@@ -130,17 +167,31 @@ def main(arguments: list[str]) -> None:
     options = own_values(arguments, __doc__, DEFAULTS)
     torch.set_num_threads(1)
     models = [choice("models", name, MODEL_NAMES) for name in options["models"].split(",")]
-    patches, patch_px = whole_number("patches", options["patches"], 1, 10**6), whole_number("patch_px", options["patch_px"], 64, 1024, 64)
-    value, seed = number("lambda", options["lambda"], 1e-5, 10), whole_number("seed", options["seed"], 0, 2**31)
+    patches, patch_px = (
+        whole_number("patches", options["patches"], 1, 10**6),
+        whole_number("patch_px", options["patch_px"], 64, 1024, 64),
+    )
+    value, seed = (
+        number("lambda", options["lambda"], 1e-5, 10),
+        whole_number("seed", options["seed"], 0, 2**31),
+    )
     rows = {}
     for name in models:
         rows[name] = examine(name, patches, patch_px, value, seed)
         bad = {key: int(value) for key, value in rows[name].items() if "differ" in key}
         print(f"{name:6} of {patches} patches: {bad}", flush=True)
         bits, floats, ideal = (rows[name][key] for key in ("bits", "float bits", "ideal bits"))
-        print(f"{name:6} y bits per pixel: portable {bits / (patches * patch_px**2):.5f}, portable over float32 {bits / floats - 1:+.4%}, "
-              f"over the exact Gaussian {bits / ideal - 1:+.3%}", flush=True)
-    wrong = sum(value for row in rows.values() for key, value in row.items() if "differ" in key and not key.startswith("float"))
+        print(
+            f"{name:6} y bits per pixel: portable {bits / (patches * patch_px**2):.5f}, portable over float32 {bits / floats - 1:+.4%}, "
+            f"over the exact Gaussian {bits / ideal - 1:+.3%}",
+            flush=True,
+        )
+    wrong = sum(
+        value
+        for row in rows.values()
+        for key, value in row.items()
+        if "differ" in key and not key.startswith("float")
+    )
     print(f"mismatches of bytes or y_hat, all models: {int(wrong)}")
     if wrong or not all(math.isfinite(value) for row in rows.values() for value in row.values()):
         raise SystemExit(1)

@@ -1,14 +1,17 @@
-"""Damaged streams through the whole decoder: each must be refused with a `BitstreamError`, or decode to what its sender coded.
+"""Damaged streams through the whole decoder: each must be refused with a `BitstreamError`, or decode to what
+its sender coded.
 
-    python -m benchmarks.fuzz_container [cases=100000] [models=bmshj,mbt,cheng,elic] [seed=1] [side=8] [case_s=5] [growth_mib=2048]
+    python -m benchmarks.fuzz_container [cases=100000] [models=bmshj,mbt,cheng,elic] [seed=1] [side=8]
+    [case_s=5] [growth_mib=2048]
 
-Real containers (shipped checkpoints, latents [M, side, side], maps with local and remote copies, both map codings) are damaged and
-decoded by `ground.decoder.RoundDecoder`, together with the whole stream that they refer to. Half of the damage is done to the bytes, which checksums
-should stop; the other half to one section or header field, with checksums made anew, so that the map, z and y decoders meet it.
-The first model takes most cases, the others 5 % each. Prints outcomes per kind of damage, the slowest case and the peak memory.
-A case that crashes, decodes to other data or takes longer than `case_s` makes the run fail (exit code 1); the address space may grow by
-`growth_mib` once the rounds are made, so an allocation without bound is a crash too.
-"""
+Real containers (shipped checkpoints, latents [M, side, side], maps with local and remote copies, both map
+codings) are damaged and decoded by `ground.decoder.RoundDecoder`, together with the whole stream that they
+refer to. Half of the damage is done to the bytes, which checksums should stop; the other half to one section
+or header field, with checksums made anew, so that the map, z and y decoders meet it. The first model takes
+most cases, the others 5 % each. Prints outcomes per kind of damage, the slowest case and the peak memory. A
+case that crashes, decodes to other data or takes longer than `case_s` makes the run fail (exit code 1); the
+address space may grow by `growth_mib` once the rounds are made, so an allocation without bound is a crash
+too."""
 
 from __future__ import annotations
 
@@ -32,7 +35,14 @@ from constellation.common.errors import user_errors_to_exit
 from ground.decoder import RoundDecoder, RoundResult
 from dlrc.studies.common.options import choice, number, own_values, whole_number
 
-DEFAULTS = {"cases": "100000", "models": "bmshj,mbt,cheng,elic", "seed": "1", "side": "8", "case_s": "5", "growth_mib": "2048"}
+DEFAULTS = {
+    "cases": "100000",
+    "models": "bmshj,mbt,cheng,elic",
+    "seed": "1",
+    "side": "8",
+    "case_s": "5",
+    "growth_mib": "2048",
+}
 LAMBDA = 0.013
 DAMAGES = ("flip", "truncate", "insert", "delete", "splice", "random")
 
@@ -50,14 +60,26 @@ def make_targets(model_name: str, side: int, seed: int) -> list[Target]:
     """Three rounds, two of them with maps in the successor coding, of the shipped checkpoint of the model."""
     model, info = load_checkpoint(shipped_weights(model_name, LAMBDA))
     coder, decoder = EntropyCoder(model), RoundDecoder(model, info)
-    return [_make_target(coder, decoder, side, coding, seed + number) for number, coding in enumerate(("successor", "lzma", "successor"))]
+    return [
+        _make_target(coder, decoder, side, coding, seed + number)
+        for number, coding in enumerate(("successor", "lzma", "successor"))
+    ]
 
 
 def _make_target(coder: EntropyCoder, decoder: RoundDecoder, side: int, coding: str, seed: int) -> Target:
     """Two patches of one scene, the second referring to the first."""
     model, info = decoder.model, decoder.checkpoint
     rng = np.random.default_rng(seed)
-    maps = make_round(rng, side, side + side // 2, 0, 0.05, 0.05, satellites=2, order="checkerboard" if model.name == "elic" else "raster")
+    maps = make_round(
+        rng,
+        side,
+        side + side // 2,
+        0,
+        0.05,
+        0.05,
+        satellites=2,
+        order="checkerboard" if model.name == "elic" else "raster",
+    )
     spread = np.exp(np.linspace(1.0, -3.0, model.m))[:, None, None]
     y_hat = {s: np.rint(rng.normal(size=(model.m, side, side)) * spread).astype(np.float32) for s in maps}
     streams = {}
@@ -65,9 +87,20 @@ def _make_target(coder: EntropyCoder, decoder: RoundDecoder, side: int, coding: 
         _share(satellite, maps, y_hat)
         z = coder.hyper_symbols(torch.from_numpy(y_hat[satellite])[None])
         coded = coder.encode(z, y_hat[satellite], encoder_layout(one))
-        header = Header(StreamSettings(model.name, map_coding=coding), bytes.fromhex(info.sha256)[:4], satellite, 3, side, side, 20, tuple(maps))
+        header = Header(
+            StreamSettings(model.name, map_coding=coding),
+            bytes.fromhex(info.sha256)[:4],
+            satellite,
+            3,
+            side,
+            side,
+            20,
+            tuple(maps),
+        )
         section = encode_map(one, coding, participants=tuple(maps), satellite=satellite)
-        streams[satellite] = pack(Bitstream(header, coded.z_bytes, coded.y_bytes, section, combined_digest(coded.y_digest, one)))
+        streams[satellite] = pack(
+            Bitstream(header, coded.z_bytes, coded.y_bytes, section, combined_digest(coded.y_digest, one))
+        )
     whole = decoder.decode(streams)
     if whole.failures:
         raise next(iter(whole.failures.values()))
@@ -112,9 +145,26 @@ def damage_inside(data: bytes, kind: str, rng: np.random.Generator, other: bytes
     stream, foreign = unpack(data), unpack(other)
     part = str(rng.choice(["z", "y", "y", "map", "map", "header"]))
     if part != "header":
-        return part, pack(replace(stream, **{part: damage(getattr(stream, part), kind, rng, getattr(foreign, part))}))
+        return part, pack(
+            replace(stream, **{part: damage(getattr(stream, part), kind, rng, getattr(foreign, part))})
+        )
     header, settings = stream.header, stream.header.settings
-    field = str(rng.choice(["height", "width", "participants", "context", "grid", "model", "map_coding", "dlrc", "digest", "weights"]))
+    field = str(
+        rng.choice(
+            [
+                "height",
+                "width",
+                "participants",
+                "context",
+                "grid",
+                "model",
+                "map_coding",
+                "dlrc",
+                "digest",
+                "weights",
+            ]
+        )
+    )
     if field in ("height", "width"):
         header = replace(header, **{field: 4 * int(rng.integers(1, 13))})
     elif field == "participants":
@@ -125,9 +175,16 @@ def damage_inside(data: bytes, kind: str, rng: np.random.Generator, other: bytes
     elif field == "digest":
         stream = replace(stream, digest=int(rng.integers(1 << 32)))
     else:
-        values = {"context": ("independent", "open"), "grid": ("centred",), "model": ("bmshj", "mbt", "cheng", "elic"),
-                  "map_coding": ("successor", "lzma", "lzma_joint"), "dlrc": (False,)}[field]
-        header = replace(header, settings=replace(settings, **{field: values[int(rng.integers(len(values)))]}))
+        values = {
+            "context": ("independent", "open"),
+            "grid": ("centred",),
+            "model": ("bmshj", "mbt", "cheng", "elic"),
+            "map_coding": ("successor", "lzma", "lzma_joint"),
+            "dlrc": (False,),
+        }[field]
+        header = replace(
+            header, settings=replace(settings, **{field: values[int(rng.integers(len(values)))]})
+        )
     return f"header.{field}", pack(replace(stream, header=header))
 
 
@@ -140,7 +197,8 @@ def judge(target: Target, victim: int, result: RoundResult) -> str:
 
 
 def run_case(target: Target, rng: np.random.Generator) -> tuple[str, str]:
-    """One accident: (what was damaged, outcome). Anything raised but a `BitstreamError` inside the decoder gets out of here."""
+    """One accident: (what was damaged, outcome). Anything raised but a `BitstreamError` inside the decoder
+    gets out of here."""
     victim = int(rng.choice(list(target.streams)))
     other = target.streams[int(rng.choice(list(target.streams)))]
     data, kind = target.streams[victim], str(rng.choice(DAMAGES))
@@ -161,7 +219,8 @@ def limit_growth(growth_mib: int) -> None:
 
 
 def fuzz(cases: int, models: list[str], seed: int, side: int, growth_mib: int = 0) -> tuple[Counter, float]:
-    """Outcomes, counted by (damage, outcome), and the slowest case in seconds. An exception of the decoder counts as `CRASHED: its name`.
+    """Outcomes, counted by (damage, outcome), and the slowest case in seconds. An exception of the decoder
+    counts as `CRASHED: its name`.
 
     growth_mib: see `limit_growth`; 0 sets no limit.
     """
@@ -172,7 +231,11 @@ def fuzz(cases: int, models: list[str], seed: int, side: int, growth_mib: int = 
     outcomes: Counter = Counter()
     slowest_s = 0.0
     for _ in range(cases):
-        name = models[0] if len(models) == 1 or rng.random() > 0.05 * (len(models) - 1) else models[int(rng.integers(1, len(models)))]
+        name = (
+            models[0]
+            if len(models) == 1 or rng.random() > 0.05 * (len(models) - 1)
+            else models[int(rng.integers(1, len(models)))]
+        )
         target = targets[name][int(rng.integers(len(targets[name])))]
         start_s = time.perf_counter()
         try:
@@ -186,8 +249,10 @@ def fuzz(cases: int, models: list[str], seed: int, side: int, growth_mib: int = 
 def main(arguments: list[str]) -> None:
     given = own_values(arguments, __doc__, DEFAULTS)
     models = [choice("models", name, MODEL_NAMES) for name in given["models"].split(",")]
-    cases, seed, side, growth_mib = (whole_number(key, given[key], low, 2**31)
-                                     for key, low in (("cases", 1), ("seed", 0), ("side", 4), ("growth_mib", 1)))
+    cases, seed, side, growth_mib = (
+        whole_number(key, given[key], low, 2**31)
+        for key, low in (("cases", 1), ("seed", 0), ("side", 4), ("growth_mib", 1))
+    )
     case_s = number("case_s", given["case_s"], 0, 1e6)
     torch.set_num_threads(1)
     start_s = time.perf_counter()
@@ -198,7 +263,9 @@ def main(arguments: list[str]) -> None:
     for (_, outcome), count in outcomes.items():
         totals[outcome] += count
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{sum(totals.values())} cases in {time.perf_counter() - start_s:.0f} s: {dict(totals)}; slowest {slowest_s:.2f} s; peak memory {peak_mb:.0f} MB")
+    print(
+        f"{sum(totals.values())} cases in {time.perf_counter() - start_s:.0f} s: {dict(totals)}; slowest {slowest_s:.2f} s; peak memory {peak_mb:.0f} MB"
+    )
     if slowest_s > case_s or set(totals) - {"refused", "correct"}:
         raise SystemExit(1)
 

@@ -1,10 +1,11 @@
-"""What a halo costs in computing: g_a over patch + halo against the patch alone, and g_s over patch + ring against the patch alone.
+"""What a halo costs in computing: g_a over patch + halo against the patch alone, and g_s over patch + ring
+against the patch alone.
 
     python -m benchmarks.halo [models=bmshj,mbt,cheng,elic] [halos=16,32,48] [sizes=256,512] [repeats=3]
 
-One thread, one process, shipped weights, CPU time of the thread, smallest of the repeats: only the ratios mean something on another machine. Everything
-else on board and on the ground (entropy coding, DLRC) works on the patch's latents alone and costs the same with and without a halo.
-"""
+One thread, one process, shipped weights, CPU time of the thread, smallest of the repeats: only the ratios
+mean something on another machine. Everything else on board and on the ground (entropy coding, DLRC) works on
+the patch's latents alone and costs the same with and without a halo."""
 
 from __future__ import annotations
 
@@ -35,16 +36,26 @@ def main(arguments: Sequence[str]) -> None:
     sizes = [whole_number("sizes", text, 64, 4096, 64) for text in values["sizes"].split(",")]
     repeats = whole_number("repeats", values["repeats"], 1, 1000)
     one_thread()
-    print("| model | patch px | g_a, ms | " + " | ".join(f"with {halo} px" for halo in halos) + f" | g_s, ms | with {RING} cells |")
+    print(
+        "| model | patch px | g_a, ms | "
+        + " | ".join(f"with {halo} px" for halo in halos)
+        + f" | g_s, ms | with {RING} cells |"
+    )
     print("|" + " --- |" * (5 + len(halos)))
     for name in models:
         model = load_weights("", name, 0.013)[0]
         for size in sizes:
-            print(line_of(name, size, *measure(BoardCoder(model, "cpu", True, "fixed"), size, halos, repeats)), flush=True)
+            print(
+                line_of(name, size, *measure(BoardCoder(model, "cpu", True, "fixed"), size, halos, repeats)),
+                flush=True,
+            )
 
 
-def measure(coder: BoardCoder, size: int, halos: Sequence[int], repeats: int) -> tuple[list[float], list[float]]:
-    """Seconds of g_a without and with each halo, and of g_s without and with the ring; what the pictures show does not matter."""
+def measure(
+    coder: BoardCoder, size: int, halos: Sequence[int], repeats: int
+) -> tuple[list[float], list[float]]:
+    """Seconds of g_a without and with each halo, and of g_s without and with the ring; what the pictures show
+    does not matter."""
     random = np.random.default_rng(0)
 
     def analyse(halo: int) -> float:
@@ -61,7 +72,11 @@ def measure(coder: BoardCoder, size: int, halos: Sequence[int], repeats: int) ->
 
 def line_of(name: str, size: int, on_board: Sequence[float], on_ground: Sequence[float]) -> str:
     """One row of the table: the first of each in ms, the rest as multiples of it."""
-    cells = [cell for times in (on_board, on_ground) for cell in (f"{1000 * times[0]:.1f}", *(f"{t / times[0]:.2f} times" for t in times[1:]))]
+    cells = [
+        cell
+        for times in (on_board, on_ground)
+        for cell in (f"{1000 * times[0]:.1f}", *(f"{t / times[0]:.2f} times" for t in times[1:]))
+    ]
     return f"| {name} | {size} | " + " | ".join(cells) + " |"
 
 

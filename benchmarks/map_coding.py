@@ -1,14 +1,16 @@
-"""Bits per position of the assignment map under each coding: on synthetic rounds, and on real captures with the shipped checkpoints.
+"""Bits per position of the assignment map under each coding: on synthetic rounds, and on real captures with
+the shipped checkpoints.
 
     python -m benchmarks.map_coding [seed=100] [rounds=20] [patches=256,512,1024] [repeats=0.002] [captures=4]
 
-A synthetic round: 8 patches at multiples of 16 px in a window twice (dense) or four times (sparse) as wide as a patch; a content number for every
-latent cell of the scene, a share `repeats` of the cells repeating an earlier one; the outer 0 to 2 positions of a patch match nobody; satellite 0
-has the highest priority; 1 % of remote copies are not exact. `copies 5%`: 5 % of the remote copies are kept after all. `views 5%`:
-5 % of the positions of every view match nobody, as copies and as originals: about twice as many broken matches, and owners that change.
-Captured rounds (`captures` per row, 0: none): patches of 256 px of the images in DLRC_DATA (default ../shared/data) /scenes, all four models,
-without and with a halo of 32 px. Bits are averaged over all satellites of a round, those that keep everything included.
-"""
+A synthetic round: 8 patches at multiples of 16 px in a window twice (dense) or four times (sparse) as wide as
+a patch; a content number for every latent cell of the scene, a share `repeats` of the cells repeating an
+earlier one; the outer 0 to 2 positions of a patch match nobody; satellite 0 has the highest priority; 1 % of
+remote copies are not exact. `copies 5%`: 5 % of the remote copies are kept after all. `views 5%`: 5 % of the
+positions of every view match nobody, as copies and as originals: about twice as many broken matches, and
+owners that change. Captured rounds (`captures` per row, 0: none): patches of 256 px of the images in
+DLRC_DATA (default ../shared/data) /scenes, all four models, without and with a halo of 32 px. Bits are
+averaged over all satellites of a round, those that keep everything included."""
 
 from __future__ import annotations
 
@@ -30,10 +32,19 @@ MISSES = {"none": (0.0, 0.0), "copies 5%": (0.05, 0.0), "views 5%": (0.0, 0.05)}
 COLUMNS = ("xz", "LZMA2", "lzma_joint", "lzma", "successor")
 
 
-def make_round(rng: np.random.Generator, side: int, window: int, margin: int = 1, misses: float = 0.0, repeats: float = 0.02,
-               inexact: float = 0.01, satellites: int = SATELLITES, order: str = "raster") -> dict[int, AssignmentMap]:
-    """Maps of one round, satellite -> map, in priority order. side, window: latent positions. order: `raster` or
-    `checkerboard`. The rest as in the module's docstring."""
+def make_round(
+    rng: np.random.Generator,
+    side: int,
+    window: int,
+    margin: int = 1,
+    misses: float = 0.0,
+    repeats: float = 0.02,
+    inexact: float = 0.01,
+    satellites: int = SATELLITES,
+    order: str = "raster",
+) -> dict[int, AssignmentMap]:
+    """Maps of one round, satellite -> map, in priority order. side, window: latent positions. order: `raster`
+    or `checkerboard`. The rest as in the module's docstring."""
     scene = _scene(rng, window, repeats)
     next_content = window * window
     grids = []
@@ -41,7 +52,12 @@ def make_round(rng: np.random.Generator, side: int, window: int, margin: int = 1
         row, column = rng.integers(0, window - side + 1, size=2)
         grid = scene[row : row + side, column : column + side].copy()
         strange = rng.random((side, side)) < misses
-        strange[:margin], strange[side - margin :], strange[:, :margin], strange[:, side - margin :] = True, True, True, True
+        strange[:margin], strange[side - margin :], strange[:, :margin], strange[:, side - margin :] = (
+            True,
+            True,
+            True,
+            True,
+        )
         count = int(strange.sum())
         grid[strange] = next_content + np.arange(count)
         next_content += count
@@ -49,18 +65,25 @@ def make_round(rng: np.random.Generator, side: int, window: int, margin: int = 1
     return _arbitrate(grids, rng, inexact, order)
 
 
-def drop_copies(maps: dict[int, AssignmentMap], share: float, rng: np.random.Generator) -> dict[int, AssignmentMap]:
+def drop_copies(
+    maps: dict[int, AssignmentMap], share: float, rng: np.random.Generator
+) -> dict[int, AssignmentMap]:
     """The round with a share of its remote copies kept instead."""
     out = {}
     for satellite, one in maps.items():
         drop = (one.fate == REMOTE) & (rng.random(one.shape) < share)
-        out[satellite] = AssignmentMap(np.where(drop, KEPT, one.fate).astype(np.uint8), one.exact & ~drop,
-                                       np.where(drop, -1, one.owner).astype(np.int16), np.where(drop, -1, one.source).astype(np.int32))
+        out[satellite] = AssignmentMap(
+            np.where(drop, KEPT, one.fate).astype(np.uint8),
+            one.exact & ~drop,
+            np.where(drop, -1, one.owner).astype(np.int16),
+            np.where(drop, -1, one.source).astype(np.int32),
+        )
     return out
 
 
 def _scene(rng: np.random.Generator, window: int, repeats: float) -> np.ndarray:
-    """Content numbers [window, window]; a share `repeats` of the cells copies its left or upper neighbour or any cell."""
+    """Content numbers [window, window]; a share `repeats` of the cells copies its left or upper neighbour or
+    any cell."""
     scene = np.arange(window * window).reshape(window, window)
     for row, column in np.argwhere(rng.random((window, window)) < repeats):
         way = rng.random()
@@ -73,7 +96,9 @@ def _scene(rng: np.random.Generator, window: int, repeats: float) -> np.ndarray:
     return scene
 
 
-def _arbitrate(grids: list[np.ndarray], rng: np.random.Generator, inexact: float, order: str) -> dict[int, AssignmentMap]:
+def _arbitrate(
+    grids: list[np.ndarray], rng: np.random.Generator, inexact: float, order: str
+) -> dict[int, AssignmentMap]:
     owner_of: dict[int, tuple[int, int]] = {}
     maps = {}
     for satellite, grid in enumerate(grids):
@@ -95,18 +120,35 @@ def _arbitrate(grids: list[np.ndarray], rng: np.random.Generator, inexact: float
             else:
                 owner_of[content] = (satellite, int(entry[position]))
         exact = (fate == REMOTE) & (rng.random(flat.size) >= inexact)
-        maps[satellite] = AssignmentMap(*(array.reshape(grid.shape) for array in (fate, exact, owner, source)))
+        maps[satellite] = AssignmentMap(
+            *(array.reshape(grid.shape) for array in (fate, exact, owner, source))
+        )
     return maps
 
 
 def measure(maps: dict[int, AssignmentMap]) -> np.ndarray:
     """Bytes of one round under each of COLUMNS, float [5]."""
     participants = tuple(maps)
-    numbers = [array.astype("<u2" if array.max() < 1 << 16 else "<u4").tobytes() for array in dense_numbering(maps)]
-    one_by_one = {coding: sum(len(encode_map(one, coding, participants=participants, satellite=satellite)) for satellite, one in maps.items())
-                  for coding in ("lzma", "successor")}
-    return np.array([sum(len(lzma.compress(data)) for data in numbers), sum(len(lzma_raw(data)) for data in numbers),
-                     len(encode_joint(maps)), one_by_one["lzma"], one_by_one["successor"]], dtype=float)
+    numbers = [
+        array.astype("<u2" if array.max() < 1 << 16 else "<u4").tobytes() for array in dense_numbering(maps)
+    ]
+    one_by_one = {
+        coding: sum(
+            len(encode_map(one, coding, participants=participants, satellite=satellite))
+            for satellite, one in maps.items()
+        )
+        for coding in ("lzma", "successor")
+    }
+    return np.array(
+        [
+            sum(len(lzma.compress(data)) for data in numbers),
+            sum(len(lzma_raw(data)) for data in numbers),
+            len(encode_joint(maps)),
+            one_by_one["lzma"],
+            one_by_one["successor"],
+        ],
+        dtype=float,
+    )
 
 
 HEAD = " ".join(f"{name:>10}" for name in COLUMNS) + f" {'of xz':>6}"
@@ -129,7 +171,11 @@ def synthetic_table(seed: int, rounds: int, patches_px: list[int], repeats: floa
                     count = max(2, rounds * 256 // patch_px)
                     total = np.zeros(len(COLUMNS))
                     for _ in range(count):
-                        total += measure(drop_copies(make_round(rng, side, side * factor, margin, misses, repeats), dropped, rng))
+                        total += measure(
+                            drop_copies(
+                                make_round(rng, side, side * factor, margin, misses, repeats), dropped, rng
+                            )
+                        )
                     yield f"{patch_px:>6} {name:7} {margin:>6} {kind:>10} {_figures(total, count * SATELLITES * side * side)}"
 
 
@@ -146,14 +192,22 @@ def captured_table(seed: int, captures: int) -> Iterator[str]:
                 rounds = [captured_round(scenario, number, model) for number in range(captures)]
                 fates = np.concatenate([one.fate.reshape(-1) for maps in rounds for one in maps.values()])
                 total = sum(measure(maps) for maps in rounds)
-                yield (f"{name:>6} {window:7} {halo_px:>6} {np.mean(fates == REMOTE):>6.1%} {np.mean(fates == LOCAL):>5.1%} "
-                       f"{_figures(total, fates.size)}")
+                yield (
+                    f"{name:>6} {window:7} {halo_px:>6} {np.mean(fates == REMOTE):>6.1%} {np.mean(fates == LOCAL):>5.1%} "
+                    f"{_figures(total, fates.size)}"
+                )
 
 
 def main(arguments: list[str]) -> None:
     given = own_values(arguments, __doc__, DEFAULTS)
-    seed, rounds, captures = (whole_number(key, given[key], low, 2**31) for key, low in (("seed", 0), ("rounds", 1), ("captures", 0)))
-    repeats, patches_px = number("repeats", given["repeats"], 0, 1), [whole_number("patches", text, 16, 4096, 16) for text in given["patches"].split(",") if text]
+    seed, rounds, captures = (
+        whole_number(key, given[key], low, 2**31)
+        for key, low in (("seed", 0), ("rounds", 1), ("captures", 0))
+    )
+    repeats, patches_px = (
+        number("repeats", given["repeats"], 0, 1),
+        [whole_number("patches", text, 16, 4096, 16) for text in given["patches"].split(",") if text],
+    )
     print("bits per latent position, averaged over 8 satellites")
     for line in synthetic_table(seed, rounds, patches_px, repeats) if patches_px else ():
         print(line, flush=True)

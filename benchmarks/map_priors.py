@@ -1,14 +1,16 @@
-"""Fits the priors of codec.maps.model to synthetic and captured rounds, and writes codec/maps/statistics.npy. A new file is a new bitstream.
+"""Fits the priors of codec.maps.model to synthetic and captured rounds, and writes codec/maps/statistics.npy.
+A new file is a new bitstream.
 
     python -m benchmarks.map_priors [captures=12]
 
-One profile per kind of round at first: synthetic ones whose borders match, do not match, with misses, with repeated content; captured ones of
-models with quiet borders (bmshj, mbt) and with ragged ones (cheng, elic). Then, as in k-means, each map goes to the profile that codes it in the fewest
-bits, and the profiles are fitted anew. A context's tallies of all maps of a profile are taken as draws from one beta distribution; its mean and
-weight become the context's first chance and worth (in a beta-binomial, coding adaptively costs exactly the likelihood).
-Synthetic rounds come from seeds that benchmarks/map_coding.py does not use, captured ones from the training images, DLRC_DATA (default ../shared/data)
-/train, with the shipped checkpoints. `captures`: rounds per model and overlap.
-"""
+One profile per kind of round at first: synthetic ones whose borders match, do not match, with misses, with
+repeated content; captured ones of models with quiet borders (bmshj, mbt) and with ragged ones (cheng, elic).
+Then, as in k-means, each map goes to the profile that codes it in the fewest bits, and the profiles are
+fitted anew. A context's tallies of all maps of a profile are taken as draws from one beta distribution; its
+mean and weight become the context's first chance and worth (in a beta-binomial, coding adaptively costs
+exactly the likelihood). Synthetic rounds come from seeds that benchmarks/map_coding.py does not use, captured
+ones from the training images, DLRC_DATA (default ../shared/data) /train, with the shipped checkpoints.
+`captures`: rounds per model and overlap."""
 
 from __future__ import annotations
 
@@ -42,15 +44,26 @@ def tally(assignment: AssignmentMap, satellite: int, participants: tuple[int, ..
     forward = int(np.any(source[fate == 1] > np.flatnonzero(fate == 1)))
     state = np.zeros(7, np.int64)
     state[0] = TALLY
-    mapmodel.walk((state, np.zeros(8, np.uint8), counts[0], counts[1]), fate, exact, owner, source, assignment.shape[1], len(participants),
-                  participants.index(satellite), forward)
+    mapmodel.walk(
+        (state, np.zeros(8, np.uint8), counts[0], counts[1]),
+        fate,
+        exact,
+        owner,
+        source,
+        assignment.shape[1],
+        len(participants),
+        participants.index(satellite),
+        forward,
+    )
     return counts
 
 
 def tallies(maps: dict[int, AssignmentMap]) -> list[np.ndarray]:
     """Of all maps of a round that do not keep everything."""
     participants = tuple(sorted(maps))
-    return [tally(one, satellite, participants) for satellite, one in maps.items() if np.any(one.fate != KEPT)]
+    return [
+        tally(one, satellite, participants) for satellite, one in maps.items() if np.any(one.fate != KEPT)
+    ]
 
 
 def synthetic() -> list[tuple[int, float, np.ndarray]]:
@@ -61,7 +74,9 @@ def synthetic() -> list[tuple[int, float, np.ndarray]]:
             for factor in (2, 4):
                 for misses in (0.0, 0.0, 0.03, 0.08):
                     for margin in (0, 1, 2, 3):
-                        rng = np.random.default_rng([556, side, factor, round(misses * 100), margin, round(repeats * 1000)])
+                        rng = np.random.default_rng(
+                            [556, side, factor, round(misses * 100), margin, round(repeats * 1000)]
+                        )
                         profile = 2 if repeats else (3 if misses else min(margin, 1))
                         for _ in range(4):
                             round_ = make_round(rng, side, side * factor, margin, misses, repeats)
@@ -79,31 +94,45 @@ def captured(rounds: int) -> list[tuple[int, float, np.ndarray]]:
                 model = model_of(scenario)
                 profile = 0 if halo_px else (4 if name in ("bmshj", "mbt") else 5)
                 for number in range(max(1, round(rounds * share))):
-                    out += [(profile, 3.0, counts) for counts in tallies(captured_round(scenario, number, model))]
+                    out += [
+                        (profile, 3.0, counts) for counts in tallies(captured_round(scenario, number, model))
+                    ]
                 print(f"{name} window {window_px} halo {halo_px}: {len(out)} maps", flush=True)
     return out
 
 
 def bits(asked: np.ndarray, ones: np.ndarray, chance: np.ndarray, worth: np.ndarray) -> np.ndarray:
-    """Length of adaptively coded tallies, bits, broadcast over all arguments. chance: of a one; worth: bits of experience."""
+    """Length of adaptively coded tallies, bits, broadcast over all arguments. chance: of a one; worth: bits
+    of experience."""
     chance = np.clip(chance, FLOOR / ONE, 1 - FLOOR / ONE)
     one, zero = chance * (worth + 0.5), (1 - chance) * (worth + 0.5)
-    likelihood = (gammaln(one + ones) + gammaln(zero + asked - ones) - gammaln(one + zero + asked)
-                  - gammaln(one) - gammaln(zero) + gammaln(one + zero))
+    likelihood = (
+        gammaln(one + ones)
+        + gammaln(zero + asked - ones)
+        - gammaln(one + zero + asked)
+        - gammaln(one)
+        - gammaln(zero)
+        + gammaln(one + zero)
+    )
     return -likelihood / np.log(2)
 
 
 def fit(asked: np.ndarray, ones: np.ndarray, weights: np.ndarray) -> tuple[int, int]:
-    """Chance / 65536 and worth of one context, from the tallies [maps] that used it: best of a grid, chances evenly spaced in log-odds."""
+    """Chance / 65536 and worth of one context, from the tallies [maps] that used it: best of a grid, chances
+    evenly spaced in log-odds."""
     if not len(asked):
         return ONE // 2, 1
     chances = 1 / (1 + np.exp(-np.linspace(-7, 7, 57)))
     cost = np.zeros((len(chances), len(WORTHS)))
     for start in range(0, len(asked), 512):
         part = slice(start, start + 512)
-        lengths = bits(asked[part, None, None], ones[part, None, None], chances[None, :, None], WORTHS[None, None, :])
+        lengths = bits(
+            asked[part, None, None], ones[part, None, None], chances[None, :, None], WORTHS[None, None, :]
+        )
         cost += (weights[part, None, None] * lengths).sum(0)
-    cost += bits(np.float64(2), np.float64(1), chances[:, None], WORTHS[None, :])  # a doubt: one map with a one and a zero
+    cost += bits(
+        np.float64(2), np.float64(1), chances[:, None], WORTHS[None, :]
+    )  # a doubt: one map with a one and a zero
     best = np.unravel_index(np.argmin(cost), cost.shape)
     return int(chances[best[0]] * ONE), int(WORTHS[best[1]])
 
@@ -124,11 +153,21 @@ def main(arguments: list[str]) -> None:
     weights = np.array([weight for _, weight, _ in material])
     asked, ones = (np.array([counts[i] for _, _, counts in material], dtype=np.float64) for i in range(2))
     for number in range(PASSES):
-        priors = np.stack([fit_profile(asked[mine], ones[mine], weights[mine]) for mine in (profile_of == p for p in range(mapmodel.PROFILES))])
-        lengths = np.stack([bits(asked, ones, prior[0] / ONE, prior[1].astype(float)).sum(1) for prior in priors])
+        priors = np.stack(
+            [
+                fit_profile(asked[mine], ones[mine], weights[mine])
+                for mine in (profile_of == p for p in range(mapmodel.PROFILES))
+            ]
+        )
+        lengths = np.stack(
+            [bits(asked, ones, prior[0] / ONE, prior[1].astype(float)).sum(1) for prior in priors]
+        )
         profile_of = lengths.argmin(0)
-        print(f"pass {number}: {np.sum(weights * lengths.min(0)) / np.sum(weights):.2f} bits a map, maps by profile "
-              f"{np.bincount(profile_of, minlength=mapmodel.PROFILES).tolist()}", flush=True)
+        print(
+            f"pass {number}: {np.sum(weights * lengths.min(0)) / np.sum(weights):.2f} bits a map, maps by profile "
+            f"{np.bincount(profile_of, minlength=mapmodel.PROFILES).tolist()}",
+            flush=True,
+        )
     temporary = TARGET.with_suffix(".tmp")
     with open(temporary, "wb") as file:
         np.save(file, priors, allow_pickle=False)

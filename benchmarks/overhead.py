@@ -1,13 +1,17 @@
-"""DLRC's own work on board beside the codec's: Recognizer + Selector + Arbiter + Filter + map, as a share of g_a + entropy modelling + coding.
+"""DLRC's own work on board beside the codec's: Recognizer + Selector + Arbiter + Filter + map, as a share of
+g_a + entropy modelling + coding.
 
-    python -m benchmarks.overhead [model=bmshj] [sizes=256,512,1024,2048] [satellites=8,64,256,1024] [repeats=5]
+    python -m benchmarks.overhead [model=bmshj] [sizes=256,512,1024,2048] [satellites=8,64,256,1024]
+    [repeats=5]
 
-One thread, one process, both sides in one run, CPU time of the thread, smallest of the repeats: only the ratios mean something on another machine. First the shipped (narrow)
-weights, then the paper's widths (N = 128, M = 192) with random weights. The codec side is independent coding (analysis, hyper analysis, entropy
-parameters, rANS); DLRC's side is what it adds for one satellite of 8 that overlap like `dense`. Then arbitration alone, by the number of satellites.
+One thread, one process, both sides in one run, CPU time of the thread, smallest of the repeats: only the
+ratios mean something on another machine. First the shipped (narrow) weights, then the paper's widths (N =
+128, M = 192) with random weights. The codec side is independent coding (analysis, hyper analysis, entropy
+parameters, rANS); DLRC's side is what it adds for one satellite of 8 that overlap like `dense`. Then
+arbitration alone, by the number of satellites.
 
-The paper's Table 2 read column by column gives bmshj, 256 px, Titan V: LIC 24.68 ms and DLRC 12.89 ms (Recognizer, Selector and Arbiter), 52 %.
-"""
+The paper's Table 2 read column by column gives bmshj, 256 px, Titan V: LIC 24.68 ms and DLRC 12.89 ms
+(Recognizer, Selector and Arbiter), 52 %."""
 
 from __future__ import annotations
 
@@ -50,25 +54,42 @@ def main(arguments: Sequence[str]) -> None:
     one_thread()
     shipped = load_weights("", name, scenario.codec.lambda_)[0]
     torch.manual_seed(0)
-    for label, model in ((f"shipped weights, M = {shipped.m}", shipped), ("paper's widths N = 128, M = 192, random weights", build_model(name, *PAPER_WIDTHS))):
+    for label, model in (
+        (f"shipped weights, M = {shipped.m}", shipped),
+        ("paper's widths N = 128, M = 192, random weights", build_model(name, *PAPER_WIDTHS)),
+    ):
         print(f"\n{name}, {label}; k = {scenario.dlrc.k}, {scenario.dlrc.rotation}; ms, one thread\n")
-        print("| patch | g_a | h_a, h_s, context, rANS | Recognizer | Selector | Arbiter | Filter | map | DLRC / codec |\n|---|---|---|---|---|---|---|---|---|")
+        print(
+            "| patch | g_a | h_a, h_s, context, rANS | Recognizer | Selector | Arbiter | Filter | map | DLRC / codec |\n|---|---|---|---|---|---|---|---|---|"
+        )
         for size in sizes:
-            print(line_of(size, measure(model, name, scenario, size, repeats if size <= 512 else max(1, repeats // 3))), flush=True)
+            print(
+                line_of(
+                    size,
+                    measure(model, name, scenario, size, repeats if size <= 512 else max(1, repeats // 3)),
+                ),
+                flush=True,
+            )
     print("\n| satellites x 256 signatures | assign all owners, s |\n|---|---|")
     for count in counts:
         print(f"| {count} | {arbitration_s(count, repeats):.4f} |", flush=True)
 
 
 def measure(model: LatentModel, name: str, scenario, size: int, repeats: int) -> dict[str, float]:
-    """Milliseconds of every part for one satellite, the last of `NEIGHBOURS` by priority, patches of `size` px at dense overlap."""
+    """Milliseconds of every part for one satellite, the last of `NEIGHBOURS` by priority, patches of `size`
+    px at dense overlap."""
     model.net.eval()
-    if not hasattr(model.net.entropy_bottleneck, "_quantized_cdf") or model.net.entropy_bottleneck._quantized_cdf.numel() == 0:
+    if (
+        not hasattr(model.net.entropy_bottleneck, "_quantized_cdf")
+        or model.net.entropy_bottleneck._quantized_cdf.numel() == 0
+    ):
         model.net.update(force=True)
     coder = BoardCoder(model, "cpu", scenario.codec.portable, "fixed")
     family = hash_family(scenario.seed, model.m, scenario.dlrc.k, scenario.dlrc.rotation)
     knobs = scenario.capture.model_copy(update={"patch_px": size, "window_px": 2 * size})
-    scene = open_scene(scenario.scene.model_copy(update={"size_px": max(2048, 2 * size)}), scenario.seed, 0, 2 * size)
+    scene = open_scene(
+        scenario.scene.model_copy(update={"size_px": max(2048, 2 * size)}), scenario.seed, 0, 2 * size
+    )
     views = [capture(scene, knobs, scenario.seed, 0, satellite) for satellite in range(NEIGHBOURS)]
     latents = [coder.analyse(view.padded, 0) for view in views]
     order = coding_order_of(name)
@@ -82,10 +103,13 @@ def measure(model: LatentModel, name: str, scenario, size: int, repeats: int) ->
         "analysis": lambda: coder.analyse(views[me].padded, 0),
         "coding": lambda: coder.encode(y, y_hat, layout),
         "recognizer": lambda: _recognise(y, family),
-        "selector": lambda: select(y, chosen[me].signatures[chosen[me].entry_of], order, scenario.dlrc.representative),
+        "selector": lambda: select(
+            y, chosen[me].signatures[chosen[me].entry_of], order, scenario.dlrc.representative
+        ),
         "arbiter": lambda: _arbitrate(lists, chosen[me], y.shape[1:], me, everyone),
         "filter": lambda: filter_positions(owned, "exact"),
-        "map": lambda: encode_map(owned, "successor", participants=tuple(range(NEIGHBOURS)), satellite=me)}
+        "map": lambda: encode_map(owned, "successor", participants=tuple(range(NEIGHBOURS)), satellite=me),
+    }
     return {part: 1000 * fastest(step, repeats) for part, step in steps.items()}
 
 
@@ -99,17 +123,26 @@ def _recognise(y: np.ndarray, family: HashFamily) -> np.ndarray:
     return signatures(y, family)
 
 
-def _arbitrate(lists: Sequence[SignatureList], own: Selection, shape: tuple[int, int], me: int, everyone: frozenset[int]) -> AssignmentMap:
+def _arbitrate(
+    lists: Sequence[SignatureList], own: Selection, shape: tuple[int, int], me: int, everyone: frozenset[int]
+) -> AssignmentMap:
     heard = {entry.satellite: entry for entry in lists}
     return arbitrate(lists[me], own, shape, heard, tuple(sorted(everyone)), dict.fromkeys(everyone, everyone))
 
 
 def arbitration_s(satellites: int, repeats: int) -> float:
-    """Seconds in which every owner of `satellites` lists of 256 signatures is found; two thirds of a list are shared with others."""
+    """Seconds in which every owner of `satellites` lists of 256 signatures is found; two thirds of a list are
+    shared with others."""
     rng = np.random.default_rng(0)
     pool = rng.integers(-(2**62), 2**62, size=64 * satellites, dtype=np.int64)
-    lists = [np.unique(np.concatenate([rng.choice(pool, 170, replace=False), rng.integers(-(2**62), 2**62, 86, dtype=np.int64)]))
-             for _ in range(satellites)]
+    lists = [
+        np.unique(
+            np.concatenate(
+                [rng.choice(pool, 170, replace=False), rng.integers(-(2**62), 2**62, 86, dtype=np.int64)]
+            )
+        )
+        for _ in range(satellites)
+    ]
     ids = tuple(range(satellites))
     return fastest(lambda: assign_owners(lists, ids, ids, "id", True, None), min(repeats, 3))
 
@@ -128,7 +161,11 @@ def fastest(step: Callable[[], object], repeats: int) -> float:
 def line_of(size: int, ms: dict[str, float]) -> str:
     """One row of the table."""
     added = sum(ms[part] for part in PARTS[2:])
-    return f"| {size} | " + " | ".join(f"{ms[part]:.2f}" for part in PARTS) + f" | {100 * added / (ms['analysis'] + ms['coding']):.1f} % |"
+    return (
+        f"| {size} | "
+        + " | ".join(f"{ms[part]:.2f}" for part in PARTS)
+        + f" | {100 * added / (ms['analysis'] + ms['coding']):.1f} % |"
+    )
 
 
 if __name__ == "__main__":

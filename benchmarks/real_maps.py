@@ -1,4 +1,5 @@
-"""Assignment maps of real captures: Recognizer, Selector and Arbiter in one process, every satellite hearing every other."""
+"""Assignment maps of real captures: Recognizer, Selector and Arbiter in one process, every satellite hearing
+every other."""
 
 from __future__ import annotations
 
@@ -21,11 +22,14 @@ from nodes.selector import select
 
 
 def captured_round(scenario: Scenario, round_number: int, model: LatentModel) -> dict[int, AssignmentMap]:
-    """Maps of one round, satellite -> map, in priority order. `model`: see `model_of`; one thread, float32."""
+    """Maps of one round, satellite -> map, in priority order. `model`: see `model_of`; one thread,
+    float32."""
     import torch
 
     scene = open_scene(scenario.scene, scenario.seed, round_number, scenario.capture.window_px)
-    family = hash_family(scenario.seed, model.m, scenario.dlrc.k, scenario.dlrc.rotation, scenario.dlrc.magnitude)
+    family = hash_family(
+        scenario.seed, model.m, scenario.dlrc.k, scenario.dlrc.rotation, scenario.dlrc.magnitude
+    )
     lists, selections, shape = {}, {}, (0, 0)
     for satellite in range(scenario.satellites):
         view = capture(scene, scenario.capture, scenario.seed, round_number, satellite)
@@ -37,12 +41,20 @@ def captured_round(scenario: Scenario, round_number: int, model: LatentModel) ->
         shape = y.shape[1:]
         content = scenario.dlrc.signature == "content"
         found = content_hashes(np.rint(y).astype(np.int32)) if content else signatures(y, family)
-        selections[satellite] = select(y, found, coding_order_of(scenario.codec.model), scenario.dlrc.representative)
+        selections[satellite] = select(
+            y, found, coding_order_of(scenario.codec.model), scenario.dlrc.representative
+        )
         lists[satellite] = signature_list(satellite, round_number, 0.0, selections[satellite], not content)
-    order = priority_order(scenario.priority.rule, [entry.header for entry in lists.values()], scenario.seed, round_number)
+    order = priority_order(
+        scenario.priority.rule, [entry.header for entry in lists.values()], scenario.seed, round_number
+    )
     everyone = {satellite: frozenset(lists) for satellite in lists}
-    return {satellite: arbitrate(lists[satellite], selections[satellite], shape, lists, order, everyone, scenario.priority.rule)
-            for satellite in order}
+    return {
+        satellite: arbitrate(
+            lists[satellite], selections[satellite], shape, lists, order, everyone, scenario.priority.rule
+        )
+        for satellite in order
+    }
 
 
 def model_of(scenario: Scenario) -> LatentModel:
@@ -50,9 +62,20 @@ def model_of(scenario: Scenario) -> LatentModel:
     return load_weights(scenario.codec.weights, scenario.codec.model, scenario.codec.lambda_)[0]
 
 
-def real_scenario(overlap: str, model: str, halo_px: int = 0, seed: int = 0, folder: str = "scenes", **knobs: object) -> Scenario:
-    """`dense` or `sparse` over the pictures of DLRC_DATA (default ../shared/data beside the repository) /`folder`; knobs of `capture` besides."""
+def real_scenario(
+    overlap: str, model: str, halo_px: int = 0, seed: int = 0, folder: str = "scenes", **knobs: object
+) -> Scenario:
+    """`dense` or `sparse` over the pictures of DLRC_DATA (default ../shared/data beside the repository)
+    /`folder`; knobs of `capture` besides."""
     default = Path(__file__).resolve().parents[2] / "shared" / "data"
     scenes = Path(os.environ.get("DLRC_DATA", default)) / folder
-    return load_scenario(overlap, [f"codec.model={model}", f"scene.path={scenes}", f"capture.halo_px={halo_px}", f"seed={seed}",
-                                   *(f"capture.{key}={value}" for key, value in knobs.items())])
+    return load_scenario(
+        overlap,
+        [
+            f"codec.model={model}",
+            f"scene.path={scenes}",
+            f"capture.halo_px={halo_px}",
+            f"seed={seed}",
+            *(f"capture.{key}={value}" for key, value in knobs.items()),
+        ],
+    )

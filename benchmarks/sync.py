@@ -1,11 +1,12 @@
-"""Sync rounds over a 12 h window: wall, CPU and memory, growth with the constellation, and the ratio to a plain networkx loop, from one run.
+"""Sync rounds over a 12 h window: wall, CPU and memory, growth with the constellation, and the ratio to a
+plain networkx loop, from one run.
 
     python -m benchmarks.sync [steps=720] [networkx_steps=2] [sizes=100,1000,10000] [link.noise=paper ...]
 
-Every simulation runs in a fresh interpreter (imports and numba's compilation count; nothing is cached on disk). The networkx loop gets its edges and
-rates ready made: it builds one graph per instant and payload and runs `single_source_dijkstra` from the 8 participants; its time is
-extrapolated to all instants. Agreement of the delays is checked on the same sample.
-"""
+Every simulation runs in a fresh interpreter (imports and numba's compilation count; nothing is cached on
+disk). The networkx loop gets its edges and rates ready made: it builds one graph per instant and payload and
+runs `single_source_dijkstra` from the 8 participants; its time is extrapolated to all instants. Agreement of
+the delays is checked on the same sample."""
 
 from __future__ import annotations
 
@@ -28,32 +29,52 @@ def main(arguments: list[str]) -> None:
     own = {"steps": "720", "networkx_steps": "2", "sizes": "100,1000,10000", "child": ""}
     own, overrides = split_arguments(arguments, __doc__, own)
     try:
-        steps, sample, sizes = int(own["steps"]), int(own["networkx_steps"]), [int(size) for size in own["sizes"].split(",")]
+        steps, sample, sizes = (
+            int(own["steps"]),
+            int(own["networkx_steps"]),
+            [int(size) for size in own["sizes"].split(",")],
+        )
     except ValueError:
-        raise UserError(f"steps={own['steps']} networkx_steps={own['networkx_steps']} sizes={own['sizes']}: expected whole numbers") from None
+        raise UserError(
+            f"steps={own['steps']} networkx_steps={own['networkx_steps']} sizes={own['sizes']}: expected whole numbers"
+        ) from None
     if not set(sizes) <= set(PATTERNS) or steps < 1 or sample < 1:
-        raise UserError(f"sizes={own['sizes']}: expected some of {', '.join(map(str, PATTERNS))}, and steps of at least 1")
+        raise UserError(
+            f"sizes={own['sizes']}: expected some of {', '.join(map(str, PATTERNS))}, and steps of at least 1"
+        )
     if own["child"]:
         return _child(int(own["child"]), steps, sizes[0], overrides)
     print(f"{steps} instants, 8 participants, knobs: {' '.join(overrides) or 'defaults'}")
     print("satellites  payloads   wall s    CPU s   peak MiB")
     ours_s = None
     for size in sizes:
-        for payloads in ((1, 4) if size < 10000 else (1,)):
+        for payloads in (1, 4) if size < 10000 else (1,):
             figures = _measure(size, steps, payloads, overrides)
-            print(f"{size:10}  {payloads:8} {figures['wall_s']:8.2f} {figures['cpu_s']:8.2f} {figures['peak_mib']:10.0f}")
+            print(
+                f"{size:10}  {payloads:8} {figures['wall_s']:8.2f} {figures['cpu_s']:8.2f} {figures['peak_mib']:10.0f}"
+            )
             if size == 1000 and payloads == 4:
                 ours_s = figures
     if ours_s:
         reference_s, worst = _networkx(sample, overrides)
         whole_s = reference_s * steps
-        print(f"networkx loop, 1000 satellites, 4 payloads: {whole_s:.0f} s of CPU extrapolated from {sample} instants; "
-              f"{whole_s / ours_s['cpu_s']:.0f} times ours; delays agree to {worst:.1e} relative")
+        print(
+            f"networkx loop, 1000 satellites, 4 payloads: {whole_s:.0f} s of CPU extrapolated from {sample} instants; "
+            f"{whole_s / ours_s['cpu_s']:.0f} times ours; delays agree to {worst:.1e} relative"
+        )
     _counting()
 
 
 def _measure(size: int, steps: int, payloads: int, overrides: list[str]) -> dict:
-    command = [sys.executable, "-m", "benchmarks.sync", f"child={payloads}", f"steps={steps}", f"sizes={size}", *overrides]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.sync",
+        f"child={payloads}",
+        f"steps={steps}",
+        f"sizes={size}",
+        *overrides,
+    ]
     began = time.perf_counter()
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
@@ -103,7 +124,12 @@ def _networkx(sample: int, overrides: list[str]) -> tuple[float, float]:
             graph.add_weighted_edges_from(edges)
             found = [networkx.single_source_dijkstra(graph, source) for source in members]
             spent_s += time.process_time() - began
-            flow_s = np.array([[lengths[d] + max(len(paths[d]) - 2, 0) * scenario.sync.relay_s for d in members] for lengths, paths in found])
+            flow_s = np.array(
+                [
+                    [lengths[d] + max(len(paths[d]) - 2, 0) * scenario.sync.relay_s for d in members]
+                    for lengths, paths in found
+                ]
+            )
             t_sync_s = times_of_arrivals(flow_s, scenario.sync.control_s)[2]
             worst = max(worst, float(np.abs(series.t_sync_s[p, t] / t_sync_s - 1).max()))
     return spent_s / sample, worst
@@ -122,10 +148,14 @@ def _counting() -> None:
     before, after, both = distance_churn(first, second, 3000.0)
     swept_s = time.process_time() - began
     began = time.process_time()
-    events = topology_events(*(topology_at(p, TopologyKnobs(), LinkKnobs()) for p in (first, second)), TopologyKnobs(), LinkKnobs())
+    events = topology_events(
+        *(topology_at(p, TopologyKnobs(), LinkKnobs()) for p in (first, second)), TopologyKnobs(), LinkKnobs()
+    )
     listed_s = time.process_time() - began
     assert (events.setups, events.teardowns) == (after - both, before - both)
-    print(f"counting links that come and go, 1000 satellites: sweep {1e3 * swept_s:.2f} ms, listing {1e3 * listed_s:.2f} ms, {listed_s / swept_s:.0f} times")
+    print(
+        f"counting links that come and go, 1000 satellites: sweep {1e3 * swept_s:.2f} ms, listing {1e3 * listed_s:.2f} ms, {listed_s / swept_s:.0f} times"
+    )
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@
     ...     2 + map  CRC-16 of map, map (the checksum is absent where there is no map)
     ...     4        digest: CRC-32 of the context map (codec.entropy.coder) mixed with the map's references (codec.maps.assignment)
 
-Integers are LEB128 varints in their shortest form. Participants are a bit mask over satellite ids relative to 0, as a varint; all of
-0 .. n-1 is written as the number n with a flag, so 1024 satellites cost two bytes. Any change of these bytes is a new version.
-"""
+Integers are LEB128 varints in their shortest form. Participants are a bit mask over satellite ids relative to
+0, as a varint; all of 0 .. n-1 is written as the number n with a flag, so 1024 satellites cost two bytes. Any
+change of these bytes is a new version."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ LATENT_PX = 16
 
 @dataclass(frozen=True)
 class StreamSettings:
-    """How the stream was coded; every field but the last two is one of the tuples above. halo: the latents saw what surrounds the patch."""
+    """How the stream was coded; every field but the last two is one of the tuples above. halo: the latents
+    saw what surrounds the patch."""
 
     model: str = "bmshj"
     grid: str = "fixed"
@@ -57,8 +58,8 @@ class StreamSettings:
 
 @dataclass(frozen=True)
 class Header:
-    """weights: first 4 bytes of the checkpoint's SHA-256. height, width: latent positions. participants: ids of the satellites whose lists
-    the sender heard (itself included), sorted."""
+    """weights: first 4 bytes of the checkpoint's SHA-256. height, width: latent positions. participants: ids
+    of the satellites whose lists the sender heard (itself included), sorted."""
 
     settings: StreamSettings
     weights: bytes
@@ -72,7 +73,8 @@ class Header:
 
 @dataclass(frozen=True)
 class Bitstream:
-    """A parsed stream. digest: what a decoder must arrive at, 32 bits. framing_bytes: everything that is not z, y or map."""
+    """A parsed stream. digest: what a decoder must arrive at, 32 bits. framing_bytes: everything that is not
+    z, y or map."""
 
     header: Header
     z: bytes
@@ -92,8 +94,17 @@ def pack(stream: Bitstream) -> bytes:
     if len(header.weights) != 4:
         raise ValueError(f"weights digest of {len(header.weights)} bytes, expected 4")
     head += header.weights
-    for value in (header.satellite, header.round, header.height, header.width, header.k, _participants_code(header.participants),
-                  len(stream.z), len(stream.y), len(stream.map)):
+    for value in (
+        header.satellite,
+        header.round,
+        header.height,
+        header.width,
+        header.k,
+        _participants_code(header.participants),
+        len(stream.z),
+        len(stream.y),
+        len(stream.map),
+    ):
         head += _varint(value)
     out = bytes(head) + _crc16(bytes(head) + stream.z) + stream.z + _crc16(stream.y) + stream.y
     if stream.map:
@@ -102,7 +113,8 @@ def pack(stream: Bitstream) -> bytes:
 
 
 def unpack(data: bytes) -> Bitstream:
-    """Parse and check a stream. Raises `BitstreamError`, one line, for anything that `pack` would not write."""
+    """Parse and check a stream. Raises `BitstreamError`, one line, for anything that `pack` would not
+    write."""
     if len(data) > MAX_STREAM_BYTES:
         raise BitstreamError(f"stream of {len(data)} bytes, expected at most {MAX_STREAM_BYTES}")
     if data[:2] != MAGIC:
@@ -114,11 +126,15 @@ def unpack(data: bytes) -> Bitstream:
         raise BitstreamError(f"stream of version {version}, expected {VERSION}")
     settings = _settings_of(int.from_bytes(reader.take(2), "little"))
     weights = reader.take(4)
-    satellite, round_number, height, width, k, participants, z_size, y_size, map_size = (reader.varint() for _ in range(9))
+    satellite, round_number, height, width, k, participants, z_size, y_size, map_size = (
+        reader.varint() for _ in range(9)
+    )
     head_end = reader.at
     if satellite >= MAX_SATELLITES:
         raise BitstreamError(f"satellite {satellite}, expected at most {MAX_SATELLITES - 1}")
-    header = Header(settings, weights, satellite, round_number, height, width, k, _participants_of(participants))
+    header = Header(
+        settings, weights, satellite, round_number, height, width, k, _participants_of(participants)
+    )
     _check_ranges(header, BitstreamError)
     checksum = reader.take(2)
     z = reader.take(z_size)
@@ -141,11 +157,21 @@ def _section(reader: _Reader, name: str, size: int) -> bytes:
 
 
 def _check_ranges(header: Header, error: type[Exception]) -> None:
-    if not (1 <= header.height <= MAX_SIDE and 1 <= header.width <= MAX_SIDE and header.height * header.width <= MAX_POSITIONS):
-        raise error(f"latent map of {header.height} x {header.width}, expected 1 to {MAX_SIDE} a side and at most {MAX_POSITIONS} positions")
+    if not (
+        1 <= header.height <= MAX_SIDE
+        and 1 <= header.width <= MAX_SIDE
+        and header.height * header.width <= MAX_POSITIONS
+    ):
+        raise error(
+            f"latent map of {header.height} x {header.width}, expected 1 to {MAX_SIDE} a side and at most {MAX_POSITIONS} positions"
+        )
     if header.height % 4 or header.width % 4:
         raise error(f"latent map of {header.height} x {header.width}, expected multiples of 4 (64 px)")
-    if not 0 <= header.k <= 255 or not 0 <= header.round < 1 << 32 or not 0 <= header.satellite < MAX_SATELLITES:
+    if (
+        not 0 <= header.k <= 255
+        or not 0 <= header.round < 1 << 32
+        or not 0 <= header.satellite < MAX_SATELLITES
+    ):
         raise error(f"k {header.k}, round {header.round}, satellite {header.satellite}: out of range")
     if header.participants and header.satellite not in header.participants:
         raise error(f"satellite {header.satellite} is not among its own participants")
@@ -153,9 +179,17 @@ def _check_ranges(header: Header, error: type[Exception]) -> None:
 
 # ---------------------------------------------------------------- fields
 
-_FIELDS = (("model", MODELS, 3), ("grid", GRIDS, 1), ("context", CONTEXTS, 2), ("signature", SIGNATURES, 1),
-           ("representative", REPRESENTATIVES, 1), ("map_coding", MAP_CODINGS, 2), ("dedup", DEDUPS, 1), ("dlrc", (False, True), 1),
-           ("halo", (False, True), 1))
+_FIELDS = (
+    ("model", MODELS, 3),
+    ("grid", GRIDS, 1),
+    ("context", CONTEXTS, 2),
+    ("signature", SIGNATURES, 1),
+    ("representative", REPRESENTATIVES, 1),
+    ("map_coding", MAP_CODINGS, 2),
+    ("dedup", DEDUPS, 1),
+    ("dlrc", (False, True), 1),
+    ("halo", (False, True), 1),
+)
 
 
 def _settings_bits(settings: StreamSettings) -> int:

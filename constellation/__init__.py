@@ -1,4 +1,5 @@
-"""The space segment as a network: scenario, orbits, links, topology, routing, sync rounds, contacts, priorities, clocks.
+"""The space segment as a network: scenario, orbits, links, topology, routing, sync rounds, contacts,
+priorities, clocks.
 
 No image code lives here, and nothing here imports torch.
 """

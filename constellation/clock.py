@@ -1,7 +1,8 @@
-"""Simulated time of one satellite, as named spans, and how long a round's computations take on a named device.
+"""Simulated time of one satellite, as named spans, and how long a round's computations take on a named
+device.
 
-Results never contain wall time. A stage's duration comes from a `DeviceProfile`: the paper's Table 2 (Titan V), or stage times that somebody
-measured and handed in. `round_timeline` lays the stages of one round out:
+Results never contain wall time. A stage's duration comes from a `DeviceProfile`: the paper's Table 2 (Titan
+V), or stage times that somebody measured and handed in. `round_timeline` lays the stages of one round out:
 
     capture  analysis  hash  +- sync -----------------+  arbitrate  entropy (coding)  downlink
                              +- entropy (modelling) --+
@@ -67,7 +68,8 @@ class SimulatedClock:
         return self.spend(name, max(0.0, time_s - self.now_s), "wait")
 
     def overlap(self, *branches: Sequence[Activity]) -> list[Span]:
-        """Run branches side by side, each branch's activities one after the other; time moves on to the end of the longest branch."""
+        """Run branches side by side, each branch's activities one after the other; time moves on to the end
+        of the longest branch."""
         made = []
         for branch in branches:
             at_s = self.now_s
@@ -89,9 +91,9 @@ def _span(name: str, start_s: float, duration_s: float, category: str) -> Span:
 class ComputeTimes:
     """Seconds of one satellite's computations for one patch.
 
-    analysis_s: g_a. hash_s: Recognizer and Selector. arbitrate_s: Arbiter, Filter and map. entropy_modelling_s: h_a, z, h_s and
-    context model, with `hyperprior_s` its first part, which needs no context. entropy_coding_s: range coding.
-    """
+    analysis_s: g_a. hash_s: Recognizer and Selector. arbitrate_s: Arbiter, Filter and map.
+    entropy_modelling_s: h_a, z, h_s and context model, with `hyperprior_s` its first part, which needs no
+    context. entropy_coding_s: range coding."""
 
     analysis_s: float
     hash_s: float
@@ -106,7 +108,9 @@ class ComputeTimes:
             if not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{part.name}: {value}, expected a finite time of at least 0 s")
         if self.hyperprior_s > self.entropy_modelling_s:
-            raise ValueError(f"hyperprior_s: {self.hyperprior_s}, expected at most entropy_modelling_s = {self.entropy_modelling_s}")
+            raise ValueError(
+                f"hyperprior_s: {self.hyperprior_s}, expected at most entropy_modelling_s = {self.entropy_modelling_s}"
+            )
 
     @property
     def lic_s(self) -> float:
@@ -121,7 +125,8 @@ class ComputeTimes:
 
 @dataclass(frozen=True)
 class DeviceProfile:
-    """Compute times of a device at a reference patch size and k, by model; `source` says where every number is from."""
+    """Compute times of a device at a reference patch size and k, by model; `source` says where every number
+    is from."""
 
     name: str
     source: str
@@ -130,63 +135,99 @@ class DeviceProfile:
     k: int = TABLE2_K
 
     @classmethod
-    def from_measurement(cls, times: ComputeTimes, model: str, patch_px: int, k: int, source: str) -> DeviceProfile:
-        """The profile `measured`: stage times of one model, patch size and k, as measured by the caller; `source` names the machine."""
+    def from_measurement(
+        cls, times: ComputeTimes, model: str, patch_px: int, k: int, source: str
+    ) -> DeviceProfile:
+        """The profile `measured`: stage times of one model, patch size and k, as measured by the caller;
+        `source` names the machine."""
         return cls("measured", source, {model: times}, patch_px, k)
 
     def compute_times(self, model: str, patch_px: int, k: int) -> ComputeTimes:
-        """Stage times of `model` at another patch size and k. Raises `UserError` for a model that the profile does not have.
+        """Stage times of `model` at another patch size and k. Raises `UserError` for a model that the profile
+        does not have.
 
-        Estimate: every stage grows with the patch's area (pixels, latent positions and signatures all do), and the hash with k.
-        """
+        Estimate: every stage grows with the patch's area (pixels, latent positions and signatures all do),
+        and the hash with k."""
         if model not in self.reference:
-            raise UserError(f"clock.profile={self.name}: no times for the model {model}; there are: {', '.join(self.reference)}")
+            raise UserError(
+                f"clock.profile={self.name}: no times for the model {model}; there are: {', '.join(self.reference)}"
+            )
         base, area = self.reference[model], (patch_px / self.patch_px) ** 2
-        return ComputeTimes(base.analysis_s * area, base.hash_s * area * k / self.k, base.arbitrate_s * area,
-                            base.entropy_modelling_s * area, base.entropy_coding_s * area, base.hyperprior_s * area)
+        return ComputeTimes(
+            base.analysis_s * area,
+            base.hash_s * area * k / self.k,
+            base.arbitrate_s * area,
+            base.entropy_modelling_s * area,
+            base.entropy_coding_s * area,
+            base.hyperprior_s * area,
+        )
 
 
 _DLRC_MS = 12.89  # Table 2, the same for every model
-_HASH_SHARE = 0.8  # estimate: section 4.3 says that the Recognizer dominates DLRC's time; Table 2 does not split it
+_HASH_SHARE = (
+    0.8  # estimate: section 4.3 says that the Recognizer dominates DLRC's time; Table 2 does not split it
+)
 
 
 def _table2(analysis_ms: float, modelling_ms: float, coding_ms: float) -> ComputeTimes:
-    hyperprior_ms = min(7.85, modelling_ms)  # estimate: BMSHJ's entropy modelling, which is nothing but its hyperprior
-    return ComputeTimes(*(1e-3 * ms for ms in (analysis_ms, _HASH_SHARE * _DLRC_MS, (1 - _HASH_SHARE) * _DLRC_MS, modelling_ms, coding_ms,
-                                               hyperprior_ms)))
+    hyperprior_ms = min(
+        7.85, modelling_ms
+    )  # estimate: BMSHJ's entropy modelling, which is nothing but its hyperprior
+    return ComputeTimes(
+        *(
+            1e-3 * ms
+            for ms in (
+                analysis_ms,
+                _HASH_SHARE * _DLRC_MS,
+                (1 - _HASH_SHARE) * _DLRC_MS,
+                modelling_ms,
+                coding_ms,
+                hyperprior_ms,
+            )
+        )
+    )
 
 
 TITAN_V = DeviceProfile(
     name="titan_v",
-    source=("Table 2 of the paper: NVIDIA Titan V, 256 px, lambda = 0.0067 (C = 192), k = 20: analysis, entropy modelling and entropy coding of "
-            "each model, 12.89 ms of DLRC for all. Estimates: 80 % of DLRC is hashing; the hyperprior takes 7.85 ms in every model; other patch "
-            "sizes by area, other k in proportion"),
-    # Read as printed. mbt's row can only be CompressAI's mean-and-scale hyperprior, which has no context loop; cheng's and elic's hold
-    # CompressAI's loop over positions (centred grid), which the fixed grid does not need on board: for those two the profile is slow.
+    source=(
+        "Table 2 of the paper: NVIDIA Titan V, 256 px, lambda = 0.0067 (C = 192), k = 20: analysis, entropy modelling and entropy coding of "
+        "each model, 12.89 ms of DLRC for all. Estimates: 80 % of DLRC is hashing; the hyperprior takes 7.85 ms in every model; other patch "
+        "sizes by area, other k in proportion"
+    ),
+    # Read as printed. mbt's row can only be CompressAI's mean-and-scale hyperprior, which has no context
+    # loop; cheng's and elic's hold CompressAI's loop over positions (centred grid), which the fixed grid does
+    # not need on board: for those two the profile is slow.
     reference={
         "bmshj": _table2(2.31, 7.85, 14.52),  # sum 24.68 ms, as in the table
         "mbt": _table2(2.39, 7.98, 14.34),  # 24.71 ms
         "cheng": _table2(7.41, 963.95, 14.48),  # 985.84 ms; the table's total is 985.83
         "elic": _table2(8.31, 251.45, 14.31),  # 274.07 ms
-    })
+    },
+)
 PROFILES = {TITAN_V.name: TITAN_V}
 
 
 def device_profile(name: str) -> DeviceProfile:
     """A built-in profile by name. Raises `UserError` for an unknown one."""
     if name not in PROFILES:
-        raise UserError(f"clock.profile={name}: unknown profile; there are: {', '.join(PROFILES)} (measured ones are built from measurements)")
+        raise UserError(
+            f"clock.profile={name}: unknown profile; there are: {', '.join(PROFILES)} (measured ones are built from measurements)"
+        )
     return PROFILES[name]
 
 
-def round_timeline(times: ComputeTimes, t_sync_s: float, downlink_s: float, overlaps: bool, start_s: float = 0.0) -> list[Span]:
-    """The spans of one satellite's round: capture, analysis, hash, sync, entropy (modelling), arbitrate, entropy (coding), downlink.
+def round_timeline(
+    times: ComputeTimes, t_sync_s: float, downlink_s: float, overlaps: bool, start_s: float = 0.0
+) -> list[Span]:
+    """The spans of one satellite's round: capture, analysis, hash, sync, entropy (modelling), arbitrate,
+    entropy (coding), downlink.
 
-    The hyperprior (h_a, z, h_s) needs the satellite's own y alone, so it always runs beside the sync. With `overlaps` (the fixed grid: y_hat is known
-    before any context) the context model does too. Assumption: of its outputs only those near *inexact* remote copies, about one copy in a
-    hundred, change with the arbitration's answer; computing those few again is not charged. Without `overlaps` the context model
-    waits for the arbitration. Spans that run side by side start together, so on one track they nest.
-    """
+    The hyperprior (h_a, z, h_s) needs the satellite's own y alone, so it always runs beside the sync. With
+    `overlaps` (the fixed grid: y_hat is known before any context) the context model does too. Assumption: of
+    its outputs only those near *inexact* remote copies, about one copy in a hundred, change with the
+    arbitration's answer; computing those few again is not charged. Without `overlaps` the context model waits
+    for the arbitration. Spans that run side by side start together, so on one track they nest."""
     clock = SimulatedClock(start_s)
     clock.spend("capture", CAPTURE_S, "sensor")
     clock.spend("analysis", times.analysis_s, "compute")

@@ -1,7 +1,8 @@
-"""Priority: who keeps a signature that several satellites hold (paper section 3.4), decided alike on every satellite.
+"""Priority: who keeps a signature that several satellites hold (paper section 3.4), decided alike on every
+satellite.
 
-Each satellite sends a header with one number, its *priority metric*; from the gathered headers everyone computes the same order, and from the
-gathered lists the same owners. There is no second exchange.
+Each satellite sends a header with one number, its *priority metric*; from the gathered headers everyone
+computes the same order, and from the gathered lists the same owners. There is no second exchange.
 
     id        lowest satellite id first (the paper's global rank)
     link      largest metric first: soonest next contact with the ground station
@@ -10,16 +11,18 @@ gathered lists the same owners. There is no second exchange.
     balanced  no single order: signatures are spread so that the busiest downlink is shortest
     module:function   the user's own: function(headers, seed, round) -> satellite ids, highest priority first
 
-The ground decodes by priority. A total order makes every reference point up it, so streams can be decoded one after the other. `balanced` has no
-total order: two satellites may refer to each other. That is fine for a codec without context, or with
-`codec.context=independent`; with context it can leave streams waiting for each other, so `check_rule` refuses it.
+The ground decodes by priority. A total order makes every reference point up it, so streams can be decoded one
+after the other. `balanced` has no total order: two satellites may refer to each other. That is fine for a
+codec without context, or with `codec.context=independent`; with context it can leave streams waiting for each
+other, so `check_rule` refuses it.
 
-Two ways of `balanced`. Where everybody heard everybody, greedily: signatures with one holder go to it; then, fewest holders first and by signature
-among those, each goes to the holder whose downlink is done soonest, (entries + 1) / rate, ties to the first in the order. All see the same lists, so all
-get the same answer. With partial views two satellites would count different loads and each might leave a signature to the other; there the holder
-with the highest hash of (signature, satellite) keeps it (rendezvous hashing, Thaler & Ravishankar 1998). That is an order of all
-satellites for every signature, which does not depend on who was heard, so references of one signature point up it and end.
-"""
+Two ways of `balanced`. Where everybody heard everybody, greedily: signatures with one holder go to it; then,
+fewest holders first and by signature among those, each goes to the holder whose downlink is done soonest,
+(entries + 1) / rate, ties to the first in the order. All see the same lists, so all get the same answer. With
+partial views two satellites would count different loads and each might leave a signature to the other; there
+the holder with the highest hash of (signature, satellite) keeps it (rendezvous hashing, Thaler & Ravishankar
+1998). That is an order of all satellites for every signature, which does not depend on who was heard, so
+references of one signature point up it and end."""
 
 from __future__ import annotations
 
@@ -58,13 +61,18 @@ class RoundHeader:
         return cls(satellite, round_number, struct.unpack("<d", struct.pack("<q", bits))[0], count, checksum)
 
 
-def priority_order(rule: str, headers: Sequence[RoundHeader], seed: int, round_number: int) -> tuple[int, ...]:
-    """Satellite ids, highest priority first; ties by id. The order of `headers` does not matter. Raises `UserError` for an unknown rule."""
+def priority_order(
+    rule: str, headers: Sequence[RoundHeader], seed: int, round_number: int
+) -> tuple[int, ...]:
+    """Satellite ids, highest priority first; ties by id. The order of `headers` does not matter. Raises
+    `UserError` for an unknown rule."""
     ids = sorted(header.satellite for header in headers)
     if rule in ("id", "balanced"):
         return tuple(ids)
     if rule in ("link", "energy"):
-        metric = {header.satellite: -np.inf if np.isnan(header.metric) else header.metric for header in headers}
+        metric = {
+            header.satellite: -np.inf if np.isnan(header.metric) else header.metric for header in headers
+        }
         return tuple(sorted(ids, key=lambda satellite: (-metric[satellite], satellite)))
     if rule == "random":
         stream = np.random.Generator(np.random.Philox(np.random.SeedSequence([_RANDOM, seed, round_number])))
@@ -78,12 +86,15 @@ def rule_is_total_order(rule: str) -> bool:
 
 
 def check_rule(rule: str, model: str = "bmshj", context: str = "exact") -> None:
-    """Raise `UserError` for a rule that does not exist, or that the codec's context cannot be decoded under."""
+    """Raise `UserError` for a rule that does not exist, or that the codec's context cannot be decoded
+    under."""
     if rule not in RULES:
         _user_function(rule)
     if not rule_is_total_order(rule) and model != "bmshj" and context != "independent":
-        raise UserError(f"priority.rule=balanced: satellites may refer to each other in a circle, which {model} with codec.context={context} "
-                        "cannot decode; use codec.context=independent or codec.model=bmshj")
+        raise UserError(
+            f"priority.rule=balanced: satellites may refer to each other in a circle, which {model} with codec.context={context} "
+            "cannot decode; use codec.context=independent or codec.model=bmshj"
+        )
 
 
 def assign_owners(
@@ -96,11 +107,11 @@ def assign_owners(
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Owner and index in the owner's list of every entry of every list.
 
-    lists: int64 [U_s] each, `satellites[i]` sent `lists[i]`. order: satellite ids, highest priority first, containing all of `satellites`.
-    complete, rate_bps: for `balanced` alone: whether every satellite of the round heard every other; downlink rates (default: equal).
-    Returns (owners int16 [U_s], indexes int32 [U_s]) per list: the satellite that keeps the entry's signature, and where it stands in
-    that one's list. Of a signature that a list holds twice the first entry counts. Sorting, O(n log n) in all entries.
-    """
+    lists: int64 [U_s] each, `satellites[i]` sent `lists[i]`. order: satellite ids, highest priority first,
+    containing all of `satellites`. complete, rate_bps: for `balanced` alone: whether every satellite of the
+    round heard every other; downlink rates (default: equal). Returns (owners int16 [U_s], indexes int32
+    [U_s]) per list: the satellite that keeps the entry's signature, and where it stands in that one's list.
+    Of a signature that a list holds twice the first entry counts. Sorting, O(n log n) in all entries."""
     rank_of = {satellite: rank for rank, satellite in enumerate(order)}
     ranks = np.array([rank_of[satellite] for satellite in satellites], dtype=np.int64)
     by_rank = np.argsort(ranks, kind="stable").tolist()
@@ -111,20 +122,30 @@ def assign_owners(
     signature = np.concatenate([lists[i] for i in by_rank])
     holder = np.repeat(np.asarray(satellites, dtype=np.int64)[by_rank], sizes)
     index = np.arange(sizes.sum()) - np.repeat(begins, sizes)
-    by = np.argsort(signature, kind="stable")  # groups of equal signatures, best rank first, then first entry: the order of `holder`
+    by = np.argsort(
+        signature, kind="stable"
+    )  # groups of equal signatures, best rank first, then first entry: the order of `holder`
     first = np.append(True, signature[by[1:]] != signature[by[:-1]])
     starts = np.flatnonzero(first)
     winner = by[starts]
     if rule == "balanced":
-        winner = _greedy(by, starts, holder, rate_bps or {}) if complete else _rendezvous(by, starts, signature, holder)
+        winner = (
+            _greedy(by, starts, holder, rate_bps or {})
+            if complete
+            else _rendezvous(by, starts, signature, holder)
+        )
     best = np.empty(len(by), dtype=np.int64)
     best[by] = winner[np.cumsum(first) - 1]
     owner, where = holder[best].astype(np.int16), index[best].astype(np.int32)
-    place = {i: slice(begin, begin + size) for i, begin, size in zip(by_rank, begins.tolist(), sizes.tolist())}
+    place = {
+        i: slice(begin, begin + size) for i, begin, size in zip(by_rank, begins.tolist(), sizes.tolist())
+    }
     return [owner[place[i]] for i in range(len(lists))], [where[place[i]] for i in range(len(lists))]
 
 
-def _greedy(by: np.ndarray, starts: np.ndarray, holder: np.ndarray, rate_bps: Mapping[int, float]) -> np.ndarray:
+def _greedy(
+    by: np.ndarray, starts: np.ndarray, holder: np.ndarray, rate_bps: Mapping[int, float]
+) -> np.ndarray:
     """`balanced` with complete views (see the module's head): the winning entry of every group."""
     bounds = np.append(starts, len(by))
     holders = holder[by].tolist()
@@ -147,10 +168,15 @@ def _greedy(by: np.ndarray, starts: np.ndarray, holder: np.ndarray, rate_bps: Ma
 
 
 def _rendezvous(by: np.ndarray, starts: np.ndarray, signature: np.ndarray, holder: np.ndarray) -> np.ndarray:
-    """`balanced` with partial views: of every group the first entry with the highest hash of (signature, satellite)."""
-    score = _mixed(signature[by].astype(np.uint64) ^ _mixed(holder[by].astype(np.uint64) + np.uint64(1)))  # one to one: holders never tie
+    """`balanced` with partial views: of every group the first entry with the highest hash of (signature,
+    satellite)."""
+    score = _mixed(
+        signature[by].astype(np.uint64) ^ _mixed(holder[by].astype(np.uint64) + np.uint64(1))
+    )  # one to one: holders never tie
     sizes = np.diff(np.append(starts, len(by)))
-    highest = np.flatnonzero(score == np.repeat(np.maximum.reduceat(score, starts), sizes))  # more than one where a list repeats itself
+    highest = np.flatnonzero(
+        score == np.repeat(np.maximum.reduceat(score, starts), sizes)
+    )  # more than one where a list repeats itself
     group = np.repeat(np.arange(len(starts)), sizes)[highest]
     return by[highest[np.append(True, group[1:] != group[:-1])]]
 
@@ -165,24 +191,34 @@ def _mixed(words: np.ndarray) -> np.ndarray:
 def _user_function(rule: str) -> Callable[..., Sequence[int]]:
     module_name, separator, function_name = rule.partition(":")
     if not separator or not module_name or not function_name:
-        raise UserError(f"priority.rule={rule}: unknown rule; there are: {', '.join(RULES)}, or module:function")
+        raise UserError(
+            f"priority.rule={rule}: unknown rule; there are: {', '.join(RULES)}, or module:function"
+        )
     try:
         function = getattr(importlib.import_module(module_name), function_name)
     except Exception as error:  # the user's module may fail in any way
         raise UserError(f"priority.rule={rule}: {type(error).__name__}: {error}") from None
     if not callable(function):
-        raise UserError(f"priority.rule={rule}: found type {type(function).__name__}, expected a function of (headers, seed, round)")
+        raise UserError(
+            f"priority.rule={rule}: found type {type(function).__name__}, expected a function of (headers, seed, round)"
+        )
     return function
 
 
-def _user_order(rule: str, headers: Sequence[RoundHeader], ids: list[int], seed: int, round_number: int) -> tuple[int, ...]:
+def _user_order(
+    rule: str, headers: Sequence[RoundHeader], ids: list[int], seed: int, round_number: int
+) -> tuple[int, ...]:
     ordered = sorted(headers, key=lambda header: header.satellite)
     try:
-        order = tuple(int(satellite) for satellite in _user_function(rule)(tuple(ordered), seed, round_number))
+        order = tuple(
+            int(satellite) for satellite in _user_function(rule)(tuple(ordered), seed, round_number)
+        )
     except UserError:
         raise
     except Exception as error:  # so may the user's function
         raise UserError(f"priority.rule={rule}: {type(error).__name__}: {error}") from None
     if sorted(order) != ids:
-        raise UserError(f"priority.rule={rule}: returned {list(order)}, expected an order of the satellites {ids}")
+        raise UserError(
+            f"priority.rule={rule}: returned {list(order)}, expected an order of the satellites {ids}"
+        )
     return order

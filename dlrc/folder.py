@@ -1,4 +1,5 @@
-"""The folder of a run: written under a temporary name and renamed when complete, so that a failed run leaves nothing half-written."""
+"""The folder of a run: written under a temporary name and renamed when complete, so that a failed run leaves
+nothing half-written."""
 
 from __future__ import annotations
 
@@ -69,9 +70,12 @@ class RunFolder:
         shutil.rmtree(self._work, ignore_errors=True)
 
     def add_round(self, round_number: int, messages: Sequence[Downlink], views: Sequence[View]) -> None:
-        """Write a round's streams, draw the pictures of the first few rounds, and keep its spans for the trace."""
+        """Write a round's streams, draw the pictures of the first few rounds, and keep its spans for the
+        trace."""
         for message in messages:
-            stem = self._work / "streams" / f"round{round_number:03d}_satellite{message.telemetry.satellite:03d}"
+            stem = (
+                self._work / "streams" / f"round{round_number:03d}_satellite{message.telemetry.satellite:03d}"
+            )
             if message.stream:  # a silent satellite's never came
                 stem.with_name(stem.name + "_dlrc.bin").write_bytes(message.stream)
             stem.with_name(stem.name + "_independent.bin").write_bytes(message.independent)
@@ -79,12 +83,24 @@ class RunFolder:
         if round_number < MAX_PICTURED_ROUNDS:
             order = messages[0].telemetry.order
             window = self.scenario.capture.window_px
-            draw_mosaics(self._work / f"round{round_number:03d}_images.png", views, window, order,
-                         ("captured", "rebuilt with DLRC", "rebuilt from independent streams"))
-            draw_owners(self._work / f"round{round_number:03d}_owners.png", views, window, order, f"round {round_number}: who codes what")
+            draw_mosaics(
+                self._work / f"round{round_number:03d}_images.png",
+                views,
+                window,
+                order,
+                ("captured", "rebuilt with DLRC", "rebuilt from independent streams"),
+            )
+            draw_owners(
+                self._work / f"round{round_number:03d}_owners.png",
+                views,
+                window,
+                order,
+                f"round {round_number}: who codes what",
+            )
 
     def _keep_spans(self, round_number: int, messages: Sequence[Downlink]) -> None:
-        """Computing and links on tracks of their own, because they overlap; the ground receives from the first bit to the last."""
+        """Computing and links on tracks of their own, because they overlap; the ground receives from the
+        first bit to the last."""
         downlinks = []
         for message in messages:
             name_of = f"satellite {message.telemetry.satellite}"
@@ -96,8 +112,11 @@ class RunFolder:
             first, last = min(span.start_s for span in downlinks), max(span.end_s for span in downlinks)
             self._spans["ground"].append(_TraceSpan("receive", first, last, round_number))
 
-    def finish(self, facts: RunFacts, records: Sequence[SatelliteRecord], rounds: Sequence[RoundRecord]) -> None:
-        """Write summary and trace, move the folder to its name (replacing an older run of the same knobs), and print the table."""
+    def finish(
+        self, facts: RunFacts, records: Sequence[SatelliteRecord], rounds: Sequence[RoundRecord]
+    ) -> None:
+        """Write summary and trace, move the folder to its name (replacing an older run of the same knobs),
+        and print the table."""
         summary = summarise(facts, records, rounds)
         write_summary(summary, self._work / "summary.json")
         write_trace(self._work / "trace.json", self._spans)

@@ -1,4 +1,5 @@
-"""From the streams of a round to its latents and images: what the ground knows is the bytes, the checkpoint, and nothing else."""
+"""From the streams of a round to its latents and images: what the ground knows is the bytes, the checkpoint,
+and nothing else."""
 
 from __future__ import annotations
 
@@ -24,9 +25,9 @@ from ground.reconstructor import immediate_sources, reassemble, resolve
 class RoundResult:
     """What a round's streams gave, by satellite.
 
-    streams: parsed containers. maps: assignment maps. latents: y_tilde, [M, H, W], complete where `unresolved` is 0. failures: why a
-    stream gave nothing. unresolved: positions whose vector never arrived. images: uint8 [P, P, 3], after `synthesise`.
-    """
+    streams: parsed containers. maps: assignment maps. latents: y_tilde, [M, H, W], complete where
+    `unresolved` is 0. failures: why a stream gave nothing. unresolved: positions whose vector never arrived.
+    images: uint8 [P, P, 3], after `synthesise`."""
 
     streams: dict[int, Bitstream] = field(default_factory=dict)
     maps: dict[int, AssignmentMap] = field(default_factory=dict)
@@ -39,20 +40,25 @@ class RoundResult:
 class RoundDecoder:
     """Decodes rounds with one checkpoint. Streams of other checkpoints are refused, one by one."""
 
-    def __init__(self, model: LatentModel, checkpoint: CheckpointInfo, device: str = "cpu", portable: bool = True) -> None:
+    def __init__(
+        self, model: LatentModel, checkpoint: CheckpointInfo, device: str = "cpu", portable: bool = True
+    ) -> None:
         self.model, self.checkpoint, self.device, self.portable = model, checkpoint, device, portable
         model.net.to(device)
         self._coders: dict[str, EntropyCoder] = {}
 
     def decode(self, streams: Mapping[int, bytes]) -> RoundResult:
-        """Decode all streams of one round: parse, decode maps, then the latents in one joint schedule by priority, then resolve copies.
+        """Decode all streams of one round: parse, decode maps, then the latents in one joint schedule by
+        priority, then resolve copies.
 
-        A stream that cannot be read, and every stream that needs vectors of such a one, is reported in `failures`; nothing is raised.
-        """
+        A stream that cannot be read, and every stream that needs vectors of such a one, is reported in
+        `failures`; nothing is raised."""
         result = self.parse(streams)
         kind_of = {s: (m.shape, result.streams[s].header.settings.grid) for s, m in result.maps.items()}
         for kind in sorted(set(kind_of.values())):  # one decode call takes maps of one size on one grid
-            self._decode_latents(result, {s: m for s, m in result.maps.items() if kind_of[s] == kind}, kind[1])
+            self._decode_latents(
+                result, {s: m for s, m in result.maps.items() if kind_of[s] == kind}, kind[1]
+            )
         return result
 
     def parse(self, streams: Mapping[int, bytes]) -> RoundResult:
@@ -71,27 +77,42 @@ class RoundDecoder:
         if header.satellite != satellite:
             raise BitstreamError(f"stream of satellite {header.satellite}, expected satellite {satellite}")
         if header.weights != bytes.fromhex(self.checkpoint.sha256)[:4] or settings.model != self.model.name:
-            raise BitstreamError(f"coded by {settings.model} with weights {header.weights.hex()}, this ground station has {self.model.name} with "
-                                 f"{self.checkpoint.sha256[:8]}")
+            raise BitstreamError(
+                f"coded by {settings.model} with weights {header.weights.hex()}, this ground station has {self.model.name} with "
+                f"{self.checkpoint.sha256[:8]}"
+            )
         assignment = all_kept(header.height, header.width)
         if settings.dlrc:
             order = "checkerboard" if settings.model == "elic" else "raster"
-            assignment = decode_map(stream.map, settings.map_coding, height=header.height, width=header.width,
-                                    participants=header.participants, satellite=satellite, order=order)
+            assignment = decode_map(
+                stream.map,
+                settings.map_coding,
+                height=header.height,
+                width=header.width,
+                participants=header.participants,
+                satellite=satellite,
+                order=order,
+            )
         result.streams[satellite] = stream
         result.maps[satellite] = assignment
 
     def _decode_latents(self, result: RoundResult, maps: dict[int, AssignmentMap], grid: str) -> None:
         maps = dict(maps)
         items: dict[int, StreamItem] = {}
-        while len(items) != len(maps):  # a stream whose references lead nowhere is blocked, and so may be those that need it
+        while len(items) != len(
+            maps
+        ):  # a stream whose references lead nowhere is blocked, and so may be those that need it
             items = self._items(result, maps)
             maps = {satellite: maps[satellite] for satellite in items}
         if not items:
             return
         coded = {}
         for satellite, decoded in zip(items, self._decoded(items, grid), strict=True):
-            error = decoded if isinstance(decoded, BitstreamError) else self._mismatch(result, satellite, decoded.y_digest)
+            error = (
+                decoded
+                if isinstance(decoded, BitstreamError)
+                else self._mismatch(result, satellite, decoded.y_digest)
+            )
             if error is not None:
                 result.failures[satellite] = error
             else:
@@ -123,14 +144,20 @@ class RoundDecoder:
         found = combined_digest(y_digest, result.maps[satellite]) if stream.header.settings.dlrc else y_digest
         if found == stream.digest:
             return None
-        return BitstreamError(f"decoded latents have digest {found:08x}, the satellite coded {stream.digest:08x}")
+        return BitstreamError(
+            f"decoded latents have digest {found:08x}, the satellite coded {stream.digest:08x}"
+        )
 
-    def _reassemble(self, result: RoundResult, maps: dict[int, AssignmentMap], coded: dict[int, np.ndarray]) -> None:
+    def _reassemble(
+        self, result: RoundResult, maps: dict[int, AssignmentMap], coded: dict[int, np.ndarray]
+    ) -> None:
         if not maps:
             return
         origins = resolve(maps)
         stack = np.stack([coded[satellite].reshape(coded[satellite].shape[0], -1) for satellite in maps])
-        for satellite, latents, resolved in zip(maps, reassemble(stack, origins), origins.resolved, strict=True):
+        for satellite, latents, resolved in zip(
+            maps, reassemble(stack, origins), origins.resolved, strict=True
+        ):
             result.latents[satellite] = latents.reshape(coded[satellite].shape)
             result.unresolved[satellite] = int((~resolved).sum())
 
@@ -141,13 +168,16 @@ class RoundDecoder:
 
     @torch.no_grad()
     def synthesise(self, results: Mapping[str, RoundResult]) -> None:
-        """x_hat = g_s(y_tilde), clamped and rounded to 8 bits, into `images`; equal latents are synthesised once.
+        """x_hat = g_s(y_tilde), clamped and rounded to 8 bits, into `images`; equal latents are synthesised
+        once.
 
-        Latents that were made with a halo are given surroundings from the other streams of the round (ground.mosaic) before g_s.
-        """
+        Latents that were made with a halo are given surroundings from the other streams of the round
+        (ground.mosaic) before g_s."""
         done: dict[tuple[int, tuple[int, ...], bytes], np.ndarray] = {}
         for result in results.values():
-            wide = {s: latents for s, latents in result.latents.items() if result.streams[s].header.settings.halo}
+            wide = {
+                s: latents for s, latents in result.latents.items() if result.streams[s].header.settings.halo
+            }
             mosaic_of = {satellite: mosaic for mosaic in mosaics(wide) for satellite in mosaic.corners}
             for satellite, latents in result.latents.items():
                 ring = RING if satellite in wide else 0

@@ -1,10 +1,11 @@
-"""Decode stored streams into images: `python -m ground.files streams=FOLDER_OR_FILES out=FOLDER [weights=FILE]`.
+"""Decode stored streams into images: `python -m ground.files streams=FOLDER_OR_FILES out=FOLDER
+[weights=FILE]`.
 
-All files of one round are decoded together, since streams refer to each other; an independent stream decodes alone (one made with a halo loses a little
-quality at its border when the round's other streams are not there to surround it). The streams say which
-model coded them; `weights=` names the checkpoint where it is not a shipped one. A stream that cannot be decoded is one line and exit code 2; images of
-the others are written all the same.
-"""
+All files of one round are decoded together, since streams refer to each other; an independent stream decodes
+alone (one made with a halo loses a little quality at its border when the round's other streams are not there
+to surround it). The streams say which model coded them; `weights=` names the checkpoint where it is not a
+shipped one. A stream that cannot be decoded is one line and exit code 2; images of the others are written all
+the same."""
 
 from __future__ import annotations
 
@@ -43,7 +44,8 @@ def main(words: list[str]) -> None:
 
 
 def read_streams(text: str) -> tuple[dict[tuple[int, bool], dict[Path, bytes]], list[str]]:
-    """Files by (round, coded with DLRC), and a line for each that is no stream. Raises `UserError` for what is not there."""
+    """Files by (round, coded with DLRC), and a line for each that is no stream. Raises `UserError` for what
+    is not there."""
     from codec.bitstream import MAX_STREAM_BYTES, unpack
 
     paths: list[Path] = []
@@ -81,20 +83,29 @@ def decode_files(files: dict[Path, bytes], weights: str):
     if len(path_of) != len(files):
         raise UserError("streams: two files of one satellite and round, expected one each")
     wanted = next(iter(headers.values()))
-    candidates = [Path(weights)] if weights else sorted(WEIGHTS_FOLDER.glob(f"{wanted.settings.model}_*.safetensors"))
+    candidates = (
+        [Path(weights)] if weights else sorted(WEIGHTS_FOLDER.glob(f"{wanted.settings.model}_*.safetensors"))
+    )
     for candidate in candidates:
         model, checkpoint = load_checkpoint(candidate, wanted.settings.model)
         if bytes.fromhex(checkpoint.sha256)[:4] == wanted.weights:
             break
     else:
-        raise UserError(f"weights: none of the {len(candidates)} checkpoints for {wanted.settings.model} is the one that coded these streams "
-                        f"(SHA-256 {wanted.weights.hex()}...); name it with weights=")
+        raise UserError(
+            f"weights: none of the {len(candidates)} checkpoints for {wanted.settings.model} is the one that coded these streams "
+            f"(SHA-256 {wanted.weights.hex()}...); name it with weights="
+        )
     decoder = RoundDecoder(model, checkpoint)
     result = decoder.decode({headers[path].satellite: data for path, data in files.items()})
     decoder.synthesise({"all": result})
     failures = {path_of[s]: error for s, error in result.failures.items()}
-    failures |= {path_of[s]: BitstreamError(f"{count} positions refer to a stream that is not here; their vectors are zero in the image")
-                 for s, count in result.unresolved.items() if count}
+    failures |= {
+        path_of[s]: BitstreamError(
+            f"{count} positions refer to a stream that is not here; their vectors are zero in the image"
+        )
+        for s, count in result.unresolved.items()
+        if count
+    }
     return {path_of[s]: image for s, image in result.images.items()}, failures
 
 

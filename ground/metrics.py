@@ -1,9 +1,10 @@
-"""Image quality and rate, as the paper reports them: PSNR and MS-SSIM of 8-bit images, means over images; bits per pixel.
+"""Image quality and rate, as the paper reports them: PSNR and MS-SSIM of 8-bit images, means over images;
+bits per pixel.
 
-PSNR is 10 log10(255^2 / MSE), the MSE over all pixels and bands of one image; a mean PSNR is the mean of the images' own values (dB), as is
-usual in learned compression. `pooled_psnr_db` is the PSNR of the mean MSE instead: never above the former, and the one that follows
-from the training loss. Equal images have an infinite PSNR; it is capped at 100 dB, so that means and JSON stay finite.
-"""
+PSNR is 10 log10(255^2 / MSE), the MSE over all pixels and bands of one image; a mean PSNR is the mean of the
+images' own values (dB), as is usual in learned compression. `pooled_psnr_db` is the PSNR of the mean MSE
+instead: never above the former, and the one that follows from the training loss. Equal images have an
+infinite PSNR; it is capped at 100 dB, so that means and JSON stay finite."""
 
 from __future__ import annotations
 
@@ -47,15 +48,18 @@ def pooled_psnr_db(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
 def ms_ssim(original: np.ndarray, decoded: np.ndarray) -> float:
     """Multi-scale SSIM of two np.uint8 images [H, W, 3], mean over bands (pytorch_msssim, float32).
 
-    Five scales need a shorter side above 160 px; a smaller image gets as many as fit (81 px: 4, 41 px: 3, ...), their weights scaled
-    to sum to one, so its value compares with other images of its size only. Raises `ValueError` below 11 px.
-    """
+    Five scales need a shorter side above 160 px; a smaller image gets as many as fit (81 px: 4, 41 px: 3,
+    ...), their weights scaled to sum to one, so its value compares with other images of its size only. Raises
+    `ValueError` below 11 px."""
     import torch
     from pytorch_msssim import ms_ssim as ms_ssim_of, ssim
 
     _check(original, decoded)
     scales = ms_ssim_scales(min(original.shape[:2]))
-    x, y = (torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float()[None] for image in (original, decoded))
+    x, y = (
+        torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float()[None]
+        for image in (original, decoded)
+    )
     if scales == 1:
         return float(ssim(x, y, data_range=PEAK))
     if scales == len(MS_SSIM_WEIGHTS):
@@ -64,10 +68,15 @@ def ms_ssim(original: np.ndarray, decoded: np.ndarray) -> float:
 
 
 def ms_ssim_scales(side_px: int) -> int:
-    """Number of MS-SSIM scales for an image whose shorter side is `side_px`: the 11 px window must fit into the coarsest."""
+    """Number of MS-SSIM scales for an image whose shorter side is `side_px`: the 11 px window must fit into
+    the coarsest."""
     if side_px < _SSIM_WINDOW:
         raise ValueError(f"MS-SSIM of an image of {side_px} px: expected at least {_SSIM_WINDOW}")
-    return max(scales for scales in range(1, len(MS_SSIM_WEIGHTS) + 1) if scales == 1 or side_px > (_SSIM_WINDOW - 1) << (scales - 1))
+    return max(
+        scales
+        for scales in range(1, len(MS_SSIM_WEIGHTS) + 1)
+        if scales == 1 or side_px > (_SSIM_WINDOW - 1) << (scales - 1)
+    )
 
 
 def quality(original: np.ndarray, decoded: np.ndarray) -> Quality:
@@ -79,7 +88,10 @@ def mean_quality(values: Sequence[Quality]) -> Quality:
     """Means over images, each image counting once. Raises `ValueError` for none."""
     if not values:
         raise ValueError("the mean quality of no image")
-    return Quality(float(np.mean([value.psnr_db for value in values])), float(np.mean([value.ms_ssim for value in values])))
+    return Quality(
+        float(np.mean([value.psnr_db for value in values])),
+        float(np.mean([value.ms_ssim for value in values])),
+    )
 
 
 def bpp(n_bytes: float, pixels: int) -> float:
@@ -91,7 +103,9 @@ def bpp(n_bytes: float, pixels: int) -> float:
 
 def _check(original: np.ndarray, decoded: np.ndarray) -> None:
     if original.shape != decoded.shape or original.dtype != np.uint8 or decoded.dtype != np.uint8:
-        raise ValueError(f"images {original.shape} {original.dtype} and {decoded.shape} {decoded.dtype}: expected uint8 of one shape")
+        raise ValueError(
+            f"images {original.shape} {original.dtype} and {decoded.shape} {decoded.dtype}: expected uint8 of one shape"
+        )
 
 
 def _psnr_of_mse(value: float) -> float:

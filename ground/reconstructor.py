@@ -1,9 +1,9 @@
 """Reconstructor (paper section 3.5): every latent position's vector, from the satellite that coded it.
 
-A remote copy names (owner, index in the owner's transmitted list); the owner may itself have dropped the vector in favour of a satellite that
-the copier did not hear. So references are followed until they end at a kept position; they point up the priority order, so chains end.
-What cannot be followed (the owner's stream is missing) stays unresolved and is filled and reported, never passed off as data.
-"""
+A remote copy names (owner, index in the owner's transmitted list); the owner may itself have dropped the
+vector in favour of a satellite that the copier did not hear. So references are followed until they end at a
+kept position; they point up the priority order, so chains end. What cannot be followed (the owner's stream is
+missing) stays unresolved and is filled and reported, never passed off as data."""
 
 from __future__ import annotations
 
@@ -42,7 +42,11 @@ def resolve(maps: Mapping[int, AssignmentMap]) -> Origins:
     for _ in range(max(1, len(pointer)).bit_length() + 1):  # pointer doubling: chains halve in length
         pointer = np.where(pointer >= 0, pointer[np.maximum(pointer, 0)], UNRESOLVED)
     cells = len(pointer) // max(1, len(satellites))
-    fate = np.concatenate([maps[s].fate.reshape(-1) for s in satellites]) if satellites else np.zeros(0, np.uint8)
+    fate = (
+        np.concatenate([maps[s].fate.reshape(-1) for s in satellites])
+        if satellites
+        else np.zeros(0, np.uint8)
+    )
     good = (pointer >= 0) & (fate[np.maximum(pointer, 0)] == KEPT)
     slot = np.where(good, pointer // max(1, cells), UNRESOLVED).astype(np.int32)
     position = np.where(good, pointer % max(1, cells), UNRESOLVED).astype(np.int32)
@@ -50,13 +54,15 @@ def resolve(maps: Mapping[int, AssignmentMap]) -> Origins:
 
 
 def immediate_sources(maps: Mapping[int, AssignmentMap]) -> np.ndarray:
-    """One step of every reference, int64 [S, H * W]: flat index slot * H * W + position (its own where kept), or UNRESOLVED."""
+    """One step of every reference, int64 [S, H * W]: flat index slot * H * W + position (its own where kept),
+    or UNRESOLVED."""
     pointer = _pointers(maps)
     return pointer.reshape(len(maps), -1)
 
 
 def reassemble(coded: np.ndarray, origins: Origins) -> np.ndarray:
-    """y_tilde of every satellite, [S, C, H * W], from `coded` [S, C, H * W] (valid at kept positions); zero where unresolved."""
+    """y_tilde of every satellite, [S, C, H * W], from `coded` [S, C, H * W] (valid at kept positions); zero
+    where unresolved."""
     out = np.zeros_like(coded)
     for slot in range(coded.shape[0]):
         good = np.flatnonzero(origins.satellite[slot] != UNRESOLVED)
@@ -69,7 +75,11 @@ def _pointers(maps: Mapping[int, AssignmentMap]) -> np.ndarray:
     lists = {satellite: signature_positions(assignment) for satellite, assignment in maps.items()}
     parts = []
     for satellite, assignment in maps.items():
-        fate, owner, source = assignment.fate.reshape(-1), assignment.owner.reshape(-1), assignment.source.reshape(-1)
+        fate, owner, source = (
+            assignment.fate.reshape(-1),
+            assignment.owner.reshape(-1),
+            assignment.source.reshape(-1),
+        )
         cells = len(fate)
         base = slot_of[satellite] * cells
         pointer = base + np.arange(cells, dtype=np.int64)

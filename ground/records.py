@@ -1,4 +1,5 @@
-"""The values a report is made of: records of every view and round (what goes in), and `RunSummary` (what comes out, `summary.json`)."""
+"""The values a report is made of: records of every view and round (what goes in), and `RunSummary` (what
+comes out, `summary.json`)."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from ground.metrics import Quality
 
 @dataclass(frozen=True)
 class SectionBytes:
-    """Bytes of one stream, by section. Whole numbers of real streams; fractions where `codec.context=open` estimates them."""
+    """Bytes of one stream, by section. Whole numbers of real streams; fractions where `codec.context=open`
+    estimates them."""
 
     y: float
     z: float
@@ -30,13 +32,13 @@ class SectionBytes:
 class SatelliteRecord:
     """One view: satellite x round.
 
-    pixels: of the patch. dlrc, independent: bytes of its stream with and without DLRC. kept, local_copy, remote_copy: latent
-    positions by fate. oracle: latent positions that an earlier satellite of the priority order covers. exact: whether the ground decoded
-    the very y_hat that was coded. failed: whether it could not be decoded, or a reference stayed unresolved. Qualities
-    are None where there is no image. downlink_s: simulated time from the capture until the stream is on the ground; None if unknown.
-    heard: whether the satellite downlinks at all; rates leave out, on both sides, what one that does not would have sent. dlrc holds the
-    independent stream as well where that had to be sent after all, because an owner was lost.
-    """
+    pixels: of the patch. dlrc, independent: bytes of its stream with and without DLRC. kept, local_copy,
+    remote_copy: latent positions by fate. oracle: latent positions that an earlier satellite of the priority
+    order covers. exact: whether the ground decoded the very y_hat that was coded. failed: whether it could
+    not be decoded, or a reference stayed unresolved. Qualities are None where there is no image. downlink_s:
+    simulated time from the capture until the stream is on the ground; None if unknown. heard: whether the
+    satellite downlinks at all; rates leave out, on both sides, what one that does not would have sent. dlrc
+    holds the independent stream as well where that had to be sent after all, because an owner was lost."""
 
     round: int
     satellite: int
@@ -57,7 +59,8 @@ class SatelliteRecord:
 
 @dataclass(frozen=True)
 class RoundRecord:
-    """One sync round, simulated. payload_bytes: sent by one satellite (mean). t_sync_s: T_sync(s) of each satellite, appendix A."""
+    """One sync round, simulated. payload_bytes: sent by one satellite (mean). t_sync_s: T_sync(s) of each
+    satellite, appendix A."""
 
     round: int
     payload_bytes: float
@@ -67,8 +70,11 @@ class RoundRecord:
 
 # ---------------------------------------------------------------- what comes out
 
+
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True, serialize_by_alias=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True, serialize_by_alias=True
+    )
 
 
 class ModelPart(_Part):
@@ -102,7 +108,8 @@ class DlrcRate(IndependentRate):
 
 
 class Rates(_Part):
-    """kind: bytes of `real streams`, or an `estimate` (`codec.context=open`, the paper's open loop, not decodable)."""
+    """kind: bytes of `real streams`, or an `estimate` (`codec.context=open`, the paper's open loop, not
+    decodable)."""
 
     kind: Literal["real streams", "estimate"]
     independent: IndependentRate
@@ -110,7 +117,8 @@ class Rates(_Part):
 
 
 class Saving(_Part):
-    """Percent saved by DLRC, of y bytes and of all bytes; y_of_oracle: y saving in percent of the oracle share of positions."""
+    """Percent saved by DLRC, of y bytes and of all bytes; y_of_oracle: y saving in percent of the oracle
+    share of positions."""
 
     y: float
     total: float
@@ -132,7 +140,8 @@ class QualityPart(_Part):
 
 
 class Positions(_Part):
-    """Shares of all latent positions; oracle: covered by an earlier satellite; remote_of_oracle: remote copies / oracle."""
+    """Shares of all latent positions; oracle: covered by an earlier satellite; remote_of_oracle: remote
+    copies / oracle."""
 
     kept: float
     local_copy: float
@@ -164,8 +173,9 @@ class DownlinkPart(_Part):
 
 
 class DecodePart(_Part):
-    """Streams with DLRC: how many, how many gave exactly the coded y_hat, how many could not be decoded or resolved in the end, and the bytes
-    sent beyond the first attempt (damaged streams again, independent streams where an owner was lost), which no rate above counts."""
+    """Streams with DLRC: how many, how many gave exactly the coded y_hat, how many could not be decoded or
+    resolved in the end, and the bytes sent beyond the first attempt (damaged streams again, independent
+    streams where an owner was lost), which no rate above counts."""
 
     streams: int
     exact: int
@@ -196,7 +206,8 @@ class RunSummary(_Part):
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What the records do not say. peak_rss_mib: sum of the peaks of all processes. context: `codec.context`."""
+    """What the records do not say. peak_rss_mib: sum of the peaks of all processes. context:
+    `codec.context`."""
 
     scenario: str
     seed: int

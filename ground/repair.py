@@ -1,9 +1,10 @@
-"""Nothing is lost silently (design.md): damaged streams are asked for again, and what an owner's loss blocks is repaired.
+"""Nothing is lost silently (design.md): damaged streams are asked for again, and what an owner's loss blocks
+is repaired.
 
-A satellite keeps a round until the ground has acknowledged it. The ground gives two verdicts: after the first attempt, streams that
-arrived damaged are sent again; after the second, a satellite whose image is still incomplete (its owner never downlinked) sends its own
-independent stream, which needs nobody. Until then the image is missing or filled, and the report says so.
-"""
+A satellite keeps a round until the ground has acknowledged it. The ground gives two verdicts: after the first
+attempt, streams that arrived damaged are sent again; after the second, a satellite whose image is still
+incomplete (its owner never downlinked) sends its own independent stream, which needs nobody. Until then the
+image is missing or filled, and the report says so."""
 
 from __future__ import annotations
 
@@ -22,20 +23,26 @@ Ask = Callable[[int, bytes], bytes]  # satellite, verdict -> the bytes it sends 
 
 @dataclass(frozen=True)
 class Repaired:
-    """A round after repair. resent: satellites whose stream was sent again; replaced: those that sent their independent stream instead."""
+    """A round after repair. resent: satellites whose stream was sent again; replaced: those that sent their
+    independent stream instead."""
 
     result: RoundResult
     resent: tuple[int, ...]
     replaced: tuple[int, ...]
 
 
-def arrive(streams: Mapping[int, bytes], knobs: GroundKnobs, seed: int, round_number: int) -> dict[int, bytes]:
-    """The streams as they reach the ground the first time: some damaged (`ground.stream_loss`), one missing (`ground.silent_satellite`)."""
+def arrive(
+    streams: Mapping[int, bytes], knobs: GroundKnobs, seed: int, round_number: int
+) -> dict[int, bytes]:
+    """The streams as they reach the ground the first time: some damaged (`ground.stream_loss`), one missing
+    (`ground.silent_satellite`)."""
     out = {}
     for satellite, data in streams.items():
         if satellite == knobs.silent_satellite:
             continue
-        draw = np.random.Generator(np.random.Philox(np.random.SeedSequence([_LOSS, seed, round_number, satellite])))
+        draw = np.random.Generator(
+            np.random.Philox(np.random.SeedSequence([_LOSS, seed, round_number, satellite]))
+        )
         damaged = bytearray(data)
         if draw.random() < knobs.stream_loss:
             damaged[int(draw.integers(len(damaged)))] ^= 0xFF
@@ -43,7 +50,9 @@ def arrive(streams: Mapping[int, bytes], knobs: GroundKnobs, seed: int, round_nu
     return out
 
 
-def decode_with_repair(decoder: RoundDecoder, streams: Mapping[int, bytes], satellites: Sequence[int], silent: int, ask: Ask) -> Repaired:
+def decode_with_repair(
+    decoder: RoundDecoder, streams: Mapping[int, bytes], satellites: Sequence[int], silent: int, ask: Ask
+) -> Repaired:
     """Decode a round, ask twice for what is missing, and return the best there is."""
     arrived = dict(streams)
     result = decoder.decode(arrived)
@@ -51,7 +60,9 @@ def decode_with_repair(decoder: RoundDecoder, streams: Mapping[int, bytes], sate
     arrived |= _ask_all(satellites, damaged, SEND_AGAIN, ask)
     if damaged:
         result = decoder.decode(arrived)
-    incomplete = [s for s in satellites if s != silent and (s in result.failures or result.unresolved.get(s, 0))]
+    incomplete = [
+        s for s in satellites if s != silent and (s in result.failures or result.unresolved.get(s, 0))
+    ]
     replacements = _ask_all(satellites, incomplete, SEND_INDEPENDENT, ask)
     if replacements:
         spare = decoder.decode(replacements)
@@ -65,5 +76,8 @@ def decode_with_repair(decoder: RoundDecoder, streams: Mapping[int, bytes], sate
 
 def _ask_all(satellites: Sequence[int], chosen: Sequence[int], verdict: bytes, ask: Ask) -> dict[int, bytes]:
     """Give every satellite its verdict, in order; the answers of those chosen."""
-    answers = {satellite: ask(satellite, verdict if satellite in chosen else ACKNOWLEDGED) for satellite in satellites}
+    answers = {
+        satellite: ask(satellite, verdict if satellite in chosen else ACKNOWLEDGED)
+        for satellite in satellites
+    }
     return {satellite: answers[satellite] for satellite in chosen}

@@ -1,8 +1,8 @@
-"""The ground station: hears the satellites' streams, decodes a round by priority, rebuilds every image and measures it.
+"""The ground station: hears the satellites' streams, decodes a round by priority, rebuilds every image and
+measures it.
 
-The decoder sees the bytes of the streams and nothing else. Originals and telemetry reach the ground outside the simulated link, and are
-used for quality, pictures and the trace alone.
-"""
+The decoder sees the bytes of the streams and nothing else. Originals and telemetry reach the ground outside
+the simulated link, and are used for quality, pictures and the trace alone."""
 
 from __future__ import annotations
 
@@ -36,8 +36,15 @@ class GroundStation:
     def __init__(self, scenario: Scenario, channel: Channel, started: float) -> None:
         one_thread()
         self.scenario, self.channel, self.started = scenario, channel, started
-        model, self.checkpoint = load_weights(scenario.codec.weights, scenario.codec.model, scenario.codec.lambda_)
-        self.decoder = RoundDecoder(model, self.checkpoint, device_of("cpu" if scenario.codec.device == "cpu" else "auto"), scenario.codec.portable)
+        model, self.checkpoint = load_weights(
+            scenario.codec.weights, scenario.codec.model, scenario.codec.lambda_
+        )
+        self.decoder = RoundDecoder(
+            model,
+            self.checkpoint,
+            device_of("cpu" if scenario.codec.device == "cpu" else "auto"),
+            scenario.codec.portable,
+        )
         self.scene = open_scene(scenario.scene, scenario.seed, 0, scenario.capture.window_px)
         self.records: list[SatelliteRecord] = []
         self.rounds: list[RoundRecord] = []
@@ -46,18 +53,27 @@ class GroundStation:
         self.satellite_rss_mib, self.resent_bytes = 0.0, 0
         for note in self.scene.notes:
             print(f"note: {note}", flush=True)
-        print(f"{scenario.name}: {counted(scenario.satellites, 'satellite')}, {counted(scenario.rounds, 'round')}, {scenario.codec.model} "
-              f"lambda {scenario.codec.lambda_:g} (N={model.n}, M={model.m}); scene: {self.scene.source}", flush=True)
+        print(
+            f"{scenario.name}: {counted(scenario.satellites, 'satellite')}, {counted(scenario.rounds, 'round')}, {scenario.codec.model} "
+            f"lambda {scenario.codec.lambda_:g} (N={model.n}, M={model.m}); scene: {self.scene.source}",
+            flush=True,
+        )
 
     def hear_round(self, round_number: int) -> None:
-        """Receive every satellite's message of a round, decode, measure, record, and write streams and pictures."""
+        """Receive every satellite's message of a round, decode, measure, record, and write streams and
+        pictures."""
         self.channel.stage(f"round {round_number}: waiting for streams")
-        messages = [Downlink.from_bytes(self.channel.receive_bytes(s)) for s in range(self.scenario.satellites)]
+        messages = [
+            Downlink.from_bytes(self.channel.receive_bytes(s)) for s in range(self.scenario.satellites)
+        ]
         silent = self.scenario.ground.silent_satellite
         messages = [replace(m, stream=b"") if m.telemetry.satellite == silent else m for m in messages]
         self.channel.stage(f"round {round_number}: decoding")
         repaired = self._decode(round_number, messages)
-        results = {"dlrc": repaired.result, "independent": self.decoder.decode({m.telemetry.satellite: m.independent for m in messages})}
+        results = {
+            "dlrc": repaired.result,
+            "independent": self.decoder.decode({m.telemetry.satellite: m.independent for m in messages}),
+        }
         self.decoder.synthesise(results)
         records = [record_of(message, results, repaired.replaced, silent) for message in messages]
         self.records += records
@@ -68,7 +84,10 @@ class GroundStation:
 
     def _decode(self, round_number: int, messages: Sequence[Downlink]) -> Repaired:
         """Decode what arrives, and ask the satellites for what does not."""
-        knobs, streams = self.scenario.ground, {message.telemetry.satellite: message.stream for message in messages}
+        knobs, streams = (
+            self.scenario.ground,
+            {message.telemetry.satellite: message.stream for message in messages},
+        )
 
         def ask(satellite: int, verdict: bytes) -> bytes:
             self.channel.send_bytes(verdict, satellite)
@@ -85,39 +104,74 @@ class GroundStation:
     def report(self) -> None:
         """Write summary, trace and pictures, and print the closing table."""
         facts = RunFacts(
-            scenario=self.scenario.name, seed=self.scenario.seed, satellites=self.scenario.satellites, rounds=self.scenario.rounds,
-            context=self.scenario.codec.context, model=self.scenario.codec.model, lambda_=self.scenario.codec.lambda_,
-            weights_sha256=self.checkpoint.sha256, scene_source=self.scene.source, scene_real=self.scene.real, noise=self.scenario.link.noise,
-            wall_s=time.time() - self.started, peak_rss_mib=self.satellite_rss_mib + peak_rss_mib(), resent_bytes=self.resent_bytes)
+            scenario=self.scenario.name,
+            seed=self.scenario.seed,
+            satellites=self.scenario.satellites,
+            rounds=self.scenario.rounds,
+            context=self.scenario.codec.context,
+            model=self.scenario.codec.model,
+            lambda_=self.scenario.codec.lambda_,
+            weights_sha256=self.checkpoint.sha256,
+            scene_source=self.scene.source,
+            scene_real=self.scene.real,
+            noise=self.scenario.link.noise,
+            wall_s=time.time() - self.started,
+            peak_rss_mib=self.satellite_rss_mib + peak_rss_mib(),
+            resent_bytes=self.resent_bytes,
+        )
         self.folder.finish(facts, self.records, self.rounds)
 
     def _view(self, message: Downlink, results: dict[str, RoundResult]) -> View:
         satellite = message.telemetry.satellite
         assignment = results["dlrc"].maps.get(satellite)
-        return View(satellite, int(message.telemetry.row), int(message.telemetry.col), message.original,
-                    results["dlrc"].images.get(satellite), results["independent"].images.get(satellite),
-                    assignment)
+        return View(
+            satellite,
+            int(message.telemetry.row),
+            int(message.telemetry.col),
+            message.original,
+            results["dlrc"].images.get(satellite),
+            results["independent"].images.get(satellite),
+            assignment,
+        )
 
 
-def record_of(message: Downlink, results: dict[str, RoundResult], replaced: Sequence[int] = (), silent: int = -1) -> SatelliteRecord:
+def record_of(
+    message: Downlink, results: dict[str, RoundResult], replaced: Sequence[int] = (), silent: int = -1
+) -> SatelliteRecord:
     """Rates, fates and qualities of one satellite in one round; bytes are those of the streams.
 
-    replaced: satellites that had to send their independent stream besides. silent: the one that never downlinks.
-    """
+    replaced: satellites that had to send their independent stream besides. silent: the one that never
+    downlinks."""
     note, satellite = message.telemetry, message.telemetry.satellite
     dlrc, alone = results["dlrc"], results["independent"]
     assignment = dlrc.maps.get(satellite)
-    counts = np.bincount(assignment.fate.reshape(-1), minlength=3) if assignment is not None else np.zeros(3, int)
-    failed = satellite not in dlrc.latents or satellite not in alone.latents or bool(dlrc.unresolved.get(satellite, 0))
+    counts = (
+        np.bincount(assignment.fate.reshape(-1), minlength=3) if assignment is not None else np.zeros(3, int)
+    )
+    failed = (
+        satellite not in dlrc.latents
+        or satellite not in alone.latents
+        or bool(dlrc.unresolved.get(satellite, 0))
+    )
     without = _sections(alone, satellite, len(message.independent), float("nan"))
     sent = _sections(dlrc, satellite, len(message.stream), note.open_y_bits)
     return SatelliteRecord(
-        round=note.round, satellite=satellite, pixels=message.original.shape[0] * message.original.shape[1], heard=satellite != silent,
-        dlrc=_both(sent, without) if satellite in replaced else sent, independent=without,
-        kept=int(counts[KEPT]), local_copy=int(counts[LOCAL]), remote_copy=int(counts[REMOTE]), oracle=int(note.oracle),
-        exact=not failed, failed=failed, quality_dlrc=_quality(message.original, dlrc.images.get(satellite)),
+        round=note.round,
+        satellite=satellite,
+        pixels=message.original.shape[0] * message.original.shape[1],
+        heard=satellite != silent,
+        dlrc=_both(sent, without) if satellite in replaced else sent,
+        independent=without,
+        kept=int(counts[KEPT]),
+        local_copy=int(counts[LOCAL]),
+        remote_copy=int(counts[REMOTE]),
+        oracle=int(note.oracle),
+        exact=not failed,
+        failed=failed,
+        quality_dlrc=_quality(message.original, dlrc.images.get(satellite)),
         quality_independent=_quality(message.original, alone.images.get(satellite)),
-        downlink_s=next((duration for name, _, duration, _ in note.spans if name == "downlink"), None))
+        downlink_s=next((duration for name, _, duration, _ in note.spans if name == "downlink"), None),
+    )
 
 
 def _sections(result: RoundResult, satellite: int, total: int, open_y_bits: float) -> SectionBytes:
@@ -138,8 +192,12 @@ def _quality(original: np.ndarray, decoded: np.ndarray | None) -> Quality | None
 
 def _round_record(round_number: int, messages: Sequence[Downlink]) -> RoundRecord:
     notes = [message.telemetry for message in messages]
-    return RoundRecord(round_number, float(np.mean([note.payload_bytes for note in notes])), tuple(note.t_sync_s for note in notes),
-                       max(note.t_round_s for note in notes))
+    return RoundRecord(
+        round_number,
+        float(np.mean([note.payload_bytes for note in notes])),
+        tuple(note.t_sync_s for note in notes),
+        max(note.t_round_s for note in notes),
+    )
 
 
 def _repair_bytes(messages: Sequence[Downlink], repaired: Repaired) -> int:
@@ -147,8 +205,17 @@ def _repair_bytes(messages: Sequence[Downlink], repaired: Repaired) -> int:
     return again + sum(len(m.independent) for m in messages if m.telemetry.satellite in repaired.replaced)
 
 
-def _progress(round_number: int, scenario: Scenario, records: Sequence[SatelliteRecord], results: dict[str, RoundResult], repaired: Repaired) -> str:
-    before, after = (sum(getattr(record, kind).total for record in records if record.heard) for kind in ("independent", "dlrc"))
+def _progress(
+    round_number: int,
+    scenario: Scenario,
+    records: Sequence[SatelliteRecord],
+    results: dict[str, RoundResult],
+    repaired: Repaired,
+) -> str:
+    before, after = (
+        sum(getattr(record, kind).total for record in records if record.heard)
+        for kind in ("independent", "dlrc")
+    )
     good = sum(record.exact for record in records)
     kind = " (open-loop ESTIMATE)" if scenario.codec.context == "open" else ""
     line = f"round {round_number + 1}/{scenario.rounds}: {good} of {len(records)} streams decoded exactly, {before:.0f} -> {after:.0f} bytes{kind}"
@@ -156,5 +223,11 @@ def _progress(round_number: int, scenario: Scenario, records: Sequence[Satellite
     if repaired.resent:
         faults.append(f"damaged on arrival and sent again: satellite {', '.join(map(str, repaired.resent))}")
     if repaired.replaced:
-        faults.append(f"owner lost, independent stream sent instead: satellite {', '.join(map(str, repaired.replaced))}")
-    return line + (f" ({100 * (after / before - 1):+.1f} %)" if before else "") + "".join(f"\n  {fault}" for fault in faults)
+        faults.append(
+            f"owner lost, independent stream sent instead: satellite {', '.join(map(str, repaired.replaced))}"
+        )
+    return (
+        line
+        + (f" ({100 * (after / before - 1):+.1f} %)" if before else "")
+        + "".join(f"\n  {fault}" for fault in faults)
+    )

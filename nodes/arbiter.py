@@ -1,13 +1,15 @@
-"""Arbiter and the round's exchange (paper section 3.4): who keeps which signature, decided alike on every satellite.
+"""Arbiter and the round's exchange (paper section 3.4): who keeps which signature, decided alike on every
+satellite.
 
-Each satellite gathers one fixed-size message per satellite: a header (satellite, round, priority metric, count, checksum) and up to
-H * W entries of one or two int64 (signature; content hash under `dlrc.signature=lsh`). From the same messages every satellite computes the
-same priority order and the same owners; there is no second exchange.
+Each satellite gathers one fixed-size message per satellite: a header (satellite, round, priority metric,
+count, checksum) and up to H * W entries of one or two int64 (signature; content hash under
+`dlrc.signature=lsh`). From the same messages every satellite computes the same priority order and the same
+owners; there is no second exchange.
 
-When is a remote copy *exact*? When the owner's content hash equals ours, and the owner is known to code the vector itself. The
-second needs care with partial views: if the owner heard a satellite that we did not, it may have dropped the vector in favour of one that is
-close but not equal. So exactness is claimed only if everyone whom the owner heard, we heard too.
-"""
+When is a remote copy *exact*? When the owner's content hash equals ours, and the owner is known to code the
+vector itself. The second needs care with partial views: if the owner heard a satellite that we did not, it
+may have dropped the vector in favour of one that is close but not equal. So exactness is claimed only if
+everyone whom the owner heard, we heard too."""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ from nodes.selector import Selection
 
 @dataclass(frozen=True)
 class SignatureList:
-    """What one satellite sent in a round: `header`, `signatures` int64 [U], and `contents` int64 [U] (None if not sent)."""
+    """What one satellite sent in a round: `header`, `signatures` int64 [U], and `contents` int64 [U] (None if
+    not sent)."""
 
     header: RoundHeader
     signatures: np.ndarray
@@ -41,7 +44,9 @@ class SignatureList:
         return 8 * (HEADER_WORDS + words * len(self.signatures))
 
 
-def signature_list(satellite: int, round_number: int, metric: float, selection: Selection, with_contents: bool) -> SignatureList:
+def signature_list(
+    satellite: int, round_number: int, metric: float, selection: Selection, with_contents: bool
+) -> SignatureList:
     """This satellite's own list, ready to be packed."""
     contents = selection.contents if with_contents else None
     checksum = _checksum(selection.signatures, contents)
@@ -50,7 +55,8 @@ def signature_list(satellite: int, round_number: int, metric: float, selection: 
 
 
 def pack_list(own: SignatureList, capacity: int, with_contents: bool) -> np.ndarray:
-    """The list as int64 words of a size that is equal on all satellites: header, then `capacity` entries, zero-padded."""
+    """The list as int64 words of a size that is equal on all satellites: header, then `capacity` entries,
+    zero-padded."""
     words = np.zeros(HEADER_WORDS + capacity * (2 if with_contents else 1), dtype=np.int64)
     words[:HEADER_WORDS] = own.header.to_words()
     count = own.header.count
@@ -61,10 +67,13 @@ def pack_list(own: SignatureList, capacity: int, with_contents: bool) -> np.ndar
 
 
 def unpack_list(words: np.ndarray, capacity: int, with_contents: bool) -> SignatureList:
-    """Inverse of `pack_list`; a count or checksum that does not fit raises `RuntimeError` (a fault of the exchange, not of a user)."""
+    """Inverse of `pack_list`; a count or checksum that does not fit raises `RuntimeError` (a fault of the
+    exchange, not of a user)."""
     header = RoundHeader.from_words(words[:HEADER_WORDS])
     if not 0 <= header.count <= capacity:
-        raise RuntimeError(f"satellite {header.satellite}: {header.count} signatures announced, at most {capacity} possible")
+        raise RuntimeError(
+            f"satellite {header.satellite}: {header.count} signatures announced, at most {capacity} possible"
+        )
     signatures = words[HEADER_WORDS : HEADER_WORDS + header.count]
     start = HEADER_WORDS + capacity
     contents = words[start : start + header.count] if with_contents else None
@@ -85,16 +94,18 @@ def arbitrate(
 ) -> AssignmentMap:
     """The assignment map of one satellite.
 
-    heard: lists of the satellites this one heard (its own may be among them). order: satellite ids, highest priority first.
-    participants: for every satellite, the ids it heard (itself included). exact_context: False marks every remote copy inexact
-    (`codec.context=independent`, and footprint deduplication, where no contents are exchanged).
-    """
+    heard: lists of the satellites this one heard (its own may be among them). order: satellite ids, highest
+    priority first. participants: for every satellite, the ids it heard (itself included). exact_context:
+    False marks every remote copy inexact (`codec.context=independent`, and footprint deduplication, where no
+    contents are exchanged)."""
     me = own.satellite
     everyone = {**heard, me: own}
     satellites = [satellite for satellite in order if satellite in everyone]
     complete = all(len(heard_by) == len(participants) for heard_by in participants.values())
     rates = {s: everyone[s].header.metric for s in satellites} if rule == "balanced" else None
-    owners, indices = assign_owners([everyone[s].signatures for s in satellites], satellites, order, rule, complete, rates)
+    owners, indices = assign_owners(
+        [everyone[s].signatures for s in satellites], satellites, order, rule, complete, rates
+    )
     mine = satellites.index(me)
     owner, index = owners[mine], indices[mine]
     exact = np.zeros(len(owner), dtype=bool)
@@ -103,8 +114,13 @@ def arbitrate(
     return _fill_map(selection, shape, me, owner, index, exact)
 
 
-def _exact_entries(own: SignatureList, everyone: Mapping[int, SignatureList], owner: np.ndarray, index: np.ndarray,
-                   participants: Mapping[int, frozenset[int]]) -> np.ndarray:
+def _exact_entries(
+    own: SignatureList,
+    everyone: Mapping[int, SignatureList],
+    owner: np.ndarray,
+    index: np.ndarray,
+    participants: Mapping[int, frozenset[int]],
+) -> np.ndarray:
     me = own.satellite
     exact = np.zeros(len(owner), dtype=bool)
     for other in np.unique(owner):
@@ -120,8 +136,14 @@ def _exact_entries(own: SignatureList, everyone: Mapping[int, SignatureList], ow
     return exact
 
 
-def _fill_map(selection: Selection, shape: tuple[int, int], me: int, owner: np.ndarray, index: np.ndarray,
-              exact: np.ndarray) -> AssignmentMap:
+def _fill_map(
+    selection: Selection,
+    shape: tuple[int, int],
+    me: int,
+    owner: np.ndarray,
+    index: np.ndarray,
+    exact: np.ndarray,
+) -> AssignmentMap:
     cells = shape[0] * shape[1]
     fate = np.full(cells, LOCAL, dtype=np.uint8)
     source = selection.positions[selection.entry_of].astype(np.int32)
@@ -133,7 +155,9 @@ def _fill_map(selection: Selection, shape: tuple[int, int], me: int, owner: np.n
     source[at] = np.where(kept, -1, index)
     owner_of[at] = np.where(kept, -1, owner)
     exact_of[at] = exact & ~kept
-    return AssignmentMap(fate.reshape(shape), exact_of.reshape(shape), owner_of.reshape(shape), source.reshape(shape))
+    return AssignmentMap(
+        fate.reshape(shape), exact_of.reshape(shape), owner_of.reshape(shape), source.reshape(shape)
+    )
 
 
 def _checksum(signatures: np.ndarray, contents: np.ndarray | None) -> int:

@@ -1,13 +1,13 @@
-"""What one satellite sees in one round (paper section 4.1): a P x P patch of a W x W window of the scene, with an optional halo.
+"""What one satellite sees in one round (paper section 4.1): a P x P patch of a W x W window of the scene,
+with an optional halo.
 
-The window of a round and the offset of each satellite's patch in it are random; so are the flaws that a real instrument adds. Every
-draw comes from (seed, round) or (seed, satellite, round), one stream per purpose: the number of satellites, the order of ranks and the
-other knobs change nothing about what a satellite sees.
+The window of a round and the offset of each satellite's patch in it are random; so are the flaws that a real
+instrument adds. Every draw comes from (seed, round) or (seed, satellite, round), one stream per purpose: the
+number of satellites, the order of ranks and the other knobs change nothing about what a satellite sees.
 
-The flaws, in the order of the light path: a shift by a fraction of the stride and a rotation about the patch centre (resampled with
-cubic B-splines), clouds that this view alone has, a radiometric gain, sensor noise, rounding to 8 bits. All are off by default; the
-patch is then a plain crop.
-"""
+The flaws, in the order of the light path: a shift by a fraction of the stride and a rotation about the patch
+centre (resampled with cubic B-splines), clouds that this view alone has, a radiometric gain, sensor noise,
+rounding to 8 bits. All are off by default; the patch is then a plain crop."""
 
 from __future__ import annotations
 
@@ -29,15 +29,16 @@ _WINDOW, _OFFSET, _POSE, _GAIN, _NOISE, _CLOUD = range(0xCA90, 0xCA96)  # names 
 class Capture:
     """One view. P = `capture.patch_px`, h = `capture.halo_px`, H = W = P / 16 latent positions.
 
-    image: np.uint8 [P, P, 3], the patch: what is coded, and what quality is measured against.
-    padded: np.uint8 [P + 2h, P + 2h, 3], the patch in its surroundings; beyond the scene's border its pixels are mirrored about
+    image: np.uint8 [P, P, 3], the patch: what is coded, and what quality is measured against. padded:
+    np.uint8 [P + 2h, P + 2h, 3], the patch in its surroundings; beyond the scene's border its pixels are
+    mirrored about
         the border pixel, so two views still agree wherever they overlap.
-    row, col: top left corner of the patch in the window, px. window_row, window_col: of the window in the scene, px.
-    footprint: np.int64 [H, W], the id of the ground cell below each latent position (`ground_cells`), from the nominal
+    row, col: top left corner of the patch in the window, px. window_row, window_col: of the window in the
+    scene, px. footprint: np.int64 [H, W], the id of the ground cell below each latent position
+    (`ground_cells`), from the nominal
         position: it knows nothing of shift and rotation, like the geolocation that satellites would exchange.
-    shift_px: (rows, cols) by which the view really is displaced. rotation_deg: about its centre. gain: factor on radiance.
-    cloud_share: share of the patch that is more cloud than ground.
-    """
+    shift_px: (rows, cols) by which the view really is displaced. rotation_deg: about its centre. gain: factor
+    on radiance. cloud_share: share of the patch that is more cloud than ground."""
 
     satellite: int
     round: int
@@ -61,25 +62,31 @@ def window_of_round(scene: Scene, knobs: CaptureKnobs, seed: int, round: int) ->
     """
     window = knobs.window_px
     if min(scene.height, scene.width) < window:
-        raise UserError(f"scene.path={scene.name}: {scene.width}x{scene.height} px, smaller than the window of {window} px")
+        raise UserError(
+            f"scene.path={scene.name}: {scene.width}x{scene.height} px, smaller than the window of {window} px"
+        )
     stream = _stream(_WINDOW, seed, round)
     return int(stream.integers(scene.height - window + 1)), int(stream.integers(scene.width - window + 1))
 
 
 def patch_offset(knobs: CaptureKnobs, seed: int, round: int, satellite: int) -> tuple[int, int]:
-    """Top left corner (row, col) of the satellite's patch in the window, px: random multiples of the stride, all equally likely.
+    """Top left corner (row, col) of the satellite's patch in the window, px: random multiples of the stride,
+    all equally likely.
 
     Raises `UserError` where the patch is larger than the window.
     """
     room = knobs.window_px - knobs.patch_px
     if room < 0:
-        raise UserError(f"capture.window_px={knobs.window_px}: smaller than capture.patch_px={knobs.patch_px}")
+        raise UserError(
+            f"capture.window_px={knobs.window_px}: smaller than capture.patch_px={knobs.patch_px}"
+        )
     row, col = _stream(_OFFSET, seed, round, satellite).integers(room // knobs.stride_px + 1, size=2)
     return int(row) * knobs.stride_px, int(col) * knobs.stride_px
 
 
 def capture(scene: Scene, knobs: CaptureKnobs, seed: int, round: int, satellite: int) -> Capture:
-    """What `satellite` sees of `scene` in `round`. Raises `UserError` where window, patch and scene do not fit into each other."""
+    """What `satellite` sees of `scene` in `round`. Raises `UserError` where window, patch and scene do not
+    fit into each other."""
     window_row, window_col = window_of_round(scene, knobs, seed, round)
     row, col = patch_offset(knobs, seed, round, satellite)
     size, halo = knobs.patch_px, knobs.halo_px
@@ -99,22 +106,37 @@ def capture(scene: Scene, knobs: CaptureKnobs, seed: int, round: int, satellite:
     if knobs.noise > 0:
         padded = padded + knobs.noise * _noise(size, halo, _stream(_NOISE, seed, round, satellite))
     padded = np.clip(np.rint(padded), 0, 255).astype(np.uint8)
-    return Capture(satellite, round, np.ascontiguousarray(_centre(padded, halo)), padded, row, col, window_row, window_col,
-                   ground_cells(row, col, size), shift, rotation, gain, cloud_share)
+    return Capture(
+        satellite,
+        round,
+        np.ascontiguousarray(_centre(padded, halo)),
+        padded,
+        row,
+        col,
+        window_row,
+        window_col,
+        ground_cells(row, col, size),
+        shift,
+        rotation,
+        gain,
+        cloud_share,
+    )
 
 
 def ground_cells(row: int, col: int, patch_px: int) -> np.ndarray:
-    """Ids of the 16 x 16 px ground cells below a patch whose corner is at (row, col) of the window, np.int64 [P/16, P/16].
+    """Ids of the 16 x 16 px ground cells below a patch whose corner is at (row, col) of the window, np.int64
+    [P/16, P/16].
 
-    id = (first pixel row) * 2^32 + first pixel column. Two positions have equal ids exactly when they see the same pixels, so
-    patches whose offsets differ by a fraction of a cell (a stride that is no multiple of 16) share none.
-    """
+    id = (first pixel row) * 2^32 + first pixel column. Two positions have equal ids exactly when they see the
+    same pixels, so patches whose offsets differ by a fraction of a cell (a stride that is no multiple of 16)
+    share none."""
     steps = LATENT_PX * np.arange(patch_px // LATENT_PX, dtype=np.int64)
     return ((row + steps)[:, None] << 32) + (col + steps)[None, :]
 
 
 def covered_by_earlier(footprints: Sequence[np.ndarray], order: Sequence[int]) -> list[np.ndarray]:
-    """Which cells of each footprint belong to one that comes before it in `order` too, np.bool_ of each footprint's shape.
+    """Which cells of each footprint belong to one that comes before it in `order` too, np.bool_ of each
+    footprint's shape.
 
     `order`: indices of footprints, highest priority first.
     """
@@ -131,27 +153,32 @@ def covered_by_earlier(footprints: Sequence[np.ndarray], order: Sequence[int]) -
 def oracle_share(captures: Sequence[Capture], order: Sequence[int] | None = None) -> np.ndarray:
     """Share of each capture's latent positions that an earlier capture covers, np.float64 [len(captures)].
 
-    `order` lists satellite ids, highest priority first; None: by id. No deduplication that is right can save more positions
-    between satellites. Its mean does not depend on the order.
-    """
+    `order` lists satellite ids, highest priority first; None: by id. No deduplication that is right can save
+    more positions between satellites. Its mean does not depend on the order."""
     satellites = [view.satellite for view in captures]
-    ranking = sorted(satellites) if order is None else [satellite for satellite in order if satellite in satellites]
-    covered = covered_by_earlier([view.footprint for view in captures], [satellites.index(satellite) for satellite in ranking])
+    ranking = (
+        sorted(satellites) if order is None else [satellite for satellite in order if satellite in satellites]
+    )
+    covered = covered_by_earlier(
+        [view.footprint for view in captures], [satellites.index(satellite) for satellite in ranking]
+    )
     return np.array([cells.mean() for cells in covered])
 
 
 # ---------------------------------------------------------------- geometry
+
 
 def _stream(purpose: int, *key: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([purpose, *key])))
 
 
 def _centre(padded: np.ndarray, halo: int) -> np.ndarray:
-    return padded[halo: padded.shape[0] - halo, halo: padded.shape[1] - halo]
+    return padded[halo : padded.shape[0] - halo, halo : padded.shape[1] - halo]
 
 
 def _mirrored(start: int, count: int, length: int) -> np.ndarray:
-    """`count` coordinates from `start` on, mirrored into [0, length) about the first and the last pixel (which are not repeated)."""
+    """`count` coordinates from `start` on, mirrored into [0, length) about the first and the last pixel
+    (which are not repeated)."""
     if length == 1:
         return np.zeros(count, dtype=np.int64)
     phase = np.arange(start, start + count) % (2 * length - 2)
@@ -165,8 +192,11 @@ def _read_mirrored(scene: Scene, row: int, col: int, size: int) -> np.ndarray:
     return block[np.ix_(rows - top, cols - left)]
 
 
-def _look(scene: Scene, row: int, col: int, size: int, shift: tuple[float, float], rotation_deg: float) -> np.ndarray:
-    """size x size px around the nominal place, displaced by `shift` px and turned about its centre; uint8 or float [size, size, 3]."""
+def _look(
+    scene: Scene, row: int, col: int, size: int, shift: tuple[float, float], rotation_deg: float
+) -> np.ndarray:
+    """size x size px around the nominal place, displaced by `shift` px and turned about its centre; uint8 or
+    float [size, size, 3]."""
     if shift == (0.0, 0.0) and rotation_deg == 0.0:
         return _read_mirrored(scene, row, col, size)
     from scipy.ndimage import affine_transform
@@ -178,14 +208,19 @@ def _look(scene: Scene, row: int, col: int, size: int, shift: tuple[float, float
     margin = int(np.ceil(reach)) + 16  # 16 px: the spline's prefilter has decayed below 1e-8 of a count there
     block = _read_mirrored(scene, row - margin, col - margin, size + 2 * margin).astype(np.float64)
     offset = margin + centre + np.array(shift) - turn @ np.array([centre, centre])
-    planes = [affine_transform(block[:, :, band], turn, offset, output_shape=(size, size), order=3, mode="mirror") for band in range(3)]
+    planes = [
+        affine_transform(block[:, :, band], turn, offset, output_shape=(size, size), order=3, mode="mirror")
+        for band in range(3)
+    ]
     return np.stack(planes, axis=2)
 
 
 # ---------------------------------------------------------------- clouds and noise
 
+
 def _noise(size: int, halo: int, stream: np.random.Generator) -> np.ndarray:
-    """Standard normal noise, [size + 2 halo, size + 2 halo, 3]; the patch's own values do not depend on the halo."""
+    """Standard normal noise, [size + 2 halo, size + 2 halo, 3]; the patch's own values do not depend on the
+    halo."""
     patch = stream.standard_normal((size, size, 3))
     noise = stream.standard_normal((size + 2 * halo, size + 2 * halo, 3))
     _centre(noise, halo)[:] = patch
@@ -193,8 +228,8 @@ def _noise(size: int, halo: int, stream: np.random.Generator) -> np.ndarray:
 
 
 def _clouds(size: int, halo: int, share: float, stream: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Two arrays [size + 2 halo, size + 2 halo]: opacity in [0, 1], soft-edged, above one half on `share` of the patch; and how much
-    darker than `CLOUD_COLOUR` the cloud is, in counts."""
+    """Two arrays [size + 2 halo, size + 2 halo]: opacity in [0, 1], soft-edged, above one half on `share` of
+    the patch; and how much darker than `CLOUD_COLOUR` the cloud is, in counts."""
     from codec.imagery.procedural import fractal
 
     seed, row, col = (int(value) for value in stream.integers(1 << 20, size=3))

@@ -1,7 +1,7 @@
 """From an assignment map to a stream: what the Filter leaves, coded and put into a container.
 
-One `BoardCoder` per satellite; it holds the model and codes the same capture twice, with DLRC and independently.
-"""
+One `BoardCoder` per satellite; it holds the model and codes the same capture twice, with DLRC and
+independently."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from nodes.process.device import device_of, one_thread
 
 @dataclass(frozen=True)
 class Coded:
-    """Entropy-coded sections of one picture, and the digest of the context map that a decoder must arrive at."""
+    """Entropy-coded sections of one picture, and the digest of the context map that a decoder must arrive
+    at."""
 
     z: bytes
     y: bytes
@@ -44,7 +45,8 @@ class BoardCoder:
 
     @torch.no_grad()
     def analyse(self, padded: np.ndarray, halo_px: int) -> np.ndarray:
-        """y of the patch, float32 [M, P/16, P/16], from uint8 [P + 2 halo, P + 2 halo, 3]: the halo feeds g_a and is then cut off."""
+        """y of the patch, float32 [M, P/16, P/16], from uint8 [P + 2 halo, P + 2 halo, 3]: the halo feeds g_a
+        and is then cut off."""
         x = torch.from_numpy(padded.astype(np.float32) / 255).permute(2, 0, 1)[None].to(self.device)
         y = self.model.analysis(x)[0].float().cpu().numpy()
         cut = halo_px // LATENT_STRIDE_PX
@@ -52,7 +54,8 @@ class BoardCoder:
 
     @torch.no_grad()
     def encode(self, y: np.ndarray, y_hat: np.ndarray, layout: ContextLayout) -> Coded:
-        """Code the kept vectors of `y_hat`, int32 [M, H, W] (fixed grid), or of `y`, float32 (centred grid), with z from `y`."""
+        """Code the kept vectors of `y_hat`, int32 [M, H, W] (fixed grid), or of `y`, float32 (centred grid),
+        with z from `y`."""
         z = self.entropy.hyper_symbols(torch.from_numpy(y)[None].to(self.device))
         if self.grid == "centred":
             coded = self.entropy.encode_centred(z, y, layout)
@@ -61,7 +64,8 @@ class BoardCoder:
         return Coded(coded.z_bytes, coded.y_bytes, coded.y_digest)
 
     def open_loop_bits(self, y: np.ndarray, y_hat: np.ndarray, kept: np.ndarray) -> float:
-        """The paper's estimate: -log2 p of the kept vectors with the satellite's own complete y_hat as context. Not decodable."""
+        """The paper's estimate: -log2 p of the kept vectors with the satellite's own complete y_hat as
+        context. Not decodable."""
         z = self.entropy.hyper_symbols(torch.from_numpy(y)[None].to(self.device))
         if self.grid == "centred" and self.model.has_context:
             return float(self.entropy.estimate_centred_bits(z, y, kept).sum())

@@ -1,9 +1,8 @@
 """What one satellite hands to the ground process after a round.
 
-Only `stream` and `independent` are downlinked: they are the bytes that every rate is computed from, and all that the decoder sees. The original
-picture and the telemetry travel in the same message for convenience, *outside the simulated link*, so that the ground can measure quality
-and draw the trace.
-"""
+Only `stream` and `independent` are downlinked: they are the bytes that every rate is computed from, and all
+that the decoder sees. The original picture and the telemetry travel in the same message for convenience,
+*outside the simulated link*, so that the ground can measure quality and draw the trace."""
 
 from __future__ import annotations
 
@@ -13,7 +12,11 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-ACKNOWLEDGED, SEND_AGAIN, SEND_INDEPENDENT = b"ack", b"again", b"independent"  # the ground's verdicts on a stream
+ACKNOWLEDGED, SEND_AGAIN, SEND_INDEPENDENT = (
+    b"ack",
+    b"again",
+    b"independent",
+)  # the ground's verdicts on a stream
 
 _HEAD = struct.Struct("<IIIII")
 
@@ -22,10 +25,10 @@ _HEAD = struct.Struct("<IIIII")
 class Telemetry:
     """What a satellite knows about its own round; times are simulated seconds.
 
-    row, col: of the patch in the scene, px. window_row, window_col: of the round's window. spans: (name, start_s, duration_s, category).
-    sections: bytes of z, y, map and framing of the DLRC stream and of z, y, framing of the independent one. open_y_bits: the paper's
-    open-loop estimate for the kept vectors (NaN unless `codec.context=open`). local_entries: signatures in its list.
-    """
+    row, col: of the patch in the scene, px. window_row, window_col: of the round's window. spans: (name,
+    start_s, duration_s, category). sections: bytes of z, y, map and framing of the DLRC stream and of z, y,
+    framing of the independent one. open_y_bits: the paper's open-loop estimate for the kept vectors (NaN
+    unless `codec.context=open`). local_entries: signatures in its list."""
 
     satellite: int
     round: int
@@ -57,14 +60,18 @@ class Downlink:
         note = json.dumps(asdict(self.telemetry)).encode()
         side = self.original.shape[0]
         head = _HEAD.pack(len(note), len(self.stream), len(self.independent), side, self.original.shape[1])
-        return b"".join([head, note, self.stream, self.independent, np.ascontiguousarray(self.original).tobytes()])
+        return b"".join(
+            [head, note, self.stream, self.independent, np.ascontiguousarray(self.original).tobytes()]
+        )
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Downlink:
         note, stream, independent, height, width = _HEAD.unpack_from(data)
         at = np.cumsum([_HEAD.size, note, stream, independent])
         if len(data) != at[3] + height * width * 3:
-            raise RuntimeError(f"downlink message of {len(data)} bytes, expected {at[3] + height * width * 3}")
+            raise RuntimeError(
+                f"downlink message of {len(data)} bytes, expected {at[3] + height * width * 3}"
+            )
         values = json.loads(data[at[0] : at[1]])
         for key in ("order", "heard"):
             values[key] = tuple(values[key])

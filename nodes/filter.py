@@ -1,9 +1,9 @@
-"""Filter (paper section 3.4): which vectors remain to be coded, and the known context they are coded in (design.md).
+"""Filter (paper section 3.4): which vectors remain to be coded, and the known context they are coded in
+(design.md).
 
-The Filter keeps the vectors whose signatures this satellite owns. What the decoder will know about the other positions while it decodes
-them is fixed here: own vectors at kept positions, the representative's at local copies, the owner's (which is the own) at exact remote copies,
-and a zero fill elsewhere.
-"""
+The Filter keeps the vectors whose signatures this satellite owns. What the decoder will know about the other
+positions while it decodes them is fixed here: own vectors at kept positions, the representative's at local
+copies, the owner's (which is the own) at exact remote copies, and a zero fill elsewhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from codec.entropy.schedule import ContextLayout
 
 
 def filter_positions(assignment: AssignmentMap, context: str) -> ContextLayout:
-    """The layout to code with. context: `exact`, or `independent` (every remote copy a fill); `open` codes as `exact` and estimates beside."""
+    """The layout to code with. context: `exact`, or `independent` (every remote copy a fill); `open` codes as
+    `exact` and estimates beside."""
     return encoder_layout(assignment, "independent" if context == "independent" else "exact")
 
 

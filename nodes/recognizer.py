@@ -1,20 +1,24 @@
-"""Recognizer (paper section 3.3): one int64 signature per latent vector, by k rounds of cross-polytope hashing.
+"""Recognizer (paper section 3.3): one int64 signature per latent vector, by k rounds of cross-polytope
+hashing.
 
-Round r rotates the vector and takes the signed index of its largest component, h_r in {+-1 .. +-C}; the k codes are mixed into 64 bits.
-Two rotations are offered (`dlrc.rotation`):
+Round r rotates the vector and takes the signed index of its largest component, h_r in {+-1 .. +-C}; the k
+codes are mixed into 64 bits. Two rotations are offered (`dlrc.rotation`):
 
-* `hadamard` (default): round r applies x <- H D_r x, with D_r random signs from the scenario's seed and H the Walsh-Hadamard matrix of the
-  next power of two, on top of the rotations of the rounds before it: O(HW k C log C), a chain of pseudo-random rotations
-  (Andoni et al. 2015, section 4, use the same H D blocks). It runs on integers (y on a grid of 2^-12), so a
-  signature is the same on every processor, thread count and library: ties go to the lowest index, everywhere.
-* `dense`: a Haar-random rotation per round, all k of them as one matrix product, as the paper writes it: O(HW k C^2), in float32.
+* `hadamard` (default): round r applies x <- H D_r x, with D_r random signs from the scenario's seed and H the
+  Walsh-Hadamard matrix of the next power of two, on top of the rotations of the rounds before it: O(HW k C
+  log C), a chain of pseudo-random rotations (Andoni et al. 2015, section 4, use the same H D blocks). It runs
+  on integers (y on a grid of 2^-12), so a signature is the same on every processor, thread count and library:
+  ties go to the lowest index, everywhere.
+* `dense`: a Haar-random rotation per round, all k of them as one matrix product, as the paper writes it: O(HW
+  k C^2), in float32.
 
-The paper's hash sees directions only. Flat ground (water, roofs, a black frame) gives vectors of one direction and many lengths, and merging those costs
-up to 12 dB in single patches of real scenes. So by default (`dlrc.magnitude`) the length, in sixteenths of the latent grid's step, is mixed in
-as one more code; `dlrc.magnitude=false` is the paper's signature.
+The paper's hash sees directions only. Flat ground (water, roofs, a black frame) gives vectors of one
+direction and many lengths, and merging those costs up to 12 dB in single patches of real scenes. So by
+default (`dlrc.magnitude`) the length, in sixteenths of the latent grid's step, is mixed in as one more code;
+`dlrc.magnitude=false` is the paper's signature.
 
-The *content hash* is a hash of the integer vector that would be coded; equal content hashes mean an exact copy.
-"""
+The *content hash* is a hash of the integer vector that would be coded; equal content hashes mean an exact
+copy."""
 
 from __future__ import annotations
 
@@ -24,9 +28,14 @@ import numba
 import numpy as np
 
 GRID_BITS = 12  # y is hashed on a grid of 2^-12
-WARM_UP_ROTATIONS = 2  # H D blocks before the first code, so that one channel's energy is spread when round 1 looks
+WARM_UP_ROTATIONS = (
+    2  # H D blocks before the first code, so that one channel's energy is spread when round 1 looks
+)
 LENGTH_STEPS = 16  # lengths are told apart in sixteenths of the latent grid's step
-CLAMP = 1 << 22  # |y| < 1024: norm <= 2^22 sqrt(C), and a butterfly sums to at most norm * sqrt(C2), below 2^31 for C <= 448
+CLAMP = (
+    1 << 22
+    # |y| < 1024: norm <= 2^22 sqrt(C), and a butterfly sums to at most norm * sqrt(C2), below 2^31 for C <= 448
+)
 _BLOCK = 32  # positions hashed together: 512 channels x 32 positions x 4 bytes = 64 KiB, in cache
 
 _MIX_A = np.uint64(0x9E3779B97F4A7C15)
@@ -38,9 +47,9 @@ _MIX_C = np.uint64(0x94D049BB133111EB)
 class HashFamily:
     """The projection space that all satellites of a run share (same seed, same channels, same k).
 
-    signs: int32 [k + WARM_UP_ROTATIONS, C2], +-1, C2 the next power of two of C; used by `hadamard`.
-    matrix: float32 [C, k * C], k Haar rotations side by side; used by `dense`, else None. magnitude: whether the length is hashed too.
-    """
+    signs: int32 [k + WARM_UP_ROTATIONS, C2], +-1, C2 the next power of two of C; used by `hadamard`. matrix:
+    float32 [C, k * C], k Haar rotations side by side; used by `dense`, else None. magnitude: whether the
+    length is hashed too."""
 
     channels: int
     k: int
@@ -50,7 +59,9 @@ class HashFamily:
     magnitude: bool = True
 
 
-def hash_family(seed: int, channels: int, k: int, rotation: str = "hadamard", magnitude: bool = True) -> HashFamily:
+def hash_family(
+    seed: int, channels: int, k: int, rotation: str = "hadamard", magnitude: bool = True
+) -> HashFamily:
     """The k rotations for `channels` latent channels, from the scenario's seed alone."""
     rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, channels, 0xD1C])))
     width = 1 << max(1, (channels - 1).bit_length())
@@ -63,13 +74,18 @@ def hash_family(seed: int, channels: int, k: int, rotation: str = "hadamard", ma
 
 
 def signatures(y: np.ndarray, family: HashFamily) -> np.ndarray:
-    """LSH signatures of the latent vectors of `y`, float32 [C, H, W] -> int64 [H * W] in raster order (paper, h and F of section 3.3)."""
+    """LSH signatures of the latent vectors of `y`, float32 [C, H, W] -> int64 [H * W] in raster order (paper,
+    h and F of section 3.3)."""
     channels = y.shape[0]
     if channels != family.channels:
         raise ValueError(f"y has {channels} channels, the hash family {family.channels}")
     flat = np.ascontiguousarray(y.reshape(channels, -1), dtype=np.float32)
     grid = _on_grid(flat)
-    codes = _dense_codes(flat, family) if family.rotation == "dense" else _hadamard_codes(grid, family.signs, family.k)
+    codes = (
+        _dense_codes(flat, family)
+        if family.rotation == "dense"
+        else _hadamard_codes(grid, family.signs, family.k)
+    )
     if family.magnitude:
         codes = np.concatenate([codes, _length_codes(grid)])
     return _mix(codes)
@@ -85,7 +101,8 @@ def _on_grid(flat: np.ndarray) -> np.ndarray:
 
 
 def _length_codes(grid: np.ndarray) -> np.ndarray:
-    """Euclidean length of every vector in sixteenths of the latent grid's step, int32 [1, L]: exact sums, a correctly rounded square root."""
+    """Euclidean length of every vector in sixteenths of the latent grid's step, int32 [1, L]: exact sums, a
+    correctly rounded square root."""
     squares = np.einsum("cl,cl->l", grid, grid, dtype=np.float64)
     return np.floor(np.sqrt(squares) * LENGTH_STEPS / (1 << GRID_BITS) + 0.5).astype(np.int32)[None]
 
@@ -98,7 +115,11 @@ def _dense_codes(flat: np.ndarray, family: HashFamily) -> np.ndarray:
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def _walsh_hadamard(flat):  # [width * _BLOCK], channel by channel: whole runs of a butterfly lie side by side, so loops are long and vectorise
+def _walsh_hadamard(
+    flat,
+    # [width * _BLOCK], channel by channel: whole runs of a butterfly lie side by side, so loops are long and
+    # vectorise
+):
     span = _BLOCK
     while span < len(flat):
         for base in range(0, len(flat), 2 * span):

@@ -1,4 +1,5 @@
-"""The structure that design.md promises: imports go one way, the space network needs no torch, files stay readable."""
+"""The structure that design.md promises: imports go one way, the space network needs no torch, files stay
+readable."""
 
 import ast
 import subprocess
@@ -34,13 +35,26 @@ def test_imports_go_one_way(layer):
 
 
 def test_the_space_network_imports_without_torch():
-    modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in sorted((ROOT / "constellation").rglob("*.py")) if path.stem != "__init__"]
-    program = "import sys\n" + "\n".join(f"import {name}" for name in modules) + "\nassert 'torch' not in sys.modules, 'torch was imported'"
-    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    modules = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in sorted((ROOT / "constellation").rglob("*.py"))
+        if path.stem != "__init__"
+    ]
+    program = (
+        "import sys\n"
+        + "\n".join(f"import {name}" for name in modules)
+        + "\nassert 'torch' not in sys.modules, 'torch was imported'"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
     assert result.returncode == 0, result.stderr
 
 
 def test_files_stay_under_about_three_hundred_lines():
-    long = {str(path.relative_to(ROOT)): count for path in ROOT.rglob("*.py") if ".venv" not in path.parts
-            and (count := len(path.read_text(encoding="utf-8").splitlines())) > 330}
+    long = {
+        str(path.relative_to(ROOT)): count
+        for path in ROOT.rglob("*.py")
+        if ".venv" not in path.parts and (count := len(path.read_text(encoding="utf-8").splitlines())) > 330
+    }
     assert not long

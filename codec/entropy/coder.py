@@ -1,4 +1,5 @@
-"""Entropy coding of one satellite's latents, and joint decoding of a round's streams (design.md, "The decision that makes it decodable").
+"""Entropy coding of one satellite's latents, and joint decoding of a round's streams (design.md, "The
+decision that makes it decodable").
 
     coder = EntropyCoder(model)                                   # model: codec.models.model.LatentModel; weights are frozen here
     z = coder.hyper_symbols(y)                                    # on board
@@ -6,10 +7,10 @@
     latents = coder.decode([StreamItem(coded.z_bytes, coded.y_bytes, H, W, layout)])[0]     # at the ground
     latents.y_context == layout.context_map(y_hat)
 
-With `portable=True` (default) every table index comes from exact arithmetic (codec/entropy/exact.py), and streams decode on any machine, in any batch, with
-any number of threads. With `portable=False` the same networks run in float32: for comparison; such a stream decodes only where float32 sums
-come out as they did at the encoder, which other shapes, threads or libraries do not promise (the digest then tells).
-"""
+With `portable=True` (default) every table index comes from exact arithmetic (codec/entropy/exact.py), and
+streams decode on any machine, in any batch, with any number of threads. With `portable=False` the same
+networks run in float32: for comparison; such a stream decodes only where float32 sums come out as they did at
+the encoder, which other shapes, threads or libraries do not promise (the digest then tells)."""
 
 from __future__ import annotations
 
@@ -30,8 +31,17 @@ from codec.entropy.schedule import CodingOrder, coding_order, neighbours
 from codec.entropy.tables import bottleneck_tables, code_lengths, gaussian_tables
 from constellation.common.errors import BitstreamError
 
-__all__ = ["ContextLayout", "DecodedLatents", "EncodedLatents", "EntropyCoder", "StreamItem", "context_digest", "decoder_layout", "encoder_layout",
-           "warm_up"]
+__all__ = [
+    "ContextLayout",
+    "DecodedLatents",
+    "EncodedLatents",
+    "EntropyCoder",
+    "StreamItem",
+    "context_digest",
+    "decoder_layout",
+    "encoder_layout",
+    "warm_up",
+]
 
 Y_LIMIT = 32000  # |y_hat| is at most this
 MAX_POSITIONS = 1 << 17  # of one stream: 4,096 px squared, twice
@@ -90,9 +100,12 @@ def warm_up() -> None:
 
 
 class EntropyCoder:
-    """Codes latents of one model. grid: fixed (y_hat = round(y)) or centred (CompressAI's rule, round(y - mean) + mean)."""
+    """Codes latents of one model. grid: fixed (y_hat = round(y)) or centred (CompressAI's rule, round(y -
+    mean) + mean)."""
 
-    def __init__(self, model: LatentModel, *, portable: bool = True, grid: str = "fixed", backend: str = "auto") -> None:
+    def __init__(
+        self, model: LatentModel, *, portable: bool = True, grid: str = "fixed", backend: str = "auto"
+    ) -> None:
         if grid not in ("fixed", "centred"):
             raise ValueError(f"grid {grid!r}: expected fixed or centred")
         self.model, self.family, self.portable, self.grid = model, model.name, portable, grid
@@ -107,11 +120,13 @@ class EntropyCoder:
         """A coder for CompressAI's own network of the family bmshj | mbt | cheng | elic."""
         return EntropyCoder(wrap_network(name, net), **options)
 
-    # ---- on board ------------------------------------------------------------------------------------------------------------------
+    # ---- on board
+    # ------------------------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
     def hyper_symbols(self, y: torch.Tensor) -> np.ndarray:
-        """z = h_a(y) on the grid around its medians, int32 [N, h, w], for y [1, M, H, W] on the model's device."""
+        """z = h_a(y) on the grid around its medians, int32 [N, h, w], for y [1, M, H, W] on the model's
+        device."""
         z = self.model.hyper_analysis(y)[0].float().cpu() - self._z_median
         return torch.round(z).clamp(-Y_LIMIT, Y_LIMIT).to(torch.int32).numpy()
 
@@ -121,7 +136,9 @@ class EntropyCoder:
         if self.grid == "centred" and self.family != "bmshj":
             raise ValueError("grid=centred: use encode_centred")
         if y_hat.shape != (self.model.m, layout.height, layout.width):
-            raise ValueError(f"y_hat of shape {y_hat.shape}, expected ({self.model.m}, {layout.height}, {layout.width})")
+            raise ValueError(
+                f"y_hat of shape {y_hat.shape}, expected ({self.model.m}, {layout.height}, {layout.width})"
+            )
         if np.abs(y_hat).max(initial=0) > Y_LIMIT:
             raise ValueError(f"y_hat reaches {np.abs(y_hat).max()}, expected at most {Y_LIMIT}")
         context = layout.context_map(y_hat.astype(np.int16))
@@ -133,25 +150,41 @@ class EntropyCoder:
             symbols.append((rows - centre).reshape(-1))
             tables.append(table.reshape(-1))
         y_bytes = rans.encode(np.concatenate(symbols), np.concatenate(tables), self.tables.code)
-        return EncodedLatents(self.encode_hyper(z_symbols), y_bytes, context_digest(context), len(order.positions))
+        return EncodedLatents(
+            self.encode_hyper(z_symbols), y_bytes, context_digest(context), len(order.positions)
+        )
 
     def encode_hyper(self, z_symbols: np.ndarray) -> bytes:
         """The z section: raster order, channels fastest."""
         n = z_symbols.shape[0]
-        return rans.encode(z_symbols.reshape(n, -1).T.reshape(-1), self._z_indices(z_symbols[0].size), self.z_tables)
+        return rans.encode(
+            z_symbols.reshape(n, -1).T.reshape(-1), self._z_indices(z_symbols[0].size), self.z_tables
+        )
 
-    def encode_centred(self, z_symbols: np.ndarray, y: np.ndarray, layout: ContextLayout, known: np.ndarray | None = None) -> EncodedLatents:
-        """Entropy-code one image with symbols round(y - mean); y_hat = symbol + mean feeds the context, so this walks the wavefront.
+    def encode_centred(
+        self, z_symbols: np.ndarray, y: np.ndarray, layout: ContextLayout, known: np.ndarray | None = None
+    ) -> EncodedLatents:
+        """Entropy-code one image with symbols round(y - mean); y_hat = symbol + mean feeds the context, so
+        this walks the wavefront.
 
         y: float [M, H, W]. known: float32 [K, M], the vectors that references (-1, row) of the layout name.
         """
         run, parts = self._centred_run(z_symbols, y, layout, known)
-        symbols, tables = (np.concatenate([part[i].reshape(-1) for part in parts] or [np.zeros(0, np.int32)]) for i in (1, 2))
+        symbols, tables = (
+            np.concatenate([part[i].reshape(-1) for part in parts] or [np.zeros(0, np.int32)]) for i in (1, 2)
+        )
         y_hat = run.context_map(0)
-        return EncodedLatents(self.encode_hyper(z_symbols), rans.encode(symbols, tables, self.tables.code), context_digest(y_hat),
-                              len(run.orders[0].positions), y_hat)
+        return EncodedLatents(
+            self.encode_hyper(z_symbols),
+            rans.encode(symbols, tables, self.tables.code),
+            context_digest(y_hat),
+            len(run.orders[0].positions),
+            y_hat,
+        )
 
-    def _centred_run(self, z_symbols, y, layout, known=None) -> tuple[JointRun, list[tuple[np.ndarray, np.ndarray, np.ndarray]]]:
+    def _centred_run(
+        self, z_symbols, y, layout, known=None
+    ) -> tuple[JointRun, list[tuple[np.ndarray, np.ndarray, np.ndarray]]]:
         """The finished walk, and its steps: (positions [n], symbols [n, C], table indices [n, C])."""
         y = np.ascontiguousarray(y, dtype=np.float64).reshape(self.model.m, -1).T
         run = JointRun(self.prior, self.family, [layout], [known], [z_symbols], "float32")
@@ -168,35 +201,49 @@ class EntropyCoder:
         return run, parts
 
     def estimate_centred_bits(self, z_symbols: np.ndarray, y: np.ndarray, kept: np.ndarray) -> np.ndarray:
-        """The paper's estimate as printed (centred grid, the satellite's own complete y_hat as context): bits at kept positions, float64 [H, W]."""
+        """The paper's estimate as printed (centred grid, the satellite's own complete y_hat as context): bits
+        at kept positions, float64 [H, W]."""
         _, parts = self._centred_run(z_symbols, y, ContextLayout.all_kept(*kept.shape))
         bits = np.zeros(kept.size)
         for positions, symbols, tables in parts:
             bits[positions] += code_lengths(symbols, tables, self.tables.code).sum(axis=1)
         return (bits * kept.reshape(-1)).reshape(kept.shape)
 
-    def estimate_bits(self, z_symbols: np.ndarray, y_hat: np.ndarray, y_context: np.ndarray, kept: np.ndarray) -> np.ndarray:
-        """Bits of y at each kept position on the fixed grid, float64 [H, W] (0 elsewhere): the coder's own tables, no bytes written.
+    def estimate_bits(
+        self, z_symbols: np.ndarray, y_hat: np.ndarray, y_context: np.ndarray, kept: np.ndarray
+    ) -> np.ndarray:
+        """Bits of y at each kept position on the fixed grid, float64 [H, W] (0 elsewhere): the coder's own
+        tables, no bytes written.
 
-        y_context: integers [M, H, W], what the context model sees; the satellite's own y_hat gives the paper's open-loop estimate.
-        """
+        y_context: integers [M, H, W], what the context model sees; the satellite's own y_hat gives the
+        paper's open-loop estimate."""
         layout = ContextLayout(*kept.shape, np.where(kept.reshape(-1), np.arange(kept.size), KNOWN))
         order = coding_order(self.family if self.family == "elic" else "bmshj", layout)
         flat = np.asarray(y_hat).reshape(self.model.m, -1)
         bits = np.zeros(kept.size)
-        for positions, channels, parameters in self.parameter_passes(z_symbols, np.asarray(y_context).astype(np.int16), order):
+        for positions, channels, parameters in self.parameter_passes(
+            z_symbols, np.asarray(y_context).astype(np.int16), order
+        ):
             table, centre = self.tables.index(parameters)
-            bits[positions] += code_lengths(flat[channels, :][:, positions].T - centre, table, self.tables.code).sum(axis=1)
+            bits[positions] += code_lengths(
+                flat[channels, :][:, positions].T - centre, table, self.tables.code
+            ).sum(axis=1)
         return bits.reshape(kept.shape)
 
     def estimate_hyper_bits(self, z_symbols: np.ndarray) -> float:
         """Bits of z by its tables."""
         n = z_symbols.shape[0]
-        return float(code_lengths(z_symbols.reshape(n, -1).T.reshape(-1), self._z_indices(z_symbols[0].size), self.z_tables).sum())
+        return float(
+            code_lengths(
+                z_symbols.reshape(n, -1).T.reshape(-1), self._z_indices(z_symbols[0].size), self.z_tables
+            ).sum()
+        )
 
-    def parameter_passes(self, z_symbols: np.ndarray, context: np.ndarray,
-                         order: CodingOrder) -> Iterator[tuple[np.ndarray, slice, np.ndarray]]:
-        """One image of known context map int16 [M, H, W], in coding order: (positions [n], channels, their scales and means [n, 2 C])."""
+    def parameter_passes(
+        self, z_symbols: np.ndarray, context: np.ndarray, order: CodingOrder
+    ) -> Iterator[tuple[np.ndarray, slice, np.ndarray]]:
+        """One image of known context map int16 [M, H, W], in coding order: (positions [n], channels, their
+        scales and means [n, 2 C])."""
         m, height, width = context.shape
         if self.grid == "centred" and self.family != "bmshj":
             raise ValueError("the centred grid has no parameters before y_hat is coded")
@@ -209,28 +256,40 @@ class EntropyCoder:
             if self.family == "elic":
                 start, positions = order.bounds[number % 2], order.group(number % 2)
                 if number % 2 == 0:
-                    side = self.prior.side(number, vectors, np.arange(height * width), height, width, order.positions)
+                    side = self.prior.side(
+                        number, vectors, np.arange(height * width), height, width, order.positions
+                    )
             for at in range(0, max(1, len(positions)), BATCH_ROWS):
                 some = positions[at : at + BATCH_ROWS]
-                beside = None if self.family != "elic" or side is None else side[start + at : start + at + len(some)]
+                beside = (
+                    None
+                    if self.family != "elic" or side is None
+                    else side[start + at : start + at + len(some)]
+                )
                 parameters = self.prior.parameters(number, hyper[some], beside, vectors, window[some])
                 yield some, self.prior.channels(number), parameters
 
     def _z_indices(self, positions: int) -> np.ndarray:
         return np.tile(np.arange(self.z_tables.count, dtype=np.int32), positions)
 
-    # ---- at the ground -------------------------------------------------------------------------------------------------------------
+    # ---- at the ground
+    # -------------------------------------------------------------------------------------------------------------
 
-    def decode(self, items: Sequence[StreamItem], on_error: str = "raise") -> list[DecodedLatents | BitstreamError]:
+    def decode(
+        self, items: Sequence[StreamItem], on_error: str = "raise"
+    ) -> list[DecodedLatents | BitstreamError]:
         """Decode the streams of a round side by side, following references between them.
 
-        A damaged stream, a digest that does not match, references that lead nowhere or round in a circle, and a stream that refers to one of those
-        give BitstreamError: raised for the first, or with on_error="return" put in its place in the list. Sizes that do not fit always raise.
-        """
+        A damaged stream, a digest that does not match, references that lead nowhere or round in a circle, and
+        a stream that refers to one of those give BitstreamError: raised for the first, or with
+        on_error="return" put in its place in the list. Sizes that do not fit always raise."""
         known = [self._known(item) for item in items]
         layouts, faults = codable(self.family, [item.layout for item in items], known)
         z_symbols, errors = self._decode_hyper(items)
-        errors = [BitstreamError(f"stream {b} of the batch: {fault}") if fault else errors[b] for b, fault in enumerate(faults)]
+        errors = [
+            BitstreamError(f"stream {b} of the batch: {fault}") if fault else errors[b]
+            for b, fault in enumerate(faults)
+        ]
         kind = "float32" if self.grid == "centred" else "int16"
         run = JointRun(self.prior, self.family, layouts, known, z_symbols, kind)
         decoder = rans.Decoder([item.y_bytes for item in items], self.tables.code)
@@ -246,13 +305,17 @@ class EntropyCoder:
         run.run(receive)
         for b, fault in enumerate(decoder.faults()):
             if fault and errors[b] is None:
-                errors[b] = BitstreamError(f"stream {b} of the batch: y section of {len(items[b].y_bytes)} bytes {fault}")
+                errors[b] = BitstreamError(
+                    f"stream {b} of the batch: y section of {len(items[b].y_bytes)} bytes {fault}"
+                )
         results = []
         for b, item in enumerate(items):
             y_context = run.context_map(b)
             digest = context_digest(y_context)
             if errors[b] is None and item.y_digest is not None and digest != item.y_digest:
-                errors[b] = BitstreamError(f"stream {b} of the batch: y digest {digest:08x} after decoding, its header has {item.y_digest:08x}")
+                errors[b] = BitstreamError(
+                    f"stream {b} of the batch: y digest {digest:08x} after decoding, its header has {item.y_digest:08x}"
+                )
             results.append(DecodedLatents(z_symbols[b], y_context, digest))
         self._spread(errors, run.followers)
         if on_error == "raise":
@@ -267,26 +330,42 @@ class EntropyCoder:
             for b in range(len(errors)):
                 bad = [c for c in np.flatnonzero(followers[b]) if errors[c] is not None]
                 if errors[b] is None and bad:
-                    errors[b] = BitstreamError(f"stream {b} of the batch refers to stream {bad[0]}, which failed")
+                    errors[b] = BitstreamError(
+                        f"stream {b} of the batch refers to stream {bad[0]}, which failed"
+                    )
 
     def _known(self, item: StreamItem) -> np.ndarray | None:
         if not 0 < item.height * item.width <= MAX_POSITIONS or min(item.height, item.width) < 1:
-            raise BitstreamError(f"a latent map of {item.height} x {item.width}, expected 1 to {MAX_POSITIONS} positions")
+            raise BitstreamError(
+                f"a latent map of {item.height} x {item.width}, expected 1 to {MAX_POSITIONS} positions"
+            )
         if (item.layout.height, item.layout.width) != (item.height, item.width):
-            raise BitstreamError(f"a layout of {item.layout.height} x {item.layout.width} for a map of {item.height} x {item.width}")
+            raise BitstreamError(
+                f"a layout of {item.layout.height} x {item.layout.width} for a map of {item.height} x {item.width}"
+            )
         if item.known is not None and (item.known.ndim != 2 or item.known.shape[1] != self.model.m):
             raise ValueError(f"known vectors of shape {item.known.shape}, expected [K, {self.model.m}]")
         return item.known
 
-    def _decode_hyper(self, items: Sequence[StreamItem]) -> tuple[list[np.ndarray], list[BitstreamError | None]]:
+    def _decode_hyper(
+        self, items: Sequence[StreamItem]
+    ) -> tuple[list[np.ndarray], list[BitstreamError | None]]:
         shapes = [(self.z_tables.count, -(-item.height // 4), -(-item.width // 4)) for item in items]
         decoder = rans.Decoder([item.z_bytes for item in items], self.z_tables)
         indices = [self._z_indices(h * w) for _, h, w in shapes]
-        symbols = decoder.decode(np.concatenate(indices or [np.zeros(0)]), [len(i) for i in indices], np.arange(len(items)))
+        symbols = decoder.decode(
+            np.concatenate(indices or [np.zeros(0)]), [len(i) for i in indices], np.arange(len(items))
+        )
         parts = np.split(symbols, np.cumsum([len(i) for i in indices])[:-1]) if items else []
         faults = decoder.faults()
-        errors = [BitstreamError(f"stream {b} of the batch: z section of {len(items[b].z_bytes)} bytes {fault}") if fault else None
-                  for b, fault in enumerate(faults)]
-        z = [np.ascontiguousarray(part.reshape(-1, n).T).reshape(n, h, w) * (not fault)
-             for part, (n, h, w), fault in zip(parts, shapes, faults, strict=True)]
+        errors = [
+            BitstreamError(f"stream {b} of the batch: z section of {len(items[b].z_bytes)} bytes {fault}")
+            if fault
+            else None
+            for b, fault in enumerate(faults)
+        ]
+        z = [
+            np.ascontiguousarray(part.reshape(-1, n).T).reshape(n, h, w) * (not fault)
+            for part, (n, h, w), fault in zip(parts, shapes, faults, strict=True)
+        ]
         return z, errors

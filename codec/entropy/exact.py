@@ -1,22 +1,27 @@
-"""Small networks in arithmetic that gives the same bits on every machine: what stands between z_hat, context and table indices.
+"""Small networks in arithmetic that gives the same bits on every machine: what stands between z_hat, context
+and table indices.
 
-An entropy decoder loses its place if one rounding differs from the encoder's, and float32 sums differ with kernel, thread count, batch and
-library. Balle et al. 2019 ("Integer networks for data compression with latent-variable models") train networks of integers; here an ordinary
-trained network is run in block floating point:
+An entropy decoder loses its place if one rounding differs from the encoder's, and float32 sums differ with
+kernel, thread count, batch and library. Balle et al. 2019 ("Integer networks for data compression with
+latent-variable models") train networks of integers; here an ordinary trained network is run in block floating
+point:
 
-* Weights are 8-bit integers with a power-of-two step per output channel. Activations are 16-bit integers with a power-of-two step per row (dense layers:
-  one latent position) or per map (convolutions), taken from the largest magnitude in it. No calibration, no saturation. (Measured with the trained
-  checkpoints, bits of y over the float32 network's: 8-bit weights +0.02 to +0.06 %, 16-bit ones below 0.001 %, at twice the work.)
-* Every sum of products is a sum of integers, |sum| < 2^53, so its value does not depend on order, blocking or fused multiply-add.
-* What happens to a sum afterwards (scale by a power of two, add the bias, ReLU, next step size, round half up) is one correctly rounded IEEE
-  double operation after the other, element by element.
+* Weights are 8-bit integers with a power-of-two step per output channel. Activations are 16-bit integers with
+  a power-of-two step per row (dense layers: one latent position) or per map (convolutions), taken from the
+  largest magnitude in it. No calibration, no saturation. (Measured with the trained checkpoints, bits of y
+  over the float32 network's: 8-bit weights +0.02 to +0.06 %, 16-bit ones below 0.001 %, at twice the work.)
+* Every sum of products is a sum of integers, |sum| < 2^53, so its value does not depend on order, blocking or
+  fused multiply-add.
+* What happens to a sum afterwards (scale by a power of two, add the bias, ReLU, next step size, round half
+  up) is one correctly rounded IEEE double operation after the other, element by element.
 
-How the exact sums are formed is free, since all ways agree: `int8` cuts activations into two signed bytes and multiplies those with `torch._int_mm`
-(on VNNI or AMX hardware 8 times faster than float64, 4 times faster than float32), `float64` uses an ordinary double GEMM. `int8` is taken where a
-self-test of worst cases comes out exact. Convolutions are always unfold + GEMM; transposed ones become convolutions + pixel shuffle.
+How the exact sums are formed is free, since all ways agree: `int8` cuts activations into two signed bytes and
+multiplies those with `torch._int_mm` (on VNNI or AMX hardware 8 times faster than float64, 4 times faster
+than float32), `float64` uses an ordinary double GEMM. `int8` is taken where a self-test of worst cases comes
+out exact. Convolutions are always unfold + GEMM; transposed ones become convolutions + pixel shuffle.
 
-`Network(..., portable=False)` runs the same layers in float32, for comparison: fast or not, such a stream decodes only where the sums come out alike.
-"""
+`Network(..., portable=False)` runs the same layers in float32, for comparison: fast or not, such a stream
+decodes only where the sums come out alike."""
 
 from __future__ import annotations
 
@@ -39,7 +44,9 @@ Rows = np.ndarray  # [rows, channels], float64 (portable) or float32
 
 
 @numba.njit("int64(float64, int64, int64)", cache=True, nogil=True)
-def _step_exponent(largest, bits, limit):  # e such that floor(largest * 2^e + 0.5) fills `bits` bits and is at most `limit`
+def _step_exponent(
+    largest, bits, limit
+):  # e such that floor(largest * 2^e + 0.5) fills `bits` bits and is at most `limit`
     if not largest > 0.0:
         return 0
     _, exponent = math.frexp(largest)
@@ -74,9 +81,14 @@ def _quantise(values, per_row, digits, unit):
             digits[1, r, c] = np.int8(low)
 
 
-@numba.njit("void(int32[:,::1], int64, float64[::1], float64[::1], float64[::1], float64, float64[:,::1])", cache=True, nogil=True)
+@numba.njit(
+    "void(int32[:,::1], int64, float64[::1], float64[::1], float64[::1], float64, float64[:,::1])",
+    cache=True,
+    nogil=True,
+)
 def _finish_bytes(products, low_row, unit, weight_unit, bias, slope, out):
-    """Byte products [rows, N], those of low digits from `low_row` on (0: there are no others) -> activations [rows, N]."""
+    """Byte products [rows, N], those of low digits from `low_row` on (0: there are no others) -> activations
+    [rows, N]."""
     for r in range(out.shape[0]):
         u = unit[r]
         for c in range(out.shape[1]):
@@ -87,7 +99,11 @@ def _finish_bytes(products, low_row, unit, weight_unit, bias, slope, out):
             out[r, c] = value if value >= 0.0 else value * slope
 
 
-@numba.njit("void(float64[:,::1], float64[::1], float64[::1], float64[::1], float64, float64[:,::1])", cache=True, nogil=True)
+@numba.njit(
+    "void(float64[:,::1], float64[::1], float64[::1], float64[::1], float64, float64[:,::1])",
+    cache=True,
+    nogil=True,
+)
 def _finish_doubles(products, unit, weight_unit, bias, slope, out):
     for r in range(out.shape[0]):
         u = unit[r]
@@ -98,13 +114,17 @@ def _finish_doubles(products, unit, weight_unit, bias, slope, out):
 
 @functools.lru_cache(maxsize=1)
 def int8_is_exact() -> bool:
-    """Whether `torch._int_mm` sums signed bytes exactly here (instructions before VNNI saturate pairs of products at 16 bits)."""
+    """Whether `torch._int_mm` sums signed bytes exactly here (instructions before VNNI saturate pairs of
+    products at 16 bits)."""
     generator = torch.Generator().manual_seed(1)
     for rows, inputs, outputs in ((1, 96, 64), (4, 768, 128), (16, 97, 34), (130, 1601, 66)):
         for low, high in ((-128, 128), (127, 128), (-128, -127)):
             a = torch.randint(low, high, (rows, inputs), dtype=torch.int8, generator=generator)
-            for b in (torch.full((inputs, outputs), -128, dtype=torch.int8), torch.full((inputs, outputs), 127, dtype=torch.int8),
-                      torch.randint(-128, 128, (inputs, outputs), dtype=torch.int8, generator=generator)):
+            for b in (
+                torch.full((inputs, outputs), -128, dtype=torch.int8),
+                torch.full((inputs, outputs), 127, dtype=torch.int8),
+                torch.randint(-128, 128, (inputs, outputs), dtype=torch.int8, generator=generator),
+            ):
                 try:
                     if not torch.equal(torch._int_mm(a, b).double(), a.double() @ b.double()):
                         return False
@@ -122,7 +142,8 @@ def padded_rows(rows: int) -> int:
 
 
 class Digits:
-    """Integers as two signed bytes: high, low [rows (padded), C] with value (high * 256 + low) * unit[row]; high may be all zero."""
+    """Integers as two signed bytes: high, low [rows (padded), C] with value (high * 256 + low) * unit[row];
+    high may be all zero."""
 
     def __init__(self, digits: np.ndarray, unit: np.ndarray, rows: int, has_high: bool = True) -> None:
         self.digits, self.unit, self.rows, self.has_high = digits, unit, rows, has_high
@@ -140,12 +161,15 @@ def quantise(values: np.ndarray, per_row: bool) -> Digits:
 
 
 class Layer:
-    """A linear map of K inputs to N outputs with bias and leaky ReLU (slope 1: none, 0: ReLU); a convolution if kernel > 1.
+    """A linear map of K inputs to N outputs with bias and leaky ReLU (slope 1: none, 0: ReLU); a convolution
+    if kernel > 1.
 
-    weight: [K, N]; for a kernel k, K = (row, column, channel) with the channel fastest. shuffle: pixel shuffle factor after it.
-    """
+    weight: [K, N]; for a kernel k, K = (row, column, channel) with the channel fastest. shuffle: pixel
+    shuffle factor after it."""
 
-    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, kernel: int = 1, columns_per_channel: int = 1) -> None:
+    def __init__(
+        self, weight: torch.Tensor, bias: torch.Tensor | None, kernel: int = 1, columns_per_channel: int = 1
+    ) -> None:
         self.kernel, self.slope, self.shuffle, self.columns_per_channel = kernel, 1.0, 1, columns_per_channel
         self.weight = weight.detach().cpu().double().contiguous()
         self.inputs, self.outputs = self.weight.shape
@@ -164,7 +188,9 @@ class Layer:
             del self.weight
             return
         magnitude = self.weight.abs().amax(dim=0).reshape(-1, self.columns_per_channel).amax(dim=1).tolist()
-        exponent = np.array([_step_exponent(value, 7, WEIGHT_MAX) for value in magnitude]).repeat(self.columns_per_channel)
+        exponent = np.array([_step_exponent(value, 7, WEIGHT_MAX) for value in magnitude]).repeat(
+            self.columns_per_channel
+        )
         self.unit = np.ldexp(1.0, -exponent)
         integers = torch.floor(self.weight * torch.from_numpy(np.ldexp(1.0, exponent)) + 0.5)
         self._matrix = integers if backend == "float64" else integers.to(torch.int8)
@@ -178,7 +204,9 @@ class Layer:
         if self.backend == "float64":
             a = torch.from_numpy(given.digits[:, : given.rows])
             mantissa = a[0].double() * 256 + a[1].double()
-            _finish_doubles((mantissa @ self._matrix).numpy(), given.unit, self.unit, self.bias, self.slope, out)
+            _finish_doubles(
+                (mantissa @ self._matrix).numpy(), given.unit, self.unit, self.bias, self.slope, out
+            )
             return out
         a = given.digits.reshape(-1, self.inputs) if given.has_high else given.digits[1]
         products = torch._int_mm(torch.from_numpy(a), self._matrix).numpy()
@@ -195,7 +223,8 @@ class Layer:
 
 
 class Network:
-    """A sequence of layers over one map [H, W, C] or over rows [R, C]; values are float64 when portable, else float32."""
+    """A sequence of layers over one map [H, W, C] or over rows [R, C]; values are float64 when portable, else
+    float32."""
 
     def __init__(self, layers: Sequence[Layer], portable: bool, backend: str = "auto") -> None:
         if backend == "auto":
@@ -214,8 +243,11 @@ class Network:
                 values = layer.apply(values if isinstance(values, Digits) else quantise(values, per_row=True))
         return values
 
-    def map(self, values: np.ndarray | Digits, height: int, width: int, positions: np.ndarray | None = None) -> np.ndarray:
-        """Convolutions over one map, [H * W, C] (or its digits) -> [H' * W', C']; `positions`: only these rows of the last layer's output."""
+    def map(
+        self, values: np.ndarray | Digits, height: int, width: int, positions: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Convolutions over one map, [H * W, C] (or its digits) -> [H' * W', C']; `positions`: only these
+        rows of the last layer's output."""
         for number, layer in enumerate(self.layers):
             wanted = positions if number == len(self.layers) - 1 else None
             if self.portable and not isinstance(values, Digits):
@@ -226,18 +258,24 @@ class Network:
                 height, width = height * layer.shuffle, width * layer.shuffle
         return values
 
-    def _convolve(self, layer: Layer, values, height: int, width: int, positions: np.ndarray | None) -> np.ndarray:
+    def _convolve(
+        self, layer: Layer, values, height: int, width: int, positions: np.ndarray | None
+    ) -> np.ndarray:
         count = height * width if positions is None else len(positions)
         out = np.empty((count, layer.outputs), dtype=self.dtype)
         planes = values.digits[:, : height * width] if self.portable else values[None]
         windows = _windows(planes, height, width, layer.kernel)
         for start in range(0, count, CHUNK_ROWS):
             stop = min(count, start + CHUNK_ROWS)
-            chosen = np.minimum(np.arange(start, start + padded_rows(stop - start)), stop - 1)  # the last row again in the place of padding
+            chosen = np.minimum(
+                np.arange(start, start + padded_rows(stop - start)), stop - 1
+            )  # the last row again in the place of padding
             rows, columns = np.divmod(chosen if positions is None else positions[chosen], width)
             taken = windows[:, rows, columns].reshape(len(planes), len(rows), layer.inputs)
             if self.portable:
-                out[start:stop] = layer.apply(Digits(taken, values.unit[:1].repeat(stop - start), stop - start, values.has_high))
+                out[start:stop] = layer.apply(
+                    Digits(taken, values.unit[:1].repeat(stop - start), stop - start, values.has_high)
+                )
             else:
                 out[start:stop] = layer.apply_float(taken[0])[: stop - start]
         return out
@@ -250,17 +288,24 @@ def _windows(planes: np.ndarray, height: int, width: int, kernel: int) -> np.nda
     padded = np.zeros((count, height + 2 * reach, width + 2 * reach, channels), dtype=planes.dtype)
     padded[:, reach : reach + height, reach : reach + width] = planes.reshape(count, height, width, channels)
     plane, row, column, channel = padded.strides
-    return np.lib.stride_tricks.as_strided(padded, (count, height, width, kernel, kernel, channels),
-                                           (plane, row, column, row, column, channel), writeable=False)
+    return np.lib.stride_tricks.as_strided(
+        padded,
+        (count, height, width, kernel, kernel, channels),
+        (plane, row, column, row, column, channel),
+        writeable=False,
+    )
 
 
 def _pixel_shuffle(values: np.ndarray, height: int, width: int, r: int) -> np.ndarray:
-    blocks = values.reshape(height, width, -1, r, r)  # torch's order: channel, then row and column inside the block
+    blocks = values.reshape(
+        height, width, -1, r, r
+    )  # torch's order: channel, then row and column inside the block
     return np.ascontiguousarray(blocks.transpose(0, 3, 1, 4, 2)).reshape(height * r * width * r, -1)
 
 
 def network(module: nn.Module, portable: bool, backend: str = "auto") -> Network:
-    """Compile Conv2d (stride 1, same size), ConvTranspose2d, PixelShuffle, ReLU and LeakyReLU, nested in Sequential.
+    """Compile Conv2d (stride 1, same size), ConvTranspose2d, PixelShuffle, ReLU and LeakyReLU, nested in
+    Sequential.
 
     Raises ValueError for anything else.
     """
@@ -270,7 +315,8 @@ def network(module: nn.Module, portable: bool, backend: str = "auto") -> Network
 
 
 def masked_layer(module: nn.Module, portable: bool, backend: str = "auto") -> tuple[Network, np.ndarray]:
-    """A masked convolution as one dense layer over its visible cells, and their offsets (row, column), int64 [cells, 2], raster order."""
+    """A masked convolution as one dense layer over its visible cells, and their offsets (row, column), int64
+    [cells, 2], raster order."""
     visible = np.argwhere(module.mask[0, 0].cpu().numpy() > 0)
     offsets = visible - np.array(module.mask.shape[-2:]) // 2
     taps = [module.weight[:, :, row, column].t() for row, column in visible]
@@ -285,10 +331,23 @@ def _compile(module: nn.Module, layers: list[Layer]) -> None:
         layers.append(_transposed(module))
     elif isinstance(module, nn.Conv2d):
         kernel = module.kernel_size[0]
-        plain = module.stride == (1, 1) and module.dilation == (1, 1) and module.groups == 1 and module.padding_mode == "zeros"
-        if not plain or module.kernel_size != (kernel, kernel) or module.padding != (kernel // 2, kernel // 2):
-            raise ValueError(f"{module}: only plain convolutions of stride 1 that keep the size can be made portable")
-        layers.append(Layer(module.weight.permute(2, 3, 1, 0).reshape(-1, module.out_channels), module.bias, kernel))
+        plain = (
+            module.stride == (1, 1)
+            and module.dilation == (1, 1)
+            and module.groups == 1
+            and module.padding_mode == "zeros"
+        )
+        if (
+            not plain
+            or module.kernel_size != (kernel, kernel)
+            or module.padding != (kernel // 2, kernel // 2)
+        ):
+            raise ValueError(
+                f"{module}: only plain convolutions of stride 1 that keep the size can be made portable"
+            )
+        layers.append(
+            Layer(module.weight.permute(2, 3, 1, 0).reshape(-1, module.out_channels), module.bias, kernel)
+        )
     elif isinstance(module, nn.PixelShuffle) and layers and layers[-1].shuffle == 1:
         layers[-1].shuffle = module.upscale_factor
     elif isinstance(module, (nn.ReLU, nn.LeakyReLU)) and layers and layers[-1].slope == 1.0:
@@ -298,13 +357,26 @@ def _compile(module: nn.Module, layers: list[Layer]) -> None:
 
 
 def _transposed(module: nn.ConvTranspose2d) -> Layer:
-    """A transposed convolution as convolution + pixel shuffle: output s q + r sums input q - d times tap s d + r + padding, for all d."""
+    """A transposed convolution as convolution + pixel shuffle: output s q + r sums input q - d times tap s d
+    + r + padding, for all d."""
     stride, size, padding = module.stride[0], module.kernel_size[0], module.padding[0]
     grows = (size - 2 * padding + module.output_padding[0]) == stride  # output = stride * input
-    if module.groups != 1 or not grows or module.stride != (stride, stride) or module.kernel_size != (size, size):
-        raise ValueError(f"{module}: only transposed convolutions that multiply the size by their stride can be made portable")
+    if (
+        module.groups != 1
+        or not grows
+        or module.stride != (stride, stride)
+        or module.kernel_size != (size, size)
+    ):
+        raise ValueError(
+            f"{module}: only transposed convolutions that multiply the size by their stride can be made portable"
+        )
     weight = module.weight.detach()  # [C, N, k, k]
-    taps = [(r, d, stride * d + r + padding) for r in range(stride) for d in range(-size, size + 1) if 0 <= stride * d + r + padding < size]
+    taps = [
+        (r, d, stride * d + r + padding)
+        for r in range(stride)
+        for d in range(-size, size + 1)
+        if 0 <= stride * d + r + padding < size
+    ]
     reach = max(abs(d) for _, d, _ in taps)
     kernel = 2 * reach + 1
     full = weight.new_zeros(kernel, kernel, weight.shape[0], weight.shape[1], stride, stride)

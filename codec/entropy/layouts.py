@@ -1,4 +1,5 @@
-"""Where the context of an image's latent map comes from, as its encoder and its decoder see it (design.md, "known context")."""
+"""Where the context of an image's latent map comes from, as its encoder and its decoder see it (design.md,
+"known context")."""
 
 from __future__ import annotations
 
@@ -18,10 +19,13 @@ KNOWN = -2  # the vector is known from elsewhere: the encoder's own, at the deco
 class ContextLayout:
     """Where the context of one image's latent map comes from.
 
-    source: int32 [H * W], by flat position p: p itself if kept (coded in this stream); the flat position of its representative if a local copy;
+    source: int32 [H * W], by flat position p: p itself if kept (coded in this stream); the flat position of
+    its representative if a local copy;
         KNOWN (-2) for an exact remote copy; FILL (-1) for any other remote copy.
-    reference: int32 [H * W, 2] at the decoder, read where source is KNOWN: (index of another item of the same `decode` call, flat position
-        there), which may itself be a copy and is followed; or (-1, row of the item's `known` vectors). None at the encoder.
+    reference: int32 [H * W, 2] at the decoder, read where source is KNOWN: (index of another item of the same
+    `decode` call, flat position
+        there), which may itself be a copy and is followed; or (-1, row of the item's `known` vectors). None
+        at the encoder.
     """
 
     height: int
@@ -36,7 +40,9 @@ class ContextLayout:
         if len(source) != cells:
             raise ValueError(f"layout: {len(source)} sources for {self.height} x {self.width} positions")
         if cells and not (KNOWN <= int(source.min()) and int(source.max()) < cells):
-            raise ValueError(f"layout: sources from {source.min()} to {source.max()}, expected -2 to {cells - 1}")
+            raise ValueError(
+                f"layout: sources from {source.min()} to {source.max()}, expected -2 to {cells - 1}"
+            )
         copies = np.flatnonzero(self.local)
         behind = source[source[copies]]
         if ((behind >= 0) & (behind != source[copies])).any():
@@ -63,7 +69,8 @@ class ContextLayout:
         return (self.source >= 0) & ~self.kept
 
     def context_map(self, y_hat: np.ndarray) -> np.ndarray:
-        """What context modelling may see of `y_hat` [M, H, W]: own vectors where kept or known, the representative's at local copies, else 0."""
+        """What context modelling may see of `y_hat` [M, H, W]: own vectors where kept or known, the
+        representative's at local copies, else 0."""
         flat = y_hat.reshape(y_hat.shape[0], -1)
         behind = np.where(self.local, self.source, np.arange(len(self.source)))
         context = flat[:, behind]
@@ -72,22 +79,27 @@ class ContextLayout:
 
 
 def encoder_layout(assignment: AssignmentMap, context: str = "exact") -> ContextLayout:
-    """The satellite's own layout from its `codec.maps.assignment.AssignmentMap`. context: exact | independent (every remote copy is a fill)."""
+    """The satellite's own layout from its `codec.maps.assignment.AssignmentMap`. context: exact | independent
+    (every remote copy is a fill)."""
     return _layout(assignment, context, None)
 
 
-def decoder_layout(assignment: AssignmentMap, sources: np.ndarray, items: Sequence[int], context: str = "exact") -> ContextLayout:
+def decoder_layout(
+    assignment: AssignmentMap, sources: np.ndarray, items: Sequence[int], context: str = "exact"
+) -> ContextLayout:
     """The layout of the same map at the ground.
 
-    sources: int64 [H * W], slot * H * W + position that each position refers to (`ground.reconstructor.immediate_sources`); negative: unknown.
-    items: for each slot, the index of that satellite's stream in the `decode` call.
-    Raises BitstreamError where an exact remote copy refers to nothing that is there.
-    """
+    sources: int64 [H * W], slot * H * W + position that each position refers to
+    (`ground.reconstructor.immediate_sources`); negative: unknown. items: for each slot, the index of that
+    satellite's stream in the `decode` call. Raises BitstreamError where an exact remote copy refers to
+    nothing that is there."""
     cells = assignment.fate.size
     sources = np.asarray(sources, dtype=np.int64).reshape(-1)
     wanted = (assignment.fate.reshape(-1) == REMOTE) & assignment.exact.reshape(-1) & (context == "exact")
     if (sources[wanted] < 0).any():
-        raise BitstreamError(f"{int((sources[wanted] < 0).sum())} exact remote copies refer to a satellite whose stream is not here")
+        raise BitstreamError(
+            f"{int((sources[wanted] < 0).sum())} exact remote copies refer to a satellite whose stream is not here"
+        )
     items = np.asarray(items, dtype=np.int64)
     slot = np.where(wanted, sources // cells, 0)
     reference = np.stack((items[slot], np.where(wanted, sources % cells, 0)), axis=1)

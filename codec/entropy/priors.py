@@ -1,7 +1,9 @@
-"""The entropy models of the four codecs as portable networks: from z_hat and known vectors to means and scales of y, at chosen positions.
+"""The entropy models of the four codecs as portable networks: from z_hat and known vectors to means and
+scales of y, at chosen positions.
 
-One *pass* computes the parameters of one range of channels at some positions. bmshj, mbt and cheng have one pass over all channels, elic two per
-channel group: anchors, then non-anchors. Encoder and decoder call the same functions; the encoder with all its positions at once.
+One *pass* computes the parameters of one range of channels at some positions. bmshj, mbt and cheng have one
+pass over all channels, elic two per channel group: anchors, then non-anchors. Encoder and decoder call the
+same functions; the encoder with all its positions at once.
 
     z_hat -> h_s -> hyper rows -----------------------------\\
     vectors -> 5x5 mask (mbt, cheng; elic's non-anchors) ----> 1x1 layers -> scales, means
@@ -19,7 +21,8 @@ from codec.entropy.exact import MANTISSA_MAX, Digits, masked_layer, network, pad
 
 @numba.njit("boolean(int16[:,::1], int64[:,::1], int64, int64, int8[:,:,::1])", cache=True, nogil=True)
 def _gather_digits(vectors, window, start, stop, digits):
-    """Window vectors' channels start .. stop as signed bytes [2, rows, cells * channels]; returns whether any high byte is not 0."""
+    """Window vectors' channels start .. stop as signed bytes [2, rows, cells * channels]; returns whether any
+    high byte is not 0."""
     width = stop - start
     any_high = False
     for r in range(window.shape[0]):
@@ -28,7 +31,9 @@ def _gather_digits(vectors, window, start, stop, digits):
             base = k * width
             high_bits = np.int32(0)
             for c in range(width):
-                value = min(max(np.int32(vectors[source, start + c]), np.int32(-MANTISSA_MAX)), np.int32(MANTISSA_MAX))
+                value = min(
+                    max(np.int32(vectors[source, start + c]), np.int32(-MANTISSA_MAX)), np.int32(MANTISSA_MAX)
+                )
                 low = ((value + 128) & 255) - 128
                 high = (value - low) >> 8
                 digits[0, r, base + c] = np.int8(high)
@@ -39,10 +44,11 @@ def _gather_digits(vectors, window, start, stop, digits):
 
 
 def gather(vectors: np.ndarray, window: np.ndarray, channels: slice, portable: bool) -> Digits | np.ndarray:
-    """Rows [n, cells * channels] of the vectors [rows, M] that `window` [n, cells] names, as a network's input.
+    """Rows [n, cells * channels] of the vectors [rows, M] that `window` [n, cells] names, as a network's
+    input.
 
-    int16 vectors (fixed grid) become exact integers, float32 vectors (centred grid) float64 rows; without `portable`, float32 rows.
-    """
+    int16 vectors (fixed grid) become exact integers, float32 vectors (centred grid) float64 rows; without
+    `portable`, float32 rows."""
     count, cells = window.shape
     width = channels.stop - channels.start
     if not portable or vectors.dtype != np.int16:
@@ -78,26 +84,40 @@ class HyperPrior:
         rows = self.h_s.map(np.ascontiguousarray(z_hat, dtype=self.dtype), h, w)
         if (h * 4, w * 4) == (height, width):
             return rows
-        return np.ascontiguousarray(rows.reshape(h * 4, w * 4, -1)[:height, :width]).reshape(height * width, -1)
+        return np.ascontiguousarray(rows.reshape(h * 4, w * 4, -1)[:height, :width]).reshape(
+            height * width, -1
+        )
 
     def channels(self, number: int) -> slice:
         """The channels of y that pass `number` codes."""
         return slice(0, self.m)
 
-    def side(self, number: int, vectors: np.ndarray, rows: np.ndarray, height: int, width: int, positions: np.ndarray) -> np.ndarray | None:
-        """Context of pass `number` that comes from whole maps of earlier passes, at `positions`: rows, or None."""
+    def side(
+        self,
+        number: int,
+        vectors: np.ndarray,
+        rows: np.ndarray,
+        height: int,
+        width: int,
+        positions: np.ndarray,
+    ) -> np.ndarray | None:
+        """Context of pass `number` that comes from whole maps of earlier passes, at `positions`: rows, or
+        None."""
         return None
 
-    def parameters(self, number: int, hyper: np.ndarray, side: np.ndarray | None, vectors: np.ndarray, window: np.ndarray) -> np.ndarray:
+    def parameters(
+        self, number: int, hyper: np.ndarray, side: np.ndarray | None, vectors: np.ndarray, window: np.ndarray
+    ) -> np.ndarray:
         """[n, 2 C], scales then means, of pass `number` at n positions.
 
-        hyper: their rows [n, P]; side: their rows of `side`; vectors: [rows, M] int16 or float32; window: int64 [n, 12], rows of their context cells.
-        """
+        hyper: their rows [n, P]; side: their rows of `side`; vectors: [rows, M] int16 or float32; window:
+        int64 [n, 12], rows of their context cells."""
         return np.concatenate((hyper, np.zeros_like(hyper)), axis=1)
 
 
 class RasterPrior(HyperPrior):
-    """mbt (Minnen et al. 2018) and cheng (Cheng et al. 2020): a 5x5 causal window, then 1x1 layers over cat(h_s(z_hat), context)."""
+    """mbt (Minnen et al. 2018) and cheng (Cheng et al. 2020): a 5x5 causal window, then 1x1 layers over
+    cat(h_s(z_hat), context)."""
 
     def __init__(self, model: LatentModel, portable: bool, backend: str) -> None:
         super().__init__(model, portable, backend)
@@ -110,7 +130,8 @@ class RasterPrior(HyperPrior):
 
 
 class CheckerboardPrior(HyperPrior):
-    """elic (He et al. 2022): channel groups; in each, anchors from h_s(z_hat) and earlier groups, then non-anchors that also see the anchors."""
+    """elic (He et al. 2022): channel groups; in each, anchors from h_s(z_hat) and earlier groups, then
+    non-anchors that also see the anchors."""
 
     def __init__(self, model: LatentModel, portable: bool, backend: str) -> None:
         super().__init__(model, portable, backend)
@@ -139,10 +160,13 @@ class CheckerboardPrior(HyperPrior):
             spatial = self.spatial[k].rows(gather(vectors, window, of, self.portable))
         else:
             spatial = np.zeros((len(hyper), 2 * (of.stop - of.start)), dtype=self.dtype)
-        return self.head[k].rows(np.concatenate((spatial, hyper) if side is None else (spatial, side, hyper), axis=1))
+        return self.head[k].rows(
+            np.concatenate((spatial, hyper) if side is None else (spatial, side, hyper), axis=1)
+        )
 
 
 def portable_prior(model: LatentModel, portable: bool = True, backend: str = "auto") -> HyperPrior:
-    """The entropy model of `model`, its weights frozen as they are now. `backend`: auto, int8 or float64, with equal results."""
+    """The entropy model of `model`, its weights frozen as they are now. `backend`: auto, int8 or float64,
+    with equal results."""
     kind = {"bmshj": HyperPrior, "elic": CheckerboardPrior}.get(model.name, RasterPrior)
     return kind(model, portable, backend)

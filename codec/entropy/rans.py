@@ -1,13 +1,19 @@
-"""rANS (Duda 2013) over integer tables, a whole sequence per call to encode and one call per decoding step for any number of streams.
+"""rANS (Duda 2013) over integer tables, a whole sequence per call to encode and one call per decoding step
+for any number of streams.
 
 Design choices:
-* 64-bit state with lower bound L = 2^32, 16-bit probabilities and 16-bit words: the state never exceeds 48 bits, one word at most moves per symbol, and
-  the loss against the tables' entropy is below 2^-16 bit per symbol.
-* A stream is: the encoder's last state (3 words), then the words in the order the decoder wants them, little-endian. Zero symbols are zero bytes.
-* The encoder starts at state L, so a decoder that ends elsewhere, or with words left, has read a damaged stream. Most damage shows so for
-  free; a symbol exchanged for another of equal frequency does not, hence the digests of the layer above.
-* A value outside its table is coded as the table's escape symbol, then sign and length (6 raw bits) and an Elias-gamma remainder (raw bits).
-* Decoding never reads past the end and accepts any bytes: a fault marks that stream, its symbols become 0, and the other streams go on.
+* 64-bit state with lower bound L = 2^32, 16-bit probabilities and 16-bit words: the state never exceeds 48
+  bits, one word at most moves per symbol, and the loss against the tables' entropy is below 2^-16 bit per
+  symbol.
+* A stream is: the encoder's last state (3 words), then the words in the order the decoder wants them,
+  little-endian. Zero symbols are zero bytes.
+* The encoder starts at state L, so a decoder that ends elsewhere, or with words left, has read a damaged
+  stream. Most damage shows so for free; a symbol exchanged for another of equal frequency does not, hence the
+  digests of the layer above.
+* A value outside its table is coded as the table's escape symbol, then sign and length (6 raw bits) and an
+  Elias-gamma remainder (raw bits).
+* Decoding never reads past the end and accepts any bytes: a fault marks that stream, its symbols become 0,
+  and the other streams go on.
 """
 
 from __future__ import annotations
@@ -24,14 +30,23 @@ PRECISION = 16
 HEAD_WORDS = 3  # words of the final state
 MAX_EXCESS_BITS = 17  # int16 values around int16 means are never further off
 
-_FAULTS = ("", "ends too early", "starts with an impossible state", "has an impossible escape", "does not end where its sender began",
-           "has bytes left over", "has an odd number of bytes", "has bytes but no symbols")
+_FAULTS = (
+    "",
+    "ends too early",
+    "starts with an impossible state",
+    "has an impossible escape",
+    "does not end where its sender began",
+    "has bytes left over",
+    "has an odd number of bytes",
+    "has bytes but no symbols",
+)
 _OK, _SHORT, _STATE, _BAD_ESCAPE, _END, _REST, _ODD, _NOTHING = range(8)
 
 
 @dataclass(frozen=True)
 class SymbolTables:
-    """Integer distributions packed flat; table t covers the values first[t] .. first[t] + size[t] - 1, and an escape.
+    """Integer distributions packed flat; table t covers the values first[t] .. first[t] + size[t] - 1, and an
+    escape.
 
     cdf: int32, table t at cdf[offset[t] : offset[t] + size[t] + 2], from 0 to 65536, strictly increasing.
     offset, size, first: int32 [T].
@@ -49,13 +64,21 @@ class SymbolTables:
         if not (self.offset.shape == self.size.shape == self.first.shape) or self.offset.ndim != 1:
             raise ValueError("offset, size and first must be vectors of one length")
         last = self.offset.astype(np.int64) + self.size + 1
-        if self.size.min(initial=1) < 1 or self.offset.min(initial=0) < 0 or last.max(initial=0) >= len(self.cdf):
+        if (
+            self.size.min(initial=1) < 1
+            or self.offset.min(initial=0) < 0
+            or last.max(initial=0) >= len(self.cdf)
+        ):
             raise ValueError("a table reaches outside cdf")
         steps = np.diff(self.cdf.astype(np.int64))
         inside = np.zeros(len(self.cdf) + 1, dtype=np.int64)
         np.add.at(inside, self.offset, 1)
         np.add.at(inside, last, -1)
-        if (self.cdf[self.offset] != 0).any() or (self.cdf[last] != 1 << PRECISION).any() or (steps[np.cumsum(inside)[: len(steps)] > 0] < 1).any():
+        if (
+            (self.cdf[self.offset] != 0).any()
+            or (self.cdf[last] != 1 << PRECISION).any()
+            or (steps[np.cumsum(inside)[: len(steps)] > 0] < 1).any()
+        ):
             raise ValueError("a table does not rise strictly from 0 to 65536")
 
     @property
@@ -87,8 +110,14 @@ def _push(state, start, frequency, words, at):
     return (quotient << np.uint64(16)) + (state - quotient * f) + np.uint64(start)
 
 
-@numba.njit("int64(int32[::1], int32[::1], int32[::1], int32[::1], int32[::1], int32[::1], uint16[::1])", cache=True, nogil=True)
-def _encode(symbols, tables, cdf, offset, size, first, words):  # returns the index of the first word used, or -1
+@numba.njit(
+    "int64(int32[::1], int32[::1], int32[::1], int32[::1], int32[::1], int32[::1], uint16[::1])",
+    cache=True,
+    nogil=True,
+)
+def _encode(
+    symbols, tables, cdf, offset, size, first, words
+):  # returns the index of the first word used, or -1
     at = np.empty(1, dtype=np.int64)
     at[0] = len(words)
     state = np.uint64(STATE_LOW)
@@ -105,10 +134,14 @@ def _encode(symbols, tables, cdf, offset, size, first, words):  # returns the in
             rest = excess - (np.int64(1) << bits)
             if bits > 8:
                 state = _push(state, (rest & 0xFF) << 8, 256, words, at)
-                state = _push(state, (rest >> 8) << (16 - (bits - 8)), np.int64(1) << (16 - (bits - 8)), words, at)
+                state = _push(
+                    state, (rest >> 8) << (16 - (bits - 8)), np.int64(1) << (16 - (bits - 8)), words, at
+                )
             elif bits > 0:
                 state = _push(state, rest << (16 - bits), np.int64(1) << (16 - bits), words, at)
-            state = _push(state, (((np.int64(1) if index < 0 else np.int64(0)) << 5) | bits) << 10, 1024, words, at)
+            state = _push(
+                state, (((np.int64(1) if index < 0 else np.int64(0)) << 5) | bits) << 10, 1024, words, at
+            )
             index = n
         low = np.int64(cdf[base + index])
         state = _push(state, low, np.int64(cdf[base + index + 1]) - low, words, at)
@@ -133,7 +166,8 @@ def _count_escapes(symbols, tables, size, first, tables_count):  # -1: a table i
 
 
 def encode(symbols: np.ndarray, tables: np.ndarray, code: SymbolTables) -> bytes:
-    """Bytes of `symbols` int32 [n] under the tables named by `tables` int32 [n]. Raises ValueError for a value or index out of range."""
+    """Bytes of `symbols` int32 [n] under the tables named by `tables` int32 [n]. Raises ValueError for a
+    value or index out of range."""
     symbols = np.ascontiguousarray(symbols, dtype=np.int32).reshape(-1)
     tables = np.ascontiguousarray(tables, dtype=np.int32).reshape(-1)
     if len(symbols) != len(tables):
@@ -150,9 +184,15 @@ def encode(symbols: np.ndarray, tables: np.ndarray, code: SymbolTables) -> bytes
     return words[start:].astype("<u2", copy=False).tobytes()
 
 
-@numba.njit("UniTuple(uint64, 2)(uint64, int64, int64, uint64, int64, uint16[::1])", cache=True, nogil=True, inline="always")
+@numba.njit(
+    "UniTuple(uint64, 2)(uint64, int64, int64, uint64, int64, uint16[::1])",
+    cache=True,
+    nogil=True,
+    inline="always",
+)
 def _advance(state, start, frequency, position, end, words):
-    """State and position after a symbol of [start, start + frequency); state 0, which no stream reaches, if the words have ended."""
+    """State and position after a symbol of [start, start + frequency); state 0, which no stream reaches, if
+    the words have ended."""
     x = np.uint64(frequency) * (state >> np.uint64(16)) + (state & np.uint64(0xFFFF)) - np.uint64(start)
     if x < np.uint64(STATE_LOW):
         if position >= np.uint64(end):
@@ -174,18 +214,28 @@ def _raw_bits(bits, state, position, end, words):
 
 @numba.njit("UniTuple(uint64, 4)(uint64, uint64, int64, uint16[::1])", cache=True, nogil=True)
 def _escape(state, position, end, words):
-    """(sign, distance from the table's edge or 0 for an impossible one, state, position) of a value outside its table."""
+    """(sign, distance from the table's edge or 0 for an impossible one, state, position) of a value outside
+    its table."""
     code, state, position = _raw_bits(6, state, position, end, words)
     bits = np.int64(code) & 31
     if bits > MAX_EXCESS_BITS:
         return np.uint64(0), np.uint64(0), state, position
     high, state, position = _raw_bits(max(0, bits - 8), state, position, end, words)
     low, state, position = _raw_bits(min(8, bits), state, position, end, words)
-    return code >> np.uint64(5), np.uint64((1 << bits) + (np.int64(high) << 8) + np.int64(low)), state, position
+    return (
+        code >> np.uint64(5),
+        np.uint64((1 << bits) + (np.int64(high) << 8) + np.int64(low)),
+        state,
+        position,
+    )
 
 
-@numba.njit("void(int32[::1], int32[::1], int64[::1], int64[::1], uint64[::1], int64[::1], int64[::1], int64[::1], uint16[::1],"
-            "int32[::1], int32[::1], int32[::1], int32[::1])", cache=True, nogil=True)
+@numba.njit(
+    "void(int32[::1], int32[::1], int64[::1], int64[::1], uint64[::1], int64[::1], int64[::1], int64[::1], uint16[::1],"
+    "int32[::1], int32[::1], int32[::1], int32[::1])",
+    cache=True,
+    nogil=True,
+)
 def _decode(out, tables, segment, stream, states, positions, ends, faults, words, cdf, offset, size, first):
     for g in range(len(stream)):
         s = stream[g]
@@ -229,7 +279,9 @@ class Decoder:
         self._code = code
         lengths = np.array([len(stream) // 2 for stream in streams], dtype=np.int64)
         bounds = np.concatenate(([0], np.cumsum(lengths)))
-        self._words = np.frombuffer(b"".join(s[: len(s) & ~1] for s in streams) or b"\0\0", dtype="<u2").astype(np.uint16)
+        self._words = np.frombuffer(
+            b"".join(s[: len(s) & ~1] for s in streams) or b"\0\0", dtype="<u2"
+        ).astype(np.uint16)
         self._position, self._end = bounds[:-1].astype(np.int64), bounds[1:].astype(np.int64)
         self._fault = np.zeros(len(streams), dtype=np.int64)
         self._state = np.full(len(streams), STATE_LOW, dtype=np.uint64)
@@ -253,11 +305,14 @@ class Decoder:
         if value < STATE_LOW:
             self._fault[s] = _STATE
 
-    def decode(self, tables: np.ndarray, counts: np.ndarray | list[int], streams: np.ndarray | list[int]) -> np.ndarray:
-        """The next symbols, int32 [n]: counts[g] from stream streams[g], one after the other, under `tables` int32 [n].
+    def decode(
+        self, tables: np.ndarray, counts: np.ndarray | list[int], streams: np.ndarray | list[int]
+    ) -> np.ndarray:
+        """The next symbols, int32 [n]: counts[g] from stream streams[g], one after the other, under `tables`
+        int32 [n].
 
-        Symbols of a stream with a fault are 0. Table indices come from this side's own networks and must be in range.
-        """
+        Symbols of a stream with a fault are 0. Table indices come from this side's own networks and must be
+        in range."""
         tables = np.ascontiguousarray(tables, dtype=np.int32).reshape(-1)
         counts = np.asarray(counts, dtype=np.int64)
         streams = np.asarray(streams, dtype=np.int64)
@@ -270,7 +325,18 @@ class Decoder:
         self._fault[starved[self._fault[starved] == 0]] = _SHORT
         np.add.at(self._decoded, streams, counts)
         out = np.empty(len(tables), dtype=np.int32)
-        _decode(out, tables, segment, streams, self._state, self._position, self._end, self._fault, self._words, *self._code.arrays)
+        _decode(
+            out,
+            tables,
+            segment,
+            streams,
+            self._state,
+            self._position,
+            self._end,
+            self._fault,
+            self._words,
+            *self._code.arrays,
+        )
         return out
 
     def faults(self) -> list[str]:
@@ -288,7 +354,8 @@ class Decoder:
 
 
 def decode(stream: bytes, tables: np.ndarray, code: SymbolTables) -> np.ndarray:
-    """All symbols of one stream, int32 [n] for table indices int32 [n]. Raises BitstreamError for a damaged one."""
+    """All symbols of one stream, int32 [n] for table indices int32 [n]. Raises BitstreamError for a damaged
+    one."""
     decoder = Decoder([stream], code)
     symbols = decoder.decode(tables, [np.size(tables)], [0])
     fault = decoder.faults()[0]

@@ -1,14 +1,17 @@
 """Order of coding: which positions go together, and in which step a round's streams are decoded side by side.
 
 Design choices:
-* An image's own order depends on its own layout alone, so that its encoder knows it. Its kept positions fall into *groups* coded one after the other
-  in one stream; inside a group positions follow in raster order and channels vary fastest.
+* An image's own order depends on its own layout alone, so that its encoder knows it. Its kept positions fall
+  into *groups* coded one after the other in one stream; inside a group positions follow in raster order and
+  channels vary fastest.
   - bmshj: one group.  elic: ten passes, (channel group, anchors), (channel group, non-anchors), ...
-  - mbt, cheng: groups by depth of dependence (a wavefront): depth = 1 + the largest depth among the 12 cells of the 5x5 causal window, where a local
-    copy has its representative's depth and cells known beforehand, fills and cells outside have depth 0. Everything kept: 61 groups for 16 x 16.
-* Between images only a decoder has dependences: an exact remote copy in a context window needs the group that codes it, in another stream. The joint
-  schedule gives every group the earliest step that allows it; streams that refer to each other follow one another at a distance of
-  some steps instead of waiting for each other's end.
+  - mbt, cheng: groups by depth of dependence (a wavefront): depth = 1 + the largest depth among the 12 cells
+    of the 5x5 causal window, where a local copy has its representative's depth and cells known beforehand,
+    fills and cells outside have depth 0. Everything kept: 61 groups for 16 x 16.
+* Between images only a decoder has dependences: an exact remote copy in a context window needs the group that
+  codes it, in another stream. The joint schedule gives every group the earliest step that allows it; streams
+  that refer to each other follow one another at a distance of some steps instead of waiting for each other's
+  end.
 """
 
 from __future__ import annotations
@@ -22,16 +25,17 @@ import numpy as np
 from codec.entropy.layouts import FILL, KNOWN, ContextLayout
 from constellation.common.errors import BitstreamError
 
-RASTER_WINDOW = tuple((row, column) for row in (-2, -1, 0) for column in range(-2, 3) if (row, column) < (0, 0))  # mask A, 5 x 5
+RASTER_WINDOW = tuple(
+    (row, column) for row in (-2, -1, 0) for column in range(-2, 3) if (row, column) < (0, 0)
+)  # mask A, 5 x 5
 
 
 @dataclass(frozen=True)
 class CodingOrder:
     """The kept positions of one image in coding order, in groups.
 
-    positions: int64 [n]. bounds: int64 [groups + 1], group g is positions[bounds[g] : bounds[g + 1]]. For elic the groups are anchors and non-anchors,
-    which every channel group goes through in turn.
-    """
+    positions: int64 [n]. bounds: int64 [groups + 1], group g is positions[bounds[g] : bounds[g + 1]]. For
+    elic the groups are anchors and non-anchors, which every channel group goes through in turn."""
 
     positions: np.ndarray
     bounds: np.ndarray
@@ -45,7 +49,8 @@ class CodingOrder:
 
 
 def neighbours(height: int, width: int, offsets: Sequence[tuple[int, int]] | np.ndarray) -> np.ndarray:
-    """Flat positions of each position's window cells, int64 [H * W, cells]; H * W where the cell is outside."""
+    """Flat positions of each position's window cells, int64 [H * W, cells]; H * W where the cell is
+    outside."""
     rows, columns = np.divmod(np.arange(height * width, dtype=np.int64), max(1, width))
     offsets = np.asarray(offsets, dtype=np.int64)
     r, c = rows[:, None] + offsets[:, 0], columns[:, None] + offsets[:, 1]
@@ -78,7 +83,8 @@ def is_anchor(height: int, width: int) -> np.ndarray:
 
 
 def coding_order(family: str, layout: ContextLayout) -> CodingOrder:
-    """The order in which the kept positions of one image are coded. Raises ValueError if a representative comes after its copy."""
+    """The order in which the kept positions of one image are coded. Raises ValueError if a representative
+    comes after its copy."""
     cells = len(layout.source)
     rank = np.arange(cells, dtype=np.int64)
     if family == "elic":
@@ -91,16 +97,22 @@ def coding_order(family: str, layout: ContextLayout) -> CodingOrder:
         return CodingOrder(kept, np.array([0, len(kept)], dtype=np.int64))
     if family == "elic":
         anchor = is_anchor(layout.height, layout.width)[kept]
-        return CodingOrder(np.concatenate((kept[anchor], kept[~anchor])), np.array([0, anchor.sum(), len(kept)], dtype=np.int64))
+        return CodingOrder(
+            np.concatenate((kept[anchor], kept[~anchor])),
+            np.array([0, anchor.sum(), len(kept)], dtype=np.int64),
+        )
     depth = np.zeros(cells, dtype=np.int32)
     _depths(layout.source, neighbours(layout.height, layout.width, RASTER_WINDOW), depth)
     order = kept[np.argsort(depth[kept], kind="stable")]
-    return CodingOrder(order, np.searchsorted(depth[order], np.arange(1, depth[kept].max(initial=0) + 2)).astype(np.int64))
+    return CodingOrder(
+        order, np.searchsorted(depth[order], np.arange(1, depth[kept].max(initial=0) + 2)).astype(np.int64)
+    )
 
 
 @dataclass(frozen=True)
 class Pointers:
-    """Where the vectors of a batch of images lie in one array of rows: all cells of all images, then all known vectors, then a zero row.
+    """Where the vectors of a batch of images lie in one array of rows: all cells of all images, then all
+    known vectors, then a zero row.
 
     first: int64 [B + 1], row of each image's first cell (last entry: first known vector).  zero: the zero row.
     row: int64 [rows], the row that holds the vector wanted at each cell, its own where kept.
@@ -116,7 +128,8 @@ class Pointers:
 
 
 def layout_fault(family: str, layouts: Sequence[ContextLayout], b: int, known_counts: Sequence[int]) -> str:
-    """'' if layout b of a batch can be coded, else what is wrong with it by itself: its order, or references that lead nowhere."""
+    """'' if layout b of a batch can be coded, else what is wrong with it by itself: its order, or references
+    that lead nowhere."""
     layout = layouts[b]
     try:
         coding_order(family, layout)
@@ -136,7 +149,8 @@ def layout_fault(family: str, layouts: Sequence[ContextLayout], b: int, known_co
 
 
 def referred(layouts: Sequence[ContextLayout]) -> np.ndarray:
-    """bool [B, B], [b, c]: some exact remote copy of image b names image c (copies of copies are not followed)."""
+    """bool [B, B], [b, c]: some exact remote copy of image b names image c (copies of copies are not
+    followed)."""
     names = np.zeros((len(layouts), len(layouts)), dtype=bool)
     for b, layout in enumerate(layouts):
         if layout.reference is not None:
@@ -178,15 +192,22 @@ def _terminal(layouts: Sequence[ContextLayout], first: np.ndarray, row: np.ndarr
 
 @dataclass(frozen=True)
 class JointSchedule:
-    """steps: per step, the (image, group) pairs decoded together. followers: bool [B, B], [b, c]: image b needs vectors of image c."""
+    """steps: per step, the (image, group) pairs decoded together. followers: bool [B, B], [b, c]: image b
+    needs vectors of image c."""
 
     steps: list[list[tuple[int, int]]]
     followers: np.ndarray
 
 
-def joint_schedule(family: str, layouts: Sequence[ContextLayout], orders: Sequence[CodingOrder], pointers: Pointers,
-                   passes: int = 1) -> JointSchedule:
-    """The earliest step of every group of every image. `passes`: groups per image for elic (two per channel group).
+def joint_schedule(
+    family: str,
+    layouts: Sequence[ContextLayout],
+    orders: Sequence[CodingOrder],
+    pointers: Pointers,
+    passes: int = 1,
+) -> JointSchedule:
+    """The earliest step of every group of every image. `passes`: groups per image for elic (two per channel
+    group).
 
     Raises BitstreamError where streams wait for each other in a circle.
     """
@@ -201,7 +222,11 @@ def joint_schedule(family: str, layouts: Sequence[ContextLayout], orders: Sequen
     waits: list[list[int]] = [[] for _ in range(int(start[-1]))]
     if family == "elic":
         for b, c, parity in _checkerboard_needs(layouts, pointers, needs):
-            for p in range(1, passes):  # anchors: all of the other image's earlier groups; others: also its anchors, or its non-anchors
+            for p in range(
+                1,
+                passes,
+                # Anchors: all of the other image's earlier groups; others: also its anchors, or its non-anchors
+            ):
                 waits[start[b] + p].append(int(start[c]) + (p - 1 + parity if p % 2 else p - 1))
     elif family != "bmshj" and needs.any():
         for node, other in _window_pairs(layouts, orders, pointers, start):
@@ -229,10 +254,13 @@ def _checkerboard_needs(layouts, pointers: Pointers, needs: np.ndarray) -> list[
 
 
 def _window_pairs(layouts, orders, pointers: Pointers, start: np.ndarray) -> list[tuple[int, int]]:
-    """(node, node it waits for in another image), without duplicates; a node is a group of an image, numbered through."""
+    """(node, node it waits for in another image), without duplicates; a node is a group of an image, numbered
+    through."""
     node_of = np.full(pointers.zero + 1, -1, dtype=np.int64)
     for b, order in enumerate(orders):
-        node_of[pointers.first[b] + order.positions] = start[b] + np.repeat(np.arange(order.groups), np.diff(order.bounds))
+        node_of[pointers.first[b] + order.positions] = start[b] + np.repeat(
+            np.arange(order.groups), np.diff(order.bounds)
+        )
     pairs = []
     for b, (layout, order) in enumerate(zip(layouts, orders, strict=True)):
         window = neighbours(layout.height, layout.width, RASTER_WINDOW)[order.positions]

@@ -1,9 +1,10 @@
-"""Means and scales of y over the whole latent map in one pass, for all four codecs: float32 and differentiable.
+"""Means and scales of y over the whole latent map in one pass, for all four codecs: float32 and
+differentiable.
 
-On the fixed grid (design.md) y_hat = round(y) is known before any context model runs, so the parameters of every position follow from one
-masked convolution over the known-context map instead of a loop over positions. Training uses this module; the portable coder
-(`codec/entropy/exact.py`) computes the same numbers in exact arithmetic, and is tested against it.
-"""
+On the fixed grid (design.md) y_hat = round(y) is known before any context model runs, so the parameters of
+every position follow from one masked convolution over the known-context map instead of a loop over positions.
+Training uses this module; the portable coder (`codec/entropy/exact.py`) computes the same numbers in exact
+arithmetic, and is tested against it."""
 
 from __future__ import annotations
 
@@ -22,11 +23,12 @@ def gaussian_parameters(
     z_hat: Tensor,  # [B, N, H/4, W/4]
     y_context: Tensor,  # [B, M, H, W] known vectors, integers, zero where nothing is known
 ) -> tuple[Tensor, Tensor]:  # means, scales: [B, M, H, W] each
-    """Entropy parameters of y given z_hat and the known-context map; a position sees only what precedes it in coding order.
+    """Entropy parameters of y given z_hat and the known-context map; a position sees only what precedes it in
+    coding order.
 
-    mbt, cheng: Minnen et al. 2018, figure 1; elic: He et al. 2022, equation 4. With the net's own y_hat as context the result is that
-    of CompressAI's own forward pass. Scales are not yet bounded below (`SCALE_MIN`).
-    """
+    mbt, cheng: Minnen et al. 2018, figure 1; elic: He et al. 2022, equation 4. With the net's own y_hat as
+    context the result is that of CompressAI's own forward pass. Scales are not yet bounded below
+    (`SCALE_MIN`)."""
     hyper = model.h_s(z_hat)
     if model.name == "bmshj":
         return torch.zeros_like(hyper), hyper
@@ -38,7 +40,8 @@ def gaussian_parameters(
 
 
 def masked_convolution(layer: nn.Module, values: Tensor) -> Tensor:
-    """CompressAI's masked convolution without its side effect of overwriting the weight (which would cut the gradient)."""
+    """CompressAI's masked convolution without its side effect of overwriting the weight (which would cut the
+    gradient)."""
     return F.conv2d(values, layer.weight * layer.mask, layer.bias, padding=layer.padding)
 
 
@@ -49,7 +52,8 @@ def checkerboard(height: int, width: int, device: torch.device | str = "cpu") ->
 
 
 def _elic_parameters(model: LatentModel, hyper: Tensor, y_context: Tensor) -> tuple[Tensor, Tensor]:
-    """Group after group: earlier groups everywhere, this group's anchors for the non-anchors, nothing (not even a bias) for the anchors."""
+    """Group after group: earlier groups everywhere, this group's anchors for the non-anchors, nothing (not
+    even a bias) for the anchors."""
     follower = (~checkerboard(*y_context.shape[-2:], device=y_context.device)).to(y_context.dtype)
     parts = torch.split(y_context, model.groups, dim=1)
     means, scales = [], []
@@ -65,7 +69,8 @@ def _elic_parameters(model: LatentModel, hyper: Tensor, y_context: Tensor) -> tu
 
 
 def gaussian_likelihood(values: Tensor, means: Tensor, scales: Tensor) -> Tensor:
-    """Probability of the unit interval around each value under N(mean, max(scale, SCALE_MIN)), not below LIKELIHOOD_MIN.
+    """Probability of the unit interval around each value under N(mean, max(scale, SCALE_MIN)), not below
+    LIKELIHOOD_MIN.
 
     The bounds pass the gradient that leads back inside (Balle et al. 2018), as CompressAI's do.
     """

@@ -1,12 +1,16 @@
-"""Integer distributions: Gaussians by (scale, fraction of the mean) for y, and the entropy bottleneck's own tables for z.
+"""Integer distributions: Gaussians by (scale, fraction of the mean) for y, and the entropy bottleneck's own
+tables for z.
 
 Design choices:
-* 64 log-spaced scales from 0.11 to 256, as in CompressAI. A scale takes the nearest of them (thresholds at geometric midpoints, rounded to multiples of
-  2^-20 so that comparing with them is exact), which loses less than CompressAI's next larger one.
-* The mean is an integer plus a fraction on a grid of 1/F(scale), F the power of two with step / scale <= 1/8 (at least 64 steps at the smallest scale):
-  a mean off by half a step costs at most (step / scale)^2 / (8 ln 2) = 0.003 bit, on average a third of that, 0.05 % of a typical symbol.
-* The tables are made from `erfc`, a float function that libraries round differently, so they are shipped as integers (`gaussian_tables.npz`);
-  `python -m codec.entropy.tables` rebuilds the file, and a test compares it with a fresh build.
+* 64 log-spaced scales from 0.11 to 256, as in CompressAI. A scale takes the nearest of them (thresholds at
+  geometric midpoints, rounded to multiples of 2^-20 so that comparing with them is exact), which loses less
+  than CompressAI's next larger one.
+* The mean is an integer plus a fraction on a grid of 1/F(scale), F the power of two with step / scale <= 1/8
+  (at least 64 steps at the smallest scale): a mean off by half a step costs at most (step / scale)^2 / (8 ln
+  2) = 0.003 bit, on average a third of that, 0.05 % of a typical symbol.
+* The tables are made from `erfc`, a float function that libraries round differently, so they are shipped as
+  integers (`gaussian_tables.npz`); `python -m codec.entropy.tables` rebuilds the file, and a test compares it
+  with a fresh build.
 """
 
 from __future__ import annotations
@@ -30,7 +34,8 @@ MEAN_LIMIT = 32000  # |mean| is clamped here: y is int16
 
 @dataclass(frozen=True)
 class GaussianTables:
-    """Tables of the integers under N(fraction, scale), fraction = 0, 1/F, .. (F - 1)/F; table index = base[scale] + fraction * F.
+    """Tables of the integers under N(fraction, scale), fraction = 0, 1/F, .. (F - 1)/F; table index =
+    base[scale] + fraction * F.
 
     code: the distributions.  scales: float64 [64].  thresholds: float64 [63], between neighbouring scales.
     base, steps: int32 [64], first table and F of each scale.
@@ -43,7 +48,8 @@ class GaussianTables:
     steps: np.ndarray
 
     def index(self, parameters: np.ndarray, with_mean: bool = True) -> tuple[np.ndarray, np.ndarray]:
-        """(table index, integer part of the mean), int32 [n, C] each, of `parameters` [n, 2 C]: scales, then means; any values, NaN too.
+        """(table index, integer part of the mean), int32 [n, C] each, of `parameters` [n, 2 C]: scales, then
+        means; any values, NaN too.
 
         Without `with_mean` the means count as 0 (the centred grid codes round(y - mean)).
         """
@@ -54,7 +60,11 @@ class GaussianTables:
         return table, centre
 
 
-@numba.njit("void(float64[:,::1], boolean, float64[::1], int32[::1], int32[::1], int32[:,::1], int32[:,::1])", cache=True, nogil=True)
+@numba.njit(
+    "void(float64[:,::1], boolean, float64[::1], int32[::1], int32[::1], int32[:,::1], int32[:,::1])",
+    cache=True,
+    nogil=True,
+)
 def _index(parameters, with_mean, thresholds, base, steps, table, centre):
     columns = table.shape[1]
     for r in range(table.shape[0]):
@@ -89,17 +99,24 @@ def _tail(x: float) -> float:  # P(standard normal > x)
 
 
 def _frequencies(scale: float, fraction: float) -> tuple[int, list[int]]:
-    """First value and integer frequencies (escape last) of the integers under N(fraction, scale), summing to 2^16."""
+    """First value and integer frequencies (escape last) of the integers under N(fraction, scale), summing to
+    2^16."""
     reach = math.ceil(4.5 * scale + 2)
     values = range(-reach, reach + 2)
     edges = [(value - 0.5 - fraction) / scale for value in values] + [(reach + 1.5 - fraction) / scale]
-    mass = [_tail(a) - _tail(b) if a > 0 else _tail(-b) - _tail(-a) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    mass = [
+        _tail(a) - _tail(b) if a > 0 else _tail(-b) - _tail(-a)
+        for a, b in zip(edges[:-1], edges[1:], strict=True)
+    ]
     mass.append(_tail(-edges[0]) + _tail(edges[-1]))
     frequencies = [max(1, math.floor(p * TOTAL + 0.5)) for p in mass]
     surplus = sum(frequencies) - TOTAL
     while surplus:  # take from (give to) the symbol whose code length suffers least (gains most)
         step = 1 if surplus > 0 else -1
-        cost = [p * (math.log(f) - math.log(f - step)) if f - step >= 1 else math.inf for p, f in zip(mass, frequencies, strict=True)]
+        cost = [
+            p * (math.log(f) - math.log(f - step)) if f - step >= 1 else math.inf
+            for p, f in zip(mass, frequencies, strict=True)
+        ]
         chosen = min(range(len(cost)), key=cost.__getitem__)
         frequencies[chosen] -= step
         surplus -= step
@@ -107,7 +124,8 @@ def _frequencies(scale: float, fraction: float) -> tuple[int, list[int]]:
 
 
 def build_gaussian_tables() -> dict[str, np.ndarray]:
-    """The contents of `gaussian_tables.npz` from scratch: cdf, offset, size, first, base, steps, and scales and thresholds in 2^-20."""
+    """The contents of `gaussian_tables.npz` from scratch: cdf, offset, size, first, base, steps, and scales
+    and thresholds in 2^-20."""
     ratio = (SCALE_MAX / SCALE_MIN) ** (1 / (SCALE_COUNT - 1))
     scales = [round(SCALE_MIN * ratio**i * (1 << GRID_BITS)) for i in range(SCALE_COUNT)]
     thresholds = [round(math.sqrt(a * b)) for a, b in zip(scales[:-1], scales[1:], strict=True)]
@@ -122,7 +140,16 @@ def build_gaussian_tables() -> dict[str, np.ndarray]:
             size.append(len(frequencies) - 1)
             first.append(start)
             cdf.extend(np.concatenate(([0], np.cumsum(frequencies))).tolist())
-    names = dict(cdf=cdf, offset=offset, size=size, first=first, base=base, steps=steps, scales=scales, thresholds=thresholds)
+    names = dict(
+        cdf=cdf,
+        offset=offset,
+        size=size,
+        first=first,
+        base=base,
+        steps=steps,
+        scales=scales,
+        thresholds=thresholds,
+    )
     return {name: np.array(values, dtype=np.int32) for name, values in names.items()}
 
 
@@ -136,11 +163,18 @@ def gaussian_tables() -> GaussianTables:
     part["steps"] = np.diff(np.append(part["base"], len(offset)))
     code = SymbolTables(cdf, offset, part["size"], part["first"])
     grid = float(1 << GRID_BITS)
-    return GaussianTables(code, part["scales"] / grid, part["thresholds"] / grid, part["base"].astype(np.int32), part["steps"].astype(np.int32))
+    return GaussianTables(
+        code,
+        part["scales"] / grid,
+        part["thresholds"] / grid,
+        part["base"].astype(np.int32),
+        part["steps"].astype(np.int32),
+    )
 
 
 def bottleneck_tables(entropy_bottleneck) -> SymbolTables:
-    """One table per channel of z from CompressAI's `_quantized_cdf` [N, L], `_cdf_length`, `_offset` (last bin: escape).
+    """One table per channel of z from CompressAI's `_quantized_cdf` [N, L], `_cdf_length`, `_offset` (last
+    bin: escape).
 
     Raises ValueError where they are missing (CompressAI's `update()` makes them) or not distributions.
     """
@@ -156,7 +190,8 @@ def bottleneck_tables(entropy_bottleneck) -> SymbolTables:
 
 
 def code_lengths(symbols: np.ndarray, tables: np.ndarray, code: SymbolTables) -> np.ndarray:
-    """Bits that the coder spends on each symbol, float64 of the shape of `symbols`: -log2 of its share, plus 6 + n raw bits after an escape."""
+    """Bits that the coder spends on each symbol, float64 of the shape of `symbols`: -log2 of its share, plus
+    6 + n raw bits after an escape."""
     symbols, tables = np.asarray(symbols, dtype=np.int64), np.asarray(tables, dtype=np.int64)
     index = symbols - code.first[tables]
     size = code.size[tables].astype(np.int64)
@@ -169,10 +204,14 @@ def code_lengths(symbols: np.ndarray, tables: np.ndarray, code: SymbolTables) ->
 
 def _write_table_file() -> None:
     part = build_gaussian_tables()
-    steps = np.diff(part["cdf"], prepend=0)  # differences compress better; a table's first one undoes the 65536 of the last
+    steps = np.diff(
+        part["cdf"], prepend=0
+    )  # differences compress better; a table's first one undoes the 65536 of the last
     small = {name: part[name] for name in ("size", "first", "base", "scales", "thresholds")}
     np.savez_compressed(TABLE_FILE, cdf_steps=steps.astype(np.int32), **small)
-    print(f"{TABLE_FILE.name}: {len(part['offset'])} tables, {len(part['cdf'])} entries, {TABLE_FILE.stat().st_size} bytes")
+    print(
+        f"{TABLE_FILE.name}: {len(part['offset'])} tables, {len(part['cdf'])} entries, {TABLE_FILE.stat().st_size} bytes"
+    )
 
 
 if __name__ == "__main__":

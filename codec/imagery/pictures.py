@@ -62,13 +62,16 @@ def _nbytes(item: Any) -> int:
 
 
 def open_picture_file(path: Path, name: str, cache: PixelCache) -> Picture:
-    """The reader that suits a file's type and size. Raises `UserError` where its header cannot be read or its size is beyond reason."""
+    """The reader that suits a file's type and size. Raises `UserError` where its header cannot be read or its
+    size is beyond reason."""
     if path.suffix.lower() in RASTER_SUFFIXES:
         with _open_raster(path, name) as raster:
             return RasterFile(path, name, raster.height, raster.width)
     height, width, wide = _picture_size(path, name)
     if height * width > MAX_PICTURE_PIXELS:
-        raise UserError(f"data {name}: {width} x {height} px, expected at most {MAX_PICTURE_PIXELS} px in all")
+        raise UserError(
+            f"data {name}: {width} x {height} px, expected at most {MAX_PICTURE_PIXELS} px in all"
+        )
     if wide:
         return RasterFile(path, name, height, width)
     kind = PictureFile if height * width <= MAX_MEMORY_PIXELS else MappedFile
@@ -104,7 +107,8 @@ def _open_raster(path: Path, name: str):
 
 
 def _read_rgb(raster, name: str, window, stretch: tuple[float, float] | None) -> np.ndarray:
-    """uint8 [h, w, 3] of a window: the first three bands, one band three times, or the colours of a palette; black where there is no data.
+    """uint8 [h, w, 3] of a window: the first three bands, one band three times, or the colours of a palette;
+    black where there is no data.
 
     Samples wider than 8 bits are stretched from `stretch` to 0..255.
     """
@@ -112,7 +116,9 @@ def _read_rgb(raster, name: str, window, stretch: tuple[float, float] | None) ->
     from rasterio.errors import RasterioError
 
     try:
-        bands = np.ma.asarray(raster.read(_rgb_bands(raster), window=window, masked=raster.nodata is not None))
+        bands = np.ma.asarray(
+            raster.read(_rgb_bands(raster), window=window, masked=raster.nodata is not None)
+        )
         if raster.colorinterp[0] == ColorInterp.palette:
             table = np.zeros((256, 3), np.uint8)
             for index, colour in raster.colormap(1).items():
@@ -159,7 +165,8 @@ class PictureFile:
 
 @dataclass(frozen=True)
 class MappedFile:
-    """A PNG, JPEG or WebP too large for memory: decoded once, strip by strip, into a memory-mapped file of the temporary folder."""
+    """A PNG, JPEG or WebP too large for memory: decoded once, strip by strip, into a memory-mapped file of
+    the temporary folder."""
 
     path: Path
     name: str
@@ -173,7 +180,9 @@ class MappedFile:
     @cached_property
     def _pixels(self) -> np.ndarray:
         status = self.path.stat()
-        key = hashlib.sha256(f"{self.path.resolve()} {status.st_size} {status.st_mtime_ns}".encode()).hexdigest()[:24]
+        key = hashlib.sha256(
+            f"{self.path.resolve()} {status.st_size} {status.st_mtime_ns}".encode()
+        ).hexdigest()[:24]
         target = Path(tempfile.gettempdir()) / f"codec-pixels-{key}.npy"
         if not target.exists():
             self._decode_to(target)
@@ -184,17 +193,25 @@ class MappedFile:
 
         temporary = target.with_suffix(f".{os.getpid()}.tmp")
         try:
-            pixels = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=(self.height, self.width, 3))
+            pixels = np.lib.format.open_memmap(
+                temporary, mode="w+", dtype=np.uint8, shape=(self.height, self.width, 3)
+            )
             with open(temporary, "r+b") as file:
-                os.posix_fallocate(file.fileno(), 0, temporary.stat().st_size)  # a full disk is an error here, and a bus error in the map
+                os.posix_fallocate(
+                    file.fileno(), 0, temporary.stat().st_size
+                )  # a full disk is an error here, and a bus error in the map
             with _open_raster(self.path, self.name) as raster:
                 for top in range(0, self.height, STRIP_ROWS):
                     rows = min(STRIP_ROWS, self.height - top)
-                    pixels[top : top + rows] = _read_rgb(raster, self.name, Window(0, top, self.width, rows), None)
+                    pixels[top : top + rows] = _read_rgb(
+                        raster, self.name, Window(0, top, self.width, rows), None
+                    )
             pixels.flush()
             os.replace(temporary, target)
         except OSError as error:
-            raise UserError(f"data {self.name}: no room in {target.parent} for its {3 * self.height * self.width} bytes ({error.strerror})") from None
+            raise UserError(
+                f"data {self.name}: no room in {target.parent} for its {3 * self.height * self.width} bytes ({error.strerror})"
+            ) from None
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -216,18 +233,24 @@ class RasterFile:
 
     @cached_property
     def _stretch(self) -> tuple[float, float] | None:
-        """(low, high) of samples wider than 8 bits, from a decimated read of the whole; None for 8-bit samples."""
+        """(low, high) of samples wider than 8 bits, from a decimated read of the whole; None for 8-bit
+        samples."""
         from rasterio.errors import RasterioError
 
         with _open_raster(self.path, self.name) as raster:
             if raster.dtypes[0] == "uint8":
                 return None
             scale = max(1.0, max(self.height, self.width) / STRETCH_SAMPLE_PX)
-            bands, shape = _rgb_bands(raster), (max(1, int(self.height / scale)), max(1, int(self.width / scale)))
+            bands, shape = (
+                _rgb_bands(raster),
+                (max(1, int(self.height / scale)), max(1, int(self.width / scale))),
+            )
             try:
                 sample = raster.read(bands, out_shape=(len(bands), *shape), masked=raster.nodata is not None)
             except RasterioError as error:
-                raise UserError(f"data {self.name}: cannot be decoded ({str(error).splitlines()[0]})") from None
+                raise UserError(
+                    f"data {self.name}: cannot be decoded ({str(error).splitlines()[0]})"
+                ) from None
         values = np.ma.asarray(sample).compressed()
         values = values[np.isfinite(values)]
         if not values.size:

@@ -1,10 +1,11 @@
-"""A built-in scene for those who have no images: fields, roads, villages, woods, a river and clouds, at about 0.6 m per pixel.
+"""A built-in scene for those who have no images: fields, roads, villages, woods, a river and clouds, at about
+0.6 m per pixel.
 
-Every pixel is a function of (seed, row, column) alone, so any window can be rendered by itself, on any satellite, and agrees with every
-other window; there is no picture in memory. The ingredients: integer hashes as random numbers, cubic B-spline lattice noise summed
-over octaves (a spectrum that falls as natural images do), a hashed recursive partition of the plane into parcels, tree
-crowns on a jittered grid, and buildings whose shadows are swept rectangles. A slight blur and sensor noise end it, as in a camera.
-"""
+Every pixel is a function of (seed, row, column) alone, so any window can be rendered by itself, on any
+satellite, and agrees with every other window; there is no picture in memory. The ingredients: integer hashes
+as random numbers, cubic B-spline lattice noise summed over octaves (a spectrum that falls as natural images
+do), a hashed recursive partition of the plane into parcels, tree crowns on a jittered grid, and buildings
+whose shadows are swept rectangles. A slight blur and sensor noise end it, as in a camera."""
 
 from __future__ import annotations
 
@@ -16,13 +17,40 @@ _BLUR = np.array([0.06, 0.24, 0.40, 0.24, 0.06], dtype=np.float32)  # point spre
 _NOISE_COUNTS = 1.1
 _STRIP_PIXELS = 1 << 16  # rendered at a time: bounds the memory, and stays near the cache
 
-_CROPS = np.array([[104, 122, 70], [126, 138, 82], [86, 108, 64], [168, 152, 108], [146, 122, 92], [182, 172, 128], [118, 98, 78],
-                   [150, 154, 84], [96, 118, 80], [134, 118, 84]], dtype=np.float32)
-_ROOFS = np.array([[150, 92, 74], [164, 108, 86], [122, 84, 74], [138, 136, 134], [108, 106, 108], [172, 168, 162], [188, 180, 168]],
-                  dtype=np.float32)
-_CARS = np.array([[225, 226, 228], [48, 48, 54], [150, 40, 40], [70, 84, 120], [180, 182, 184]], dtype=np.float32)
-_ASPHALT, _SAND, _LAWN, _WATER, _YARD = (np.array(colour, dtype=np.float32) for colour in
-                                          ([112, 113, 115], [182, 168, 138], [98, 114, 70], [50, 70, 74], [142, 140, 136]))
+_CROPS = np.array(
+    [
+        [104, 122, 70],
+        [126, 138, 82],
+        [86, 108, 64],
+        [168, 152, 108],
+        [146, 122, 92],
+        [182, 172, 128],
+        [118, 98, 78],
+        [150, 154, 84],
+        [96, 118, 80],
+        [134, 118, 84],
+    ],
+    dtype=np.float32,
+)
+_ROOFS = np.array(
+    [
+        [150, 92, 74],
+        [164, 108, 86],
+        [122, 84, 74],
+        [138, 136, 134],
+        [108, 106, 108],
+        [172, 168, 162],
+        [188, 180, 168],
+    ],
+    dtype=np.float32,
+)
+_CARS = np.array(
+    [[225, 226, 228], [48, 48, 54], [150, 40, 40], [70, 84, 120], [180, 182, 184]], dtype=np.float32
+)
+_ASPHALT, _SAND, _LAWN, _WATER, _YARD = (
+    np.array(colour, dtype=np.float32)
+    for colour in ([112, 113, 115], [182, 168, 138], [98, 114, 70], [50, 70, 74], [142, 140, 136])
+)
 _CROWN = np.array([62, 84, 48], dtype=np.float32)
 _CLOUD = np.array([236, 238, 241], dtype=np.float32)
 
@@ -31,26 +59,43 @@ def render(seed: int, row: int, col: int, height: int, width: int) -> np.ndarray
     """The window of scene `seed` whose top left corner is (row, col), np.uint8 [height, width, 3]."""
     seed = int(_hash(seed & 0xFFFFFFFF, seed >> 32))  # seeds have up to 63 bits
     strip = max(16, _STRIP_PIXELS // width)
-    strips = [_render(seed, top, col, min(strip, row + height - top), width) for top in range(row, row + height, strip)]
+    strips = [
+        _render(seed, top, col, min(strip, row + height - top), width)
+        for top in range(row, row + height, strip)
+    ]
     return np.concatenate(strips)
 
 
 def _render(seed: int, row: int, col: int, height: int, width: int) -> np.ndarray:
     margin = len(_BLUR) // 2
-    picture = _paint(seed, np.arange(row - margin, row + height + margin), np.arange(col - margin, col + width + margin))
-    picture = sum(weight * picture[i: i + height] for i, weight in enumerate(_BLUR))
-    picture = sum(weight * picture[:, i: i + width] for i, weight in enumerate(_BLUR))
-    rows, cols, bands = np.arange(row, row + height)[:, None, None], np.arange(col, col + width)[None, :, None], np.arange(3)
-    grain = _unit(_hash(seed, 90, rows, cols, bands)) + _unit(_hash(seed, 91, rows, cols, bands)) - np.float32(1)
-    return np.clip(np.rint(picture + np.float32(_NOISE_COUNTS * 6 ** 0.5) * grain), 0, 255).astype(np.uint8)
+    picture = _paint(
+        seed, np.arange(row - margin, row + height + margin), np.arange(col - margin, col + width + margin)
+    )
+    picture = sum(weight * picture[i : i + height] for i, weight in enumerate(_BLUR))
+    picture = sum(weight * picture[:, i : i + width] for i, weight in enumerate(_BLUR))
+    rows, cols, bands = (
+        np.arange(row, row + height)[:, None, None],
+        np.arange(col, col + width)[None, :, None],
+        np.arange(3),
+    )
+    grain = (
+        _unit(_hash(seed, 90, rows, cols, bands)) + _unit(_hash(seed, 91, rows, cols, bands)) - np.float32(1)
+    )
+    return np.clip(np.rint(picture + np.float32(_NOISE_COUNTS * 6**0.5) * grain), 0, 255).astype(np.uint8)
 
 
-def fractal(seed: int, row: int, col: int, height: int, width: int, wavelength_px: float, octaves: int = 5) -> np.ndarray:
-    """Smooth noise of zero mean and unit variance over many wavelengths, np.float32 [height, width]; each octave has half the amplitude."""
-    return _fractal(seed, np.arange(row, row + height), np.arange(col, col + width), wavelength_px / 2, octaves)
+def fractal(
+    seed: int, row: int, col: int, height: int, width: int, wavelength_px: float, octaves: int = 5
+) -> np.ndarray:
+    """Smooth noise of zero mean and unit variance over many wavelengths, np.float32 [height, width]; each
+    octave has half the amplitude."""
+    return _fractal(
+        seed, np.arange(row, row + height), np.arange(col, col + width), wavelength_px / 2, octaves
+    )
 
 
 # ---------------------------------------------------------------- random numbers and noise
+
 
 def _hash(*keys) -> np.ndarray:
     """A well-mixed np.uint32 of integer keys (arrays broadcast)."""
@@ -66,7 +111,7 @@ def _hash(*keys) -> np.ndarray:
 
 
 def _unit(h: np.ndarray) -> np.ndarray:
-    return (h >> np.uint32(8)).astype(np.float32) * np.float32(2.0 ** -24)  # [0, 1)
+    return (h >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)  # [0, 1)
 
 
 def _spline(coordinates: np.ndarray, spacing: float) -> tuple[np.ndarray, np.ndarray]:
@@ -74,21 +119,27 @@ def _spline(coordinates: np.ndarray, spacing: float) -> tuple[np.ndarray, np.nda
     scaled = coordinates / spacing
     whole = np.floor(scaled).astype(np.int64)
     t = (scaled - whole).astype(np.float32)
-    weights = np.stack([(1 - t) ** 3, 3 * t ** 3 - 6 * t ** 2 + 4, -3 * t ** 3 + 3 * t ** 2 + 3 * t + 1, t ** 3]) / np.float32(6)
+    weights = np.stack(
+        [(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3]
+    ) / np.float32(6)
     return whole - 1, weights
 
 
 def _noise(seed: int, rows: np.ndarray, cols: np.ndarray, spacing: float) -> np.ndarray:
     (top, row_weights), (left, col_weights) = _spline(rows, spacing), _spline(cols, spacing)
     i, j = np.arange(top.min(), top.max() + 4), np.arange(left.min(), left.max() + 4)
-    lattice = (_unit(_hash(seed, 7, i[:, None], j[None, :])) - np.float32(0.5)) * np.float32(7.22)  # unit variance between the nodes
+    lattice = (_unit(_hash(seed, 7, i[:, None], j[None, :])) - np.float32(0.5)) * np.float32(
+        7.22
+    )  # unit variance between the nodes
     part = sum(row_weights[k][:, None] * lattice[top - i[0] + k] for k in range(4))
     return sum(col_weights[k][None, :] * part[:, left - j[0] + k] for k in range(4))
 
 
 def _fractal(seed: int, rows: np.ndarray, cols: np.ndarray, spacing: float, octaves: int) -> np.ndarray:
-    norm = sum(0.25 ** k for k in range(octaves)) ** -0.5
-    return sum(np.float32(norm * 0.5 ** k) * _noise(seed * 64 + k, rows, cols, spacing / 2 ** k) for k in range(octaves))
+    norm = sum(0.25**k for k in range(octaves)) ** -0.5
+    return sum(
+        np.float32(norm * 0.5**k) * _noise(seed * 64 + k, rows, cols, spacing / 2**k) for k in range(octaves)
+    )
 
 
 def _step(value: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -103,12 +154,12 @@ def _over(picture: np.ndarray, colour: np.ndarray, opacity: np.ndarray) -> np.nd
 
 # ---------------------------------------------------------------- the plane, cut into parcels
 
+
 def _parcels(seed: int, u: np.ndarray, v: np.ndarray) -> dict[str, np.ndarray]:
     """Cut each block of main roads into parcels, by hashed cuts across the longer side.
 
-    Returns float32 [h, w] arrays: `u0, v0` parcel corner, `wu, wv` its sides, `edge` distance to its border, `road` distance to the
-    block's border, all px; uint32 `key` of the parcel and `block` of the block.
-    """
+    Returns float32 [h, w] arrays: `u0, v0` parcel corner, `wu, wv` its sides, `edge` distance to its border,
+    `road` distance to the block's border, all px; uint32 `key` of the parcel and `block` of the block."""
     size = np.float32(BLOCK_PX)
     iu, iv = np.floor(u / size), np.floor(v / size)
     u0, v0 = iu * size, iv * size
@@ -127,11 +178,23 @@ def _parcels(seed: int, u: np.ndarray, v: np.ndarray) -> dict[str, np.ndarray]:
         v0, v1 = np.where(cuts & ~cut_u & beyond, cut, v0), np.where(cuts & ~cut_u & ~beyond, cut, v1)
         key = np.where(cuts, _hash(key, 3, beyond), key)
     edge = np.minimum(np.minimum(u - u0, u1 - u), np.minimum(v - v0, v1 - v))
-    return {"u0": u0, "v0": v0, "wu": u1 - u0, "wv": v1 - v0, "edge": edge, "road": road, "key": key, "block": block}
+    return {
+        "u0": u0,
+        "v0": v0,
+        "wu": u1 - u0,
+        "wv": v1 - v0,
+        "edge": edge,
+        "road": road,
+        "key": key,
+        "block": block,
+    }
 
 
-def _crowns(seed: int, rows: np.ndarray, cols: np.ndarray, spacing: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of the nearest tree: dome height in [0, 1] (0 outside the crown), light on its side in [-1, 1], its hash as uniform [0, 1)."""
+def _crowns(
+    seed: int, rows: np.ndarray, cols: np.ndarray, spacing: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of the nearest tree: dome height in [0, 1] (0 outside the crown), light on its side in [-1, 1], its
+    hash as uniform [0, 1)."""
     y, x = (rows / spacing).astype(np.float32)[:, None], (cols / spacing).astype(np.float32)[None, :]
     iy, ix = np.floor(y).astype(np.int64), np.floor(x).astype(np.int64)
     shape = (len(rows), len(cols))
@@ -153,8 +216,10 @@ def _crowns(seed: int, rows: np.ndarray, cols: np.ndarray, spacing: float) -> tu
 
 # ---------------------------------------------------------------- the land
 
+
 def _paint(seed: int, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
     """The scene without blur and sensor noise, np.float32 [len(rows), len(cols), 3] in 8-bit counts."""
+
     def noise(name: int, spacing: float, octaves: int = 1, shift: float = 0.0) -> np.ndarray:
         return _fractal(seed * 131 + name, rows + shift * SUN[0], cols + shift * SUN[1], spacing, octaves)
 
@@ -183,8 +248,13 @@ def _paint(seed: int, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
 
 def _fields(land, u, v, fine, mottle):
     key = land["key"]
-    colour = _CROPS[_hash(key, 20) % np.uint32(len(_CROPS))] * (np.float32(0.86) + np.float32(0.28) * _unit(_hash(key, 21)))[..., None]
-    along = np.where(land["wu"] > land["wv"], v - land["v0"], u - land["u0"])  # rows run along the longer side
+    colour = (
+        _CROPS[_hash(key, 20) % np.uint32(len(_CROPS))]
+        * (np.float32(0.86) + np.float32(0.28) * _unit(_hash(key, 21)))[..., None]
+    )
+    along = np.where(
+        land["wu"] > land["wv"], v - land["v0"], u - land["u0"]
+    )  # rows run along the longer side
     period = np.float32(3.4) + np.float32(5.0) * _unit(_hash(key, 22))
     depth = np.float32(7.5) * _unit(_hash(key, 23)) ** 2
     rows = depth * np.sin(np.float32(2 * np.pi) * along / period)
@@ -200,7 +270,8 @@ def _fields(land, u, v, fine, mottle):
 
 
 def _houses(picture, land, town, u, v, c, s, fine, mottle):
-    """Lots with a roof, its shadow and a lawn in every parcel of a town block; large sheds and yards in some parcels."""
+    """Lots with a roof, its shadow and a lawn in every parcel of a town block; large sheds and yards in some
+    parcels."""
     key = _hash(land["key"], 40)
     sheds = _unit(_hash(key, 1)) < 0.22
     street = np.float32(5.0)
@@ -211,7 +282,10 @@ def _houses(picture, land, town, u, v, c, s, fine, mottle):
     a, b = (u - land["u0"] - street) / lot_u, (v - land["v0"] - street) / lot_v
     ia, ib = np.floor(a), np.floor(b)
     lot = _hash(key, ia.astype(np.int64), ib.astype(np.int64))
-    pu, pv = (a - ia - np.float32(0.5)) * lot_u, (b - ib - np.float32(0.5)) * lot_v  # from the lot's centre, px
+    pu, pv = (
+        (a - ia - np.float32(0.5)) * lot_u,
+        (b - ib - np.float32(0.5)) * lot_v,
+    )  # from the lot's centre, px
     share = np.where(sheds, np.float32(0.34), np.float32(0.20))
     half_u = lot_u * (share + np.float32(0.09) * _unit(_hash(lot, 3)))
     half_v = lot_v * (share + np.float32(0.09) * _unit(_hash(lot, 4)))
@@ -222,7 +296,10 @@ def _houses(picture, land, town, u, v, c, s, fine, mottle):
     tall = np.where(sheds, np.float32(9), np.float32(4.5) + np.float32(4) * _unit(_hash(lot, 8)))
     shadow = built & _swept(pu, pv, half_u, half_v, c * SUN[1] + s * SUN[0], c * SUN[0] - s * SUN[1], tall)
 
-    lawn = np.where(sheds[..., None], _YARD, _LAWN) * (np.float32(0.88) + np.float32(0.25) * _unit(_hash(lot, 9)))[..., None]
+    lawn = (
+        np.where(sheds[..., None], _YARD, _LAWN)
+        * (np.float32(0.88) + np.float32(0.25) * _unit(_hash(lot, 9)))[..., None]
+    )
     picture = np.where(town[..., None], lawn + (4 * fine + 5 * mottle)[..., None], picture)
     drive = built & ~sheds & (np.abs(pu - half_u - 3) < 2.2) & (pv > -half_v)
     picture = np.where(drive[..., None], _YARD + (3 * fine)[..., None], picture)
@@ -230,14 +307,20 @@ def _houses(picture, land, town, u, v, c, s, fine, mottle):
     ridge = np.where(half_u > half_v, pv, pu)
     facing = np.where(half_u > half_v, c * SUN[0] - s * SUN[1], c * SUN[1] + s * SUN[0])
     slope = np.where(sheds, 2 * np.sign(np.sin(ridge * np.float32(1.1))), -16 * facing * np.sign(ridge))
-    palette = np.where(sheds, np.uint32(3) + _hash(lot, 10) % np.uint32(4), _hash(lot, 10) % np.uint32(len(_ROOFS)))
-    tiles = _ROOFS[palette] * (np.float32(0.85) + np.float32(0.3) * _unit(_hash(lot, 11)))[..., None] + (slope + 2 * fine)[..., None]
+    palette = np.where(
+        sheds, np.uint32(3) + _hash(lot, 10) % np.uint32(4), _hash(lot, 10) % np.uint32(len(_ROOFS))
+    )
+    tiles = (
+        _ROOFS[palette] * (np.float32(0.85) + np.float32(0.3) * _unit(_hash(lot, 11)))[..., None]
+        + (slope + 2 * fine)[..., None]
+    )
     picture = np.where(roof[..., None], tiles, picture)
     return picture, (town & ~roof & ~sheds & ~drive & (land["edge"] > street)).astype(np.float32)
 
 
 def _swept(pu, pv, half_u, half_v, du, dv, length):
-    """Whether p lies in the rectangle |u| < half_u, |v| < half_v moved along (du, dv) by some way in [0, length]."""
+    """Whether p lies in the rectangle |u| < half_u, |v| < half_v moved along (du, dv) by some way in [0,
+    length]."""
     near, far = np.zeros_like(pu), np.broadcast_to(length, pu.shape)
     for p, half, d in ((pu, half_u, du), (pv, half_v, dv)):
         d = d if abs(d) > 1e-3 else 1e-3
@@ -273,7 +356,11 @@ def _trees(seed, picture, rows, cols, density, wood, fine, mottle):
     picture = _over(picture, _CROWN * np.float32(0.62) + 4 * fine[..., None], wood)  # the floor of the wood
     picture = np.where(shade[..., None], picture * np.array([0.50, 0.53, 0.60], dtype=np.float32), picture)
     hue = np.array([22, 14, 8], dtype=np.float32) * ((tree * 613) % 1 - np.float32(0.5))[..., None]
-    leaves = _CROWN + hue + (20 * light * (1 - np.float32(0.4) * dome) + 8 * dome - 8 + 5 * fine + 5 * mottle)[..., None]
+    leaves = (
+        _CROWN
+        + hue
+        + (20 * light * (1 - np.float32(0.4) * dome) + 8 * dome - 8 + 5 * fine + 5 * mottle)[..., None]
+    )
     return np.where(stands[..., None], leaves, picture)
 
 

@@ -1,14 +1,18 @@
-"""What is on the ground: an image file, a folder of them, or the built-in procedural scene, read window by window.
+"""What is on the ground: an image file, a folder of them, or the built-in procedural scene, read window by
+window.
 
-All formats (PNG, JPEG, TIFF, GeoTIFF, WebP) are read through rasterio, so a window of a 16,000 px image costs the window, some blocks
-or scan lines of the file and a bounded cache. WebP is the exception: its decoder needs the whole image, so its size is limited.
+All formats (PNG, JPEG, TIFF, GeoTIFF, WebP) are read through rasterio, so a window of a 16,000 px image costs
+the window, some blocks or scan lines of the file and a bounded cache. WebP is the exception: its decoder
+needs the whole image, so its size is limited.
 
 A scene is always 8-bit RGB. The rule for everything else:
-* one band (or one and alpha): repeated three times; three bands: as they are; more: the first three, said in `Scene.source`;
+* one band (or one and alpha): repeated three times; three bands: as they are; more: the first three, said in
+  `Scene.source`;
 * alpha is dropped; a palette is looked up; CMYK and YCbCr are converted by the format's driver;
-* 16-bit samples, `scene.scale_16bit=percentile`: the 2nd to 98th percentile of the used bands together, over a decimated overview
-  (at most 512 px a side) of the whole image without its no-data cells, become 0 to 255 linearly, clipped. So every window of an
-  image is scaled alike, colours keep their balance, and the result depends on the file alone;
+* 16-bit samples, `scene.scale_16bit=percentile`: the 2nd to 98th percentile of the used bands together, over
+  a decimated overview (at most 512 px a side) of the whole image without its no-data cells, become 0 to 255
+  linearly, clipped. So every window of an image is scaled alike, colours keep their balance, and the result
+  depends on the file alone;
 * 16-bit samples, `scene.scale_16bit=full`: 0 to 65535 (int16: 0 to 32767) become 0 to 255 linearly, clipped;
 * other sample types are refused.
 """
@@ -38,11 +42,17 @@ OVERVIEW_PX = 512
 PERCENTILES = (2.0, 98.0)
 
 _DRIVERS = {  # by first bytes, so that no file can smuggle in a VRT or a remote data set
-    b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"RIFF": "WEBP",
-    b"II*\0": "GTiff", b"MM\0*": "GTiff", b"II+\0": "GTiff", b"MM\0+": "GTiff",
+    b"\x89PNG": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"RIFF": "WEBP",
+    b"II*\0": "GTiff",
+    b"MM\0*": "GTiff",
+    b"II+\0": "GTiff",
+    b"MM\0+": "GTiff",
 }
 _GDAL = {
-    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # side files (.aux.xml, .ovr, .tfw) do not change what is read
+    # Side files (.aux.xml, .ovr, .tfw) do not change what is read
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_PAM_ENABLED": "NO",  # and none is written
     "GDAL_CACHEMAX": 128_000_000,  # bytes
     "GDAL_ERROR_ON_LIBJPEG_WARNING": "TRUE",  # a truncated JPEG is an error, not grey
@@ -55,8 +65,8 @@ _SCENE_STREAM = 0x5CE9E  # names the random stream that orders the images of a f
 class Scene:
     """One image of the ground, 8-bit RGB, `height` x `width` px.
 
-    real: whether it is a picture (False: the procedural scene). source: one sentence for the report. notes: what was skipped, and why.
-    """
+    real: whether it is a picture (False: the procedural scene). source: one sentence for the report. notes:
+    what was skipped, and why."""
 
     name: str
     height: int
@@ -67,20 +77,31 @@ class Scene:
     notes: tuple[str, ...] = ()
 
     def read(self, row: int, col: int, height: int, width: int) -> np.ndarray:
-        """The window with top left corner (row, col), np.uint8 [height, width, 3]; it must lie inside the scene.
+        """The window with top left corner (row, col), np.uint8 [height, width, 3]; it must lie inside the
+        scene.
 
         Raises `UserError` where the file turns out to be damaged.
         """
-        if row < 0 or col < 0 or height < 1 or width < 1 or row + height > self.height or col + width > self.width:
-            raise ValueError(f"window {height}x{width} at ({row}, {col}) leaves the scene of {self.height}x{self.width} px")
+        if (
+            row < 0
+            or col < 0
+            or height < 1
+            or width < 1
+            or row + height > self.height
+            or col + width > self.width
+        ):
+            raise ValueError(
+                f"window {height}x{width} at ({row}, {col}) leaves the scene of {self.height}x{self.width} px"
+            )
         return self.reader(row, col, height, width)
 
 
 def open_scene(knobs: SceneKnobs, seed: int, round: int, window_px: int = 1) -> Scene:
-    """The scene of one round. Of a folder, the images not smaller than `window_px` take turns, in an order drawn from `seed`.
+    """The scene of one round. Of a folder, the images not smaller than `window_px` take turns, in an order
+    drawn from `seed`.
 
-    Raises `UserError` where `scene.path` is absent, unreadable, smaller than the window, or a folder without a usable image.
-    """
+    Raises `UserError` where `scene.path` is absent, unreadable, smaller than the window, or a folder without
+    a usable image."""
     if not knobs.path:
         return _procedural(knobs, seed, window_px)
     path = Path(knobs.path).expanduser()
@@ -89,14 +110,17 @@ def open_scene(knobs: SceneKnobs, seed: int, round: int, window_px: int = 1) -> 
     if not path.is_file():
         raise UserError(f"scene.path={knobs.path}: no such file or folder")
     if path.suffix.lower() not in SUFFIXES:
-        raise UserError(f"scene.path={knobs.path}: expected an image ({', '.join(SUFFIXES)}) or a folder of them")
+        raise UserError(
+            f"scene.path={knobs.path}: expected an image ({', '.join(SUFFIXES)}) or a folder of them"
+        )
     info = _inspect(path)
     _check_size(str(path), info.height, info.width, window_px)
     return _of_file(path, info, knobs)
 
 
 def default_data_folder() -> Path | None:
-    """The folder of real images: DLRC_DATA, or `../shared/data` beside the repository; None where there is none."""
+    """The folder of real images: DLRC_DATA, or `../shared/data` beside the repository; None where there is
+    none."""
     named = os.environ.get("DLRC_DATA")
     folder = Path(named) if named else Path(__file__).resolve().parents[3] / "shared" / "data"
     return folder if folder.is_dir() else None
@@ -112,16 +136,23 @@ def _procedural(knobs: SceneKnobs, seed: int, window_px: int) -> Scene:
 
     if knobs.size_px < window_px:
         raise UserError(f"scene.size_px={knobs.size_px}: smaller than the window of {window_px} px")
-    return Scene(name=f"procedural-{seed}", height=knobs.size_px, width=knobs.size_px, real=False,
-                 source=f"built-in procedural scene, seed {seed}; give scene.path= for real images",
-                 reader=functools.partial(render, seed))
+    return Scene(
+        name=f"procedural-{seed}",
+        height=knobs.size_px,
+        width=knobs.size_px,
+        real=False,
+        source=f"built-in procedural scene, seed {seed}; give scene.path= for real images",
+        reader=functools.partial(render, seed),
+    )
 
 
 # ---------------------------------------------------------------- files
 
+
 @dataclass(frozen=True)
 class _Info:
-    """What the header of an image says. bands: the 1-based bands that are read (one or three). note: what is left out, or empty."""
+    """What the header of an image says. bands: the 1-based bands that are read (one or three). note: what is
+    left out, or empty."""
 
     height: int
     width: int
@@ -175,9 +206,13 @@ def _inspect_cached(path: Path, _mtime_ns: int, _size: int) -> _Info:
         raise UserError(f"scene.path={path}: {width}x{height} px, more than this project reads of {driver}")
     kinds = sorted(dtypes)
     if kinds not in (["uint8"], ["uint16"], ["int16"]):
-        raise UserError(f"scene.path={path}: samples are {', '.join(kinds)}, expected 8-bit or 16-bit integers")
+        raise UserError(
+            f"scene.path={path}: samples are {', '.join(kinds)}, expected 8-bit or 16-bit integers"
+        )
     if max(rows * cols for rows, cols in blocks) * len(colours) * 2 > MAX_BLOCK_BYTES:
-        raise UserError(f"scene.path={path}: stored as blocks of {blocks[0]} px, too large to read; store it tiled")
+        raise UserError(
+            f"scene.path={path}: stored as blocks of {blocks[0]} px, too large to read; store it tiled"
+        )
     usable = [band for band, colour in enumerate(colours, start=1) if colour != ColorInterp.alpha]
     if not usable:
         raise UserError(f"scene.path={path}: no band besides alpha")
@@ -198,12 +233,16 @@ def _scale_text(info: _Info, knobs: SceneKnobs) -> str:
     return "" if info.dtype == "uint8" else f"{info.dtype} scaled by scene.scale_16bit={knobs.scale_16bit}"
 
 
-def _read_window(path: Path, info: _Info, rule: str, mtime_ns: int, row: int, col: int, height: int, width: int) -> np.ndarray:
+def _read_window(
+    path: Path, info: _Info, rule: str, mtime_ns: int, row: int, col: int, height: int, width: int
+) -> np.ndarray:
     from rasterio.windows import Window
 
     low, high = (0.0, 255.0) if info.dtype == "uint8" else _range_16bit(path, info, rule, mtime_ns)
     with _opened(path) as dataset:
-        samples = dataset.read(list(info.bands), window=Window(col, row, width, height))  # [bands, height, width]
+        samples = dataset.read(
+            list(info.bands), window=Window(col, row, width, height)
+        )  # [bands, height, width]
         palette = dataset.colormap(1) if info.palette else None
     if palette is not None:
         table = np.array([palette.get(index, (0, 0, 0))[:3] for index in range(256)], dtype=np.uint8)
@@ -236,6 +275,7 @@ def _range_16bit(path: Path, info: _Info, rule: str, _mtime_ns: int) -> tuple[fl
 
 
 # ---------------------------------------------------------------- folders
+
 
 def _of_folder(folder: Path, knobs: SceneKnobs, seed: int, round: int, window_px: int) -> Scene:
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())

@@ -1,13 +1,15 @@
 """An adaptive binary range coder in exact integers, whose encoder and decoder are one function.
 
 Design choices:
-* A model calls `code_bit(coder, context, bit)`. When encoding it writes `bit` and returns it; when decoding it ignores
-  `bit` and returns the one read. A model is therefore written once, and its two directions cannot drift apart.
-* 40-bit range, 16-bit probabilities, bytes out as they settle, carries rippled back into the buffer (Martin 1979; no carry-free corner cases).
-* A context holds the probability of a one and how many bits that opinion is worth; its step is 1 / (worth + 1.5) until `LIMIT`: at first a
-  Bayesian estimate under a beta prior, later an exponential average.
-* Bit 0 takes the lower part of the range, and the end of a stream is the value with the most zero bytes, which are then dropped; a decoder
-  reads zeros past the end. A run of zeros only therefore costs no byte.
+* A model calls `code_bit(coder, context, bit)`. When encoding it writes `bit` and returns it; when decoding
+  it ignores `bit` and returns the one read. A model is therefore written once, and its two directions cannot
+  drift apart.
+* 40-bit range, 16-bit probabilities, bytes out as they settle, carries rippled back into the buffer (Martin
+  1979; no carry-free corner cases).
+* A context holds the probability of a one and how many bits that opinion is worth; its step is 1 / (worth +
+  1.5) until `LIMIT`: at first a Bayesian estimate under a beta prior, later an exponential average.
+* Bit 0 takes the lower part of the range, and the end of a stream is the value with the most zero bytes,
+  which are then dropped; a decoder reads zeros past the end. A run of zeros only therefore costs no byte.
 * Any bytes decode to something, in bounded time; the caller judges what came out.
 """
 
@@ -17,15 +19,19 @@ import numba
 import numpy as np
 
 MODE, LOW, RANGE, AT, CODE, SIZE, OVERFLOW = range(7)  # fields of the int64 state vector
-# TALLY only counts: bits in `chances`, ones among them in `counts`; priors are fitted to that. RECORD only lists: contexts in `chances`, bits in `counts`
+# TALLY only counts: bits in `chances`, ones among them in `counts`; priors are fitted to that. RECORD only
+# lists: contexts in `chances`, bits in `counts`
 ENCODE, DECODE, TALLY, RECORD = 0, 1, 2, 3
-CODER = "Tuple((int64[::1], uint8[::1], int32[::1], int32[::1]))"  # state, buffer, chances of a one / 65536 and their worth, per context
+# State, buffer, chances of a one / 65536 and their worth, per context
+CODER = "Tuple((int64[::1], uint8[::1], int32[::1], int32[::1]))"
 TOP = 1 << 40
 BOTTOM = 1 << 32
 ONE = 1 << 16  # probability 1
 FLOOR = 40  # probabilities stay within FLOOR / ONE of 0 and 1
 LIMIT = 160  # bits after which an estimate forgets
-_COSTS = np.rint(-256 * np.log2((np.arange(ONE // 4 + 1) + 0.5) / (ONE // 4))).astype(np.int64)  # of a bit by its chance
+_COSTS = np.rint(-256 * np.log2((np.arange(ONE // 4 + 1) + 0.5) / (ONE // 4))).astype(
+    np.int64
+)  # of a bit by its chance
 _STEPS = np.array([int(ONE / (worth + 1.5)) for worth in range(LIMIT + 1)], dtype=np.int64)
 
 
@@ -118,7 +124,8 @@ def code_uniform(model, value, count):
 
 @numba.njit("int64(int32[::1], int32[::1], int32[::1], int32[::1])", cache=True, nogil=True)
 def recorded_cost(contexts, bits, chances, counts):
-    """What a record (contexts and bits, int32 [n]) would take under the priors `chances`, `counts` (both are used up), in 1/256 bit."""
+    """What a record (contexts and bits, int32 [n]) would take under the priors `chances`, `counts` (both are
+    used up), in 1/256 bit."""
     cost = np.int64(0)
     for i in range(len(contexts)):
         context, bit = contexts[i], np.int64(bits[i])
@@ -133,7 +140,8 @@ def recorded_cost(contexts, bits, chances, counts):
 
 @numba.njit("int64(int64[::1], uint8[::1])", cache=True, nogil=True)
 def finish(coder, buffer):
-    """End an encoding; returns the length in bytes without trailing zeros, -1 where the buffer was too small."""
+    """End an encoding; returns the length in bytes without trailing zeros, -1 where the buffer was too
+    small."""
     last = coder[LOW] + coder[RANGE] - 1
     for zeros in range(40, -1, -1):
         value = ((coder[LOW] + (1 << zeros) - 1) >> zeros) << zeros

@@ -1,10 +1,10 @@
 """Codings of the assignment map (paper section 3.4): bytes of one satellite's stream.
 
-`successor` (default): follows the geometry of overlaps (codec.maps.model) with an adaptive binary coder; a map of kept positions only costs
-no byte, and each map decodes alone. `lzma`: raw LZMA2 over 16-bit numbers as in the paper, but with (owner, index) in directly addressable
-form, owner's rank * H * W + index, so that one stream decodes alone too. `encode_joint`: the paper's own, one LZMA2 stream over the dense
-numbers of all satellites of a round, which must have heard one another.
-"""
+`successor` (default): follows the geometry of overlaps (codec.maps.model) with an adaptive binary coder; a
+map of kept positions only costs no byte, and each map decodes alone. `lzma`: raw LZMA2 over 16-bit numbers as
+in the paper, but with (owner, index) in directly addressable form, owner's rank * H * W + index, so that one
+stream decodes alone too. `encode_joint`: the paper's own, one LZMA2 stream over the dense numbers of all
+satellites of a round, which must have heard one another."""
 
 from __future__ import annotations
 
@@ -13,20 +13,46 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from codec.maps.assignment import KEPT, LOCAL, REMOTE, AssignmentMap, all_kept, dense_numbering, from_dense_numbering, validate
-from codec.maps.binary_coder import AT, MODE, OVERFLOW, RECORD, code_uniform, finish, recorded_cost, start_decoding, start_encoding
+from codec.maps.assignment import (
+    KEPT,
+    LOCAL,
+    REMOTE,
+    AssignmentMap,
+    all_kept,
+    dense_numbering,
+    from_dense_numbering,
+    validate,
+)
+from codec.maps.binary_coder import (
+    AT,
+    MODE,
+    OVERFLOW,
+    RECORD,
+    code_uniform,
+    finish,
+    recorded_cost,
+    start_decoding,
+    start_encoding,
+)
 from codec.maps.model import PROFILES, fresh_contexts, walk
 from constellation.common.errors import BitstreamError, UserError
 
 CODINGS = ("successor", "lzma")
 
 
-def encode_map(assignment: AssignmentMap, coding: str, *, participants: Sequence[int], satellite: int,
-               kept_of: Mapping[int, np.ndarray] | None = None) -> bytes:
-    """Bytes of the map of `satellite`, which heard `participants` (sorted ids, itself among them). coding: `successor` or `lzma`.
+def encode_map(
+    assignment: AssignmentMap,
+    coding: str,
+    *,
+    participants: Sequence[int],
+    satellite: int,
+    kept_of: Mapping[int, np.ndarray] | None = None,
+) -> bytes:
+    """Bytes of the map of `satellite`, which heard `participants` (sorted ids, itself among them). coding:
+    `successor` or `lzma`.
 
-    kept_of is not needed by these codings. Raises `UserError` for a map that means nothing or an unknown coding.
-    """
+    kept_of is not needed by these codings. Raises `UserError` for a map that means nothing or an unknown
+    coding."""
     members = _members(participants, satellite, UserError)
     if coding == "successor":
         return _encode_successor(assignment, members, satellite)
@@ -35,11 +61,21 @@ def encode_map(assignment: AssignmentMap, coding: str, *, participants: Sequence
     raise UserError(f"map coding {coding!r}, expected one of {', '.join(CODINGS)}")
 
 
-def decode_map(data: bytes, coding: str, *, height: int, width: int, participants: Sequence[int], satellite: int, order: str) -> AssignmentMap:
-    """Inverse of `encode_map`. height, width: latent positions. order: the codec's coding order, `raster` or `checkerboard`.
+def decode_map(
+    data: bytes,
+    coding: str,
+    *,
+    height: int,
+    width: int,
+    participants: Sequence[int],
+    satellite: int,
+    order: str,
+) -> AssignmentMap:
+    """Inverse of `encode_map`. height, width: latent positions. order: the codec's coding order, `raster` or
+    `checkerboard`.
 
-    Raises `BitstreamError` for bytes that `encode_map` would not write; what it returns passes `codec.maps.assignment.validate`.
-    """
+    Raises `BitstreamError` for bytes that `encode_map` would not write; what it returns passes
+    `codec.maps.assignment.validate`."""
     members = _members(participants, satellite, BitstreamError)
     if coding == "successor":
         decoded = _decode_successor(data, height, width, members, satellite)
@@ -66,26 +102,48 @@ def _members(participants: Sequence[int], satellite: int, error: type[UserError]
 
 # ---------------------------------------------------------------- successor
 
+
 def _encode_successor(assignment: AssignmentMap, members: np.ndarray, satellite: int) -> bytes:
     if np.all(assignment.fate == KEPT):
         return b""
     own = int(np.searchsorted(members, satellite))
     _check_owners(assignment, members, satellite)
     arrays = map_arrays(assignment, members)
-    return _walked(arrays, assignment.shape[1], _best_profile(arrays, assignment.shape[1], len(members), own), len(members), own)
+    return _walked(
+        arrays,
+        assignment.shape[1],
+        _best_profile(arrays, assignment.shape[1], len(members), own),
+        len(members),
+        own,
+    )
 
 
 def _best_profile(arrays: tuple[np.ndarray, ...], width: int, members: int, own: int) -> int:
-    """The profile of priors under which a map is shortest: one walk lists the bits, then each profile is asked what they cost."""
+    """The profile of priors under which a map is shortest: one walk lists the bits, then each profile is
+    asked what they cost."""
     size, room = -1, 8 * arrays[0].size + 64
     while size < 0 or size > room:
         room = max(room, size)
         recorder = start_encoding()
         recorder[MODE] = RECORD
         contexts, bits = np.zeros(room, np.int32), np.zeros(room, np.int32)
-        walk((recorder, np.zeros(1, np.uint8), contexts, bits), *(array.copy() for array in arrays), width, members, own, _forward(arrays))
+        walk(
+            (recorder, np.zeros(1, np.uint8), contexts, bits),
+            *(array.copy() for array in arrays),
+            width,
+            members,
+            own,
+            _forward(arrays),
+        )
         size = int(recorder[AT])
-    return int(np.argmin([recorded_cost(contexts[:size], bits[:size], *fresh_contexts(profile)) for profile in range(PROFILES)]))
+    return int(
+        np.argmin(
+            [
+                recorded_cost(contexts[:size], bits[:size], *fresh_contexts(profile))
+                for profile in range(PROFILES)
+            ]
+        )
+    )
 
 
 def _forward(arrays: tuple[np.ndarray, ...]) -> int:
@@ -106,7 +164,9 @@ def _walked(arrays: tuple[np.ndarray, ...], width: int, profile: int, members: i
     return model[1][:size].tobytes()
 
 
-def _decode_successor(data: bytes, height: int, width: int, members: np.ndarray, satellite: int) -> AssignmentMap:
+def _decode_successor(
+    data: bytes, height: int, width: int, members: np.ndarray, satellite: int
+) -> AssignmentMap:
     if not data:
         return all_kept(height, width)
     own = int(np.searchsorted(members, satellite))
@@ -125,26 +185,40 @@ def _decode_successor(data: bytes, height: int, width: int, members: np.ndarray,
     ids = np.full(height * width, -1, np.int16)
     ids[remote] = members[owner[remote]]
     shape = (height, width)
-    decoded = AssignmentMap(fate.reshape(shape), (exact.astype(bool) & remote).reshape(shape), ids.reshape(shape), source.reshape(shape))
+    decoded = AssignmentMap(
+        fate.reshape(shape),
+        (exact.astype(bool) & remote).reshape(shape),
+        ids.reshape(shape),
+        source.reshape(shape),
+    )
     return decoded
 
 
 def _check_owners(assignment: AssignmentMap, members: np.ndarray, satellite: int) -> None:
-    strangers = set(np.unique(assignment.owner[assignment.fate == REMOTE]).tolist()) - (set(members.tolist()) - {satellite})
+    strangers = set(np.unique(assignment.owner[assignment.fate == REMOTE]).tolist()) - (
+        set(members.tolist()) - {satellite}
+    )
     if strangers:
-        raise UserError(f"assignment map: satellite {satellite} copies from {sorted(strangers)}, which it did not hear")
+        raise UserError(
+            f"assignment map: satellite {satellite} copies from {sorted(strangers)}, which it did not hear"
+        )
 
 
 def map_arrays(assignment: AssignmentMap, members: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Flat copies for `codec.maps.model.walk`: fate, exact (uint8), rank of the owner among `members` (int32), source."""
-    fate, exact, owner, source = (getattr(assignment, name).reshape(-1) for name in ("fate", "exact", "owner", "source"))
+    """Flat copies for `codec.maps.model.walk`: fate, exact (uint8), rank of the owner among `members`
+    (int32), source."""
+    fate, exact, owner, source = (
+        getattr(assignment, name).reshape(-1) for name in ("fate", "exact", "owner", "source")
+    )
     rank = np.where(owner >= 0, np.searchsorted(members, owner), -1)
     return fate.copy(), exact.astype(np.uint8), rank.astype(np.int32), source.copy()
 
 
 # ---------------------------------------------------------------- LZMA
 
-_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": 1 << 21}]  # the dictionary bounds a decoder's memory
+_FILTERS = [
+    {"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": 1 << 21}
+]  # the dictionary bounds a decoder's memory
 
 
 def _squeeze(data: bytes) -> bytes:
@@ -163,7 +237,8 @@ def _expand(data: bytes, least: int, most: int) -> bytes:
 
 
 def _encode_lzma(assignment: AssignmentMap, members: np.ndarray, satellite: int) -> bytes:
-    """Addresses of all positions (KEPT: own rank, own position; LOCAL: own rank, representative; REMOTE: owner's rank, index), then exact flags."""
+    """Addresses of all positions (KEPT: own rank, own position; LOCAL: own rank, representative; REMOTE:
+    owner's rank, index), then exact flags."""
     if np.all(assignment.fate == KEPT):
         return b""
     _check_owners(assignment, members, satellite)
@@ -172,7 +247,10 @@ def _encode_lzma(assignment: AssignmentMap, members: np.ndarray, satellite: int)
     remote = fate == REMOTE
     entry = np.where(fate == KEPT, np.arange(fate.size), source)
     addresses = np.where(remote, owner, own).astype(np.int64) * fate.size + entry
-    return _squeeze(addresses.astype(_address_type(len(members), fate.size)).tobytes() + np.packbits(exact[remote]).tobytes())
+    return _squeeze(
+        addresses.astype(_address_type(len(members), fate.size)).tobytes()
+        + np.packbits(exact[remote]).tobytes()
+    )
 
 
 def _decode_lzma(data: bytes, height: int, width: int, members: np.ndarray, satellite: int) -> AssignmentMap:
@@ -187,12 +265,14 @@ def _decode_lzma(data: bytes, height: int, width: int, members: np.ndarray, sate
     if rank.max() >= len(members):
         raise BitstreamError("assignment map: an owner that is no participant")
     remote = rank != own
-    exact = _flags(raw[total * kind.itemsize:], remote)
+    exact = _flags(raw[total * kind.itemsize :], remote)
     fate = np.where(remote, REMOTE, np.where(entry == np.arange(total), KEPT, LOCAL)).astype(np.uint8)
     owner = np.where(remote, members[rank], -1).astype(np.int16)
     source = np.where(fate == KEPT, -1, entry).astype(np.int32)
     shape = (height, width)
-    return AssignmentMap(fate.reshape(shape), exact.reshape(shape), owner.reshape(shape), source.reshape(shape))
+    return AssignmentMap(
+        fate.reshape(shape), exact.reshape(shape), owner.reshape(shape), source.reshape(shape)
+    )
 
 
 def _address_type(satellites: int, total: int) -> str:
@@ -216,7 +296,8 @@ def lzma_raw(data: bytes) -> bytes:
 
 
 def encode_joint(maps: Mapping[int, AssignmentMap]) -> bytes:
-    """The paper's coding of a whole round: dense numbers of all maps (satellite -> map, in priority order), one LZMA2 stream; then exact flags.
+    """The paper's coding of a whole round: dense numbers of all maps (satellite -> map, in priority order),
+    one LZMA2 stream; then exact flags.
 
     Raises `UserError` where a reference does not end at a kept vector (participant sets differ).
     """
@@ -228,8 +309,11 @@ def encode_joint(maps: Mapping[int, AssignmentMap]) -> bytes:
     return _squeeze(kept.tobytes() + numbers.astype(_address_type(*numbers.shape)).tobytes() + flags)
 
 
-def decode_joint(data: bytes, *, satellites: Sequence[int], height: int, width: int, order: str) -> dict[int, AssignmentMap]:
-    """Inverse of `encode_joint`. satellites: ids in priority order. Raises `BitstreamError` for bytes that it would not write."""
+def decode_joint(
+    data: bytes, *, satellites: Sequence[int], height: int, width: int, order: str
+) -> dict[int, AssignmentMap]:
+    """Inverse of `encode_joint`. satellites: ids in priority order. Raises `BitstreamError` for bytes that it
+    would not write."""
     total, members = height * width, len(satellites)
     kind = np.dtype(_address_type(members, total))
     least = members * (4 + total * kind.itemsize)
@@ -237,9 +321,13 @@ def decode_joint(data: bytes, *, satellites: Sequence[int], height: int, width: 
     kept = {satellite: int(count) for satellite, count in zip(satellites, np.frombuffer(raw, "<u4", members))}
     if max(kept.values()) > total:
         raise BitstreamError(f"assignment map: {max(kept.values())} kept vectors, expected at most {total}")
-    values = np.frombuffer(raw[: least], kind, offset=4 * members).astype(np.int64).reshape(members, height, width)
+    values = (
+        np.frombuffer(raw[:least], kind, offset=4 * members).astype(np.int64).reshape(members, height, width)
+    )
     if values.max() >= sum(kept.values()):
-        raise BitstreamError(f"assignment map: number {values.max()}, expected less than {sum(kept.values())}")
+        raise BitstreamError(
+            f"assignment map: number {values.max()}, expected less than {sum(kept.values())}"
+        )
     numbers = {satellite: array.astype(np.int32) for satellite, array in zip(satellites, values)}
     maps = from_dense_numbering(numbers, kept, order)
     if len(raw) > least:

@@ -1,19 +1,22 @@
-"""What the `successor` coding expects of an assignment map: one walk in raster order over its positions, for both directions.
+"""What the `successor` coding expects of an assignment map: one walk in raster order over its positions, for
+both directions.
 
-Overlap is geometry: two patches share a rectangle, and within it a satellite copies position by position from the owner. From the first
-index of an owner follow the place of its patch and the indexes of all other copies, up to what borders and misses do. For each position:
+Overlap is geometry: two patches share a rectangle, and within it a satellite copies position by position from
+the owner. From the first index of an owner follow the place of its patch and the indexes of all other copies,
+up to what borders and misses do. For each position:
 
-1. a local copy? (context: are the neighbours) Then: the representative of a neighbour, one used before, or any position.
-2. a remote copy? Context: the neighbours' fates, and how deep the position lies below the borders of both patches, for the best of the
-   owners seen so far: the outer positions see padding, and match rarely.
-3. of whom? The owners seen so far whose patches cover the position, in the order of their inferred priority: the first that is deep enough, or
-   whom the neighbours copy. Else one seen elsewhere, or a new one.
+1. a local copy? (context: are the neighbours) Then: the representative of a neighbour, one used before, or
+   any position.
+2. a remote copy? Context: the neighbours' fates, and how deep the position lies below the borders of both
+   patches, for the best of the owners seen so far: the outer positions see padding, and match rarely.
+3. of whom? The owners seen so far whose patches cover the position, in the order of their inferred priority:
+   the first that is deep enough, or whom the neighbours copy. Else one seen elsewhere, or a new one.
 4. which entry? The owner's shift foretells it; a new owner's first index is coded as a row and a column.
 5. exact? After a word for the whole map (all, none, some), by depth and neighbours.
 
-Nothing but this map and the participants is needed, so partial views decode. Maps are small (256 positions at 256 px), so what is expected
-before the first position matters: *profiles* are priors of all contexts, fitted to kinds of rounds (benchmarks/map_priors.py); the encoder
-asks what each would cost and says which it took.
+Nothing but this map and the participants is needed, so partial views decode. Maps are small (256 positions at
+256 px), so what is expected before the first position matters: *profiles* are priors of all contexts, fitted
+to kinds of rounds (benchmarks/map_priors.py); the encoder asks what each would cost and says which it took.
 """
 
 from __future__ import annotations
@@ -26,8 +29,24 @@ import numpy as np
 
 from codec.maps.assignment import KEPT, LOCAL, REMOTE
 from codec.maps.binary_coder import CODER, DECODE, MODE, OVERFLOW, code_bit
-from codec.maps.symbols import (DEEP, IS_EXACT, IS_FORWARD, IS_LOCAL, IS_REMOTE, OWNER_FIELDS, REMEMBERED, SHIFT, code_exactness,
-                              code_index, code_known_owner, code_new_owner, code_representative, depth_in, exactness, rank_owner)
+from codec.maps.symbols import (
+    DEEP,
+    IS_EXACT,
+    IS_FORWARD,
+    IS_LOCAL,
+    IS_REMOTE,
+    OWNER_FIELDS,
+    REMEMBERED,
+    SHIFT,
+    code_exactness,
+    code_index,
+    code_known_owner,
+    code_new_owner,
+    code_representative,
+    depth_in,
+    exactness,
+    rank_owner,
+)
 
 PROFILES = 6
 
@@ -43,7 +62,8 @@ def _local_context(fate, p, width, locals_seen):
 
 @numba.njit("int64(uint8[::1], int64, int64, int64, int64)", cache=True, nogil=True)
 def _remote_context(shared, p, height, width, deepest):
-    """shared: 1 where a position is kept, 2 where it is remote, and as its neighbour where it is a local copy. deepest: over the owners seen."""
+    """shared: 1 where a position is kept, 2 where it is remote, and as its neighbour where it is a local
+    copy. deepest: over the owners seen."""
     row, column = p // width, p % width
     left = np.int64(shared[p - 1]) if column > 0 else np.int64(0)
     above = np.int64(shared[p - width]) if row > 0 else np.int64(0)
@@ -53,7 +73,11 @@ def _remote_context(shared, p, height, width, deepest):
     return IS_REMOTE + ((place * 3 + left) * 3 + above) * 2 + right
 
 
-@numba.njit(f"int64({CODER}, uint8[::1], int32[::1], int64[::1], int64[::1], int64, int64, int64, int64)", cache=True, nogil=True)
+@numba.njit(
+    f"int64({CODER}, uint8[::1], int32[::1], int64[::1], int64[::1], int64, int64, int64, int64)",
+    cache=True,
+    nogil=True,
+)
 def _code_owner(model, fate, owner, ranking, depths, p, width, members, own):
     row, column = p // width, p % width
     left = np.int64(owner[p - 1]) if column > 0 and fate[p - 1] == REMOTE else np.int64(-1)
@@ -75,19 +99,31 @@ def _exact_context(fate, exact, p, width, depth):
     return IS_EXACT + (min(depth, DEEP - 1) + 1) * 3 + doubts
 
 
-@numba.njit(f"void({CODER}, uint8[::1], uint8[::1], int32[::1], int32[::1], int64, int64, int64, int64)", cache=True, nogil=True)
+@numba.njit(
+    f"void({CODER}, uint8[::1], uint8[::1], int32[::1], int32[::1], int64, int64, int64, int64)",
+    cache=True,
+    nogil=True,
+)
 def walk(model, fate, exact, owner, source, width, members, own, forward):
     """Code a map: read from the four arrays when encoding, written to them when decoding (they come empty).
 
-    fate, exact: uint8 [P]. owner: int32 [P], rank among the participants. source: int32 [P]. width: P = height * width. members: participants;
-    own: this satellite's rank among them. forward: 1 where a local copy may name a later position. Sets OVERFLOW where bytes make no map.
-    """
+    fate, exact: uint8 [P]. owner: int32 [P], rank among the participants. source: int32 [P]. width: P =
+    height * width. members: participants; own: this satellite's rank among them. forward: 1 where a local
+    copy may name a later position. Sets OVERFLOW where bytes make no map."""
     total = len(fate)
     height = total // width
     owners = np.zeros((members, OWNER_FIELDS), np.int64)
-    ranking, depths, recent = np.full(REMEMBERED, -1, np.int64), np.full(REMEMBERED, -1, np.int64), np.full(REMEMBERED, -1, np.int64)
+    ranking, depths, recent = (
+        np.full(REMEMBERED, -1, np.int64),
+        np.full(REMEMBERED, -1, np.int64),
+        np.full(REMEMBERED, -1, np.int64),
+    )
     shared = np.zeros(total, np.uint8)
-    locals_seen, last, all_exact = np.int64(0), np.int64(-1), np.int64(-1)  # last: whom the latest remote copy of this row is of
+    locals_seen, last, all_exact = (
+        np.int64(0),
+        np.int64(-1),
+        np.int64(-1),
+    )  # last: whom the latest remote copy of this row is of
     forward = code_bit(model, IS_FORWARD, forward)
     for p in range(total):
         row, column = p // width, p % width
@@ -108,7 +144,9 @@ def walk(model, fate, exact, owner, source, width, members, own, forward):
             deepest = max(deepest, depths[i])
         remote = np.int64(0)
         if members > 1:
-            remote = code_bit(model, _remote_context(shared, p, height, width, deepest), 1 if fate[p] == REMOTE else 0)
+            remote = code_bit(
+                model, _remote_context(shared, p, height, width, deepest), 1 if fate[p] == REMOTE else 0
+            )
         shared[p] = 1 + remote
         if not remote:
             fate[p], source[p] = KEPT, -1
@@ -116,19 +154,33 @@ def walk(model, fate, exact, owner, source, width, members, own, forward):
         who = _code_owner(model, fate, owner, ranking, depths, p, width, members, own)
         index = np.int64(-1)
         if who >= 0:
-            index = code_index(model, owners, who, 1 if column > 0 and fate[p - 1] == REMOTE and owner[p - 1] == who else 0, p, height, width,
-                               source[p])
+            index = code_index(
+                model,
+                owners,
+                who,
+                1 if column > 0 and fate[p - 1] == REMOTE and owner[p - 1] == who else 0,
+                p,
+                height,
+                width,
+                source[p],
+            )
         if index < 0 or index >= total:
             model[0][OVERFLOW] = 1
             return
         if all_exact < 0:
-            all_exact = code_exactness(model, np.int64(0) if model[0][MODE] == DECODE else exactness(fate, exact))
+            all_exact = code_exactness(
+                model, np.int64(0) if model[0][MODE] == DECODE else exactness(fate, exact)
+            )
         fate[p], owner[p], source[p], last = REMOTE, who, index, who
         rank_owner(ranking, depths, who)
         if all_exact < 2:
             exact[p] = all_exact
         else:
-            exact[p] = code_bit(model, _exact_context(fate, exact, p, width, depth_in(owners, who, row, column, height, width)), exact[p])
+            exact[p] = code_bit(
+                model,
+                _exact_context(fate, exact, p, width, depth_in(owners, who, row, column, height, width)),
+                exact[p],
+            )
 
 
 @functools.cache

@@ -1,9 +1,10 @@
-"""The symbols of an assignment map under the `successor` coding, each coded adaptively; codec/maps/model.py says when.
+"""The symbols of an assignment map under the `successor` coding, each coded adaptively; codec/maps/model.py
+says when.
 
-A row of `owners` holds what the walk knows about one owner: where its patch lies (the shift of rows and columns, from the first index: index //
-W and index % W), and its *shift* of indexes, index - own position, which stays the same from copy to copy and falls by one for every local
-copy of the owner's, since its list skips those.
-"""
+A row of `owners` holds what the walk knows about one owner: where its patch lies (the shift of rows and
+columns, from the first index: index // W and index % W), and its *shift* of indexes, index - own position,
+which stays the same from copy to copy and falls by one for every local copy of the owner's, since its list
+skips those."""
 
 from __future__ import annotations
 
@@ -33,13 +34,16 @@ AT_ROW = IS_LONGER + 72  # FEW own rows x FEW rows of the owner
 AT_COLUMN = AT_ROW + FEW * FEW
 ARE_EXACT = AT_COLUMN + FEW * FEW  # all copies of the map; any
 IS_EXACT = ARE_EXACT + 2  # 7 depths x 3 inexact neighbours
-IS_SAME = IS_EXACT + 21  # representative of the left, of the upper (after the left or alone), then those remembered
+IS_SAME = (
+    IS_EXACT + 21
+)  # representative of the left, of the upper (after the left or alone), then those remembered
 CONTEXTS = IS_SAME + 3 + REMEMBERED
 
 
 @numba.njit("int64(int64[:, ::1], int64, int64, int64, int64, int64)", cache=True, nogil=True)
 def depth_in(owners, who, row, column, height, width):
-    """Positions between (row, column) and the nearest border, the own or the owner's; -1 outside the owner's patch."""
+    """Positions between (row, column) and the nearest border, the own or the owner's; -1 outside the owner's
+    patch."""
     own = min(min(row, height - 1 - row), min(column, width - 1 - column))
     row += owners[who, ROW_SHIFT]
     column += owners[who, COLUMN_SHIFT]
@@ -48,9 +52,11 @@ def depth_in(owners, who, row, column, height, width):
 
 # ---------------------------------------------------------------- whose
 
+
 @numba.njit("void(int64[::1], int64[::1], int64)", cache=True, nogil=True)
 def rank_owner(ranking, depths, who):
-    """Keep the order in which owners are tried: by id at first; one that wins where a better ranked lies deep as well moves before that.
+    """Keep the order in which owners are tried: by id at first; one that wins where a better ranked lies deep
+    as well moves before that.
 
     ranking: int64 [REMEMBERED], -1 behind the last. depths: of the ranked owners at this position.
     """
@@ -68,7 +74,8 @@ def rank_owner(ranking, depths, who):
 
 @numba.njit(f"int64({CODER}, int64[::1], int64[::1], int64, int64, int64, int64)", cache=True, nogil=True)
 def code_known_owner(model, ranking, depths, left, above, right, truth):
-    """A ranked owner (those whose patches cover the position first), or -1 for another. left, above, right (above it): the neighbours' owners."""
+    """A ranked owner (those whose patches cover the position first), or -1 for another. left, above, right
+    (above it): the neighbours' owners."""
     later = np.int64(0)
     for outside in range(2):
         for i in range(REMEMBERED):
@@ -76,7 +83,9 @@ def code_known_owner(model, ranking, depths, left, above, right, truth):
             if who < 0:
                 break
             if (depths[i] < 0) == (outside == 1):
-                around = (1 if who == left else (2 if left >= 0 else 0)) * 3 + (1 if who == above else (2 if above >= 0 else 0))
+                around = (1 if who == left else (2 if left >= 0 else 0)) * 3 + (
+                    1 if who == above else (2 if above >= 0 else 0)
+                )
                 context = (later * 7 + min(depths[i], DEEP - 1) + 1) * 18 + around * 2 + (who == right)
                 if code_bit(model, IS_OWNER + context, 1 if who == truth else 0):
                     return who
@@ -95,7 +104,8 @@ def _ranked_between(ranking, low, high):
 
 @numba.njit(f"int64({CODER}, int64[::1], int64, int64, int64)", cache=True, nogil=True)
 def code_new_owner(model, ranking, members, own, truth):
-    """An owner that is not ranked, -1 where none is left; those before `own` are likelier (they are, where priority follows the id)."""
+    """An owner that is not ranked, -1 where none is left; those before `own` are likelier (they are, where
+    priority follows the id)."""
     free_below = own - _ranked_between(ranking, 0, own)
     free_above = members - 1 - own - _ranked_between(ranking, own + 1, members)
     if free_below + free_above == 0:
@@ -104,7 +114,9 @@ def code_new_owner(model, ranking, members, own, truth):
     if free_below > 0 and free_above > 0:
         below = code_bit(model, IS_BELOW, 1 if truth < own else 0)
     low = np.int64(0) if below else own + 1
-    place = code_uniform(model, truth - low - _ranked_between(ranking, low, truth), free_below if below else free_above)
+    place = code_uniform(
+        model, truth - low - _ranked_between(ranking, low, truth), free_below if below else free_above
+    )
     found = low + place
     for _ in range(REMEMBERED + 1):  # skip the ranked ones
         found = low + place + _ranked_between(ranking, low, found + 1)
@@ -113,9 +125,11 @@ def code_new_owner(model, ranking, members, own, truth):
 
 # ---------------------------------------------------------------- which
 
+
 @numba.njit(f"int64({CODER}, int64, int64, int64, int64)", cache=True, nogil=True)
 def _code_coordinate(model, contexts, own, truth, size):
-    """Row or column of the first index: an overlap begins at a border of one of the two patches, so one coordinate of the two is small."""
+    """Row or column of the first index: an overlap begins at a border of one of the two patches, so one
+    coordinate of the two is small."""
     near = min(FEW, size)
     for i in range(near):
         if i + 1 == size or code_bit(model, contexts + min(own, FEW - 1) * FEW + i, 1 if truth == i else 0):
@@ -125,7 +139,8 @@ def _code_coordinate(model, contexts, own, truth, size):
 
 @numba.njit(f"int64({CODER}, int64, int64, int64)", cache=True, nogil=True)
 def _code_distance(model, kind, missed, truth):
-    """Distance of an index from the expected one: zero, or a sign and an Elias-gamma code, adaptive in the bit length."""
+    """Distance of an index from the expected one: zero, or a sign and an Elias-gamma code, adaptive in the
+    bit length."""
     if code_bit(model, IS_HIT + kind * 2 + missed, 1 if truth == 0 else 0):
         return np.int64(0)
     down = code_bit(model, IS_DOWN + kind, 1 if truth < 0 else 0)
@@ -137,9 +152,12 @@ def _code_distance(model, kind, missed, truth):
     return -value if down else value
 
 
-@numba.njit(f"int64({CODER}, int64[:, ::1], int64, int64, int64, int64, int64, int64)", cache=True, nogil=True)
+@numba.njit(
+    f"int64({CODER}, int64[:, ::1], int64, int64, int64, int64, int64, int64)", cache=True, nogil=True
+)
 def code_index(model, owners, who, beside, p, height, width, truth):
-    """Index in the list of `who`; keeps its shift. beside: the left neighbour copies from the same owner. May leave the list (bad bytes)."""
+    """Index in the list of `who`; keeps its shift. beside: the left neighbour copies from the same owner. May
+    leave the list (bad bytes)."""
     row, column = p // width, p % width
     owner = owners[who]
     if not owner[SEEN]:
@@ -165,9 +183,14 @@ def code_index(model, owners, who, beside, p, height, width, truth):
     return index
 
 
-@numba.njit(f"int64({CODER}, uint8[::1], int32[::1], int64[::1], int64, int64, int64, int64, int64)", cache=True, nogil=True)
+@numba.njit(
+    f"int64({CODER}, uint8[::1], int32[::1], int64[::1], int64, int64, int64, int64, int64)",
+    cache=True,
+    nogil=True,
+)
 def code_representative(model, fate, source, recent, p, height, width, forward, truth):
-    """Flat position that a local copy copies. recent: int64 [REMEMBERED], representatives, most recent first, -1 behind the last; updated."""
+    """Flat position that a local copy copies. recent: int64 [REMEMBERED], representatives, most recent first,
+    -1 behind the last; updated."""
     left, above, found = np.int64(-1), np.int64(-1), np.int64(-1)
     if p % width > 0:
         left = np.int64(source[p - 1]) if fate[p - 1] == LOCAL else p - 1
@@ -175,11 +198,19 @@ def code_representative(model, fate, source, recent, p, height, width, forward, 
         above = np.int64(source[p - width]) if fate[p - width] == LOCAL else p - width
     if left >= 0 and code_bit(model, IS_SAME, 1 if truth == left else 0):
         found = left
-    elif above >= 0 and above != left and code_bit(model, IS_SAME + (1 if left >= 0 else 2), 1 if truth == above else 0):
+    elif (
+        above >= 0
+        and above != left
+        and code_bit(model, IS_SAME + (1 if left >= 0 else 2), 1 if truth == above else 0)
+    ):
         found = above
     at = np.int64(0)
     while found < 0 and at < REMEMBERED and recent[at] >= 0:
-        if recent[at] != left and recent[at] != above and code_bit(model, IS_SAME + 3 + at, 1 if truth == recent[at] else 0):
+        if (
+            recent[at] != left
+            and recent[at] != above
+            and code_bit(model, IS_SAME + 3 + at, 1 if truth == recent[at] else 0)
+        ):
             found = recent[at]
         at += 1
     if found < 0:
@@ -195,6 +226,7 @@ def code_representative(model, fate, source, recent, p, height, width, forward, 
 
 
 # ---------------------------------------------------------------- exact
+
 
 @numba.njit(f"int64({CODER}, int64)", cache=True, nogil=True)
 def code_exactness(model, truth):

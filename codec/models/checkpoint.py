@@ -1,12 +1,13 @@
-"""Checkpoints: safetensors files that hold one codec, what it is, and the integer tables its entropy bottleneck codes with.
+"""Checkpoints: safetensors files that hold one codec, what it is, and the integer tables its entropy
+bottleneck codes with.
 
-The tensors are CompressAI's state dict, parameters in float16 (float32 on load), without the tables of the Gaussian conditional, which are
-the same for every codec and are made on load. The entropy bottleneck's tables are stored as int32 and kept as they are on load: made from
-floats, they could come out differently on another machine, and then streams would not decode.
+The tensors are CompressAI's state dict, parameters in float16 (float32 on load), without the tables of the
+Gaussian conditional, which are the same for every codec and are made on load. The entropy bottleneck's tables
+are stored as int32 and kept as they are on load: made from floats, they could come out differently on another
+machine, and then streams would not decode.
 
-Design choices: a checkpoint is a foreign file until every name, shape, type and table in it has been checked against the network that its
-metadata announces; nothing is unpickled.
-"""
+Design choices: a checkpoint is a foreign file until every name, shape, type and table in it has been checked
+against the network that its metadata announces; nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -32,7 +33,16 @@ MAX_TABLE_LENGTH = 1 << 14  # symbols of one z channel: far above any trained bo
 CDF_TOTAL = 1 << 16  # CompressAI's 16-bit probabilities
 BOTTLENECK_TABLES = ("_quantized_cdf", "_offset", "_cdf_length")
 ZOO_NAMES = {"bmshj": "bmshj2018_hyperprior", "mbt": "mbt2018", "cheng": "cheng2020_attn"}
-ZOO_LAMBDAS = (0.0018, 0.0035, 0.0067, 0.013, 0.025, 0.0483, 0.0932, 0.18)  # CompressAI's qualities 1 to 8 (MSE); cheng has 1 to 6
+ZOO_LAMBDAS = (
+    0.0018,
+    0.0035,
+    0.0067,
+    0.013,
+    0.025,
+    0.0483,
+    0.0932,
+    0.18,
+)  # CompressAI's qualities 1 to 8 (MSE); cheng has 1 to 6
 
 
 @dataclass(frozen=True)
@@ -45,20 +55,30 @@ class CheckpointInfo:
     groups: tuple[int, ...]  # elic's channel groups, else ()
     lambda_: float  # the loss was R + lambda * 255^2 * MSE
     steps: int  # optimiser steps of the last training run
-    data_digest: str  # SHA-256 (first 16 hex digits) of the training pictures' names and sizes, or a free description
+    data_digest: (
+        str  # SHA-256 (first 16 hex digits) of the training pictures' names and sizes, or a free description
+    )
     sha256: str  # of the file; of the parameters where there is no file (zoo)
 
 
-def save_checkpoint(path: str | os.PathLike, model: LatentModel, lambda_: float, steps: int, data_digest: str = "",
-                    notes: dict[str, str] | None = None) -> CheckpointInfo:
-    """Write `model` as a float16 checkpoint (temporary name, then renamed) and return what a later `load_checkpoint` will say.
+def save_checkpoint(
+    path: str | os.PathLike,
+    model: LatentModel,
+    lambda_: float,
+    steps: int,
+    data_digest: str = "",
+    notes: dict[str, str] | None = None,
+) -> CheckpointInfo:
+    """Write `model` as a float16 checkpoint (temporary name, then renamed) and return what a later
+    `load_checkpoint` will say.
 
-    The model itself is left as it is: rounding to float16, masking and fresh bottleneck tables happen in a copy.
-    `notes`: further metadata (command line, hardware), strings to strings.
-    """
+    The model itself is left as it is: rounding to float16, masking and fresh bottleneck tables happen in a
+    copy. `notes`: further metadata (command line, hardware), strings to strings."""
     copy = build_model(model.name, model.n, model.m, model.groups or None)
     state = {key: value for key, value in model.net.state_dict().items() if not _is_table(key)}
-    copy.net.load_state_dict({**copy.net.state_dict(), **{key: value.detach().float().cpu() for key, value in state.items()}})
+    copy.net.load_state_dict(
+        {**copy.net.state_dict(), **{key: value.detach().float().cpu() for key, value in state.items()}}
+    )
     copy.entropy_bottleneck._update_quantiles()
     for parameter in copy.net.parameters():
         parameter.data = parameter.data.half().float()
@@ -70,9 +90,19 @@ def save_checkpoint(path: str | os.PathLike, model: LatentModel, lambda_: float,
             continue
         tensors[key] = (value.to(torch.int32) if _is_table(key) else value.half()).contiguous()
         if not bool(torch.isfinite(tensors[key]).all()):
-            raise UserError(f"weights {Path(path).name}: {key} is not finite in float16, so nothing was written")
-    metadata = {"model": model.name, "N": str(model.n), "M": str(model.m), "lambda": repr(float(lambda_)), "steps": str(int(steps)),
-                "data": data_digest, "precision": "float16", **(notes or {})}
+            raise UserError(
+                f"weights {Path(path).name}: {key} is not finite in float16, so nothing was written"
+            )
+    metadata = {
+        "model": model.name,
+        "N": str(model.n),
+        "M": str(model.m),
+        "lambda": repr(float(lambda_)),
+        "steps": str(int(steps)),
+        "data": data_digest,
+        "precision": "float16",
+        **(notes or {}),
+    }
     if model.groups:
         metadata["groups"] = json.dumps(list(model.groups))
     path = Path(path)
@@ -83,15 +113,19 @@ def save_checkpoint(path: str | os.PathLike, model: LatentModel, lambda_: float,
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    return CheckpointInfo(model.name, model.n, model.m, model.groups, float(lambda_), int(steps), data_digest, _sha256(path))
+    return CheckpointInfo(
+        model.name, model.n, model.m, model.groups, float(lambda_), int(steps), data_digest, _sha256(path)
+    )
 
 
-def load_checkpoint(path: str | os.PathLike, expect_model: str | None = None) -> tuple[LatentModel, CheckpointInfo]:
+def load_checkpoint(
+    path: str | os.PathLike, expect_model: str | None = None
+) -> tuple[LatentModel, CheckpointInfo]:
     """A codec in evaluation mode, float32, on the CPU, ready to code, and what its file says about it.
 
-    Raises `UserError`, one line, where the file is missing, too large, not safetensors, incomplete, holds foreign or misshaped or
-    non-finite tensors or impossible tables, or holds another model than `expect_model`.
-    """
+    Raises `UserError`, one line, where the file is missing, too large, not safetensors, incomplete, holds
+    foreign or misshaped or non-finite tensors or impossible tables, or holds another model than
+    `expect_model`."""
     from safetensors import SafetensorError, safe_open
 
     path = Path(path)
@@ -115,29 +149,40 @@ def load_checkpoint(path: str | os.PathLike, expect_model: str | None = None) ->
 
 
 def shipped_weights(model: str, lambda_: float, folder: Path = WEIGHTS_FOLDER) -> Path:
-    """The checkpoint that ships for this model and lambda; `UserError` with a list of what there is otherwise."""
+    """The checkpoint that ships for this model and lambda; `UserError` with a list of what there is
+    otherwise."""
     path = folder / f"{model}_lambda{lambda_:g}.safetensors"
     if path.is_file():
         return path
     found = ", ".join(sorted(p.stem for p in folder.glob("*.safetensors"))) or "none"
-    raise UserError(f"codec.weights: no shipped checkpoint for {model} at lambda {lambda_:g}; shipped: {found}")
+    raise UserError(
+        f"codec.weights: no shipped checkpoint for {model} at lambda {lambda_:g}; shipped: {found}"
+    )
 
 
 def load_weights(weights: str, model: str, lambda_: float) -> tuple[LatentModel, CheckpointInfo]:
-    """What the scenario's `codec.weights` means: "" the shipped checkpoint, "zoo" CompressAI's own, anything else a file."""
+    """What the scenario's `codec.weights` means: "" the shipped checkpoint, "zoo" CompressAI's own, anything
+    else a file."""
     if weights == "zoo":
         return zoo_checkpoint(model, lambda_)
     return load_checkpoint(weights or shipped_weights(model, lambda_), expect_model=model)
 
 
 def zoo_checkpoint(model: str, lambda_: float) -> tuple[LatentModel, CheckpointInfo]:
-    """CompressAI's pretrained network (photographs, centred grid), downloaded once into torch's cache; not for elic, which it lacks."""
+    """CompressAI's pretrained network (photographs, centred grid), downloaded once into torch's cache; not
+    for elic, which it lacks."""
     if model not in ZOO_NAMES:
-        raise UserError(f"codec.weights zoo: CompressAI has no pretrained {model}, expected one of {', '.join(ZOO_NAMES)}")
+        raise UserError(
+            f"codec.weights zoo: CompressAI has no pretrained {model}, expected one of {', '.join(ZOO_NAMES)}"
+        )
     lambdas = ZOO_LAMBDAS[:6] if model == "cheng" else ZOO_LAMBDAS
-    quality = next((q for q, value in enumerate(lambdas, 1) if math.isclose(value, lambda_, rel_tol=1e-6)), None)
+    quality = next(
+        (q for q, value in enumerate(lambdas, 1) if math.isclose(value, lambda_, rel_tol=1e-6)), None
+    )
     if quality is None:
-        raise UserError(f"codec.lambda={lambda_:g}: the zoo has {model} at {', '.join(f'{value:g}' for value in lambdas)}")
+        raise UserError(
+            f"codec.lambda={lambda_:g}: the zoo has {model} at {', '.join(f'{value:g}' for value in lambdas)}"
+        )
     ensure_torchvision_imports()
     from compressai import zoo
 
@@ -145,18 +190,23 @@ def zoo_checkpoint(model: str, lambda_: float) -> tuple[LatentModel, CheckpointI
         net = getattr(zoo, ZOO_NAMES[model])(quality=quality, metric="mse", pretrained=True, progress=False)
     except (OSError, RuntimeError) as error:  # URLError is an OSError; a torn download is a RuntimeError
         reason = str(error).splitlines()[0][:200]
-        raise UserError(f"codec.weights zoo: {ZOO_NAMES[model]} could not be fetched, the zoo needs a network ({reason})") from None
+        raise UserError(
+            f"codec.weights zoo: {ZOO_NAMES[model]} could not be fetched, the zoo needs a network ({reason})"
+        ) from None
     wrapped = wrap_network(model, net.eval())
     _mask_context_weights(wrapped)
     net.update()
     digest = hashlib.sha256()
     for key, value in sorted(net.state_dict().items()):
         digest.update(key.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-    return wrapped, CheckpointInfo(model, wrapped.n, wrapped.m, (), lambda_, 0, "CompressAI zoo", digest.hexdigest())
+    return wrapped, CheckpointInfo(
+        model, wrapped.n, wrapped.m, (), lambda_, 0, "CompressAI zoo", digest.hexdigest()
+    )
 
 
 def _serialize(tensors: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
-    """safetensors bytes with the header's keys in order (the library's own order changes from process to process): equal runs, equal files."""
+    """safetensors bytes with the header's keys in order (the library's own order changes from process to
+    process): equal runs, equal files."""
     from safetensors.torch import save
 
     content = save(tensors, metadata)
@@ -174,7 +224,11 @@ def _is_table(key: str) -> bool:
 
 def _sha256(path: Path) -> str:
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else hashlib.sha256(file.read()).hexdigest()
+        return (
+            hashlib.file_digest(file, "sha256").hexdigest()
+            if hasattr(hashlib, "file_digest")
+            else hashlib.sha256(file.read()).hexdigest()
+        )
 
 
 def _mask_context_weights(model: LatentModel) -> None:
@@ -186,16 +240,32 @@ def _mask_context_weights(model: LatentModel) -> None:
 
 def _info(path: Path, metadata: dict[str, str]) -> CheckpointInfo:
     try:
-        name, n, m, lambda_ = metadata["model"], int(metadata["N"]), int(metadata["M"]), float(metadata["lambda"])
+        name, n, m, lambda_ = (
+            metadata["model"],
+            int(metadata["N"]),
+            int(metadata["M"]),
+            float(metadata["lambda"]),
+        )
         groups = tuple(json.loads(metadata.get("groups", "[]")))
     except KeyError as error:
-        raise UserError(f"weights {path.name}: metadata lacks {error}, expected model, N, M, lambda") from None
+        raise UserError(
+            f"weights {path.name}: metadata lacks {error}, expected model, N, M, lambda"
+        ) from None
     except (ValueError, TypeError, RecursionError):
         raise UserError(f"weights {path.name}: metadata N, M, lambda or groups is not a number") from None
     if not 1e-6 <= lambda_ <= 10:
         raise UserError(f"weights {path.name}: lambda {lambda_}, expected a number from 1e-06 to 10")
     steps = re.search(r"\d+", metadata.get("steps", "").replace(",", ""))
-    return CheckpointInfo(name, n, m, groups, lambda_, int(steps.group()[:12]) if steps else 0, metadata.get("data", ""), _sha256(path))
+    return CheckpointInfo(
+        name,
+        n,
+        m,
+        groups,
+        lambda_,
+        int(steps.group()[:12]) if steps else 0,
+        metadata.get("data", ""),
+        _sha256(path),
+    )
 
 
 def _check_header(name: str, file, model: LatentModel) -> None:
@@ -206,12 +276,18 @@ def _check_header(name: str, file, model: LatentModel) -> None:
     extra = sorted(found - expected.keys())
     if missing or extra:
         what = f"lacks {missing[0]}" if missing else f"has a foreign tensor {extra[0]}"
-        raise UserError(f"weights {name}: {what} ({len(missing)} missing, {len(extra)} foreign), expected {model.name} N={model.n} M={model.m}")
+        raise UserError(
+            f"weights {name}: {what} ({len(missing)} missing, {len(extra)} foreign), expected {model.name} N={model.n} M={model.m}"
+        )
     for key in found:
         piece = file.get_slice(key)
         shape, kind = list(piece.get_shape()), piece.get_dtype()
         if _is_table(key):
-            good = kind == "I32" and len(shape) == (2 if key.endswith("_quantized_cdf") else 1) and all(s <= MAX_TABLE_LENGTH for s in shape)
+            good = (
+                kind == "I32"
+                and len(shape) == (2 if key.endswith("_quantized_cdf") else 1)
+                and all(s <= MAX_TABLE_LENGTH for s in shape)
+            )
         elif key.endswith("scale_table"):
             good = kind in ("F16", "F32") and len(shape) == 1 and shape[0] <= 1024
         else:
@@ -246,14 +322,22 @@ def _tables(state: dict[str, Tensor]) -> Iterator[tuple[str, tuple[Tensor, Tenso
 
 
 def _check_tables(name: str, stem: str, tables: tuple[Tensor, Tensor, Tensor], channels: int) -> None:
-    """Each row of the bottleneck's table rises from 0 to 2^16 within its stated length; the range coder would crash on anything else."""
+    """Each row of the bottleneck's table rises from 0 to 2^16 within its stated length; the range coder would
+    crash on anything else."""
     cdf, offset, length = tables
     good = cdf.shape[0] == offset.shape[0] == length.shape[0] == channels
-    good = good and int(length.min()) >= 3 and int(length.max()) <= cdf.shape[1] and int(offset.long().abs().max()) <= MAX_TABLE_LENGTH
+    good = (
+        good
+        and int(length.min()) >= 3
+        and int(length.max()) <= cdf.shape[1]
+        and int(offset.long().abs().max()) <= MAX_TABLE_LENGTH
+    )
     if good:
         used = torch.arange(cdf.shape[1])[None, :] < length[:, None]
         rising = (cdf[:, 1:] > cdf[:, :-1]) | ~used[:, 1:]
         last = cdf.gather(1, (length.long() - 1)[:, None])
         good = bool(rising.all()) and bool((cdf[:, 0] == 0).all()) and bool((last == CDF_TOTAL).all())
     if not good:
-        raise UserError(f"weights {name}: {stem} has an impossible table, expected rows that rise from 0 to {CDF_TOTAL}")
+        raise UserError(
+            f"weights {name}: {stem} has an impossible table, expected rows that rise from 0 to {CDF_TOTAL}"
+        )

@@ -1,7 +1,8 @@
 """The four image codecs by name, and one uniform way into their parts.
 
-Every network is CompressAI's own class with CompressAI's state-dict layout, so that its checkpoints load here and ours load there. What differs
-between the classes is where the parts sit and in which order a tensor is cut; `LatentModel` hides that and nothing else:
+Every network is CompressAI's own class with CompressAI's state-dict layout, so that its checkpoints load here
+and ours load there. What differs between the classes is where the parts sit and in which order a tensor is
+cut; `LatentModel` hides that and nothing else:
 
     name   class (CompressAI 1.2.8)                  latent context                                      mean, scale
     bmshj  ScaleHyperprior                           none; h_a sees |y|                                  0, h_s(z_hat)
@@ -9,8 +10,8 @@ between the classes is where the parts sit and in which order a tensor is cut; `
     cheng  Cheng2020Attention (M = N)                5x5 masked convolution, raster order                chunk 1, chunk 0
     elic   Elic2022Official                          channel groups, and a checkerboard within each      chunk 1, chunk 0 of each group
 
-Chunk 0 is always the scales, chunk 1 the means. The checkerboard's anchors are the positions with (row + column) even.
-"""
+Chunk 0 is always the scales, chunk 1 the means. The checkerboard's anchors are the positions with (row +
+column) even."""
 
 from __future__ import annotations
 
@@ -27,13 +28,19 @@ from constellation.common.errors import UserError
 MODEL_NAMES = ("bmshj", "mbt", "cheng", "elic")
 LATENT_STRIDE_PX = 16  # one latent position per 16 x 16 px
 HYPER_STRIDE_PX = 64  # one hyper-latent position per 64 x 64 px: image sides are multiples of it
-FULL_ELIC_GROUPS = (16, 16, 32, 64)  # channels of ELIC's first four groups at full width; the fifth takes the rest
+FULL_ELIC_GROUPS = (
+    16,
+    16,
+    32,
+    64,
+)  # channels of ELIC's first four groups at full width; the fifth takes the rest
 MAX_CHANNELS = 1024
 
 
 @dataclass(frozen=True)
 class LatentModel:
-    """A codec network with its parts under the names of the literature, whatever CompressAI's class calls them.
+    """A codec network with its parts under the names of the literature, whatever CompressAI's class calls
+    them.
 
     x: [B, 3, H, W] in 0..1, H and W multiples of 64 px.  y = g_a(x): [B, M, H/16, W/16].  z = hyper_analysis(y): [B, N, H/64, W/64].
     """
@@ -86,7 +93,8 @@ class LatentModel:
 
 
 def default_elic_groups(m: int) -> tuple[int, ...]:
-    """ELIC's channel groups for M latent channels: the paper's 16, 16, 32, 64, rest, halved until the rest is no smaller than an eighth of M.
+    """ELIC's channel groups for M latent channels: the paper's 16, 16, 32, 64, rest, halved until the rest is
+    no smaller than an eighth of M.
 
     >>> default_elic_groups(192), default_elic_groups(96)
     ((16, 16, 32, 64, 64), (8, 8, 16, 32, 32))
@@ -113,15 +121,22 @@ def _check_widths(name: str, n: int, m: int, groups: Sequence[int] | None) -> No
     if groups is not None:
         if name != "elic":
             raise UserError(f"model {name}: has no channel groups, found groups={list(groups)}")
-        if not all(isinstance(g, int) and g > 0 for g in groups) or sum(groups) != m or not 2 <= len(groups) <= 16:
-            raise UserError(f"model elic: groups={list(groups)}, expected 2 to 16 positive numbers that add up to m={m}")
+        if (
+            not all(isinstance(g, int) and g > 0 for g in groups)
+            or sum(groups) != m
+            or not 2 <= len(groups) <= 16
+        ):
+            raise UserError(
+                f"model elic: groups={list(groups)}, expected 2 to 16 positive numbers that add up to m={m}"
+            )
 
 
 def build_model(name: str, n: int, m: int, groups: Sequence[int] | None = None) -> LatentModel:
-    """A codec of that name and those widths with fresh random weights (torch's global generator), in evaluation mode.
+    """A codec of that name and those widths with fresh random weights (torch's global generator), in
+    evaluation mode.
 
-    `groups` is for elic alone (None: `default_elic_groups(m)`). Raises `UserError` for an unknown name or impossible widths.
-    """
+    `groups` is for elic alone (None: `default_elic_groups(m)`). Raises `UserError` for an unknown name or
+    impossible widths."""
     _check_widths(name, n, m, groups)
     ensure_torchvision_imports()
     from compressai import models
@@ -142,14 +157,32 @@ def wrap_network(name: str, net: Any) -> LatentModel:
     """Give the parts of a CompressAI network of the family `name` their uniform names; nothing is copied."""
     n, m = widths_of(name, net.state_dict())
     if name != "elic":
-        context = {} if name == "bmshj" else {"context_prediction": net.context_prediction, "entropy_parameters": net.entropy_parameters}
-        return LatentModel(name, net, n, m, net.g_a, net.g_s, net.h_a, net.h_s, net.entropy_bottleneck, **context)
+        context = (
+            {}
+            if name == "bmshj"
+            else {"context_prediction": net.context_prediction, "entropy_parameters": net.entropy_parameters}
+        )
+        return LatentModel(
+            name, net, n, m, net.g_a, net.g_s, net.h_a, net.h_s, net.entropy_bottleneck, **context
+        )
     hyper, latent = net.latent_codec.hyper, net.latent_codec.y
     codecs = [latent.latent_codec[f"y{k}"] for k in range(len(latent.groups))]
     channel = [latent.channel_context[f"y{k}"] if k else None for k in range(len(latent.groups))]
-    return LatentModel(name, net, n, m, net.g_a, net.g_s, hyper.h_a, hyper.h_s, hyper.entropy_bottleneck, groups=tuple(latent.groups),
-                       channel_context=tuple(channel), spatial_context=tuple(c.context_prediction for c in codecs),
-                       param_aggregation=tuple(c.entropy_parameters for c in codecs))
+    return LatentModel(
+        name,
+        net,
+        n,
+        m,
+        net.g_a,
+        net.g_s,
+        hyper.h_a,
+        hyper.h_s,
+        hyper.entropy_bottleneck,
+        groups=tuple(latent.groups),
+        channel_context=tuple(channel),
+        spatial_context=tuple(c.context_prediction for c in codecs),
+        param_aggregation=tuple(c.entropy_parameters for c in codecs),
+    )
 
 
 def widths_of(name: str, state: dict[str, Tensor]) -> tuple[int, int]:

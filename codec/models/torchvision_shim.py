@@ -1,11 +1,12 @@
 """Let `import torchvision` succeed where its wheel lacks the compiled operators.
 
-CompressAI imports torchvision, whose import registers fake kernels for the operators `nms` and `qnms`. Some CPU-only builds of torch
-pair with a torchvision wheel whose compiled operators do not load there, and the import fails on `torchvision::nms`. Declaring the two
-schemas first mends it. Nothing here calls them: this project uses no detection operator.
+CompressAI imports torchvision, whose import registers fake kernels for the operators `nms` and `qnms`. Some
+CPU-only builds of torch pair with a torchvision wheel whose compiled operators do not load there, and the
+import fails on `torchvision::nms`. Declaring the two schemas first mends it. Nothing here calls them: this
+project uses no detection operator.
 
-Call `ensure_torchvision_imports()` before the first `import compressai`. It changes nothing where torchvision imports by itself.
-"""
+Call `ensure_torchvision_imports()` before the first `import compressai`. It changes nothing where torchvision
+imports by itself."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ _library = None  # kept alive: torch forgets the schemas with it
 
 
 def ensure_torchvision_imports() -> bool:
-    """Import torchvision, declaring the missing operator schemas if that is what stops it; return whether it was needed."""
+    """Import torchvision, declaring the missing operator schemas if that is what stops it; return whether it
+    was needed."""
     global _library
     if "torchvision" in sys.modules:
         return _library is not None

@@ -1,9 +1,10 @@
-"""Rate and PSNR of checkpoints on held-out pictures: `python -m codec.training.evaluate data=FOLDER [weights=FILE,FILE] [scenes=a.png,b.tif]`.
+"""Rate and PSNR of checkpoints on held-out pictures: `python -m codec.training.evaluate data=FOLDER
+[weights=FILE,FILE] [scenes=a.png,b.tif]`.
 
-Prints one Markdown row per checkpoint. The rate is an estimate (likelihoods on the fixed grid, full context); real bytes are what
-`dlrc.studies.paper.rd` measures. The last column says what missing context costs: the bits of the right half of each patch when nothing
-of its left half is known, against the same bits with full context.
-"""
+Prints one Markdown row per checkpoint. The rate is an estimate (likelihoods on the fixed grid, full context);
+real bytes are what `dlrc.studies.paper.rd` measures. The last column says what missing context costs: the
+bits of the right half of each patch when nothing of its left half is known, against the same bits with full
+context."""
 
 from __future__ import annotations
 
@@ -21,8 +22,13 @@ from codec.entropy.smooth import gaussian_likelihood, gaussian_parameters
 from codec.training.step import evaluate
 from constellation.common.errors import UserError, user_errors_to_exit
 
-SCENES = ("airport_planet_scene1.png", "city_hrrsd_06900.jpg", "farmland_oam_5dded5bc_georef.tif", "harbour_dota_P0706.png",
-          "suburb_massachusetts_22978945_georef.tif")
+SCENES = (
+    "airport_planet_scene1.png",
+    "city_hrrsd_06900.jpg",
+    "farmland_oam_5dded5bc_georef.tif",
+    "harbour_dota_P0706.png",
+    "suburb_massachusetts_22978945_georef.tif",
+)
 PATCHES_PER_SCENE, PATCH_PX, SEED = 4, 256, 7
 
 
@@ -40,26 +46,45 @@ def missing_context_cost(model: LatentModel, x: Tensor) -> float:
 
 def held_out_patches(folder: str, scenes: tuple[str, ...]) -> list[Tensor]:
     """One batch per scene, float32 [4, 3, 256, 256] in 0..1; the same patches on every machine."""
-    return [torch.from_numpy(CropSampler(open_pictures(Path(folder) / name), PATCH_PX, SEED).batch(0, range(PATCHES_PER_SCENE))).float() / 255
-            for name in scenes]
+    return [
+        torch.from_numpy(
+            CropSampler(open_pictures(Path(folder) / name), PATCH_PX, SEED).batch(0, range(PATCHES_PER_SCENE))
+        ).float()
+        / 255
+        for name in scenes
+    ]
 
 
 def main(arguments: list[str]) -> None:
     words = dict(word.partition("=")[::2] for word in arguments)
     if not words.get("data") or set(words) - {"data", "weights", "scenes"}:
-        raise UserError(f"arguments {' '.join(arguments)!r}: expected data=FOLDER and perhaps weights=FILE,FILE scenes=NAME,NAME")
-    files = words["weights"].split(",") if words.get("weights") else sorted(WEIGHTS_FOLDER.glob("*.safetensors"))
+        raise UserError(
+            f"arguments {' '.join(arguments)!r}: expected data=FOLDER and perhaps weights=FILE,FILE scenes=NAME,NAME"
+        )
+    files = (
+        words["weights"].split(",") if words.get("weights") else sorted(WEIGHTS_FOLDER.glob("*.safetensors"))
+    )
     for file in files:
         load_checkpoint(file)  # so that a bad one is refused before anything is printed
-    patches = held_out_patches(words["data"], tuple(words["scenes"].split(",")) if words.get("scenes") else SCENES)
-    print(f"| checkpoint | N, M | steps (last run) | bpp (estimate) | PSNR, dB | R + lambda D | missing context |\n|{' --- |' * 7}")
+    patches = held_out_patches(
+        words["data"], tuple(words["scenes"].split(",")) if words.get("scenes") else SCENES
+    )
+    print(
+        f"| checkpoint | N, M | steps (last run) | bpp (estimate) | PSNR, dB | R + lambda D | missing context |\n|{' --- |' * 7}"
+    )
     for file in files:
         model, info = load_checkpoint(file)
         figures = np.array([evaluate(model, x) for x in patches])
         loss = figures[:, 0] + info.lambda_ * 255**2 * 10 ** (-figures[:, 1] / 10)
-        cost = f"+{100 * np.mean([missing_context_cost(model, x) for x in patches]):.1f} %" if model.has_context else "none needed"
-        print(f"| `{Path(file).stem}` | {info.n}, {info.m} | {info.steps} | {figures[:, 0].mean():.3f} | {figures[:, 1].mean():.2f} | {loss.mean():.3f} | {cost} |",
-              flush=True)
+        cost = (
+            f"+{100 * np.mean([missing_context_cost(model, x) for x in patches]):.1f} %"
+            if model.has_context
+            else "none needed"
+        )
+        print(
+            f"| `{Path(file).stem}` | {info.n}, {info.m} | {info.steps} | {figures[:, 0].mean():.3f} | {figures[:, 1].mean():.2f} | {loss.mean():.3f} | {cost} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

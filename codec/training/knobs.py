@@ -4,9 +4,9 @@
     torchrun --nproc-per-node 8 -m codec.training.knobs model=elic lambda=0.013 data=FOLDER out=elic.safetensors   one per GPU
     python -m codec.training.knobs ... resume=true                                                       go on after a kill, to the bit
 
-The defaults are the paper's recipe (section 4.1, "Training details"): random 256 px crops, batch 16 per process, MSE, Adam at a fixed 1e-4; what
-they add is the fixed grid and the missing context of design.md. `help` lists every key.
-"""
+The defaults are the paper's recipe (section 4.1, "Training details"): random 256 px crops, batch 16 per
+process, MSE, Adam at a fixed 1e-4; what they add is the fixed grid and the missing context of design.md.
+`help` lists every key."""
 
 from __future__ import annotations
 
@@ -29,36 +29,88 @@ class TrainKnobs(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     model: Literal["bmshj", "mbt", "cheng", "elic"]
-    lambda_: Annotated[float, Field(gt=0, le=10, alias="lambda", description="loss = R (bit/px) + lambda * 255^2 * MSE")]
-    data: Annotated[str, Field(min_length=1, description="pictures to train on: a file or a folder (codec/training/data.py)")]
-    out: Annotated[str, Field(pattern=r"\.safetensors$", description="checkpoint to write")] = "runs/codec.safetensors"
-    val: Annotated[str, Field(description="pictures for the validation curve; empty: a held-out share of data")] = ""
-    val_share: Annotated[float, Field(ge=0, le=0.5, description="pictures of data kept out of training")] = 0.02
+    lambda_: Annotated[
+        float, Field(gt=0, le=10, alias="lambda", description="loss = R (bit/px) + lambda * 255^2 * MSE")
+    ]
+    data: Annotated[
+        str,
+        Field(min_length=1, description="pictures to train on: a file or a folder (codec/training/data.py)"),
+    ]
+    out: Annotated[str, Field(pattern=r"\.safetensors$", description="checkpoint to write")] = (
+        "runs/codec.safetensors"
+    )
+    val: Annotated[
+        str, Field(description="pictures for the validation curve; empty: a held-out share of data")
+    ] = ""
+    val_share: Annotated[float, Field(ge=0, le=0.5, description="pictures of data kept out of training")] = (
+        0.02
+    )
     n: Annotated[int, Field(ge=2, le=1024, description="channels N of the transforms")] = 128
-    m: Annotated[int | None, Field(ge=2, le=1024, description="latent channels M; empty: 192, for cheng N")] = None
-    groups: Annotated[str, Field(pattern=r"^(\d+(,\d+)*)?$", description="elic: channels of each group, 8,8,16,32,32; empty: by M")] = ""
+    m: Annotated[
+        int | None, Field(ge=2, le=1024, description="latent channels M; empty: 192, for cheng N")
+    ] = None
+    groups: Annotated[
+        str,
+        Field(
+            pattern=r"^(\d+(,\d+)*)?$", description="elic: channels of each group, 8,8,16,32,32; empty: by M"
+        ),
+    ] = ""
     steps: Annotated[int, Field(ge=1, le=10**9)] = 100_000
-    minutes: Annotated[float, Field(ge=0, description="stop after so long; schedules follow whichever of steps and minutes is further")] = 0.0
+    minutes: Annotated[
+        float,
+        Field(
+            ge=0, description="stop after so long; schedules follow whichever of steps and minutes is further"
+        ),
+    ] = 0.0
     batch: Annotated[int, Field(ge=1, le=4096, description="crops per process and step")] = 16
-    crop: Annotated[int, Field(ge=64, le=4096, multiple_of=HYPER_STRIDE_PX, description="side of a crop, px")] = 256
+    crop: Annotated[
+        int, Field(ge=64, le=4096, multiple_of=HYPER_STRIDE_PX, description="side of a crop, px")
+    ] = 256
     lr: Annotated[float, Field(gt=0, le=1)] = 1e-4
     lr_end: Annotated[float, Field(ge=0, le=1, description="learning rate that the decay ends at")] = 1e-5
-    decay: Annotated[float, Field(ge=0, le=1, description="last share of the run in which lr falls (half a cosine)")] = 0.0
+    decay: Annotated[
+        float, Field(ge=0, le=1, description="last share of the run in which lr falls (half a cosine)")
+    ] = 0.0
     warmup: Annotated[int, Field(ge=0, description="first steps in which lr rises from zero")] = 0
     clip: Annotated[float, Field(gt=0, description="largest gradient norm")] = 1.0
-    grid: Annotated[Literal["fixed", "centred"], Field(description="centred: everything sees y + noise, CompressAI's training")] = "fixed"
-    rounding: Annotated[float, Field(ge=0, le=1, description="last share of the run with the rate at round(y) instead of y + noise")] = 0.5
-    missing_context: Annotated[float, Field(ge=0, le=1, description="share of batches with holes in the context")] = 0.3
-    halo: Annotated[float, Field(ge=0, le=1, description="share of batches that code a part of crops of 192 px and more, with surroundings")] = 0.0
-    precision: Annotated[Literal["auto", "float32", "bf16"], Field(description="of g_a and g_s; auto: bf16 on GPUs")] = "auto"
-    float32_share: Annotated[float, Field(ge=0, le=1, description="last share of a bf16 run in float32")] = 0.0
+    grid: Annotated[
+        Literal["fixed", "centred"],
+        Field(description="centred: everything sees y + noise, CompressAI's training"),
+    ] = "fixed"
+    rounding: Annotated[
+        float,
+        Field(ge=0, le=1, description="last share of the run with the rate at round(y) instead of y + noise"),
+    ] = 0.5
+    missing_context: Annotated[
+        float, Field(ge=0, le=1, description="share of batches with holes in the context")
+    ] = 0.3
+    halo: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="share of batches that code a part of crops of 192 px and more, with surroundings",
+        ),
+    ] = 0.0
+    precision: Annotated[
+        Literal["auto", "float32", "bf16"], Field(description="of g_a and g_s; auto: bf16 on GPUs")
+    ] = "auto"
+    float32_share: Annotated[float, Field(ge=0, le=1, description="last share of a bf16 run in float32")] = (
+        0.0
+    )
     memory: Literal["contiguous", "channels_last"] = "contiguous"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     threads: Annotated[int, Field(ge=0, le=1024, description="CPU threads; 0: torch decides")] = 0
-    init: Annotated[str, Field(description="checkpoint to start from, also of another model: what fits is copied")] = ""
-    transforms: Annotated[str, Field(description="checkpoint whose g_a and g_s replace those of init, bmshj's for an mbt say")] = ""
-    teacher: Annotated[str, Field(description="trained checkpoint whose latents g_a first learns to imitate")] = ""
+    init: Annotated[
+        str, Field(description="checkpoint to start from, also of another model: what fits is copied")
+    ] = ""
+    transforms: Annotated[
+        str, Field(description="checkpoint whose g_a and g_s replace those of init, bmshj's for an mbt say")
+    ] = ""
+    teacher: Annotated[
+        str, Field(description="trained checkpoint whose latents g_a first learns to imitate")
+    ] = ""
     distill: Annotated[float, Field(ge=0, le=1, description="first share of the run with the teacher")] = 0.25
     resume: Annotated[bool, Field(description="go on from the state beside out")] = False
     val_every: Annotated[int, Field(ge=1, description="steps between validations")] = 1000
@@ -95,16 +147,21 @@ class TrainKnobs(BaseModel):
 
 
 def parse_knobs(arguments: list[str]) -> TrainKnobs:
-    """`key=value` words -> knobs. Raises `UserError` naming the first key that is unknown, missing or out of range."""
+    """`key=value` words -> knobs. Raises `UserError` naming the first key that is unknown, missing or out of
+    range."""
     names = {field.alias or name: name for name, field in TrainKnobs.model_fields.items()}
     values: dict[str, str] = {}
     for argument in arguments:
         key, separator, text = argument.partition("=")
         if not separator:
-            raise UserError(f"argument {argument!r}: expected key=value, for example model=bmshj; help lists the keys")
+            raise UserError(
+                f"argument {argument!r}: expected key=value, for example model=bmshj; help lists the keys"
+            )
         if key not in names:
             near = difflib.get_close_matches(key, names, n=1)
-            raise UserError(f"{key}: unknown key{f'; did you mean {near[0]}?' if near else '; help lists the keys'}")
+            raise UserError(
+                f"{key}: unknown key{f'; did you mean {near[0]}?' if near else '; help lists the keys'}"
+            )
         values[key] = text
     try:
         return TrainKnobs.model_validate({key: text for key, text in values.items() if text != ""})

@@ -1,17 +1,23 @@
 """What one training step computes; `codec/training/trainer.py` is the loop around it.
 
 Design choices
-- The loss is R + lambda * 255^2 * MSE, R in bits per pixel, plus the bottleneck's auxiliary loss for its quantiles.
-- Fixed grid: g_s and the context always see round(y), with the gradient straight through. The rate is taken at y + uniform noise during the first
-  `1 - rounding` of the run (a smooth proxy that also moves zero-mean channels) and at round(y) after that.
-- Missing context: in a share of the batches some vectors (rectangles, or scattered positions) are zero in the context and not counted in the rate, as
-  remote copies are; the rate of the rest is scaled up to the whole map, so that lambda keeps its meaning.
-- Halo (a share of the batches, 192 px crops and wider): only a part of the crop's latents is coded, latents that saw their surroundings, and g_s is given
-  a ring around them as the ground gives it (codec.surroundings): other satellites' vectors (rectangles of the crop) or the nearest of its own.
-- Distillation (optional, first share of a run): the codec works on the latents of a trained teacher while g_a learns to imitate them, so that the
-  transforms and the entropy model learn side by side from the first step; then g_a takes over and all train together.
-- Every random number of a step follows from (seed, step, rank), and which crops it sees from (seed, step, slot): the state of a run
-  is the network, the optimiser and the step number, nothing else, and a resumed run repeats an unbroken one to the bit.
+- The loss is R + lambda * 255^2 * MSE, R in bits per pixel, plus the bottleneck's auxiliary loss for its
+  quantiles.
+- Fixed grid: g_s and the context always see round(y), with the gradient straight through. The rate is taken
+  at y + uniform noise during the first `1 - rounding` of the run (a smooth proxy that also moves zero-mean
+  channels) and at round(y) after that.
+- Missing context: in a share of the batches some vectors (rectangles, or scattered positions) are zero in the
+  context and not counted in the rate, as remote copies are; the rate of the rest is scaled up to the whole
+  map, so that lambda keeps its meaning.
+- Halo (a share of the batches, 192 px crops and wider): only a part of the crop's latents is coded, latents
+  that saw their surroundings, and g_s is given a ring around them as the ground gives it
+  (codec.surroundings): other satellites' vectors (rectangles of the crop) or the nearest of its own.
+- Distillation (optional, first share of a run): the codec works on the latents of a trained teacher while g_a
+  learns to imitate them, so that the transforms and the entropy model learn side by side from the first step;
+  then g_a takes over and all train together.
+- Every random number of a step follows from (seed, step, rank), and which crops it sees from (seed, step,
+  slot): the state of a run is the network, the optimiser and the step number, nothing else, and a resumed run
+  repeats an unbroken one to the bit.
 """
 
 from __future__ import annotations
@@ -50,8 +56,8 @@ def straight_through_round(values: Tensor) -> Tensor:
 def missing_positions(batch: int, height: int, width: int, random: torch.Generator) -> Tensor:
     """Which vectors a step treats as remote copies: bool [batch, 1, height, width], never all of one image.
 
-    Three in four images lose rectangles (as overlapping views do), the rest scattered positions (as hash matches do).
-    """
+    Three in four images lose rectangles (as overlapping views do), the rest scattered positions (as hash
+    matches do)."""
     missing = torch.zeros(batch, 1, height, width, dtype=torch.bool)
     for image in missing[:, 0]:
         draw = torch.rand(10, generator=random).tolist()
@@ -60,7 +66,10 @@ def missing_positions(batch: int, height: int, width: int, random: torch.Generat
         else:
             for k in range(1 + int(2 * draw[1])):
                 rows, columns = 1 + int(draw[2 + 4 * k] * height), 1 + int(draw[3 + 4 * k] * width)
-                top, left = int(draw[4 + 4 * k] * (height - rows + 1)), int(draw[5 + 4 * k] * (width - columns + 1))
+                top, left = (
+                    int(draw[4 + 4 * k] * (height - rows + 1)),
+                    int(draw[5 + 4 * k] * (width - columns + 1)),
+                )
                 image[top : top + rows, left : left + columns] = True
         if bool(image.all()):
             image[0, 0] = False
@@ -69,8 +78,9 @@ def missing_positions(batch: int, height: int, width: int, random: torch.Generat
 
 @dataclass(frozen=True)
 class HaloViews:
-    """Parts of a batch's latents that are coded alone. corners: (row, col) of each image's part, in latent cells. side: of every part. fill: for each
-    image the flat indices of the cells that g_s is given, int64 [side + 2 RING, side + 2 RING] (`codec.surroundings.ring_index`)."""
+    """Parts of a batch's latents that are coded alone. corners: (row, col) of each image's part, in latent
+    cells. side: of every part. fill: for each image the flat indices of the cells that g_s is given, int64
+    [side + 2 RING, side + 2 RING] (`codec.surroundings.ring_index`)."""
 
     corners: tuple[tuple[int, int], ...]
     side: int
@@ -79,10 +89,16 @@ class HaloViews:
     def cut(self, values: Tensor, stride: int = 1) -> Tensor:
         """Each image's part of values [B, C, H, W] on a grid `stride` times finer than the latents."""
         side = self.side * stride
-        return torch.stack([v[:, r * stride : r * stride + side, c * stride : c * stride + side] for v, (r, c) in zip(values, self.corners, strict=True)])
+        return torch.stack(
+            [
+                v[:, r * stride : r * stride + side, c * stride : c * stride + side]
+                for v, (r, c) in zip(values, self.corners, strict=True)
+            ]
+        )
 
     def surrounded(self, y_hat: Tensor) -> Tensor:
-        """y_hat [B, M, H, W] -> [B, M, side + 2 RING, side + 2 RING]; only the part itself passes gradients: others code the rest."""
+        """y_hat [B, M, H, W] -> [B, M, side + 2 RING, side + 2 RING]; only the part itself passes gradients:
+        others code the rest."""
         own = torch.zeros_like(y_hat[:, :1], dtype=torch.bool)
         for mask, (r, c) in zip(own[:, 0], self.corners, strict=True):
             mask[r : r + self.side, c : c + self.side] = True
@@ -92,8 +108,9 @@ class HaloViews:
 
 
 def halo_views(batch: int, side: int, random: torch.Generator, device: torch.device) -> HaloViews:
-    """Parts of 8 x 8 or (side - 4) x (side - 4) cells of crops of `side` cells, at least two cells, the widest border margin but cheng's, from the
-    crop's border; and up to three rectangles of the crop that other satellites are taken to have sent."""
+    """Parts of 8 x 8 or (side - 4) x (side - 4) cells of crops of `side` cells, at least two cells, the
+    widest border margin but cheng's, from the crop's border; and up to three rectangles of the crop that
+    other satellites are taken to have sent."""
     part = 8 if float(torch.rand((), generator=random)) < 0.5 else (side - 4) // 4 * 4
     corners, fills = [], []
     for _ in range(batch):
@@ -105,7 +122,12 @@ def halo_views(batch: int, side: int, random: torch.Generator, device: torch.dev
             height, width = (2 + int(p * (side - 5)) for p in place[:2])
             top, left = 2 + int(place[2] * (side - 3 - height)), 2 + int(place[3] * (side - 3 - width))
             known[top : top + height, left : left + width] |= use < 0.6
-        known[:2], known[-2:], known[:, :2], known[:, -2:] = False, False, False, False  # these bear the mark of the crop's own border
+        known[:2], known[-2:], known[:, :2], known[:, -2:] = (
+            False,
+            False,
+            False,
+            False,
+        )  # these bear the mark of the crop's own border
         known[row : row + part, col : col + part] = True
         corners.append((row, col))
         fills.append(ring_index(known, row, col, part, part))
@@ -119,13 +141,21 @@ class RateDistortion(nn.Module):
         super().__init__()
         self.model, self.net = model, model.net
 
-    def forward(self, x: Tensor, knobs: StepKnobs, missing: Tensor | None, random: torch.Generator,
-                taught: Tensor | None = None, halo: HaloViews | None = None) -> dict[str, Tensor]:
-        """x: [B, 3, H, W] in 0..1. Returns scalars `loss` (with the auxiliary loss), `bpp`, `mse` (of 0..1 values).
+    def forward(
+        self,
+        x: Tensor,
+        knobs: StepKnobs,
+        missing: Tensor | None,
+        random: torch.Generator,
+        taught: Tensor | None = None,
+        halo: HaloViews | None = None,
+    ) -> dict[str, Tensor]:
+        """x: [B, 3, H, W] in 0..1. Returns scalars `loss` (with the auxiliary loss), `bpp`, `mse` (of 0..1
+        values).
 
-        `missing`: vectors to treat as remote copies, bool [B, 1, h, w] of the coded latents. `taught`: a teacher's y to work on, and for g_a to
-        imitate. `halo`: parts to code and to judge instead of whole crops.
-        """
+        `missing`: vectors to treat as remote copies, bool [B, 1, h, w] of the coded latents. `taught`: a
+        teacher's y to work on, and for g_a to imitate. `halo`: parts to code and to judge instead of whole
+        crops."""
         model = self.model
         with torch.autocast(x.device.type, torch.bfloat16, enabled=knobs.bf16):
             y = model.analysis(x)
@@ -163,11 +193,14 @@ class RateDistortion(nn.Module):
 
 
 class Teacher:
-    """The latents of a trained codec, as targets: its `channels` most varying channels, y [B, channels, H/16, W/16]."""
+    """The latents of a trained codec, as targets: its `channels` most varying channels, y [B, channels, H/16,
+    W/16]."""
 
     def __init__(self, model: LatentModel, channels: int, sample: Tensor) -> None:
         if model.m < channels:
-            raise UserError(f"teacher: has {model.m} latent channels, the new codec {channels}; expected at least as many")
+            raise UserError(
+                f"teacher: has {model.m} latent channels, the new codec {channels}; expected at least as many"
+            )
         self.g_a = model.g_a
         with torch.no_grad():
             variance = torch.round(self.g_a(sample)).var((0, 2, 3))
@@ -179,7 +212,8 @@ class Teacher:
 
 
 def optimizer_for(model: LatentModel, lr: float) -> torch.optim.Optimizer:
-    """Adam; the bottleneck's quantiles, which only its auxiliary loss moves, at CompressAI's 1e-3 whatever `lr` is."""
+    """Adam; the bottleneck's quantiles, which only its auxiliary loss moves, at CompressAI's 1e-3 whatever
+    `lr` is."""
     quantiles = [p for name, p in model.net.named_parameters() if name.endswith(".quantiles")]
     weights = [p for name, p in model.net.named_parameters() if not name.endswith(".quantiles")]
     return torch.optim.Adam([{"params": weights, "lr": lr}, {"params": quantiles, "lr": 1e-3}])
@@ -195,7 +229,8 @@ def learning_rate(lr: float, lr_end: float, decay: float, progress: float) -> fl
 
 @torch.no_grad()
 def evaluate(model: LatentModel, x: Tensor) -> tuple[float, float]:
-    """(bpp, PSNR in dB) of pictures x [B, 3, H, W] in 0..1 on the fixed grid with full context: the rate is estimated from likelihoods."""
+    """(bpp, PSNR in dB) of pictures x [B, 3, H, W] in 0..1 on the fixed grid with full context: the rate is
+    estimated from likelihoods."""
     y = model.analysis(x)
     z = model.hyper_analysis(y)
     z_hat = model.quantize_hyper(z)

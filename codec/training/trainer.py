@@ -1,8 +1,8 @@
 """The training run around the step: processes, checkpoints, exact resume, progress, validation curve.
 
-A run writes, beside its checkpoint `out=NAME.safetensors`: `NAME.state.pt` (network, optimiser, step: what resume needs), `NAME.curve.csv` and
-`NAME.curve.png` (training and validation against steps). All are replaced whole, so a kill at any moment leaves the previous ones.
-"""
+A run writes, beside its checkpoint `out=NAME.safetensors`: `NAME.state.pt` (network, optimiser, step: what
+resume needs), `NAME.curve.csv` and `NAME.curve.png` (training and validation against steps). All are replaced
+whole, so a kill at any moment leaves the previous ones."""
 
 from __future__ import annotations
 
@@ -26,26 +26,60 @@ from codec.models.checkpoint import BOTTLENECK_TABLES, load_checkpoint, save_che
 from codec.training.data import CropSampler, data_digest, open_pictures, split_pictures
 from codec.models.model import LATENT_STRIDE_PX, build_model
 from codec.imagery.pictures import Picture
-from codec.training.step import RateDistortion, StepKnobs, Teacher, evaluate, halo_views, learning_rate, missing_positions, optimizer_for
+from codec.training.step import (
+    RateDistortion,
+    StepKnobs,
+    Teacher,
+    evaluate,
+    halo_views,
+    learning_rate,
+    missing_positions,
+    optimizer_for,
+)
 from codec.training.warmstart import copy_transforms, warm_start
 from constellation.common.errors import UserError
 
 VALIDATION_CROPS, VALIDATION_PX, VALIDATION_SEED = 12, 256, 12345
 SAMPLE_CROPS = 4  # a warm start measures its gains on
 MAX_SKIPPED_STEPS = 100  # without a finite gradient, one after the other
-CURVE_COLUMNS = ("step", "minutes", "lr", "train_loss", "train_bpp", "train_psnr_db", "val_bpp", "val_psnr_db")
+CURVE_COLUMNS = (
+    "step",
+    "minutes",
+    "lr",
+    "train_loss",
+    "train_bpp",
+    "train_psnr_db",
+    "val_bpp",
+    "val_psnr_db",
+)
 MAX_STATE_BYTES = 4 << 30
-FREE_TO_CHANGE = {"steps", "minutes", "resume", "threads", "log_s", "checkpoint_s", "val_every", "data", "val", "out"}  # on resume
+FREE_TO_CHANGE = {
+    "steps",
+    "minutes",
+    "resume",
+    "threads",
+    "log_s",
+    "checkpoint_s",
+    "val_every",
+    "data",
+    "val",
+    "out",
+}  # on resume
 
 
 class Trainer:
     """One process's share of a run; `run()` is the story."""
 
     def __init__(self, knobs) -> None:
-        """`knobs`: `codec.training.knobs.TrainKnobs`. Raises `UserError` for data, weights or a state that does not fit."""
+        """`knobs`: `codec.training.knobs.TrainKnobs`. Raises `UserError` for data, weights or a state that
+        does not fit."""
         self.knobs = knobs
         self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-        self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if knobs.on_gpu else torch.device("cpu")
+        self.device = (
+            torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+            if knobs.on_gpu
+            else torch.device("cpu")
+        )
         torch.manual_seed(knobs.seed)
         self.model = build_model(knobs.model, knobs.n, knobs.latent_channels, knobs.group_sizes)
         if self.rank == 0:
@@ -53,7 +87,11 @@ class Trainer:
         training, held_out = split_pictures(open_pictures(knobs.data), knobs.val_share)
         held_out = open_pictures(knobs.val, "val") if knobs.val else held_out
         self.digest, self.sampler = data_digest(training), CropSampler(training, knobs.crop, knobs.seed)
-        self.held_out = _pixels(_validation_crops(held_out, training, knobs.crop, bool(knobs.val))) if self.rank == 0 else None
+        self.held_out = (
+            _pixels(_validation_crops(held_out, training, knobs.crop, bool(knobs.val)))
+            if self.rank == 0
+            else None
+        )
         if knobs.init:
             source, info = load_checkpoint(knobs.init)
             gain = math.sqrt(knobs.lambda_ / info.lambda_)
@@ -63,7 +101,11 @@ class Trainer:
             copy_transforms(self.model, source, _pixels(self.sampler.batch(0, range(SAMPLE_CROPS))))
         self.teacher = None
         if knobs.teacher:
-            self.teacher = Teacher(load_checkpoint(knobs.teacher)[0], self.model.m, _pixels(self.sampler.batch(0, range(SAMPLE_CROPS))))
+            self.teacher = Teacher(
+                load_checkpoint(knobs.teacher)[0],
+                self.model.m,
+                _pixels(self.sampler.batch(0, range(SAMPLE_CROPS))),
+            )
             self.teacher.g_a.to(self.device)
         self.model.net.to(self.device, memory_format=knobs.torch_memory_format)
         self.loss = RateDistortion(self.model)
@@ -71,7 +113,11 @@ class Trainer:
         self.step, self.earlier_s, self.curve, self.since, self.skipped = 0, 0.0, [], np.zeros(4), 0
         if knobs.resume:
             self._restore()
-        self.wrapped = torch.nn.parallel.DistributedDataParallel(self.loss, broadcast_buffers=False) if self.world > 1 else self.loss
+        self.wrapped = (
+            torch.nn.parallel.DistributedDataParallel(self.loss, broadcast_buffers=False)
+            if self.world > 1
+            else self.loss
+        )
 
     @property
     def out(self) -> Path:
@@ -84,7 +130,8 @@ class Trainer:
     # ---- the run
 
     def run(self) -> None:
-        """Train until `steps` or `minutes` are used up; write the checkpoint and the curve along the way and at the end."""
+        """Train until `steps` or `minutes` are used up; write the checkpoint and the curve along the way and
+        at the end."""
         self.started = self.saved = self.logged = time.monotonic()
         self.first_step = saved_step = validated_step = self.step
         recent = []
@@ -111,7 +158,8 @@ class Trainer:
             self.save()
 
     def progress(self) -> float:
-        """How much of the run is done, 0..1: by steps, or by minutes where they run out first (then rank 0's clock decides)."""
+        """How much of the run is done, 0..1: by steps, or by minutes where they run out first (then rank 0's
+        clock decides)."""
         share = self.step / self.knobs.steps
         if self.knobs.minutes:
             share = max(share, self.elapsed_s() / 60 / self.knobs.minutes)
@@ -127,7 +175,9 @@ class Trainer:
     def train_step(self, x: Tensor, progress: float) -> tuple[float, float, float]:
         """One optimiser step on crops x; returns (loss without the auxiliary one, bpp, mse)."""
         k = self.knobs
-        lr = learning_rate(k.lr, k.lr_end, k.decay, progress) * (min(1.0, (self.step + 1) / k.warmup) if k.warmup else 1.0)
+        lr = learning_rate(k.lr, k.lr_end, k.decay, progress) * (
+            min(1.0, (self.step + 1) / k.warmup) if k.warmup else 1.0
+        )
         self.optimizer.param_groups[0]["lr"] = lr
         random = torch.Generator().manual_seed(self._seed(0))
         torch.manual_seed(self._seed(1))  # the bottleneck draws its noise from the global generator
@@ -137,7 +187,9 @@ class Trainer:
             side = halo.side
         if self.model.has_context and float(torch.rand((), generator=random)) < k.missing_context:
             missing = missing_positions(len(x), side, side, random).to(self.device)
-        step = StepKnobs(k.lambda_, k.grid, progress > 1 - k.rounding, k.uses_bf16 and progress < 1 - k.float32_share)
+        step = StepKnobs(
+            k.lambda_, k.grid, progress > 1 - k.rounding, k.uses_bf16 and progress < 1 - k.float32_share
+        )
         self.optimizer.zero_grad(set_to_none=True)
         taught = self.teacher(x) if self.teacher and progress < k.distill else None
         result = self.wrapped(x, step, missing, random, taught, halo)
@@ -149,14 +201,20 @@ class Trainer:
         else:
             self.skipped += 1
             if self.skipped == MAX_SKIPPED_STEPS:
-                raise UserError(f"step {self.step}: no finite gradient in {MAX_SKIPPED_STEPS} steps, the run has diverged; a lower lr= may help, or another init=")
+                raise UserError(
+                    f"step {self.step}: no finite gradient in {MAX_SKIPPED_STEPS} steps, the run has diverged; a lower lr= may help, or another init="
+                )
         self.step += 1
         bpp, mse = float(result["bpp"]), float(result["mse"])
         return bpp + k.lambda_ * 255**2 * mse, bpp, mse
 
     def _seed(self, purpose: int) -> int:
         """Of this step and rank: nothing about random numbers has to be saved."""
-        words = (self.knobs.seed, self.step, purpose) if self.rank == 0 else (self.knobs.seed, self.step, purpose, self.rank)
+        words = (
+            (self.knobs.seed, self.step, purpose)
+            if self.rank == 0
+            else (self.knobs.seed, self.step, purpose, self.rank)
+        )
         return int(np.random.SeedSequence(words).generate_state(1)[0])
 
     def _crops(self) -> Iterator[Tensor]:
@@ -174,13 +232,25 @@ class Trainer:
 
     def _log(self, recent: list[tuple[float, float, float]]) -> None:
         loss, bpp, mse = np.mean(recent, axis=0)
-        done = self.progress() if self.world == 1 or not self.knobs.minutes else self.elapsed_s() / 60 / self.knobs.minutes
+        done = (
+            self.progress()
+            if self.world == 1 or not self.knobs.minutes
+            else self.elapsed_s() / 60 / self.knobs.minutes
+        )
         seconds = self.elapsed_s() - self.earlier_s
         per_step = seconds / max(1, self.step - self.first_step)
-        left_s = max(0.0, min((self.knobs.steps - self.step) * per_step,
-                              self.knobs.minutes * 60 - self.elapsed_s() if self.knobs.minutes else math.inf))
-        print(f"{self.knobs.model} lambda {self.knobs.lambda_:g} | step {self.step} ({100 * min(1.0, done):.1f} %) | loss {loss:.4f} | {bpp:.4f} bpp | "
-              f"{_psnr(mse):.2f} dB | lr {self.optimizer.param_groups[0]['lr']:.1e} | {per_step:.3f} s/step | {_clock(left_s)} left", flush=True)
+        left_s = max(
+            0.0,
+            min(
+                (self.knobs.steps - self.step) * per_step,
+                self.knobs.minutes * 60 - self.elapsed_s() if self.knobs.minutes else math.inf,
+            ),
+        )
+        print(
+            f"{self.knobs.model} lambda {self.knobs.lambda_:g} | step {self.step} ({100 * min(1.0, done):.1f} %) | loss {loss:.4f} | {bpp:.4f} bpp | "
+            f"{_psnr(mse):.2f} dB | lr {self.optimizer.param_groups[0]['lr']:.1e} | {per_step:.3f} s/step | {_clock(left_s)} left",
+            flush=True,
+        )
 
     def _validate(self) -> None:
         loss, bpp, mse = self.since[:3] / self.since[3] if self.since[3] else (math.nan,) * 3
@@ -189,8 +259,19 @@ class Trainer:
             figures = [evaluate(self.model, part.to(self.device)) for part in self.held_out.split(4)]
             val_bpp, val_psnr = np.mean(figures, axis=0)
             lr = self.optimizer.param_groups[0]["lr"]
-            self.curve.append([self.step, *(float(v) for v in (self.elapsed_s() / 60, lr, loss, bpp, _psnr(mse), val_bpp, val_psnr))])
-            print(f"{self.knobs.model} lambda {self.knobs.lambda_:g} | step {self.step} | validation {val_bpp:.4f} bpp (estimate), {val_psnr:.2f} dB", flush=True)
+            self.curve.append(
+                [
+                    self.step,
+                    *(
+                        float(v)
+                        for v in (self.elapsed_s() / 60, lr, loss, bpp, _psnr(mse), val_bpp, val_psnr)
+                    ),
+                ]
+            )
+            print(
+                f"{self.knobs.model} lambda {self.knobs.lambda_:g} | step {self.step} | validation {val_bpp:.4f} bpp (estimate), {val_psnr:.2f} dB",
+                flush=True,
+            )
         if self.world > 1:
             dist.barrier()
 
@@ -201,14 +282,28 @@ class Trainer:
         try:
             self._save()
         except OSError as error:
-            raise UserError(f"out={self.knobs.out}: step {self.step} cannot be written ({error.strerror or error})") from None
+            raise UserError(
+                f"out={self.knobs.out}: step {self.step} cannot be written ({error.strerror or error})"
+            ) from None
 
     def _save(self) -> None:
         notes = {"train_loss": f"{self.curve[-1][3]:.4f}"} if self.curve else {}
         save_checkpoint(self.out, self.model, self.knobs.lambda_, self.step, self.digest, notes)
         buffer = io.BytesIO()
-        torch.save({"net": self._net_state(), "optimizer": self.optimizer.state_dict(), "step": self.step, "elapsed_s": self.elapsed_s(),
-                    "curve": self.curve, "since": self.since.tolist(), "knobs": self._knob_values(), "world": self.world, "data": self.digest}, buffer)
+        torch.save(
+            {
+                "net": self._net_state(),
+                "optimizer": self.optimizer.state_dict(),
+                "step": self.step,
+                "elapsed_s": self.elapsed_s(),
+                "curve": self.curve,
+                "since": self.since.tolist(),
+                "knobs": self._knob_values(),
+                "world": self.world,
+                "data": self.digest,
+            },
+            buffer,
+        )
         _replace(self.state_path, buffer.getvalue())
         table = io.StringIO()
         writer = csv.writer(table)
@@ -216,10 +311,17 @@ class Trainer:
         writer.writerows([f"{value:.6g}" for value in row] for row in self.curve)
         _replace(self.out.with_suffix(".curve.csv"), table.getvalue().encode())
         if self.curve:
-            _replace(self.out.with_suffix(".curve.png"), _draw(self.curve, f"{self.knobs.model}, lambda {self.knobs.lambda_:g}"))
+            _replace(
+                self.out.with_suffix(".curve.png"),
+                _draw(self.curve, f"{self.knobs.model}, lambda {self.knobs.lambda_:g}"),
+            )
 
     def _net_state(self) -> dict[str, Tensor]:
-        return {key: value for key, value in self.model.net.state_dict().items() if not key.endswith((*BOTTLENECK_TABLES, "scale_table"))}
+        return {
+            key: value
+            for key, value in self.model.net.state_dict().items()
+            if not key.endswith((*BOTTLENECK_TABLES, "scale_table"))
+        }
 
     def _knob_values(self) -> dict[str, Any]:
         return {key: value for key, value in self.knobs.model_dump().items() if key not in FREE_TO_CHANGE}
@@ -229,31 +331,61 @@ class Trainer:
         if not path.is_file():
             raise UserError(f"resume=true: {path.name} is not there; start without resume")
         if path.stat().st_size > MAX_STATE_BYTES:
-            raise UserError(f"resume=true: {path.name} has {path.stat().st_size} bytes, expected at most {MAX_STATE_BYTES}")
+            raise UserError(
+                f"resume=true: {path.name} has {path.stat().st_size} bytes, expected at most {MAX_STATE_BYTES}"
+            )
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
             knobs, data = state["knobs"], state["data"]
             known = dict(knobs)
-        except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, TypeError, ValueError, AttributeError):
+        except (
+            pickle.UnpicklingError,
+            RuntimeError,
+            EOFError,
+            OSError,
+            KeyError,
+            TypeError,
+            ValueError,
+            AttributeError,
+        ):
             raise UserError(f"resume=true: {path.name} is no training state of this program") from None
         if state.get("world", self.world) != self.world:
-            raise UserError(f"resume=true: the run in {path.name} had {state['world']} processes, this one has {self.world}; resume needs as many")
+            raise UserError(
+                f"resume=true: the run in {path.name} had {state['world']} processes, this one has {self.world}; resume needs as many"
+            )
         for key, value in self._knob_values().items():
             if known.get(key) != value:
-                raise UserError(f"{key.rstrip('_')}={value}: the run in {path.name} had {known.get(key)}; resume needs the same")
+                raise UserError(
+                    f"{key.rstrip('_')}={value}: the run in {path.name} had {known.get(key)}; resume needs the same"
+                )
         if data != self.digest:
-            raise UserError(f"data={self.knobs.data}: other pictures ({self.digest}) than the run in {path.name} had ({data})")
+            raise UserError(
+                f"data={self.knobs.data}: other pictures ({self.digest}) than the run in {path.name} had ({data})"
+            )
         try:
-            if state["net"].keys() != self._net_state().keys() or not all(bool(torch.isfinite(value).all()) for value in state["net"].values()):
+            if state["net"].keys() != self._net_state().keys() or not all(
+                bool(torch.isfinite(value).all()) for value in state["net"].values()
+            ):
                 raise ValueError("parameters are missing, foreign or not finite")
             self.model.net.load_state_dict({**self.model.net.state_dict(), **state["net"]})
             self.optimizer.load_state_dict(state["optimizer"])
-            self.step, self.earlier_s, self.since = int(state["step"]), float(state["elapsed_s"]), np.array(state.get("since", [0] * 4), dtype=np.float64)
+            self.step, self.earlier_s, self.since = (
+                int(state["step"]),
+                float(state["elapsed_s"]),
+                np.array(state.get("since", [0] * 4), dtype=np.float64),
+            )
             self.curve = [[float(value) for value in row] for row in state["curve"]]
-            if self.step < 0 or not self.earlier_s >= 0 or self.since.shape != (4,) or any(len(row) != len(CURVE_COLUMNS) for row in self.curve):
+            if (
+                self.step < 0
+                or not self.earlier_s >= 0
+                or self.since.shape != (4,)
+                or any(len(row) != len(CURVE_COLUMNS) for row in self.curve)
+            ):
                 raise ValueError("step, time or curve make no sense")
         except (RuntimeError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise UserError(f"resume=true: {path.name} does not fit this network ({str(error).splitlines()[0]})") from None
+            raise UserError(
+                f"resume=true: {path.name} does not fit this network ({str(error).splitlines()[0]})"
+            ) from None
 
 
 def _pixels(batch: np.ndarray) -> Tensor:
@@ -283,11 +415,16 @@ def _check_writable(out: Path) -> None:
         raise UserError(f"out={out}: cannot be written ({error.strerror or error})") from None
 
 
-def _validation_crops(held_out: list[Picture], training: list[Picture], crop_px: int, given: bool) -> np.ndarray:
-    """uint8 [VALIDATION_CROPS, 3, P, P] of held-out pictures: P = VALIDATION_PX, or `crop_px` where none is as large. Where even that is more than
-    they have: of the training pictures, unless they were `given` by val=. Raises `UserError`."""
+def _validation_crops(
+    held_out: list[Picture], training: list[Picture], crop_px: int, given: bool
+) -> np.ndarray:
+    """uint8 [VALIDATION_CROPS, 3, P, P] of held-out pictures: P = VALIDATION_PX, or `crop_px` where none is
+    as large. Where even that is more than they have: of the training pictures, unless they were `given` by
+    val=. Raises `UserError`."""
     smallest = min(crop_px, VALIDATION_PX)
-    for pictures, px in [(held_out, VALIDATION_PX), (held_out, smallest)] + ([] if given else [(training, smallest)]):
+    for pictures, px in [(held_out, VALIDATION_PX), (held_out, smallest)] + (
+        [] if given else [(training, smallest)]
+    ):
         if any(min(p.height, p.width) >= px for p in pictures):
             if pictures is training and training is not held_out:
                 print(f"note: no held-out picture of {px} px; validation is on training pictures", flush=True)
@@ -312,7 +449,9 @@ def _draw(curve: list[list[float]], title: str) -> bytes:
     columns = dict(zip(CURVE_COLUMNS, np.array(curve, dtype=np.float64).T, strict=True))
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     figure.suptitle(title)
-    for axes, key, label in zip(figure.subplots(1, 2), ("bpp", "psnr_db"), ("rate, bit/px (estimate)", "PSNR, dB"), strict=True):
+    for axes, key, label in zip(
+        figure.subplots(1, 2), ("bpp", "psnr_db"), ("rate, bit/px (estimate)", "PSNR, dB"), strict=True
+    ):
         axes.plot(columns["step"], columns[f"train_{key}"], ":", color="0.5", label="training crops")
         axes.plot(columns["step"], columns[f"val_{key}"], "o-", markersize=3, label="held-out crops")
         axes.set(xlabel="optimiser steps", ylabel=label)

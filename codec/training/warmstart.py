@@ -1,10 +1,10 @@
 """Begin training one codec from the weights of another.
 
-Same family and widths: every tensor is copied, and where the lambda differs the latents' scale follows it. Another family: h_a, the bottleneck and whatever else has the same name and shape is copied, and the
-strided convolutions of g_a and g_s are matched in order. ELIC's residual and attention branches then start at zero and each GDN of the
-source becomes its best linear gain (least squares, on sample pictures), so that the new network begins as a working linear codec and
-learns the rest, instead of beginning as noise.
-"""
+Same family and widths: every tensor is copied, and where the lambda differs the latents' scale follows it.
+Another family: h_a, the bottleneck and whatever else has the same name and shape is copied, and the strided
+convolutions of g_a and g_s are matched in order. ELIC's residual and attention branches then start at zero
+and each GDN of the source becomes its best linear gain (least squares, on sample pictures), so that the new
+network begins as a working linear codec and learns the rest, instead of beginning as noise."""
 
 from __future__ import annotations
 
@@ -20,30 +20,36 @@ GATE_BIAS = -3.0  # sigmoid(-3) = 0.05: nearly shut, and the gradient still pass
 def warm_start(target: LatentModel, source: LatentModel, sample: Tensor, latent_gain: float = 1.0) -> int:
     """Copy what fits from `source` into `target`; return how many tensors were copied.
 
-    `sample`: [B, 3, H, W] in 0..1, to measure gains. `latent_gain`: factor on y between equal families, sqrt(lambda / lambda of the source):
-    at high rate the best step is proportional to 1 / sqrt(lambda) (the distortion is step^2 / 12), so a coarser or finer codec
-    begins where it should end, instead of creeping there.
-    """
+    `sample`: [B, 3, H, W] in 0..1, to measure gains. `latent_gain`: factor on y between equal families,
+    sqrt(lambda / lambda of the source): at high rate the best step is proportional to 1 / sqrt(lambda) (the
+    distortion is step^2 / 12), so a coarser or finer codec begins where it should end, instead of creeping
+    there."""
     if (target.name, target.n, target.m, target.groups) == (source.name, source.n, source.m, source.groups):
         tables = ("_quantized_cdf", "_offset", "_cdf_length", "scale_table")
         state = {k: v for k, v in source.net.state_dict().items() if not k.endswith(tables)}
         target.net.load_state_dict({**target.net.state_dict(), **state})
         rescale_latents(target, latent_gain)
         return len(state)
-    copied = sum(_copy_equal(getattr(target, part), getattr(source, part))
-                 for part in ("h_a", "h_s", "entropy_bottleneck", "context_prediction", "entropy_parameters") if getattr(target, part) is not None)
+    copied = sum(
+        _copy_equal(getattr(target, part), getattr(source, part))
+        for part in ("h_a", "h_s", "entropy_bottleneck", "context_prediction", "entropy_parameters")
+        if getattr(target, part) is not None
+    )
     return copied + copy_transforms(target, source, sample)
 
 
 @torch.no_grad()
 def copy_transforms(target: LatentModel, source: LatentModel, sample: Tensor) -> int:
     """Copy g_a and g_s alone, as far as they fit; return how many tensors were copied."""
-    return _copy_transform(target.g_a, source.g_a, sample) + _copy_transform(target.g_s, source.g_s, torch.round(source.g_a(sample)))
+    return _copy_transform(target.g_a, source.g_a, sample) + _copy_transform(
+        target.g_s, source.g_s, torch.round(source.g_a(sample))
+    )
 
 
 @torch.no_grad()
 def rescale_latents(model: LatentModel, gain: float) -> None:
-    """Make y `gain` times larger and everything that reads it the same as before; for bmshj and mbt, whose g_a ends in a convolution."""
+    """Make y `gain` times larger and everything that reads it the same as before; for bmshj and mbt, whose
+    g_a ends in a convolution."""
     if gain == 1.0 or model.name not in ("bmshj", "mbt"):
         return
     for layer in (model.g_a[-1], model.h_s[-2] if model.name == "bmshj" else model.entropy_parameters[-1]):
@@ -66,12 +72,17 @@ def _copy_equal(target: nn.Module, source: nn.Module | None) -> int:
 
 
 def _copy_transform(target: nn.Sequential, source: nn.Sequential, values: Tensor) -> int:
-    """Strided convolutions in order; a source's GDN, where the target has none, becomes a gain folded into the convolution before it."""
-    if {k: v.shape for k, v in target.named_parameters()} == {k: v.shape for k, v in source.named_parameters()}:
+    """Strided convolutions in order; a source's GDN, where the target has none, becomes a gain folded into
+    the convolution before it."""
+    if {k: v.shape for k, v in target.named_parameters()} == {
+        k: v.shape for k, v in source.named_parameters()
+    }:
         return _copy_equal(target, source)  # the very same transform
     kinds = (nn.Conv2d, nn.ConvTranspose2d)
     ours, theirs = [m for m in target if isinstance(m, kinds)], [m for m in source if isinstance(m, kinds)]
-    if len(ours) != len(theirs) or any(a.weight.shape != b.weight.shape for a, b in zip(ours, theirs, strict=True)):
+    if len(ours) != len(theirs) or any(
+        a.weight.shape != b.weight.shape for a, b in zip(ours, theirs, strict=True)
+    ):
         return _copy_equal(target, source)
     for layer, after in zip(source, [*list(source)[1:], None], strict=True):
         out = layer(values)
@@ -90,7 +101,8 @@ def _copy_transform(target: nn.Sequential, source: nn.Sequential, values: Tensor
 
 
 def _silence_branches(transform: nn.Sequential) -> None:
-    """Begin every residual block as the identity (last convolution zero), every attention block close to it (gate nearly shut)."""
+    """Begin every residual block as the identity (last convolution zero), every attention block close to it
+    (gate nearly shut)."""
     for block in transform:
         if hasattr(block, "conv_b"):  # attention: x + a(x) * sigmoid(b(x))
             nn.init.zeros_(block.conv_b[-1].weight)

@@ -1,8 +1,7 @@
 """Errors that a user can cause and mend.
 
-Every entry point (`launch.py`, `codec/training/knobs.py`, each study) turns a `UserError` into one line on stderr and exit code 2,
-through `user_errors_to_exit`. Anything else is a bug and keeps its traceback.
-"""
+Every entry point (`launch.py`, `codec/training/knobs.py`, each study) turns a `UserError` into one line on
+stderr and exit code 2, through `user_errors_to_exit`. Anything else is a bug and keeps its traceback."""
 
 from __future__ import annotations
 
@@ -26,17 +25,17 @@ class UserError(Exception):
 
 
 class BitstreamError(UserError):
-    """A stream that is damaged, truncated, foreign, or decodes to something else than what its sender coded."""
+    """A stream that is damaged, truncated, foreign, or decodes to something else than what its sender
+    coded."""
 
 
 @contextlib.contextmanager
 def user_errors_to_exit(delay_s: float = 0.0) -> Iterator[None]:
     """Print a `UserError` as one line and leave with exit code 2 (`raise SystemExit(2)`).
 
-    delay_s: wait before printing. All ranks of a run meet the same faulty input; rank 0 speaks at once, and the launcher ends the others
-    before they repeat it. Where whoever read our output has left (`| head`), leave quietly with exit code 141; after
-    Ctrl-C with 130.
-    """
+    delay_s: wait before printing. All ranks of a run meet the same faulty input; rank 0 speaks at once, and
+    the launcher ends the others before they repeat it. Where whoever read our output has left (`| head`),
+    leave quietly with exit code 141; after Ctrl-C with 130."""
     try:
         yield
         sys.stdout.flush()
@@ -49,7 +48,9 @@ def user_errors_to_exit(delay_s: float = 0.0) -> Iterator[None]:
     except BrokenPipeError:
         if not _reader_left(sys.stdout.fileno()):
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more to complain about at exit
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # nothing more to complain about at exit
         raise SystemExit(EXIT_OUTPUT_CLOSED) from None
 
 

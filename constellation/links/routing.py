@@ -1,9 +1,10 @@
-"""Minimum-delay paths (appendix A): hop cost t_hop = d / c + S / B(d); t_flow adds the relay time of every intermediate satellite.
+"""Minimum-delay paths (appendix A): hop cost t_hop = d / c + S / B(d); t_flow adds the relay time of every
+intermediate satellite.
 
-As printed, the path minimises the sum of t_hop alone and the relays' 0.5 ms are added afterwards; `sync.relay_in_route=true` counts them
-while routing. The bulk path is scipy's Dijkstra in C. networkx is the reference and the user's own entry: `networkx_graph` hands out any
-instant as a graph, `topology_of_graph` takes any graph in, and `networkx_paths` routes with any of its single-source algorithms.
-"""
+As printed, the path minimises the sum of t_hop alone and the relays' 0.5 ms are added afterwards;
+`sync.relay_in_route=true` counts them while routing. The bulk path is scipy's Dijkstra in C. networkx is the
+reference and the user's own entry: `networkx_graph` hands out any instant as a graph, `topology_of_graph`
+takes any graph in, and `networkx_paths` routes with any of its single-source algorithms."""
 
 from __future__ import annotations
 
@@ -29,9 +30,9 @@ NO_PREDECESSOR = -9999  # scipy's mark
 class Paths:
     """Minimum-delay paths from K sources to all S satellites for one payload.
 
-    sources: int64 [K]. path_s: float64 [K, S], t_path, the sum of t_hop (inf where unreachable). flow_s: float64 [K, S], t_flow = t_path +
-    (hops - 1) t_relay (0 at the source itself). hops: int64 [K, S] (-1 unreachable). predecessors: int64 [K, S] (-9999 none).
-    """
+    sources: int64 [K]. path_s: float64 [K, S], t_path, the sum of t_hop (inf where unreachable). flow_s:
+    float64 [K, S], t_flow = t_path + (hops - 1) t_relay (0 at the source itself). hops: int64 [K, S] (-1
+    unreachable). predecessors: int64 [K, S] (-9999 none)."""
 
     sources: np.ndarray
     path_s: np.ndarray
@@ -49,18 +50,25 @@ class Paths:
         return path[::-1]
 
 
-def hop_delay_s(distance_km: np.ndarray, rate_bps: np.ndarray, payload_bytes: float, sync: SyncKnobs) -> np.ndarray:
+def hop_delay_s(
+    distance_km: np.ndarray, rate_bps: np.ndarray, payload_bytes: float, sync: SyncKnobs
+) -> np.ndarray:
     """t_hop = d / c + S / B, seconds. Broadcasts."""
     return distance_km * (1000.0 / sync.speed_of_light_m_s) + payload_bytes * 8.0 / rate_bps
 
 
-def minimum_delay_paths(topology: Topology, sources: Sequence[int], payload_bytes: float, sync: SyncKnobs) -> Paths:
-    """Minimum-delay paths from the sources to every satellite. Raises `UserError` for a source that is no satellite."""
+def minimum_delay_paths(
+    topology: Topology, sources: Sequence[int], payload_bytes: float, sync: SyncKnobs
+) -> Paths:
+    """Minimum-delay paths from the sources to every satellite. Raises `UserError` for a source that is no
+    satellite."""
     sources = _checked_sources(topology, sources)
     cost_s = hop_delay_s(topology.distance_km, topology.rate_bps, payload_bytes, sync)
     if sync.relay_in_route:
         cost_s = cost_s + sync.relay_s
-    path_s, predecessors = dijkstra(_symmetric(topology, cost_s), directed=True, indices=sources, return_predecessors=True)
+    path_s, predecessors = dijkstra(
+        _symmetric(topology, cost_s), directed=True, indices=sources, return_predecessors=True
+    )
     hops = _count_hops(path_s, predecessors)
     if sync.relay_in_route:
         path_s = path_s - np.maximum(hops, 0) * sync.relay_s
@@ -79,13 +87,18 @@ def networkx_graph(topology: Topology, payload_bytes: float, sync: SyncKnobs) ->
     graph = networkx.Graph(noise=topology.noise, rule=topology.rule, payload_bytes=payload_bytes)
     graph.add_nodes_from(range(topology.satellites))
     delay_s = hop_delay_s(topology.distance_km, topology.rate_bps, payload_bytes, sync)
-    columns = zip(topology.edges.tolist(), delay_s.tolist(), topology.distance_km.tolist(), topology.rate_bps.tolist())
-    graph.add_edges_from((a, b, {"delay_s": s, "distance_km": d, "rate_bps": r}) for (a, b), s, d, r in columns)
+    columns = zip(
+        topology.edges.tolist(), delay_s.tolist(), topology.distance_km.tolist(), topology.rate_bps.tolist()
+    )
+    graph.add_edges_from(
+        (a, b, {"delay_s": s, "distance_km": d, "rate_bps": r}) for (a, b), s, d, r in columns
+    )
     return graph
 
 
 def topology_of_graph(graph: networkx.Graph) -> Topology:
-    """Any undirected networkx graph with nodes 0 .. S-1 and edges of distance_km and rate_bps as a `Topology`. Raises `UserError`."""
+    """Any undirected networkx graph with nodes 0 .. S-1 and edges of distance_km and rate_bps as a
+    `Topology`. Raises `UserError`."""
     count = graph.number_of_nodes()
     if graph.is_directed() or graph.is_multigraph() or set(graph.nodes) != set(range(count)):
         raise UserError(f"graph: expected a simple undirected graph whose nodes are 0 to {count - 1}")
@@ -93,21 +106,33 @@ def topology_of_graph(graph: networkx.Graph) -> Topology:
     for a, b, data in graph.edges(data=True):
         distance, rate = data.get("distance_km"), data.get("rate_bps")
         if a == b or distance is None or rate is None or not (0 <= distance < np.inf and 0 < rate < np.inf):
-            raise UserError(f"graph edge {a}-{b}: found distance_km={distance}, rate_bps={rate}, expected two satellites, a distance >= 0, a rate > 0")
+            raise UserError(
+                f"graph edge {a}-{b}: found distance_km={distance}, rate_bps={rate}, expected two satellites, a distance >= 0, a rate > 0"
+            )
         rows.append((min(a, b), max(a, b), float(distance), float(rate)))
     rows.sort()
-    return Topology(count, np.array([row[:2] for row in rows], dtype=np.int32).reshape(-1, 2), np.array([row[2] for row in rows]),
-                    np.array([row[3] for row in rows]), "given", "given")
+    return Topology(
+        count,
+        np.array([row[:2] for row in rows], dtype=np.int32).reshape(-1, 2),
+        np.array([row[2] for row in rows]),
+        np.array([row[3] for row in rows]),
+        "given",
+        "given",
+    )
 
 
 def networkx_paths(
-    topology: Topology, sources: Sequence[int], payload_bytes: float, sync: SyncKnobs,
+    topology: Topology,
+    sources: Sequence[int],
+    payload_bytes: float,
+    sync: SyncKnobs,
     algorithm: Callable[..., tuple[dict, dict]] | None = None,
 ) -> Paths:
-    """As `minimum_delay_paths`, by networkx: any `algorithm(graph, source, weight=...)` -> (distances, paths) of the networkx family.
+    """As `minimum_delay_paths`, by networkx: any `algorithm(graph, source, weight=...)` -> (distances, paths)
+    of the networkx family.
 
-    The default is `networkx.single_source_dijkstra`. The relays' time enters the weight where `sync.relay_in_route` says so.
-    """
+    The default is `networkx.single_source_dijkstra`. The relays' time enters the weight where
+    `sync.relay_in_route` says so."""
     import networkx
 
     algorithm = algorithm or networkx.single_source_dijkstra
@@ -134,7 +159,9 @@ def networkx_paths(
 def _checked_sources(topology: Topology, sources: Sequence[int]) -> np.ndarray:
     sources = np.asarray(sources, dtype=np.int64).reshape(-1)
     if len(sources) and not (0 <= sources.min() and sources.max() < topology.satellites):
-        raise UserError(f"sources: found {sources.min()} to {sources.max()}, expected satellites 0 to {topology.satellites - 1}")
+        raise UserError(
+            f"sources: found {sources.min()} to {sources.max()}, expected satellites 0 to {topology.satellites - 1}"
+        )
     return sources
 
 
@@ -145,7 +172,8 @@ def _symmetric(topology: Topology, cost_s: np.ndarray) -> csr_matrix:
 
 
 def _count_hops(path_s: np.ndarray, predecessors: np.ndarray) -> np.ndarray:
-    """Hops of every path, int64 [K, S], -1 unreachable: all predecessor chains at once, in strides that double."""
+    """Hops of every path, int64 [K, S], -1 unreachable: all predecessor chains at once, in strides that
+    double."""
     has_one = predecessors >= 0
     ancestor = np.where(has_one, predecessors, np.arange(path_s.shape[1]))
     hops = has_one.astype(np.int64)

@@ -1,9 +1,10 @@
-"""Which inter-satellite links exist at an instant, what their coming and going costs, and which satellites observe a region.
+"""Which inter-satellite links exist at an instant, what their coming and going costs, and which satellites
+observe a region.
 
-Rules (`topology.rule`): `distance` (the paper: every pair up to `max_distance_km`), `grid` (+grid: the two neighbours in the plane and the
-same slot of the two planes beside it), `nearest` (greedy by ascending distance while both ends have a free terminal). All rules drop links
-longer than `max_distance_km` and, with `line_of_sight`, links that dip below `atmosphere_margin_km` over a spherical Earth.
-"""
+Rules (`topology.rule`): `distance` (the paper: every pair up to `max_distance_km`), `grid` (+grid: the two
+neighbours in the plane and the same slot of the two planes beside it), `nearest` (greedy by ascending
+distance while both ends have a free terminal). All rules drop links longer than `max_distance_km` and, with
+`line_of_sight`, links that dip below `atmosphere_margin_km` over a spherical Earth."""
 
 from __future__ import annotations
 
@@ -18,16 +19,18 @@ from constellation.links.budget import noise_label, rate_bps
 from constellation.orbit.orbits import EARTH_RADIUS_KM, Constellation, WalkerPattern, itrs_of_ground_point_km
 from constellation.scenario.network import LinkKnobs, RegionKnobs, TopologyKnobs
 
-_CANDIDATES_PER_TERMINAL = 4  # `nearest` looks at this many times `terminals` closest satellites, as a pointing schedule would
+_CANDIDATES_PER_TERMINAL = (
+    4  # `nearest` looks at this many times `terminals` closest satellites, as a pointing schedule would
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Topology:
     """The links of one instant; undirected, both directions at the same rate.
 
-    satellites: how many there are, S. edges: int32 [E, 2], first < second, sorted. distance_km, rate_bps: float64 [E].
-    noise: which noise formula the rates rest on ("ktb", "paper", "optical", or "given" for a user's own graph).
-    """
+    satellites: how many there are, S. edges: int32 [E, 2], first < second, sorted. distance_km, rate_bps:
+    float64 [E]. noise: which noise formula the rates rest on ("ktb", "paper", "optical", or "given" for a
+    user's own graph)."""
 
     satellites: int
     edges: np.ndarray
@@ -39,7 +42,8 @@ class Topology:
 
 @dataclass(frozen=True)
 class TopologyEvents:
-    """Links that came and went between two instants, and their control burden Omega_topo (appendix A), seconds."""
+    """Links that came and went between two instants, and their control burden Omega_topo (appendix A),
+    seconds."""
 
     setups: int
     teardowns: int
@@ -52,7 +56,8 @@ def topology_at(
     link: LinkKnobs,
     constellation: Constellation | None = None,  # only `grid` asks for it
 ) -> Topology:
-    """The links among satellites at these positions. Raises `UserError` where the rule does not fit the constellation."""
+    """The links among satellites at these positions. Raises `UserError` where the rule does not fit the
+    constellation."""
     if knobs.rule == "distance":
         edges = cKDTree(positions_km).query_pairs(knobs.max_distance_km, output_type="ndarray")
     elif knobs.rule == "nearest":
@@ -62,20 +67,32 @@ def topology_at(
     return topology_of_pairs(positions_km, edges, knobs, link)
 
 
-def topology_of_pairs(positions_km: np.ndarray, pairs: np.ndarray, knobs: TopologyKnobs, link: LinkKnobs) -> Topology:
-    """A `Topology` of those candidate pairs (int [E, 2], first < second, no repeats) that are near enough and see each other."""
+def topology_of_pairs(
+    positions_km: np.ndarray, pairs: np.ndarray, knobs: TopologyKnobs, link: LinkKnobs
+) -> Topology:
+    """A `Topology` of those candidate pairs (int [E, 2], first < second, no repeats) that are near enough and
+    see each other."""
     distance_km = np.linalg.norm(positions_km[pairs[:, 0]] - positions_km[pairs[:, 1]], axis=1)
     keep = distance_km <= knobs.max_distance_km
     if knobs.line_of_sight and sight_can_be_blocked(positions_km, knobs):
-        keep &= line_of_sight(positions_km[pairs[:, 0]], positions_km[pairs[:, 1]], knobs.atmosphere_margin_km)
+        keep &= line_of_sight(
+            positions_km[pairs[:, 0]], positions_km[pairs[:, 1]], knobs.atmosphere_margin_km
+        )
     pairs, distance_km = pairs[keep], distance_km[keep]
     order = np.argsort(pairs[:, 0].astype(np.int64) * len(positions_km) + pairs[:, 1])
-    return Topology(len(positions_km), pairs[order].astype(np.int32), distance_km[order], rate_bps(distance_km[order], link),
-                    noise_label(link), knobs.rule)
+    return Topology(
+        len(positions_km),
+        pairs[order].astype(np.int32),
+        distance_km[order],
+        rate_bps(distance_km[order], link),
+        noise_label(link),
+        knobs.rule,
+    )
 
 
 def line_of_sight(first_km: np.ndarray, second_km: np.ndarray, margin_km: float) -> np.ndarray:
-    """Whether the segment between two points clears a sphere of the Earth's equatorial radius plus the margin. Broadcasts over [..., 3]."""
+    """Whether the segment between two points clears a sphere of the Earth's equatorial radius plus the
+    margin. Broadcasts over [..., 3]."""
     along = second_km - first_km
     length_squared = np.maximum(np.einsum("...i,...i", along, along), 1e-12)
     nearest = np.clip(-np.einsum("...i,...i", first_km, along) / length_squared, 0.0, 1.0)
@@ -84,19 +101,23 @@ def line_of_sight(first_km: np.ndarray, second_km: np.ndarray, margin_km: float)
 
 
 def sight_can_be_blocked(positions_km: np.ndarray, knobs: TopologyKnobs) -> bool:
-    """False where no link up to `max_distance_km` can dip under the margin (550 km altitude and 3000 km: grazes at 385 km)."""
+    """False where no link up to `max_distance_km` can dip under the margin (550 km altitude and 3000 km:
+    grazes at 385 km)."""
     lowest = np.sqrt(np.einsum("...i,...i", positions_km, positions_km).min())
     grazing_squared = lowest**2 - (knobs.max_distance_km / 2) ** 2
     return not (grazing_squared >= (EARTH_RADIUS_KM + knobs.atmosphere_margin_km) ** 2)
 
 
 def grid_edges(constellation: Constellation | None) -> np.ndarray:
-    """The +grid pairs of a Walker pattern: int64 [E, 2], first < second. In a star pattern no link crosses the seam.
+    """The +grid pairs of a Walker pattern: int64 [E, 2], first < second. In a star pattern no link crosses
+    the seam.
 
-    The last plane of a delta pattern meets plane 0 with a slot shift of F, because P steps of phase F * 360 / T are F slots.
-    """
+    The last plane of a delta pattern meets plane 0 with a slot shift of F, because P steps of phase F * 360 /
+    T are F slots."""
     if constellation is None or constellation.walker is None:
-        raise UserError("topology.rule=grid: the planes are unknown, expected orbit.source=walker; other rules are distance, nearest")
+        raise UserError(
+            "topology.rule=grid: the planes are unknown, expected orbit.source=walker; other rules are distance, nearest"
+        )
     return _grid_pairs(constellation.walker, constellation.kind)
 
 
@@ -124,7 +145,9 @@ def _nearest_edges(positions_km: np.ndarray, knobs: TopologyKnobs) -> np.ndarray
     real = (second < count) & (second != first)
     pairs = np.unique(np.sort(np.stack([first[real], second[real]], 1), axis=1), axis=0)
     if knobs.line_of_sight and sight_can_be_blocked(positions_km, knobs):
-        pairs = pairs[line_of_sight(positions_km[pairs[:, 0]], positions_km[pairs[:, 1]], knobs.atmosphere_margin_km)]
+        pairs = pairs[
+            line_of_sight(positions_km[pairs[:, 0]], positions_km[pairs[:, 1]], knobs.atmosphere_margin_km)
+        ]
     distance = np.linalg.norm(positions_km[pairs[:, 0]] - positions_km[pairs[:, 1]], axis=1)
     free = [knobs.terminals] * count
     chosen = []
@@ -136,36 +159,47 @@ def _nearest_edges(positions_km: np.ndarray, knobs: TopologyKnobs) -> np.ndarray
     return np.array(chosen, dtype=np.int64).reshape(-1, 2)
 
 
-def topology_events(previous: Topology, following: Topology, knobs: TopologyKnobs, link: LinkKnobs) -> TopologyEvents:
-    """Set-ups and teardowns between two instants, and Omega_topo = setups * C_setup + teardowns * C_teardown (never part of T_round)."""
-    before, after = (t.edges[:, 0].astype(np.int64) * t.satellites + t.edges[:, 1] for t in (previous, following))
+def topology_events(
+    previous: Topology, following: Topology, knobs: TopologyKnobs, link: LinkKnobs
+) -> TopologyEvents:
+    """Set-ups and teardowns between two instants, and Omega_topo = setups * C_setup + teardowns * C_teardown
+    (never part of T_round)."""
+    before, after = (
+        t.edges[:, 0].astype(np.int64) * t.satellites + t.edges[:, 1] for t in (previous, following)
+    )
     kept = len(np.intersect1d(before, after, assume_unique=True))
     return events_cost(len(after) - kept, len(before) - kept, knobs, link)
 
 
 def events_cost(setups: int, teardowns: int, knobs: TopologyKnobs, link: LinkKnobs) -> TopologyEvents:
-    """Price the events; an optical terminal must also point and acquire, `optical_acquisition_s`, at every set-up."""
+    """Price the events; an optical terminal must also point and acquire, `optical_acquisition_s`, at every
+    set-up."""
     setup_s = knobs.setup_s + (link.optical_acquisition_s if link.kind == "optical" else 0.0)
     return TopologyEvents(setups, teardowns, setups * setup_s + teardowns * knobs.teardown_s)
 
 
 def select_region(positions_itrs_km: np.ndarray, region: RegionKnobs, count: int) -> np.ndarray:
-    """The satellites that take part: [S, 3] (or [T, S, 3]) Earth-fixed positions, km -> int64 [K] (or [T, count], short rows end in -1).
+    """The satellites that take part: [S, 3] (or [T, S, 3]) Earth-fixed positions, km -> int64 [K] (or [T,
+    count], short rows end in -1).
 
-    `nearest`: the `count` satellites nearest to the region's point, nearest first (slant range; ties by satellite id).
-    `footprint`: of the satellites above the point's horizon that see it within `max_off_nadir_deg`, the nearest `count`; possibly none.
-    Raises `UserError` where fewer satellites exist than are asked for.
-    """
+    `nearest`: the `count` satellites nearest to the region's point, nearest first (slant range; ties by
+    satellite id). `footprint`: of the satellites above the point's horizon that see it within
+    `max_off_nadir_deg`, the nearest `count`; possibly none. Raises `UserError` where fewer satellites exist
+    than are asked for."""
     single = positions_itrs_km.ndim == 2
     positions = positions_itrs_km[None] if single else positions_itrs_km
     if count > positions.shape[1]:
-        raise UserError(f"satellites={count}: the constellation has {positions.shape[1]}, expected at least as many")
+        raise UserError(
+            f"satellites={count}: the constellation has {positions.shape[1]}, expected at least as many"
+        )
     point = itrs_of_ground_point_km(region.latitude_deg, region.longitude_deg)
     to_satellite = positions - point
     slant = np.sqrt(np.einsum("tsi,tsi->ts", to_satellite, to_satellite))
     if region.rule == "footprint":
         radius = np.sqrt(np.einsum("tsi,tsi->ts", positions, positions))
-        cosine = np.einsum("tsi,tsi->ts", positions, to_satellite) / (radius * slant)  # of the off-nadir angle
+        cosine = np.einsum("tsi,tsi->ts", positions, to_satellite) / (
+            radius * slant
+        )  # of the off-nadir angle
         sees = (cosine >= np.cos(np.radians(region.max_off_nadir_deg))) & (to_satellite @ point > 0)
         slant = np.where(sees, slant, np.inf)
     near = np.argpartition(slant, count - 1, axis=1)[:, :count]

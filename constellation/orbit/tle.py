@@ -1,4 +1,5 @@
-"""Readers of real orbital elements: TLE (two- and three-line) and OMM (XML, JSON, CSV). Files are hostile until parsed."""
+"""Readers of real orbital elements: TLE (two- and three-line) and OMM (XML, JSON, CSV). Files are hostile
+until parsed."""
 
 from __future__ import annotations
 
@@ -15,15 +16,20 @@ from sgp4 import omm
 from constellation.common.errors import UserError
 
 MAX_FILE_BYTES = 64 << 20
-_LINE_1 = re.compile(r"1 [ A-Z0-9]\d{4}[UCS ] .{8} \d{2}[ \d]{3}\.\d{8} [ +-]\.\d{8} [ +-][ \d]{5}[+-]\d [ +-][ \d]{5}[+-]\d [ \d] [ \d]{4}\d")
-_LINE_2 = re.compile(r"2 [ A-Z0-9]\d{4} [ \d]{3}\.\d{4} [ \d]{3}\.\d{4} [ \d]{7} [ \d]{3}\.\d{4} [ \d]{3}\.\d{4} [ \d]{2}\.\d{8}[ \d]{5}\d")
+_LINE_1 = re.compile(
+    r"1 [ A-Z0-9]\d{4}[UCS ] .{8} \d{2}[ \d]{3}\.\d{8} [ +-]\.\d{8} [ +-][ \d]{5}[+-]\d [ +-][ \d]{5}[+-]\d [ \d] [ \d]{4}\d"
+)
+_LINE_2 = re.compile(
+    r"2 [ A-Z0-9]\d{4} [ \d]{3}\.\d{4} [ \d]{3}\.\d{4} [ \d]{7} [ \d]{3}\.\d{4} [ \d]{3}\.\d{4} [ \d]{2}\.\d{8}[ \d]{5}\d"
+)
 
 
 def read_tle(path: str) -> list[tuple[str, Satrec]]:
-    """(name, record) of every element set of a TLE file, in file order; without a title line the catalogue number is the name.
+    """(name, record) of every element set of a TLE file, in file order; without a title line the catalogue
+    number is the name.
 
-    Raises `UserError` with the line number for a wrong length, checksum, layout, pairing, or a repeated satellite.
-    """
+    Raises `UserError` with the line number for a wrong length, checksum, layout, pairing, or a repeated
+    satellite."""
     found: list[tuple[str, Satrec]] = []
     seen: dict[int, int] = {}
     title, first, first_number = "", "", 0
@@ -35,11 +41,15 @@ def read_tle(path: str) -> list[tuple[str, Satrec]]:
         if first:
             _check_line(line, "2", _LINE_2, where)
             if line[2:7] != first[2:7]:
-                raise UserError(f"{where}: second line of satellite {line[2:7].strip()}, expected of {first[2:7].strip()} (line {first_number})")
+                raise UserError(
+                    f"{where}: second line of satellite {line[2:7].strip()}, expected of {first[2:7].strip()} (line {first_number})"
+                )
             record = Satrec.twoline2rv(first, line)
             _check_record(record, where)
             if record.satnum in seen:
-                raise UserError(f"{path} line {first_number}: satellite {record.satnum} again, it is already in line {seen[record.satnum]}")
+                raise UserError(
+                    f"{path} line {first_number}: satellite {record.satnum} again, it is already in line {seen[record.satnum]}"
+                )
             seen[record.satnum] = first_number
             found.append((title or str(record.satnum), record))
             title, first = "", ""
@@ -102,10 +112,14 @@ def _check_line(line: str, kind: str, layout: re.Pattern[str], where: str) -> No
 
 def _check_record(record: Satrec, where: str) -> None:
     if record.error:
-        raise UserError(f"{where}: satellite {record.satnum}: {SGP4_ERRORS.get(record.error, 'elements refused by SGP4')}")
+        raise UserError(
+            f"{where}: satellite {record.satnum}: {SGP4_ERRORS.get(record.error, 'elements refused by SGP4')}"
+        )
     if not (record.no_kozai > 0 and 0 <= record.ecco < 1):
-        raise UserError(f"{where}: satellite {record.satnum}: mean motion {record.no_kozai:g} rad/min and eccentricity {record.ecco:g}, "
-                        "expected a closed orbit")
+        raise UserError(
+            f"{where}: satellite {record.satnum}: mean motion {record.no_kozai:g} rad/min and eccentricity {record.ecco:g}, "
+            "expected a closed orbit"
+        )
 
 
 def _omm_messages(text: str) -> Iterable[dict]:

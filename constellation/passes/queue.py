@@ -1,8 +1,9 @@
-"""The downlink queue of each satellite: first in, first out, through its contact windows; no byte is lost or made up.
+"""The downlink queue of each satellite: first in, first out, through its contact windows; no byte is lost or
+made up.
 
-A queue drains a *service curve*, the bits that the link could have carried since the beginning: pieces of constant rate (a pass cut into
-steps, its rate following the distance). What is ready before a pass waits for it; a message may be spread over several passes.
-"""
+A queue drains a *service curve*, the bits that the link could have carried since the beginning: pieces of
+constant rate (a pass cut into steps, its rate following the distance). What is ready before a pass waits for
+it; a message may be spread over several passes."""
 
 from __future__ import annotations
 
@@ -16,23 +17,37 @@ from constellation.common.errors import UserError
 from constellation.orbit.orbits import Constellation
 from constellation.scenario.network import GroundKnobs
 
-PIECE_S = 10.0  # the rate is taken at the middle of such pieces of a pass: within 0.05 % of the integral at 550 km
+PIECE_S = (
+    10.0  # the rate is taken at the middle of such pieces of a pass: within 0.05 % of the integral at 550 km
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Service:
-    """When a link is up and how fast: begin_s, end_s, rate_bps float64 [P], pieces in order, not overlapping."""
+    """When a link is up and how fast: begin_s, end_s, rate_bps float64 [P], pieces in order, not
+    overlapping."""
 
     begin_s: np.ndarray
     end_s: np.ndarray
     rate_bps: np.ndarray
 
     def __post_init__(self) -> None:
-        begin, end, rate = (np.asarray(getattr(self, name), dtype=np.float64) for name in ("begin_s", "end_s", "rate_bps"))
+        begin, end, rate = (
+            np.asarray(getattr(self, name), dtype=np.float64) for name in ("begin_s", "end_s", "rate_bps")
+        )
         if not (begin.shape == end.shape == rate.shape and begin.ndim == 1):
-            raise UserError(f"downlink windows: shapes {begin.shape}, {end.shape}, {rate.shape}, expected three lists of one length")
-        if not (np.isfinite([begin, end, rate]).all() and (end >= begin).all() and (begin[1:] >= end[:-1]).all() and (rate >= 0).all()):
-            raise UserError("downlink windows: expected finite windows in order of time that do not overlap, with rates of at least 0 bit/s")
+            raise UserError(
+                f"downlink windows: shapes {begin.shape}, {end.shape}, {rate.shape}, expected three lists of one length"
+            )
+        if not (
+            np.isfinite([begin, end, rate]).all()
+            and (end >= begin).all()
+            and (begin[1:] >= end[:-1]).all()
+            and (rate >= 0).all()
+        ):
+            raise UserError(
+                "downlink windows: expected finite windows in order of time that do not overlap, with rates of at least 0 bit/s"
+            )
         for name, value in (("begin_s", begin), ("end_s", end), ("rate_bps", rate)):
             object.__setattr__(self, name, value)
         object.__setattr__(self, "_carried", np.concatenate([[0.0], np.cumsum((end - begin) * rate / 8)]))
@@ -46,7 +61,10 @@ class Service:
         piece = int(np.searchsorted(self.begin_s, time_s, side="right")) - 1
         if piece < 0:
             return 0.0
-        return float(self._carried[piece] + (min(time_s, self.end_s[piece]) - self.begin_s[piece]) * self.rate_bps[piece] / 8)
+        return float(
+            self._carried[piece]
+            + (min(time_s, self.end_s[piece]) - self.begin_s[piece]) * self.rate_bps[piece] / 8
+        )
 
     def time_s(self, carried_bytes: float) -> float:
         """The earliest time by which so much could have been carried; inf where it never can."""
@@ -60,7 +78,8 @@ class Service:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What became of one message: sent_bytes of its size_bytes until the windows ended; finish_s of its last byte (inf: not all sent)."""
+    """What became of one message: sent_bytes of its size_bytes until the windows ended; finish_s of its last
+    byte (inf: not all sent)."""
 
     ready_s: float
     size_bytes: float
@@ -69,7 +88,8 @@ class Delivery:
 
 
 class DownlinkQueue:
-    """One satellite's queue over one service curve; messages are pushed in order of time and sent in that order."""
+    """One satellite's queue over one service curve; messages are pushed in order of time and sent in that
+    order."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -78,15 +98,22 @@ class DownlinkQueue:
         self.deliveries: list[Delivery] = []
 
     def push(self, ready_s: float, size_bytes: float) -> Delivery:
-        """Queue a message. Raises `ValueError` where it is ready before the one pushed last, or has no size."""
+        """Queue a message. Raises `ValueError` where it is ready before the one pushed last, or has no
+        size."""
         if self.deliveries and ready_s < self.deliveries[-1].ready_s:
-            raise ValueError(f"ready_s: {ready_s}, expected at least {self.deliveries[-1].ready_s}, when the message before was ready")
+            raise ValueError(
+                f"ready_s: {ready_s}, expected at least {self.deliveries[-1].ready_s}, when the message before was ready"
+            )
         if not (np.isfinite([ready_s, size_bytes]).all() and size_bytes >= 0):
-            raise ValueError(f"message of {size_bytes} bytes at {ready_s} s: expected a finite time and a size of at least 0")
+            raise ValueError(
+                f"message of {size_bytes} bytes at {ready_s} s: expected a finite time and a size of at least 0"
+            )
         begin = max(self._served_bytes, self.service.carried_bytes(ready_s))
         end = begin + size_bytes
         sent = min(end, max(begin, self.service.capacity_bytes)) - begin
-        finish_s = max(ready_s, self._free_s, self.service.time_s(end)) if size_bytes else max(ready_s, self._free_s)
+        finish_s = (
+            max(ready_s, self._free_s, self.service.time_s(end)) if size_bytes else max(ready_s, self._free_s)
+        )
         self._served_bytes, self._free_s = end, finish_s
         self.deliveries.append(Delivery(float(ready_s), float(size_bytes), float(sent), float(finish_s)))
         return self.deliveries[-1]
@@ -110,8 +137,11 @@ class DownlinkQueue:
         return max((delivery.finish_s for delivery in self.deliveries), default=-np.inf)
 
 
-def service_of(constellation: Constellation, windows: ContactWindows, satellite: int, ground: GroundKnobs) -> Service:
-    """The service curve of one satellite's windows, each cut into pieces of about `PIECE_S` with the rate at their middles."""
+def service_of(
+    constellation: Constellation, windows: ContactWindows, satellite: int, ground: GroundKnobs
+) -> Service:
+    """The service curve of one satellite's windows, each cut into pieces of about `PIECE_S` with the rate at
+    their middles."""
     mine = windows.of(satellite)
     begins, ends = [], []
     for rise_s, set_s in zip(mine.rise_s, mine.set_s):
@@ -121,12 +151,17 @@ def service_of(constellation: Constellation, windows: ContactWindows, satellite:
     if not begins:
         return Service(np.zeros(0), np.zeros(0), np.zeros(0))
     begin_s, end_s = np.concatenate(begins), np.concatenate(ends)
-    rates = [downlink_rate_bps(constellation, satellite, (b + e) / 2, ground) for b, e in zip(begins, ends)]  # pass by pass: no orbit between
+    rates = [
+        downlink_rate_bps(constellation, satellite, (b + e) / 2, ground) for b, e in zip(begins, ends)
+    ]  # pass by pass: no orbit between
     return Service(begin_s, end_s, np.concatenate(rates))
 
 
-def last_byte_times_s(services: Mapping[int, Service], sizes_bytes: Mapping[int, float], ready_s: float = 0.0) -> dict[int, float]:
-    """When each satellite's last byte is on the ground, for one message each, all ready at `ready_s`; inf where the windows do not suffice."""
+def last_byte_times_s(
+    services: Mapping[int, Service], sizes_bytes: Mapping[int, float], ready_s: float = 0.0
+) -> dict[int, float]:
+    """When each satellite's last byte is on the ground, for one message each, all ready at `ready_s`; inf
+    where the windows do not suffice."""
     times = {}
     for satellite, size in sizes_bytes.items():
         queue = DownlinkQueue(services[satellite])
@@ -135,7 +170,9 @@ def last_byte_times_s(services: Mapping[int, Service], sizes_bytes: Mapping[int,
     return times
 
 
-def messages_through(service: Service, ready_s: Sequence[float], sizes_bytes: Sequence[float]) -> DownlinkQueue:
+def messages_through(
+    service: Service, ready_s: Sequence[float], sizes_bytes: Sequence[float]
+) -> DownlinkQueue:
     """A queue with these messages pushed, in order of readiness."""
     queue = DownlinkQueue(service)
     for i in np.argsort(np.asarray(ready_s, dtype=np.float64), kind="stable"):

@@ -1,4 +1,5 @@
-"""Knobs of the space network: orbits, links, topology, routing, sync, ground segment, energy (Table A1 and beyond).
+"""Knobs of the space network: orbits, links, topology, routing, sync, ground segment, energy (Table A1 and
+beyond).
 
 All models are frozen pydantic models with strict numbers; defaults are the paper's (section 4.1, appendix A).
 """
@@ -21,7 +22,8 @@ NonNegative = Annotated[float, Field(ge=0)]
 
 
 class OrbitKnobs(Knobs):
-    """Where the satellites are. `source: walker` uses pattern/altitude/kind; `source: tle` or `omm` reads `path`."""
+    """Where the satellites are. `source: walker` uses pattern/altitude/kind; `source: tle` or `omm` reads
+    `path`."""
 
     source: Literal["walker", "tle", "omm"] = "walker"
     kind: Literal["delta", "star"] = "delta"
@@ -69,13 +71,16 @@ class SyncKnobs(Knobs):
     contention: Literal["parallel", "serial", "shared"] = "parallel"
     schedule: Literal["unicast", "tree", "ring"] = "unicast"
     relay_s: NonNegative = 0.0005
-    relay_in_route: bool = False  # the paper routes on propagation and transmission alone, then adds the relays
+    relay_in_route: bool = (
+        False  # the paper routes on propagation and transmission alone, then adds the relays
+    )
     control_s: NonNegative = 0.03
     speed_of_light_m_s: Positive = 3e8
 
 
 class RegionKnobs(Knobs):
-    """Which satellites observe: the N nearest to a point of the ground, or those whose sensor footprint sees it."""
+    """Which satellites observe: the N nearest to a point of the ground, or those whose sensor footprint sees
+    it."""
 
     latitude_deg: Annotated[float, Field(ge=-90, le=90)] = 30.25
     longitude_deg: Annotated[float, Field(ge=-180, le=180)] = 120.17
@@ -84,17 +89,28 @@ class RegionKnobs(Knobs):
 
 
 class GroundKnobs(Knobs):
-    """Ground station and space-to-ground link. A 53 deg shell at 550 km is seen (10 deg mask) from latitudes up to 67.9 deg only."""
+    """Ground station and space-to-ground link. A 53 deg shell at 550 km is seen (10 deg mask) from latitudes
+    up to 67.9 deg only."""
 
     name: str = "Matera"
     latitude_deg: Annotated[float, Field(ge=-90, le=90)] = 40.65
     longitude_deg: Annotated[float, Field(ge=-180, le=180)] = 16.70
     elevation_m: float = 530.0
     min_elevation_deg: Annotated[float, Field(ge=0, lt=90)] = 10.0
-    stream_loss: Annotated[float, Field(ge=0, lt=1)] = 0.0  # chance that a downlinked stream arrives damaged the first time
-    silent_satellite: Annotated[int, Field(ge=-1)] = -1  # a satellite that takes part in the rounds and never downlinks; -1: none
-    downlink: LinkKnobs = LinkKnobs(bandwidth_mhz=50.0, frequency_ghz=8.2, tx_power_dbm=33.0, tx_gain_dbi=6.0,
-                                    rx_gain_dbi=47.0, system_loss_db=6.0)
+    stream_loss: Annotated[float, Field(ge=0, lt=1)] = (
+        0.0  # chance that a downlinked stream arrives damaged the first time
+    )
+    silent_satellite: Annotated[
+        int, Field(ge=-1)
+    ] = -1  # a satellite that takes part in the rounds and never downlinks; -1: none
+    downlink: LinkKnobs = LinkKnobs(
+        bandwidth_mhz=50.0,
+        frequency_ghz=8.2,
+        tx_power_dbm=33.0,
+        tx_gain_dbi=6.0,
+        rx_gain_dbi=47.0,
+        system_loss_db=6.0,
+    )
 
 
 class EnergyKnobs(Knobs):

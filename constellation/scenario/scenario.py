@@ -1,9 +1,8 @@
 """Every knob of a run, as frozen pydantic models, and `load_scenario(name, overrides)`.
 
-A scenario is a YAML file of `scenarios/` (or any path to a `.yaml`), laid over the defaults below, and then over it
-`section.key=value` overrides from the command line. Unknown keys, wrong types, NaN and booleans where a number is meant are refused
-with one line that names the key and the nearest known one.
-"""
+A scenario is a YAML file of `scenarios/` (or any path to a `.yaml`), laid over the defaults below, and then
+over it `section.key=value` overrides from the command line. Unknown keys, wrong types, NaN and booleans where
+a number is meant are refused with one line that names the key and the nearest known one."""
 
 from __future__ import annotations
 
@@ -19,8 +18,18 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from constellation.common.errors import UserError
-from constellation.scenario.network import (EnergyKnobs, GroundKnobs, Knobs, LinkKnobs, NonNegative, OrbitKnobs, Positive, RegionKnobs,
-                                 SyncKnobs, TopologyKnobs)
+from constellation.scenario.network import (
+    EnergyKnobs,
+    GroundKnobs,
+    Knobs,
+    LinkKnobs,
+    NonNegative,
+    OrbitKnobs,
+    Positive,
+    RegionKnobs,
+    SyncKnobs,
+    TopologyKnobs,
+)
 
 SCENARIO_FOLDER = Path(__file__).resolve().parents[2] / "scenarios"
 _EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
@@ -46,7 +55,9 @@ class CaptureKnobs(Knobs):
     rotation_deg: Annotated[float, Field(ge=0, le=45)] = 0.0  # uniform in [-rotation, rotation]
     gain: Annotated[float, Field(ge=0, lt=1)] = 0.0  # radiometric gain, uniform in [1 - gain, 1 + gain]
     noise: Annotated[float, Field(ge=0, le=64)] = 0.0  # sensor noise, standard deviation in 8-bit counts
-    clouds: Annotated[float, Field(ge=0, le=1)] = 0.0  # share of a view hidden by clouds that this view alone has
+    clouds: Annotated[float, Field(ge=0, le=1)] = (
+        0.0  # share of a view hidden by clouds that this view alone has
+    )
 
 
 class CodecKnobs(Knobs):
@@ -67,7 +78,9 @@ class DlrcKnobs(Knobs):
     enabled: bool = True
     k: Annotated[int, Field(ge=1, le=64)] = 20  # hash rounds
     rotation: Literal["hadamard", "dense"] = "hadamard"
-    magnitude: bool = True  # hash the length of a latent vector beside its direction; false: the paper's signature
+    magnitude: bool = (
+        True  # hash the length of a latent vector beside its direction; false: the paper's signature
+    )
     signature: Literal["lsh", "content"] = "lsh"
     representative: Literal["original", "mean"] = "mean"
     dedup: Literal["signature", "footprint"] = "signature"
@@ -75,13 +88,15 @@ class DlrcKnobs(Knobs):
 
 
 class PriorityKnobs(Knobs):
-    """Who keeps a signature that several satellites hold: id, link, energy, random, balanced, or `module:function`."""
+    """Who keeps a signature that several satellites hold: id, link, energy, random, balanced, or
+    `module:function`."""
 
     rule: str = "id"
 
 
 class ClockKnobs(Knobs):
-    """Where simulated compute times come from: the paper's Table 2 (Titan V), or this machine's measurement."""
+    """Where simulated compute times come from: the paper's Table 2 (Titan V), or this machine's
+    measurement."""
 
     profile: Literal["titan_v", "measured"] = "titan_v"
 
@@ -111,7 +126,8 @@ class Scenario(Knobs):
 
     @property
     def digest(self) -> str:
-        """First 8 hex digits of SHA-256 over every knob (the output folder aside): equal digests mean equal runs."""
+        """First 8 hex digits of SHA-256 over every knob (the output folder aside): equal digests mean equal
+        runs."""
         knobs = self.model_dump(mode="json", by_alias=True, exclude={"output", "timeout_s"})
         return hashlib.sha256(json.dumps(knobs, sort_keys=True).encode()).hexdigest()[:8]
 
@@ -155,10 +171,16 @@ def _scenario_path(name: str) -> Path:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     if path.stat().st_size > MAX_SCENARIO_BYTES:
-        raise UserError(f"{path}: {path.stat().st_size} bytes, expected a scenario of at most {MAX_SCENARIO_BYTES}")
+        raise UserError(
+            f"{path}: {path.stat().st_size} bytes, expected a scenario of at most {MAX_SCENARIO_BYTES}"
+        )
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that does not exist, bytes that are not UTF-8
+    except (
+        yaml.YAMLError,
+        ValueError,
+        RecursionError,
+    ) as error:  # ValueError: a date that does not exist, bytes that are not UTF-8
         raise UserError(f"{path}: not YAML: {error}") from None
     if values is None:
         return {}
@@ -174,7 +196,9 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
     field = _field_at(key)
     try:
         value = text if field is str or text == "" else yaml.safe_load(text)
-        if isinstance(value, str) and _EXPONENT.fullmatch(value):  # YAML 1.1 wants a dot and a signed exponent
+        if isinstance(value, str) and _EXPONENT.fullmatch(
+            value
+        ):  # YAML 1.1 wants a dot and a signed exponent
             value = float(value)
     except (yaml.YAMLError, ValueError):
         raise UserError(f"{key}={text}: not a YAML value") from None

@@ -1,8 +1,9 @@
-"""CZML (Cesium's JSON language for scenes in time): satellites, inter-satellite links while they exist, ground station, contacts.
+"""CZML (Cesium's JSON language for scenes in time): satellites, inter-satellite links while they exist,
+ground station, contacts.
 
-Positions are Earth-fixed (ITRS), metres, every `POSITION_STEP_S` and interpolated by fifth-degree Lagrange polynomials: within metres at 550 km. A
-link or contact is a polyline between two positions by reference, with its `availability` as a list of intervals.
-"""
+Positions are Earth-fixed (ITRS), metres, every `POSITION_STEP_S` and interpolated by fifth-degree Lagrange
+polynomials: within metres at 550 km. A link or contact is a polyline between two positions by reference, with
+its `availability` as a list of intervals."""
 
 from __future__ import annotations
 
@@ -17,8 +18,13 @@ from constellation.orbit.orbits import itrs_of_ground_point_km
 from constellation.show.data import ViewData
 
 POSITION_STEP_S = 120.0
-SATELLITE, PARTICIPANT, LINK, CONTACT, STATION = ([150, 160, 180, 255], [255, 179, 64, 255], [90, 200, 250, 200], [120, 230, 140, 220],
-                                                  [120, 230, 140, 255])
+SATELLITE, PARTICIPANT, LINK, CONTACT, STATION = (
+    [150, 160, 180, 255],
+    [255, 179, 64, 255],
+    [90, 200, 250, 200],
+    [120, 230, 140, 220],
+    [120, 230, 140, 255],
+)
 PERIOD_SPEED_UP = 60  # simulated seconds per second of play
 
 
@@ -32,8 +38,17 @@ def packets(view: ViewData) -> Iterable[dict[str, Any]]:
     """Packets in the order that CZML wants: the document first, then what others refer to."""
     begin, end = view.utc(view.times_s[0]), view.utc(view.times_s[-1])
     span = f"{begin}/{end}"
-    yield {"id": "document", "name": view.scenario.name, "version": "1.0",
-           "clock": {"interval": span, "currentTime": begin, "multiplier": PERIOD_SPEED_UP, "range": "LOOP_STOP"}}
+    yield {
+        "id": "document",
+        "name": view.scenario.name,
+        "version": "1.0",
+        "clock": {
+            "interval": span,
+            "currentTime": begin,
+            "multiplier": PERIOD_SPEED_UP,
+            "range": "LOOP_STOP",
+        },
+    }
     yield _station(view)
     yield from _satellites(view, span, begin)
     yield from _lines("link", _link_spans(view), LINK, view)
@@ -43,9 +58,13 @@ def packets(view: ViewData) -> Iterable[dict[str, Any]]:
 def _station(view: ViewData) -> dict[str, Any]:
     ground = view.scenario.ground
     place = itrs_of_ground_point_km(ground.latitude_deg, ground.longitude_deg, ground.elevation_m) * 1e3
-    return {"id": "ground", "name": ground.name, "position": {"cartesian": np.round(place, 1).tolist()},
-            "point": {"pixelSize": 10, "color": {"rgba": STATION}}, "label": {"text": ground.name, "font": "14px sans-serif", "pixelOffset": {
-                "cartesian2": [0, -18]}}}
+    return {
+        "id": "ground",
+        "name": ground.name,
+        "position": {"cartesian": np.round(place, 1).tolist()},
+        "point": {"pixelSize": 10, "color": {"rgba": STATION}},
+        "label": {"text": ground.name, "font": "14px sans-serif", "pixelOffset": {"cartesian2": [0, -18]}},
+    }
 
 
 def _satellites(view: ViewData, span: str, begin: str) -> Iterable[dict[str, Any]]:
@@ -58,19 +77,32 @@ def _satellites(view: ViewData, span: str, begin: str) -> Iterable[dict[str, Any
         samples[:, 1:] = np.round(view.positions_km[at, satellite] * 1e3)
         color: Any = {"rgba": SATELLITE}
         if satellite in observing:
-            color = [{"interval": span, "rgba": SATELLITE}] + [{"interval": f"{view.utc(a)}/{view.utc(b)}", "rgba": PARTICIPANT}
-                                                              for a, b in observing[satellite]]
-        yield {"id": f"satellite-{satellite}", "name": name, "availability": span,
-               "position": {"epoch": view.utc(0.0), "referenceFrame": "FIXED", "interpolationAlgorithm": "LAGRANGE", "interpolationDegree": 5,
-                            "cartesian": [int(v) if v == int(v) else round(v, 3) for v in samples.ravel().tolist()]},
-               "point": {"pixelSize": 5, "color": color}}
+            color = [{"interval": span, "rgba": SATELLITE}] + [
+                {"interval": f"{view.utc(a)}/{view.utc(b)}", "rgba": PARTICIPANT}
+                for a, b in observing[satellite]
+            ]
+        yield {
+            "id": f"satellite-{satellite}",
+            "name": name,
+            "availability": span,
+            "position": {
+                "epoch": view.utc(0.0),
+                "referenceFrame": "FIXED",
+                "interpolationAlgorithm": "LAGRANGE",
+                "interpolationDegree": 5,
+                "cartesian": [int(v) if v == int(v) else round(v, 3) for v in samples.ravel().tolist()],
+            },
+            "point": {"pixelSize": 5, "color": color},
+        }
 
 
 def _observing_spans(view: ViewData) -> dict[int, list[tuple[float, float]]]:
     """When each satellite takes part, merged over consecutive instants."""
     spans: dict[int, list[tuple[float, float]]] = defaultdict(list)
     following = np.append(view.times_s[1:], view.times_s[-1])
-    for time_s, until_s, members in zip(view.times_s.tolist(), following.tolist(), view.participants.tolist()):
+    for time_s, until_s, members in zip(
+        view.times_s.tolist(), following.tolist(), view.participants.tolist()
+    ):
         for satellite in members:
             mine = spans[satellite]
             if mine and mine[-1][1] == time_s:
@@ -83,7 +115,9 @@ def _observing_spans(view: ViewData) -> dict[int, list[tuple[float, float]]]:
 
 def _link_spans(view: ViewData) -> dict[tuple[str, str], list[tuple[float, float]]]:
     spans = defaultdict(list)
-    for (a, b), begin_s, end_s in zip(view.links.ends.tolist(), view.links.begin_s.tolist(), view.links.end_s.tolist()):
+    for (a, b), begin_s, end_s in zip(
+        view.links.ends.tolist(), view.links.begin_s.tolist(), view.links.end_s.tolist()
+    ):
         if end_s > begin_s:
             spans[f"satellite-{a}", f"satellite-{b}"].append((begin_s, end_s))
     return spans
@@ -91,13 +125,24 @@ def _link_spans(view: ViewData) -> dict[tuple[str, str], list[tuple[float, float
 
 def _contact_spans(view: ViewData) -> dict[tuple[str, str], list[tuple[float, float]]]:
     spans = defaultdict(list)
-    for satellite, rise_s, set_s in zip(view.windows.satellite.tolist(), view.windows.rise_s.tolist(), view.windows.set_s.tolist()):
+    for satellite, rise_s, set_s in zip(
+        view.windows.satellite.tolist(), view.windows.rise_s.tolist(), view.windows.set_s.tolist()
+    ):
         spans["ground", f"satellite-{satellite}"].append((rise_s, set_s))
     return spans
 
 
-def _lines(kind: str, spans: dict[tuple[str, str], list[tuple[float, float]]], color: list[int], view: ViewData) -> Iterable[dict[str, Any]]:
+def _lines(
+    kind: str, spans: dict[tuple[str, str], list[tuple[float, float]]], color: list[int], view: ViewData
+) -> Iterable[dict[str, Any]]:
     for (first, second), intervals in spans.items():
-        yield {"id": f"{kind}-{first}-{second}", "availability": [f"{view.utc(a)}/{view.utc(b)}" for a, b in intervals],
-               "polyline": {"positions": {"references": [f"{first}#position", f"{second}#position"]}, "arcType": "NONE", "width": 1.5,
-                            "material": {"solidColor": {"color": {"rgba": color}}}}}
+        yield {
+            "id": f"{kind}-{first}-{second}",
+            "availability": [f"{view.utc(a)}/{view.utc(b)}" for a, b in intervals],
+            "polyline": {
+                "positions": {"references": [f"{first}#position", f"{second}#position"]},
+                "arcType": "NONE",
+                "width": 1.5,
+                "material": {"solidColor": {"color": {"rgba": color}}},
+            },
+        }

@@ -1,8 +1,8 @@
-"""A self-contained HTML page of the constellation in motion: map or globe, links, ground station, contact windows. No network, no library.
+"""A self-contained HTML page of the constellation in motion: map or globe, links, ground station, contact
+windows. No network, no library.
 
-The page is `view.html` with the data put in: positions as int16 (a 32,767th of the largest coordinate, 0.2 km in low orbits), coastline of
-`coastline.json` (Natural Earth, public domain).
-"""
+The page is `view.html` with the data put in: positions as int16 (a 32,767th of the largest coordinate, 0.2 km
+in low orbits), coastline of `coastline.json` (Natural Earth, public domain)."""
 
 from __future__ import annotations
 
@@ -27,25 +27,44 @@ def html_view(view: ViewData) -> str:
     title = html.escape(f"{scenario.name}: {len(view.names)} satellites, {orbit}")
     page = (_HERE / "view.html").read_text(encoding="utf-8")
     parts = {"%TITLE%": title, "%DATA%": _script_safe(_data(view))}
-    return re.sub("%TITLE%|%DATA%", lambda match: parts[match[0]], page)  # one pass: what is put in is never searched
+    return re.sub(
+        "%TITLE%|%DATA%", lambda match: parts[match[0]], page
+    )  # one pass: what is put in is never searched
 
 
 def _data(view: ViewData) -> dict:
     ground, region = view.scenario.ground, view.scenario.region
     scale = float(np.abs(view.positions_km).max()) / INT16_MAX
     positions = np.rint(view.positions_km / scale).astype("<i2")
-    links = [[*ends, round(begin, 3), round(end, 3)] for ends, begin, end in
-             zip(view.links.ends.tolist(), view.links.begin_s.tolist(), view.links.end_s.tolist())]
+    links = [
+        [*ends, round(begin, 3), round(end, 3)]
+        for ends, begin, end in zip(
+            view.links.ends.tolist(), view.links.begin_s.tolist(), view.links.end_s.tolist()
+        )
+    ]
     windows = view.windows
-    contacts = [[satellite, 0, round(begin, 3), round(end, 3)] for satellite, begin, end in
-                zip(windows.satellite.tolist(), windows.rise_s.tolist(), windows.set_s.tolist())]
+    contacts = [
+        [satellite, 0, round(begin, 3), round(end, 3)]
+        for satellite, begin, end in zip(
+            windows.satellite.tolist(), windows.rise_s.tolist(), windows.set_s.tolist()
+        )
+    ]
     return {
-        "names": view.names, "times": view.times_s.tolist(), "epochMs": round(view.epoch.timestamp() * 1000), "scale": scale,
-        "radius": float(np.linalg.norm(view.positions_km, axis=2).max()), "positions": base64.b64encode(positions.tobytes()).decode(),
-        "participants": view.participants.tolist(), "links": links, "contacts": contacts,
+        "names": view.names,
+        "times": view.times_s.tolist(),
+        "epochMs": round(view.epoch.timestamp() * 1000),
+        "scale": scale,
+        "radius": float(np.linalg.norm(view.positions_km, axis=2).max()),
+        "positions": base64.b64encode(positions.tobytes()).decode(),
+        "participants": view.participants.tolist(),
+        "links": links,
+        "contacts": contacts,
         "linksNote": "links among them" if view.links_of == "participants" else "links",
-        "station": [ground.longitude_deg, ground.latitude_deg], "stationName": ground.name,
-        "region": [region.longitude_deg, region.latitude_deg], "rule": view.scenario.topology.rule, "noise": view.noise,
+        "station": [ground.longitude_deg, ground.latitude_deg],
+        "stationName": ground.name,
+        "region": [region.longitude_deg, region.latitude_deg],
+        "rule": view.scenario.topology.rule,
+        "noise": view.noise,
         "coast": json.loads((_HERE / "coastline.json").read_text(encoding="utf-8"))["rings"],
     }
 

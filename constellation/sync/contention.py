@@ -1,11 +1,12 @@
 """When the transfers of a round arrive, under three views of what they compete for.
 
-`parallel` (the paper): nothing; every hop has the whole link, t_flow = sum of t_hop + (hops - 1) t_relay. `serial`: a satellite has one
-transmitter, own and relayed messages queue on it first come first served (ties: plan order), store-and-forward. `shared`: flow level, as in
-SimGrid (Casanova et al. 2014): all flows under way share each link direction's rate max-min fairly along their whole paths; a flow ends
-when its bits have passed its slowest stretch, plus the propagation, the relays, and the store-and-forward time of its other links. An
-uncontended flow takes exactly the paper's time in all three, so neither of the latter is ever faster than `parallel`.
-"""
+`parallel` (the paper): nothing; every hop has the whole link, t_flow = sum of t_hop + (hops - 1) t_relay.
+`serial`: a satellite has one transmitter, own and relayed messages queue on it first come first served (ties:
+plan order), store-and-forward. `shared`: flow level, as in SimGrid (Casanova et al. 2014): all flows under
+way share each link direction's rate max-min fairly along their whole paths; a flow ends when its bits have
+passed its slowest stretch, plus the propagation, the relays, and the store-and-forward time of its other
+links. An uncontended flow takes exactly the paper's time in all three, so neither of the latter is ever
+faster than `parallel`."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ from constellation.sync.schedules import Transfer
 
 @dataclass(frozen=True, eq=False)
 class Route:
-    """The way of one transfer. nodes: satellites, both ends included. distance_s: propagation per hop, rate_bps: per hop, [H]."""
+    """The way of one transfer. nodes: satellites, both ends included. distance_s: propagation per hop,
+    rate_bps: per hop, [H]."""
 
     nodes: tuple[int, ...]
     distance_s: np.ndarray
@@ -31,7 +33,9 @@ class Route:
         return list(zip(self.nodes, self.nodes[1:]))
 
 
-def parallel(plan: Sequence[Transfer], routes: Sequence[Route], sizes_bits: np.ndarray, relay_s: float) -> np.ndarray:
+def parallel(
+    plan: Sequence[Transfer], routes: Sequence[Route], sizes_bits: np.ndarray, relay_s: float
+) -> np.ndarray:
     """Arrival of every transfer, seconds after the round began: float64 [M]."""
     arrival_s = np.zeros(len(plan))
     for index, (transfer, route) in enumerate(zip(plan, routes)):
@@ -41,12 +45,16 @@ def parallel(plan: Sequence[Transfer], routes: Sequence[Route], sizes_bits: np.n
     return arrival_s
 
 
-def serial(plan: Sequence[Transfer], routes: Sequence[Route], sizes_bits: np.ndarray, relay_s: float) -> np.ndarray:
+def serial(
+    plan: Sequence[Transfer], routes: Sequence[Route], sizes_bits: np.ndarray, relay_s: float
+) -> np.ndarray:
     """As `parallel`, with one transmitter per satellite, first come first served."""
     arrival_s = np.zeros(len(plan))
     waiting, freed = _dependencies(plan)
     free_at: dict[int, float] = {}
-    ready = [(0.0, index, 0) for index in range(len(plan)) if not waiting[index]]  # (time, transfer, hop): heap order
+    ready = [
+        (0.0, index, 0) for index in range(len(plan)) if not waiting[index]
+    ]  # (time, transfer, hop): heap order
     while ready:
         now_s, index, hop = heapq.heappop(ready)
         route = routes[index]
@@ -65,13 +73,25 @@ def serial(plan: Sequence[Transfer], routes: Sequence[Route], sizes_bits: np.nda
     return arrival_s
 
 
-def shared(plan: Sequence[Transfer], routes: Sequence[Route], sizes_bits: np.ndarray, relay_s: float) -> np.ndarray:
-    """As `parallel`, with max-min fair sharing of each link direction among the flows under way (see the module's head)."""
+def shared(
+    plan: Sequence[Transfer], routes: Sequence[Route], sizes_bits: np.ndarray, relay_s: float
+) -> np.ndarray:
+    """As `parallel`, with max-min fair sharing of each link direction among the flows under way (see the
+    module's head)."""
     count = len(plan)
     usage, capacity_bps = _link_usage(routes)
     alone_s = np.array([sizes_bits[i] / routes[i].rate_bps.min() for i in range(count)])
-    rest_s = np.array([routes[i].distance_s.sum() + (len(routes[i].rate_bps) - 1) * relay_s + (sizes_bits[i] / routes[i].rate_bps).sum()
-                       for i in range(count)]) - alone_s
+    rest_s = (
+        np.array(
+            [
+                routes[i].distance_s.sum()
+                + (len(routes[i].rate_bps) - 1) * relay_s
+                + (sizes_bits[i] / routes[i].rate_bps).sum()
+                for i in range(count)
+            ]
+        )
+        - alone_s
+    )
     arrival_s = np.zeros(count)
     waiting, freed = _dependencies(plan)
     starts = [(0.0, index) for index in range(count) if not waiting[index]]
@@ -98,7 +118,8 @@ def shared(plan: Sequence[Transfer], routes: Sequence[Route], sizes_bits: np.nda
 
 
 def max_min_rates(usage: np.ndarray, capacity_bps: np.ndarray) -> np.ndarray:
-    """Max-min fair rates by progressive filling (Bertsekas & Gallager 1992, section 6.5): bool [F, L], float64 [L] -> float64 [F].
+    """Max-min fair rates by progressive filling (Bertsekas & Gallager 1992, section 6.5): bool [F, L],
+    float64 [L] -> float64 [F].
 
     All rates rise together; where a link is full, its flows stop rising, and the others go on.
     """

@@ -1,9 +1,9 @@
 """Schedules of one all_gather among K satellites: who sends which blocks to whom, after what.
 
-`unicast` (the paper): everybody sends its block to everybody, at once. `ring`: block b walks round the ring, K - 1 steps. `tree`: blocks are
-gathered up a binomial tree to its root and the whole is broadcast down. Ring and tree follow the given order, so the caller puts
-neighbours next to each other (`select_region` hands out the nearest to the region first, which makes the root the most central).
-"""
+`unicast` (the paper): everybody sends its block to everybody, at once. `ring`: block b walks round the ring,
+K - 1 steps. `tree`: blocks are gathered up a binomial tree to its root and the whole is broadcast down. Ring
+and tree follow the given order, so the caller puts neighbours next to each other (`select_region` hands out
+the nearest to the region first, which makes the root the most central)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Transfer:
-    """One message between two participants (their indices). blocks: whose payloads it carries. after: transfers that must have arrived."""
+    """One message between two participants (their indices). blocks: whose payloads it carries. after:
+    transfers that must have arrived."""
 
     sender: int
     receiver: int
@@ -22,9 +23,14 @@ class Transfer:
 
 
 def unicast(members: Sequence[int]) -> list[Transfer]:
-    """Everybody to everybody; each starts with its successor in the order, so that no satellite is everybody's first target."""
+    """Everybody to everybody; each starts with its successor in the order, so that no satellite is
+    everybody's first target."""
     count = len(members)
-    return [Transfer(members[i], members[(i + step) % count], (members[i],)) for i in range(count) for step in range(1, count)]
+    return [
+        Transfer(members[i], members[(i + step) % count], (members[i],))
+        for i in range(count)
+        for step in range(1, count)
+    ]
 
 
 def ring(members: Sequence[int]) -> list[Transfer]:
@@ -39,7 +45,8 @@ def ring(members: Sequence[int]) -> list[Transfer]:
 
 
 def tree(members: Sequence[int]) -> list[Transfer]:
-    """Binomial gather to members[0], then binomial broadcast of all blocks. Depth is the logarithm of K, twice."""
+    """Binomial gather to members[0], then binomial broadcast of all blocks. Depth is the logarithm of K,
+    twice."""
     count = len(members)
     plan: list[Transfer] = []
     holds: list[tuple[int, ...]] = [(member,) for member in members]

@@ -1,9 +1,9 @@
 """One signature round (appendix A): every participant's payload to every other, timed.
 
-T_send(s) = when the last other satellite has s's payload, T_recv(s) = when s has everybody's, T_sync(s) = max of the two + t_ctrl,
-T_round = max over s. `sync.schedule` and `sync.contention` replace the paper's parallel unicasts by what a real collective would meet
-(`collective`, `contention`). Whoever cannot be reached is reported as unheard and the round goes on without it; it costs no time here.
-"""
+T_send(s) = when the last other satellite has s's payload, T_recv(s) = when s has everybody's, T_sync(s) = max
+of the two + t_ctrl, T_round = max over s. `sync.schedule` and `sync.contention` replace the paper's parallel
+unicasts by what a real collective would meet (`collective`, `contention`). Whoever cannot be reached is
+reported as unheard and the round goes on without it; it costs no time here."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ Router = Callable[[Topology, Sequence[int], float, SyncKnobs], Paths]
 class SyncResult:
     """The times of one round; K participants in the caller's order, seconds after the round began.
 
-    participants: int64 [K], satellite ids. payload_bytes: float64 [K]. arrival_s: float64 [K, K], when receiver (column) has the sender's
-    (row) payload; 0 on the diagonal, inf where unheard. hops: int64 [K, K], hops of the sender's route to the receiver (0 diagonal, -1
-    none). t_send_s, t_recv_s, t_sync_s: float64 [K]. t_round_s: worst t_sync_s. link_ends: int64 [L, 2] and link_bytes: float64 [L],
-    the directed links used and what they carried. noise, schedule, contention: what the times rest on.
-    """
+    participants: int64 [K], satellite ids. payload_bytes: float64 [K]. arrival_s: float64 [K, K], when
+    receiver (column) has the sender's (row) payload; 0 on the diagonal, inf where unheard. hops: int64 [K,
+    K], hops of the sender's route to the receiver (0 diagonal, -1 none). t_send_s, t_recv_s, t_sync_s:
+    float64 [K]. t_round_s: worst t_sync_s. link_ends: int64 [L, 2] and link_bytes: float64 [L], the directed
+    links used and what they carried. noise, schedule, contention: what the times rest on."""
 
     participants: np.ndarray
     payload_bytes: np.ndarray
@@ -48,7 +48,8 @@ class SyncResult:
 
     @property
     def heard(self) -> np.ndarray:
-        """bool [K, K]: heard[r, s] = participant r has the payload of participant s in this round (its own included)."""
+        """bool [K, K]: heard[r, s] = participant r has the payload of participant s in this round (its own
+        included)."""
         return np.isfinite(self.arrival_s.T)
 
     @property
@@ -71,15 +72,18 @@ def sync_round(
 ) -> SyncResult:
     """Time one all_gather among `participants` over the links of `topology`.
 
-    Raises `UserError` for repeated or unknown participants and for payloads that are negative or of another number than the participants.
-    """
+    Raises `UserError` for repeated or unknown participants and for payloads that are negative or of another
+    number than the participants."""
     members, sizes = _checked(topology, participants, payload_bytes)
     routes_of = _RouteTable(topology, members, knobs, router)
     hops = _hops(routes_of, sizes)
     plan: list[Transfer] = []
     for group in _components(hops >= 0):
         shift = len(plan)
-        plan += [Transfer(t.sender, t.receiver, t.blocks, tuple(i + shift for i in t.after)) for t in SCHEDULES[knobs.schedule](group)]
+        plan += [
+            Transfer(t.sender, t.receiver, t.blocks, tuple(i + shift for i in t.after))
+            for t in SCHEDULES[knobs.schedule](group)
+        ]
     carried = np.array([sizes[list(t.blocks)].sum() for t in plan])
     routes = [routes_of.route(t.sender, t.receiver, size) for t, size in zip(plan, carried)]
     finish_s = CONTENTIONS[knobs.contention](plan, routes, carried * 8.0, knobs.relay_s)
@@ -88,8 +92,11 @@ def sync_round(
     return _result(members, sizes, arrival_s, hops, ends, loads, topology.noise, knobs)
 
 
-def times_of_arrivals(arrival_s: np.ndarray, control_s: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """T_send, T_recv, T_sync (float64 [..., K]) and T_round ([...]) of arrivals [..., K, K] (inf = unheard, does not count)."""
+def times_of_arrivals(
+    arrival_s: np.ndarray, control_s: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """T_send, T_recv, T_sync (float64 [..., K]) and T_round ([...]) of arrivals [..., K, K] (inf = unheard,
+    does not count)."""
     heard_s = np.where(np.isfinite(arrival_s), arrival_s, 0.0)
     t_send_s, t_recv_s = heard_s.max(axis=-1, initial=0.0), heard_s.max(axis=-2, initial=0.0)
     t_sync_s = np.maximum(t_send_s, t_recv_s) + control_s
@@ -112,21 +119,29 @@ class _RouteTable:
 
     def route(self, sender: int, receiver: int, size_bytes: float) -> Route:
         nodes = np.array(self.paths(size_bytes).path(sender, int(self._members[receiver])))
-        keys = np.minimum(nodes[:-1], nodes[1:]) * self._topology.satellites + np.maximum(nodes[:-1], nodes[1:])
+        keys = np.minimum(nodes[:-1], nodes[1:]) * self._topology.satellites + np.maximum(
+            nodes[:-1], nodes[1:]
+        )
         edges = self._order[np.searchsorted(self._keys, keys, sorter=self._order)]
         propagation_s = self._topology.distance_km[edges] * (1000.0 / self._knobs.speed_of_light_m_s)
         return Route(tuple(nodes.tolist()), propagation_s, self._topology.rate_bps[edges])
 
 
-def _checked(topology: Topology, participants: Sequence[int], payload_bytes: float | Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+def _checked(
+    topology: Topology, participants: Sequence[int], payload_bytes: float | Sequence[float]
+) -> tuple[np.ndarray, np.ndarray]:
     members = np.asarray(participants, dtype=np.int64).reshape(-1)
     if len(np.unique(members)) != len(members):
         raise UserError(f"participants: {members.tolist()}, expected every satellite once")
     if len(members) and not (0 <= members.min() and members.max() < topology.satellites):
-        raise UserError(f"participants: {members.tolist()}, expected satellites 0 to {topology.satellites - 1}")
+        raise UserError(
+            f"participants: {members.tolist()}, expected satellites 0 to {topology.satellites - 1}"
+        )
     sizes = np.asarray(payload_bytes, dtype=np.float64)
     if sizes.ndim and sizes.shape != members.shape:
-        raise UserError(f"payload_bytes: {sizes.size} values for {len(members)} participants, expected one each")
+        raise UserError(
+            f"payload_bytes: {sizes.size} values for {len(members)} participants, expected one each"
+        )
     if not (np.isfinite(sizes).all() and (sizes >= 0).all()):
         raise UserError("payload_bytes: expected finite sizes of at least 0 bytes")
     return members, np.broadcast_to(sizes, members.shape).copy()
@@ -142,7 +157,8 @@ def _hops(routes_of: _RouteTable, sizes: np.ndarray) -> np.ndarray:
 
 
 def _components(reachable: np.ndarray) -> list[list[int]]:
-    """Participants that reach each other, as groups in the given order: a schedule is drawn up for each group."""
+    """Participants that reach each other, as groups in the given order: a schedule is drawn up for each
+    group."""
     groups: list[list[int]] = []
     for i in range(len(reachable)):
         home = next((group for group in groups if reachable[group[0], i]), None)
@@ -167,11 +183,34 @@ def _link_loads(routes: Sequence[Route], carried: np.ndarray) -> tuple[np.ndarra
     for route, size in zip(routes, carried):
         for link in route.links:
             loads[link] = loads.get(link, 0.0) + float(size)
-    return np.array(sorted(loads), dtype=np.int64).reshape(-1, 2), np.array([loads[link] for link in sorted(loads)])
+    return np.array(sorted(loads), dtype=np.int64).reshape(-1, 2), np.array(
+        [loads[link] for link in sorted(loads)]
+    )
 
 
-def _result(members: np.ndarray, sizes: np.ndarray, arrival_s: np.ndarray, hops: np.ndarray, ends: np.ndarray, loads: np.ndarray,
-            noise: str, knobs: SyncKnobs) -> SyncResult:
+def _result(
+    members: np.ndarray,
+    sizes: np.ndarray,
+    arrival_s: np.ndarray,
+    hops: np.ndarray,
+    ends: np.ndarray,
+    loads: np.ndarray,
+    noise: str,
+    knobs: SyncKnobs,
+) -> SyncResult:
     t_send_s, t_recv_s, t_sync_s, t_round_s = times_of_arrivals(arrival_s, knobs.control_s)
-    return SyncResult(members, sizes, arrival_s, hops, t_send_s, t_recv_s, t_sync_s, float(t_round_s), ends, loads,
-                      noise, knobs.schedule, knobs.contention)
+    return SyncResult(
+        members,
+        sizes,
+        arrival_s,
+        hops,
+        t_send_s,
+        t_recv_s,
+        t_sync_s,
+        float(t_round_s),
+        ends,
+        loads,
+        noise,
+        knobs.schedule,
+        knobs.contention,
+    )

@@ -1,8 +1,8 @@
-"""`trace.json`: what every satellite and the ground did, on simulated time, in Chrome's trace event format (opens in Perfetto).
+"""`trace.json`: what every satellite and the ground did, on simulated time, in Chrome's trace event format
+(opens in Perfetto).
 
-One process, one track per name (satellite 0, satellite 1, ..., ground). Times are simulated, microseconds since the start of the run, so a
-trace is the same wherever it is made.
-"""
+One process, one track per name (satellite 0, satellite 1, ..., ground). Times are simulated, microseconds
+since the start of the run, so a trace is the same wherever it is made."""
 
 from __future__ import annotations
 
@@ -21,22 +21,38 @@ class SpanLike(Protocol):
     end_s: float
 
 
-def trace_events(tracks: Mapping[str, Sequence[SpanLike]], process: str = "simulated time") -> list[dict[str, Any]]:
+def trace_events(
+    tracks: Mapping[str, Sequence[SpanLike]], process: str = "simulated time"
+) -> list[dict[str, Any]]:
     """The events of a trace: the names of the tracks in the order given, then their spans by beginning.
 
-    Spans of one track may nest, as calls do, and may not cross. Raises `ValueError` for a span that ends before it begins.
-    """
+    Spans of one track may nest, as calls do, and may not cross. Raises `ValueError` for a span that ends
+    before it begins."""
     events: list[dict[str, Any]] = [{"ph": "M", "name": "process_name", "pid": 1, "args": {"name": process}}]
     for thread, name in enumerate(tracks, start=1):
         events.append({"ph": "M", "name": "thread_name", "pid": 1, "tid": thread, "args": {"name": name}})
-        events.append({"ph": "M", "name": "thread_sort_index", "pid": 1, "tid": thread, "args": {"sort_index": thread}})
+        events.append(
+            {"ph": "M", "name": "thread_sort_index", "pid": 1, "tid": thread, "args": {"sort_index": thread}}
+        )
     for thread, spans in enumerate(tracks.values(), start=1):
         for span in sorted(spans, key=lambda span: (span.start_s, -span.end_s)):
             if not span.end_s >= span.start_s:
-                raise ValueError(f"span {span.name!r}: ends at {span.end_s} s, before its beginning at {span.start_s} s")
+                raise ValueError(
+                    f"span {span.name!r}: ends at {span.end_s} s, before its beginning at {span.start_s} s"
+                )
             start_us = round(1e6 * span.start_s, 3)
-            events.append({"ph": "X", "name": span.name, "cat": "simulated", "pid": 1, "tid": thread, "ts": start_us,
-                           "dur": round(1e6 * span.end_s - start_us, 3), "args": _details(span)})
+            events.append(
+                {
+                    "ph": "X",
+                    "name": span.name,
+                    "cat": "simulated",
+                    "pid": 1,
+                    "tid": thread,
+                    "ts": start_us,
+                    "dur": round(1e6 * span.end_s - start_us, 3),
+                    "args": _details(span),
+                }
+            )
     return events
 
 

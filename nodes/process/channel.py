@@ -1,9 +1,10 @@
-"""The processes of a run and what travels between them: one rank per satellite, and the ground as rank N of the same group.
+"""The processes of a run and what travels between them: one rank per satellite, and the ground as rank N of
+the same group.
 
-Signatures travel by `all_gather` over a group of the satellites alone (NCCL when every rank has a GPU of its own, else Gloo);
-bitstreams and verdicts over the Gloo group that the ground belongs to. Every wait has a deadline, and a watchdog thread in each
-process reads the others' heartbeats from the rendezvous store: a process that dies or hangs ends the run with one line naming it.
-"""
+Signatures travel by `all_gather` over a group of the satellites alone (NCCL when every rank has a GPU of its
+own, else Gloo); bitstreams and verdicts over the Gloo group that the ground belongs to. Every wait has a
+deadline, and a watchdog thread in each process reads the others' heartbeats from the rendezvous store: a
+process that dies or hangs ends the run with one line naming it."""
 
 from __future__ import annotations
 
@@ -50,15 +51,22 @@ class Rank:
 class Channel:
     """Collectives of one run. Use as a context manager: leaving it tears the process group down."""
 
-    def __init__(self, who: Rank, timeout_s: float, device: str = "cpu", ground_process: subprocess.Popen | None = None) -> None:
+    def __init__(
+        self, who: Rank, timeout_s: float, device: str = "cpu", ground_process: subprocess.Popen | None = None
+    ) -> None:
         self.who = who
         self.device = device
         self._timeout = timedelta(seconds=timeout_s)
         self._store = _store("dlrc", self._timeout)
         world = who.satellites + 1
         self._watchdog = _Watchdog(who, timeout_s, ground_process)
-        dist.init_process_group("gloo", store=dist.PrefixStore("group", self._store), rank=who.rank, world_size=world,
-                                timeout=self._timeout)
+        dist.init_process_group(
+            "gloo",
+            store=dist.PrefixStore("group", self._store),
+            rank=who.rank,
+            world_size=world,
+            timeout=self._timeout,
+        )
         backend = "nccl" if device == "cuda" else "gloo"
         self._satellites = dist.new_group(list(range(who.satellites)), backend=backend, timeout=self._timeout)
 
@@ -71,7 +79,8 @@ class Channel:
             dist.destroy_process_group()
 
     def on_failure(self, clean_up: Callable[[], None]) -> None:
-        """What to do before this process leaves because of a failure, its own or another's (the launcher sends SIGTERM then)."""
+        """What to do before this process leaves because of a failure, its own or another's (the launcher
+        sends SIGTERM then)."""
         self._watchdog.on_failure = clean_up
 
         def leave(_signal: int, _frame: object) -> None:
@@ -123,7 +132,8 @@ class Channel:
 
 
 class _Watchdog:
-    """Heartbeats through a store connection of its own; the first process to see a silent one says so and leaves."""
+    """Heartbeats through a store connection of its own; the first process to see a silent one says so and
+    leaves."""
 
     def __init__(self, who: Rank, timeout_s: float, ground_process: subprocess.Popen | None) -> None:
         self.who = who
@@ -151,13 +161,17 @@ class _Watchdog:
         """A collective failed: name the process behind all others, or pass the error on; never returns."""
         time.sleep(3 * HEARTBEAT_S)
         reports = self._reports()
-        missing = [rank for rank in range(self.who.satellites + 1) if self._age(rank, reports) > 2.5 * HEARTBEAT_S]
+        missing = [
+            rank for rank in range(self.who.satellites + 1) if self._age(rank, reports) > 2.5 * HEARTBEAT_S
+        ]
         if not missing and reports:
             least = min(report["steps"] for report in reports.values())
             behind = [rank for rank, report in reports.items() if report["steps"] == least]
             missing = behind if len(behind) < len(reports) else []
         if missing:
-            self._leave(f"{_names(missing, self.who.satellites)} stopped answering{_stages(missing, reports)}")
+            self._leave(
+                f"{_names(missing, self.who.satellites)} stopped answering{_stages(missing, reports)}"
+            )
         self._leave(f"{self.who.name}: lost contact while in stage {self.stage}: {error[:200]}")
 
     def _run(self) -> None:
@@ -169,10 +183,14 @@ class _Watchdog:
             except RuntimeError:  # the store went away with the launcher
                 if self._finished.is_set():
                     return
-                self._leave(f"{self.who.name}: the rendezvous store went away (another process or agent ended the run)")
+                self._leave(
+                    f"{self.who.name}: the rendezvous store went away (another process or agent ended the run)"
+                )
             silent = [rank for rank in reports if self._age(rank, reports) > SILENCE_S]
             if silent:
-                self._leave(f"{_names(silent, self.who.satellites)} silent for {SILENCE_S:.0f} s{_stages(silent, reports)}")
+                self._leave(
+                    f"{_names(silent, self.who.satellites)} silent for {SILENCE_S:.0f} s{_stages(silent, reports)}"
+                )
 
     def _check_family(self) -> None:
         """The ground ends with the rank 0 that started it, and rank 0 with a ground that failed."""
@@ -186,7 +204,12 @@ class _Watchdog:
             self._leave(f"the ground process ended with exit code {code}")
 
     def _beat(self) -> None:
-        report = {"beat": time.monotonic_ns(), "stage": self.stage, "steps": self.steps, "done": self._finished.is_set()}
+        report = {
+            "beat": time.monotonic_ns(),
+            "stage": self.stage,
+            "steps": self.steps,
+            "done": self._finished.is_set(),
+        }
         self._store.set(str(self.who.rank), json.dumps(report))
 
     def _reports(self) -> dict[int, dict]:
@@ -225,6 +248,10 @@ def _store(prefix: str, timeout: timedelta) -> dist.Store:
     host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     agent_hosts = os.environ.get("TORCHELASTIC_USE_AGENT_STORE", "False") == "True"
     is_master = not agent_hosts and os.environ.get("RANK") == "0" and prefix == "dlrc"
-    store = dist.TCPStore(host, port, None, is_master, timeout=timeout, wait_for_workers=False, multi_tenant=True)
-    run = os.environ.get("TORCHELASTIC_RUN_ID", "run") + "/" + os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    store = dist.TCPStore(
+        host, port, None, is_master, timeout=timeout, wait_for_workers=False, multi_tenant=True
+    )
+    run = (
+        os.environ.get("TORCHELASTIC_RUN_ID", "run") + "/" + os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    )
     return dist.PrefixStore(f"{prefix}/{run}", store)

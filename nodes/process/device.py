@@ -1,4 +1,5 @@
-"""Choices that every process of a run makes alike: threads, device, and where simulated compute times come from."""
+"""Choices that every process of a run makes alike: threads, device, and where simulated compute times come
+from."""
 
 from __future__ import annotations
 
@@ -19,11 +20,14 @@ def one_thread() -> None:
 
 @lru_cache(maxsize=4)
 def device_of(knob: str) -> str:
-    """`cpu`, or the GPU that this rank has to itself. Raises `UserError` where `cuda` is asked for and absent."""
+    """`cpu`, or the GPU that this rank has to itself. Raises `UserError` where `cuda` is asked for and
+    absent."""
     local_world = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     enough = torch.cuda.is_available() and torch.cuda.device_count() >= local_world
     if knob == "cuda" and not enough:
-        raise UserError(f"codec.device=cuda: {torch.cuda.device_count() if torch.cuda.is_available() else 0} GPUs here, {local_world} ranks need one each")
+        raise UserError(
+            f"codec.device=cuda: {torch.cuda.device_count() if torch.cuda.is_available() else 0} GPUs here, {local_world} ranks need one each"
+        )
     if knob == "cpu" or not enough:
         return "cpu"
     torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
@@ -31,10 +35,13 @@ def device_of(knob: str) -> str:
 
 
 def compute_times(scenario: Scenario, measured: ComputeTimes) -> ComputeTimes:
-    """Stage times for the simulated clock: the device profile's, or (`clock.profile=measured`) this machine's."""
+    """Stage times for the simulated clock: the device profile's, or (`clock.profile=measured`) this
+    machine's."""
     if scenario.clock.profile == "measured":
         return measured
-    return device_profile(scenario.clock.profile).compute_times(scenario.codec.model, scenario.capture.patch_px, scenario.dlrc.k)
+    return device_profile(scenario.clock.profile).compute_times(
+        scenario.codec.model, scenario.capture.patch_px, scenario.dlrc.k
+    )
 
 
 def peak_rss_mib() -> float:

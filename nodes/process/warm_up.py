@@ -1,15 +1,22 @@
-"""Compile the numba kernels once, into their on-disk cache: `python -m nodes.process.warm_up`, part of the set-up.
+"""Compile the numba kernels once, into their on-disk cache: `python -m nodes.process.warm_up`, part of the
+set-up.
 
-Without it the first run compiles them in every rank at once. A cached kernel knows the age of its own file alone, not of the files whose kernels
-it has inlined, so the cache is emptied first.
-"""
+Without it the first run compiles them in every rank at once. A cached kernel knows the age of its own file
+alone, not of the files whose kernels it has inlined, so the cache is emptied first."""
 
 from __future__ import annotations
 
 import importlib
 from pathlib import Path
 
-MODULES = ("codec.entropy.rans", "codec.entropy.exact", "codec.entropy.schedule", "codec.entropy.coder", "codec.maps.coding", "nodes.recognizer")
+MODULES = (
+    "codec.entropy.rans",
+    "codec.entropy.exact",
+    "codec.entropy.schedule",
+    "codec.entropy.coder",
+    "codec.maps.coding",
+    "nodes.recognizer",
+)
 
 
 PACKAGES = ("codec", "nodes", "constellation")

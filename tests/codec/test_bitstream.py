@@ -1,4 +1,5 @@
-"""The container: its bytes are frozen, its framing is small, and whatever is not a stream is refused with one line."""
+"""The container: its bytes are frozen, its framing is small, and whatever is not a stream is refused with one
+line."""
 
 from dataclasses import replace
 
@@ -6,32 +7,81 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codec.bitstream import (CONTEXTS, DEDUPS, GRIDS, MAP_CODINGS, MAX_SIDE, MODELS, REPRESENTATIVES, SIGNATURES, Bitstream, Header, StreamSettings,
-                             pack, unpack)
+from codec.bitstream import (
+    CONTEXTS,
+    DEDUPS,
+    GRIDS,
+    MAP_CODINGS,
+    MAX_SIDE,
+    MODELS,
+    REPRESENTATIVES,
+    SIGNATURES,
+    Bitstream,
+    Header,
+    StreamSettings,
+    pack,
+    unpack,
+)
 from constellation.common.errors import BitstreamError
 
-HEADER = Header(StreamSettings(), bytes.fromhex("0badcafe"), satellite=3, round=2, height=16, width=16, k=20, participants=tuple(range(8)))
+HEADER = Header(
+    StreamSettings(),
+    bytes.fromhex("0badcafe"),
+    satellite=3,
+    round=2,
+    height=16,
+    width=16,
+    k=20,
+    participants=tuple(range(8)),
+)
 STREAM = Bitstream(HEADER, z=b"zz", y=b"yyyy", map=b"m", digest=0x12345678)
 
-SETTINGS = st.builds(StreamSettings, st.sampled_from(MODELS), st.sampled_from(GRIDS), st.sampled_from(CONTEXTS), st.sampled_from(SIGNATURES),
-                     st.sampled_from(REPRESENTATIVES), st.sampled_from(MAP_CODINGS), st.sampled_from(DEDUPS), st.booleans())
+SETTINGS = st.builds(
+    StreamSettings,
+    st.sampled_from(MODELS),
+    st.sampled_from(GRIDS),
+    st.sampled_from(CONTEXTS),
+    st.sampled_from(SIGNATURES),
+    st.sampled_from(REPRESENTATIVES),
+    st.sampled_from(MAP_CODINGS),
+    st.sampled_from(DEDUPS),
+    st.booleans(),
+)
 
 
 @st.composite
 def streams(draw):
     satellite = draw(st.integers(0, 32767))
-    participants = draw(st.one_of(st.just(()), st.just(tuple(range(satellite + 1))), st.sets(st.integers(0, 32767), max_size=9)))
-    header = Header(draw(SETTINGS), draw(st.binary(min_size=4, max_size=4)), satellite, draw(st.integers(0, 2**32 - 1)),
-                    4 * draw(st.integers(1, 64)), 4 * draw(st.integers(1, 64)), draw(st.integers(0, 255)),
-                    tuple(sorted({*participants, satellite})) if participants else ())
-    return Bitstream(header, draw(st.binary(max_size=80)), draw(st.binary(max_size=80)), draw(st.binary(max_size=80)),
-                     draw(st.integers(0, 2**32 - 1)))
+    participants = draw(
+        st.one_of(
+            st.just(()), st.just(tuple(range(satellite + 1))), st.sets(st.integers(0, 32767), max_size=9)
+        )
+    )
+    header = Header(
+        draw(SETTINGS),
+        draw(st.binary(min_size=4, max_size=4)),
+        satellite,
+        draw(st.integers(0, 2**32 - 1)),
+        4 * draw(st.integers(1, 64)),
+        4 * draw(st.integers(1, 64)),
+        draw(st.integers(0, 255)),
+        tuple(sorted({*participants, satellite})) if participants else (),
+    )
+    return Bitstream(
+        header,
+        draw(st.binary(max_size=80)),
+        draw(st.binary(max_size=80)),
+        draw(st.binary(max_size=80)),
+        draw(st.integers(0, 2**32 - 1)),
+    )
 
 
 def test_the_bytes_of_a_container_are_frozen():
-    expected = ("d7 4c  02  80 08  0b ad ca fe "  # magic, version, settings (representative mean, dlrc), weights
-                "03  02  10 10  14  10  02 04 01 "  # satellite, round, height, width, k, participants 0 to 7, lengths
-                "1b c3  7a 7a  f2 68  79 79 79 79  68 f2  6d  78 56 34 12")  # each section behind its checksum; digest
+    expected = (
+        "d7 4c  02  80 08  0b ad ca fe "  # magic, version, settings (representative mean, dlrc), weights
+        "03  02  10 10  14  10  02 04 01 "  # satellite, round, height, width, k, participants 0 to 7, lengths
+        "1b c3  7a 7a  f2 68  79 79 79 79  68 f2  6d  78 56 34 12"
+    )  # each section behind its checksum; digest
     assert pack(STREAM) == bytes.fromhex(expected), "other bytes are another bitstream: a new version"
 
 
@@ -64,25 +114,30 @@ def test_every_flipped_bit_is_noticed_by_a_checksum_or_changes_the_digest():
         damaged = bytearray(data)
         damaged[bit // 8] ^= 1 << bit % 8
         try:
-            assert replace(unpack(bytes(damaged)), digest=STREAM.digest) == STREAM  # the digest is the decoder's to check
+            assert (
+                replace(unpack(bytes(damaged)), digest=STREAM.digest) == STREAM
+            )  # the digest is the decoder's to check
         except BitstreamError as error:
             assert "\n" not in str(error)
 
 
-@pytest.mark.parametrize(("damage", "said"), [
-    (lambda data: b"", "not a DLRC stream"),
-    (lambda data: b"\x89PNG\r\n\x1a\n", "not a DLRC stream"),
-    (lambda data: data[:2] + b"\x09" + data[3:], "version 9, expected 2"),
-    (lambda data: data[:20], "stream ends after 20 bytes"),
-    (lambda data: data + b"\0", "1 bytes after the end"),
-    (lambda data: data[:20] + b"?" + data[21:], "checksum of header and z"),
-    (lambda data: data[:25] + b"?" + data[26:], "checksum of section y"),
-    (lambda data: data[:30] + b"?" + data[31:], "checksum of section map"),
-    (lambda data: data[:9] + b"\x83\x00" + data[10:], "not in its shortest form"),
-    (lambda data: data[:9] + b"\xff" * 12 + data[10:], "satellite|too many digits"),
-    (lambda data: data[:3] + b"\x07\x02" + data[5:], "model is number 7"),
-    (lambda data: data[:14] + b"\x81" + b"\x80" * 4681 + b"\x04" + data[15:], "participant"),
-])
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda data: b"", "not a DLRC stream"),
+        (lambda data: b"\x89PNG\r\n\x1a\n", "not a DLRC stream"),
+        (lambda data: data[:2] + b"\x09" + data[3:], "version 9, expected 2"),
+        (lambda data: data[:20], "stream ends after 20 bytes"),
+        (lambda data: data + b"\0", "1 bytes after the end"),
+        (lambda data: data[:20] + b"?" + data[21:], "checksum of header and z"),
+        (lambda data: data[:25] + b"?" + data[26:], "checksum of section y"),
+        (lambda data: data[:30] + b"?" + data[31:], "checksum of section map"),
+        (lambda data: data[:9] + b"\x83\x00" + data[10:], "not in its shortest form"),
+        (lambda data: data[:9] + b"\xff" * 12 + data[10:], "satellite|too many digits"),
+        (lambda data: data[:3] + b"\x07\x02" + data[5:], "model is number 7"),
+        (lambda data: data[:14] + b"\x81" + b"\x80" * 4681 + b"\x04" + data[15:], "participant"),
+    ],
+)
 def test_foreign_and_damaged_bytes_are_refused_with_one_line(damage, said):
     with pytest.raises(BitstreamError, match=said) as caught:
         unpack(damage(pack(STREAM)))
@@ -96,8 +151,18 @@ def test_random_bytes_behind_the_magic_are_refused(noise):
         unpack(pack(STREAM)[:3] + noise)
 
 
-@pytest.mark.parametrize("changes", [{"height": 0}, {"height": MAX_SIDE + 4}, {"height": 4096, "width": 4096}, {"height": 6}, {"k": 256},
-                                     {"satellite": 9}, {"weights": b"123"}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"height": 0},
+        {"height": MAX_SIDE + 4},
+        {"height": 4096, "width": 4096},
+        {"height": 6},
+        {"k": 256},
+        {"satellite": 9},
+        {"weights": b"123"},
+    ],
+)
 def test_fields_out_of_range_cannot_be_packed(changes):
     with pytest.raises(ValueError):
         pack(replace(STREAM, header=replace(HEADER, **changes)))

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from constellation.clock import CAPTURE_S, TITAN_V, Activity, ComputeTimes, DeviceProfile, SimulatedClock, device_profile, round_timeline
+from constellation.clock import (
+    CAPTURE_S,
+    TITAN_V,
+    Activity,
+    ComputeTimes,
+    DeviceProfile,
+    SimulatedClock,
+    device_profile,
+    round_timeline,
+)
 from constellation.common.errors import UserError
 from dlrc.report.trace import trace_events
 
@@ -35,7 +44,11 @@ def test_waiting_for_the_past_takes_no_time():
 def test_branches_run_side_by_side_and_the_longest_decides():
     clock = SimulatedClock(1.0)
     clock.overlap([Activity("a", 2.0, "x"), Activity("b", 3.0, "x")], [Activity("c", 4.0, "x")])
-    assert [(span.name, span.start_s, span.end_s) for span in clock.spans] == [("a", 1.0, 3.0), ("b", 3.0, 6.0), ("c", 1.0, 5.0)]
+    assert [(span.name, span.start_s, span.end_s) for span in clock.spans] == [
+        ("a", 1.0, 3.0),
+        ("b", 3.0, 6.0),
+        ("c", 1.0, 5.0),
+    ]
     assert clock.now_s == 6.0
 
 

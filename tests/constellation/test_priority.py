@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from constellation.common.errors import UserError
-from constellation.priority import HEADER_WORDS, RULES, RoundHeader, assign_owners, check_rule, priority_order, rule_is_total_order
+from constellation.priority import (
+    HEADER_WORDS,
+    RULES,
+    RoundHeader,
+    assign_owners,
+    check_rule,
+    priority_order,
+    rule_is_total_order,
+)
 
 signatures = st.integers(-(2**63), 2**63 - 1) | st.integers(0, 12)
 rounds = st.lists(st.lists(signatures, max_size=20), min_size=1, max_size=6)
@@ -23,7 +31,13 @@ def headers(metrics):
     return [RoundHeader(satellite, 3, metric, 0, 0) for satellite, metric in enumerate(metrics)]
 
 
-@given(st.integers(0, 1023), st.integers(0, 2**40), st.floats(allow_nan=False), st.integers(0, 2**20), st.integers(0, 2**32 - 1))
+@given(
+    st.integers(0, 1023),
+    st.integers(0, 2**40),
+    st.floats(allow_nan=False),
+    st.integers(0, 2**20),
+    st.integers(0, 2**32 - 1),
+)
 def test_headers_survive_the_exchange(satellite, round_number, metric, count, checksum):
     header = RoundHeader(satellite, round_number, metric, count, checksum)
     words = header.to_words()
@@ -39,7 +53,11 @@ def test_every_signature_has_one_owner_that_holds_it_at_the_given_index(lists, r
     owners, indexes = assign_owners(sent, range(len(lists)), order, rule, complete)
     owner_of = {}
     for entries, owner, index in zip(lists, owners, indexes):
-        assert owner.dtype == np.int16 and index.dtype == np.int32 and owner.shape == index.shape == (len(entries),)
+        assert (
+            owner.dtype == np.int16
+            and index.dtype == np.int32
+            and owner.shape == index.shape == (len(entries),)
+        )
         for signature, who, where in zip(entries, owner, index):
             assert owner_of.setdefault(signature, who) == who
             assert lists[who].index(signature) == where  # the first entry of a duplicate
@@ -51,7 +69,9 @@ def test_the_owner_is_the_first_in_the_order_that_holds_the_signature(lists, ran
     order = list(range(len(lists)))
     random.shuffle(order)
     for entries, owner in zip(lists, assign_owners(arrays(lists), range(len(lists)), order)[0]):
-        assert owner.tolist() == [next(satellite for satellite in order if signature in lists[satellite]) for signature in entries]
+        assert owner.tolist() == [
+            next(satellite for satellite in order if signature in lists[satellite]) for signature in entries
+        ]
 
 
 @given(rounds, st.sampled_from(["id", "balanced"]), st.booleans(), st.randoms())
@@ -60,7 +80,9 @@ def test_the_order_in_which_lists_arrive_does_not_matter(lists, rule, complete, 
     shuffled = satellites[:]
     random.shuffle(shuffled)
     owners, indexes = assign_owners(arrays(lists), satellites, satellites, rule, complete)
-    again = assign_owners([np.array(lists[s], dtype=np.int64) for s in shuffled], shuffled, satellites, rule, complete)
+    again = assign_owners(
+        [np.array(lists[s], dtype=np.int64) for s in shuffled], shuffled, satellites, rule, complete
+    )
     for position, satellite in enumerate(shuffled):
         np.testing.assert_array_equal(again[0][position], owners[satellite])
         np.testing.assert_array_equal(again[1][position], indexes[satellite])
@@ -78,12 +100,15 @@ def test_renaming_satellites_renames_the_owners(lists, random):
 
 @given(rounds, st.sampled_from(["id", "balanced"]), st.data())
 def test_under_partial_views_every_chain_of_references_ends_at_a_keeper(lists, rule, data):
-    """B may be sent to A by its own view, and A to C by its; following a signature must never go round in a circle."""
+    """B may be sent to A by its own view, and A to C by its; following a signature must never go round in a
+    circle."""
     everyone = list(range(len(lists)))
     heard = {s: sorted(data.draw(st.sets(st.sampled_from(everyone))) | {s}) for s in everyone}
     views = {}
     for s in everyone:
-        owners, _ = assign_owners(arrays([lists[o] for o in heard[s]]), heard[s], everyone, rule, complete=False)
+        owners, _ = assign_owners(
+            arrays([lists[o] for o in heard[s]]), heard[s], everyone, rule, complete=False
+        )
         views[s] = dict(zip(lists[s], owners[heard[s].index(s)].tolist()))
     for s in everyone:
         for signature in lists[s]:
@@ -96,7 +121,9 @@ def test_under_partial_views_every_chain_of_references_ends_at_a_keeper(lists, r
 
 def test_balanced_spreads_what_all_hold_and_leaves_alone_what_one_holds():
     shared, alone = np.arange(60), np.arange(100, 130)
-    owners, _ = assign_owners([np.concatenate([shared, alone]), shared, shared], [0, 1, 2], [0, 1, 2], "balanced", complete=True)
+    owners, _ = assign_owners(
+        [np.concatenate([shared, alone]), shared, shared], [0, 1, 2], [0, 1, 2], "balanced", complete=True
+    )
     everyone_keeps = [int((owners[s] == s).sum()) for s in range(3)]
     assert everyone_keeps == [30, 30, 30]
 
@@ -126,7 +153,9 @@ def test_orders_follow_the_rule_and_ties_the_id():
 
 
 @given(st.integers(1, 20), st.integers(0, 2**63 - 1), st.integers(0, 10**6), st.randoms())
-def test_every_rule_gives_the_same_permutation_whatever_the_order_of_headers(count, seed, round_number, random):
+def test_every_rule_gives_the_same_permutation_whatever_the_order_of_headers(
+    count, seed, round_number, random
+):
     sent = headers([random.choice([0.0, 1.0]) for _ in range(count)])
     shuffled = sent[:]
     random.shuffle(shuffled)
@@ -168,14 +197,17 @@ def test_a_users_rule_decides(own_rules):
     assert priority_order("own_rules:backwards", headers([0.0] * 3), 0, 0) == (2, 1, 0)
 
 
-@pytest.mark.parametrize(("rule", "says"), [
-    ("lnik", "unknown rule; there are: id, link, energy, random, balanced, or module:function"),
-    ("no_such_module:rule", "ModuleNotFoundError"),
-    ("own_rules:nothing", "AttributeError"),
-    ("own_rules:number", "found type int, expected a function of"),
-    ("own_rules:forgetful", r"returned \[0\], expected an order of the satellites \[0, 1, 2\]"),
-    ("own_rules:broken", "KeyError: 'metric'"),
-])
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        ("lnik", "unknown rule; there are: id, link, energy, random, balanced, or module:function"),
+        ("no_such_module:rule", "ModuleNotFoundError"),
+        ("own_rules:nothing", "AttributeError"),
+        ("own_rules:number", "found type int, expected a function of"),
+        ("own_rules:forgetful", r"returned \[0\], expected an order of the satellites \[0, 1, 2\]"),
+        ("own_rules:broken", "KeyError: 'metric'"),
+    ],
+)
 def test_a_faulty_rule_is_one_line(own_rules, rule, says):
     with pytest.raises(UserError, match=f"priority.rule={rule}: {says}") as error:
         priority_order(rule, headers([0.0] * 3), 0, 0)
@@ -190,5 +222,7 @@ def test_a_thousand_satellites_are_arbitrated_as_eight_are():
         flat, entry = np.concatenate(owners), np.concatenate(lists)
         stacked = np.stack(lists)
         np.testing.assert_array_equal(stacked[flat, np.concatenate(indexes)], entry)
-    kept = np.bincount(np.concatenate(owners)[np.unique(np.concatenate(lists), return_index=True)[1]], minlength=1024)
+    kept = np.bincount(
+        np.concatenate(owners)[np.unique(np.concatenate(lists), return_index=True)[1]], minlength=1024
+    )
     assert kept.max() <= 6  # 5000 signatures over 1024 satellites

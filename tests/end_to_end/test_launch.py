@@ -68,7 +68,14 @@ def test_a_run_leaves_pictures_a_trace_and_a_readable_table(smoke_run):
 def test_the_same_seed_gives_the_same_streams_for_any_number_of_threads(smoke_run, tmp_path):
     folder, _ = smoke_run
     command = [sys.executable, "launch.py", "scenario=smoke", f"output={tmp_path}"]
-    subprocess.run(command, cwd=ROOT, env={**ENVIRONMENT, "OMP_NUM_THREADS": "2"}, check=True, capture_output=True, timeout=200)
+    subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**ENVIRONMENT, "OMP_NUM_THREADS": "2"},
+        check=True,
+        capture_output=True,
+        timeout=200,
+    )
     assert streams_in(tmp_path) == streams_in(folder)
 
 
@@ -104,7 +111,9 @@ def test_bad_input_is_one_line_and_exit_code_2(words, expected, tmp_path):
 
 def test_a_rank_that_dies_ends_the_run_with_one_line_and_no_orphans(tmp_path):
     command = [sys.executable, "launch.py", "scenario=smoke", "rounds=10000", f"output={tmp_path}"]
-    process = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     try:
         victim = wait_for_rank(process.pid, "1")
         os.kill(victim, signal.SIGKILL)

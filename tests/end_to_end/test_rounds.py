@@ -1,4 +1,5 @@
-"""Whole rounds in one process, real bytes, real decoder: exact for every model, rule and number of satellites."""
+"""Whole rounds in one process, real bytes, real decoder: exact for every model, rule and number of
+satellites."""
 
 import numpy as np
 import pytest
@@ -19,13 +20,18 @@ def model(request):
 
 def fly(model, *overrides, window=256):
     name, board = model
-    scenario = load_scenario("dense", [f"codec.model={name}", *SMALL, f"capture.window_px={window}", "satellites=3", *overrides])
+    scenario = load_scenario(
+        "dense", [f"codec.model={name}", *SMALL, f"capture.window_px={window}", "satellites=3", *overrides]
+    )
     fleet = Fleet(scenario, board)
     return fleet, fleet.fly(0)
 
 
 def all_exact(flight):
-    return all(record.exact and not record.failed for record in flight.records) and not flight.results["dlrc"].failures
+    return (
+        all(record.exact and not record.failed for record in flight.records)
+        and not flight.results["dlrc"].failures
+    )
 
 
 @pytest.mark.parametrize("representative", ["original", "mean"])
@@ -49,7 +55,10 @@ def test_with_a_halo_the_ground_surrounds_each_patch_with_the_others_and_loses_l
     errors = {ring: 0.0 for ring in ("none", "ground")}
     for satellite, latents in dlrc.latents.items():
         original = flight.messages[satellite].original.astype(float)
-        for ring, image in (("none", synthesise(decoder.model, latents, 0)), ("ground", dlrc.images[satellite])):
+        for ring, image in (
+            ("none", synthesise(decoder.model, latents, 0)),
+            ("ground", dlrc.images[satellite]),
+        ):
             errors[ring] += float(((image - original) ** 2).mean())
     assert errors["ground"] < errors["none"], name
 
@@ -57,7 +66,11 @@ def test_with_a_halo_the_ground_surrounds_each_patch_with_the_others_and_loses_l
 def test_a_stream_says_whether_its_latents_saw_surroundings(model):
     for halo in (0, 32):
         _, flight = fly(model, f"capture.halo_px={halo}", "satellites=2")
-        assert {stream.header.settings.halo for kind in flight.results.values() for stream in kind.streams.values()} == {halo > 0}
+        assert {
+            stream.header.settings.halo
+            for kind in flight.results.values()
+            for stream in kind.streams.values()
+        } == {halo > 0}
 
 
 def test_content_signatures_rebuild_exactly_what_independent_coding_rebuilds(model):
@@ -79,7 +92,9 @@ def test_independent_context_decodes_each_stream_alone(model):
     assert alone.unresolved[last.telemetry.satellite] == flight.records[-1].remote_copy
 
 
-@pytest.mark.parametrize("override", ["dlrc.map_coding=lzma", "dlrc.dedup=footprint", "priority.rule=random", "capture.halo_px=32"])
+@pytest.mark.parametrize(
+    "override", ["dlrc.map_coding=lzma", "dlrc.dedup=footprint", "priority.rule=random", "capture.halo_px=32"]
+)
 def test_other_codings_of_the_same_round_decode_too(override):
     board = load_board(load_scenario("dense", ["codec.model=mbt"]))
     _, flight = fly(("mbt", board), override)

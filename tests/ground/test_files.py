@@ -12,7 +12,18 @@ from dlrc.studies.common.rounds import Fleet
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory):
-    fleet = Fleet(load_scenario("dense", ["satellites=2", "codec.model=mbt", "capture.patch_px=192", "capture.window_px=224", "scene.size_px=256"]))
+    fleet = Fleet(
+        load_scenario(
+            "dense",
+            [
+                "satellites=2",
+                "codec.model=mbt",
+                "capture.patch_px=192",
+                "capture.window_px=224",
+                "scene.size_px=256",
+            ],
+        )
+    )
     flight = fleet.fly(0)
     folder = tmp_path_factory.mktemp("streams")
     for message in flight.messages:
@@ -57,6 +68,11 @@ def test_an_output_that_cannot_be_written_is_one_line(stored, tmp_path):
 
 
 def test_missing_arguments_and_files_are_user_errors(tmp_path):
-    for words in ([], ["streams=nowhere", "out=x"], [f"streams={tmp_path}", "out=x"], ["streams=a", "out=b", "colour=red"]):
+    for words in (
+        [],
+        ["streams=nowhere", "out=x"],
+        [f"streams={tmp_path}", "out=x"],
+        ["streams=a", "out=b", "colour=red"],
+    ):
         with pytest.raises(UserError):
             main(words)

@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ground.metrics import Quality, bpp, mean_quality, ms_ssim, ms_ssim_scales, mse, pooled_psnr_db, psnr_db, quality
+from ground.metrics import (
+    Quality,
+    bpp,
+    mean_quality,
+    ms_ssim,
+    ms_ssim_scales,
+    mse,
+    pooled_psnr_db,
+    psnr_db,
+    quality,
+)
 
 RNG = np.random.default_rng(1)
 PICTURE = RNG.integers(0, 256, (192, 176, 3), dtype=np.uint8)
@@ -50,10 +60,14 @@ def test_the_short_form_of_ms_ssim_is_the_long_one_where_both_exist():
 
     decoded = noisy(PICTURE, 12)
     x, y = (torch.from_numpy(image).permute(2, 0, 1)[None].float() for image in (PICTURE, decoded))
-    assert metrics._few_scales(x, y, 5) == pytest.approx(ms_ssim(PICTURE, decoded), abs=1e-4)  # the weights sum to 1.0001
+    assert metrics._few_scales(x, y, 5) == pytest.approx(
+        ms_ssim(PICTURE, decoded), abs=1e-4
+    )  # the weights sum to 1.0001
 
 
-@pytest.mark.parametrize("side, scales", [(11, 1), (20, 1), (21, 2), (41, 3), (64, 3), (81, 4), (160, 4), (161, 5), (4096, 5)])
+@pytest.mark.parametrize(
+    "side, scales", [(11, 1), (20, 1), (21, 2), (41, 3), (64, 3), (81, 4), (160, 4), (161, 5), (4096, 5)]
+)
 def test_small_images_get_the_scales_that_fit(side, scales):
     assert ms_ssim_scales(side) == scales
     if side < 200:

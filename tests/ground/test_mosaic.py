@@ -65,19 +65,28 @@ def test_what_shows_something_else_beside_a_patch_is_left_out_of_its_ring():
     (mosaic,) = mosaics({0: first, 1: second})
     around = mosaic.surrounded(0)[:, RING : RING + 8, RING + 8 :]
     assert np.array_equal(around[:, 5:], second[:, 5:, 4:])
-    assert all(any(np.array_equal(cell, known) for known in first.reshape(24, -1).T) for cell in around[:, :2, :2].reshape(24, -1).T)
+    assert all(
+        any(np.array_equal(cell, known) for known in first.reshape(24, -1).T)
+        for cell in around[:, :2, :2].reshape(24, -1).T
+    )
 
 
 def test_what_nearly_agrees_is_part_of_the_ring():
     field = ground() * 4
-    one, other = patch(field, 10, 10), patch(field, 10, 14) + np.random.default_rng(2).integers(-9, 10, (6, 8, 8))
+    one, other = (
+        patch(field, 10, 10),
+        patch(field, 10, 14) + np.random.default_rng(2).integers(-9, 10, (6, 8, 8)),
+    )
     other[:, 2:5, :2] = patch(field, 10, 14)[:, 2:5, :2]
     (mosaic,) = mosaics({0: one, 1: other.astype(np.int32)})
     assert np.array_equal(mosaic.surrounded(0)[:, RING : RING + 8, RING + 8 :], other[:, :, 4:])
 
 
 def test_negative_zeros_are_zeros():
-    one, other = np.arange(2 * 64, dtype=np.float32).reshape(2, 8, 8), np.arange(2 * 64, dtype=np.float32).reshape(2, 8, 8)
+    one, other = (
+        np.arange(2 * 64, dtype=np.float32).reshape(2, 8, 8),
+        np.arange(2 * 64, dtype=np.float32).reshape(2, 8, 8),
+    )
     one[0, 0, 0], other[0, 0, 0] = 0.0, -0.0
     assert displacements({0: one, 1: other}) == [(64, 0, 1, 0, 0)]
 
@@ -115,6 +124,8 @@ def test_a_ring_within_known_ground_is_that_ground(row, col):
     rows, cols = np.divmod(index, 20)
     want_rows, want_cols = (np.clip(np.arange(at - RING, at + 8 + RING), 0, 19) for at in (row, col))
     inside_rows, inside_cols = (np.arange(at - RING, at + 8 + RING) for at in (row, col))
-    there = ((inside_rows >= 0) & (inside_rows < 20))[:, None] & ((inside_cols >= 0) & (inside_cols < 20))[None]
+    there = ((inside_rows >= 0) & (inside_rows < 20))[:, None] & ((inside_cols >= 0) & (inside_cols < 20))[
+        None
+    ]
     assert np.array_equal(rows[there], np.broadcast_to(want_rows[:, None], there.shape)[there])
     assert np.array_equal(cols[there], np.broadcast_to(want_cols[None], there.shape)[there])

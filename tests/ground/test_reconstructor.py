@@ -9,11 +9,14 @@ from ground.reconstructor import UNRESOLVED, reassemble, resolve
 def grid(fate, owner, source, exact=None):
     fate = np.array(fate, dtype=np.uint8).reshape(1, -1)
     exact = fate == REMOTE if exact is None else np.array(exact, dtype=bool).reshape(1, -1)
-    return AssignmentMap(fate, exact, np.array(owner, np.int16).reshape(1, -1), np.array(source, np.int32).reshape(1, -1))
+    return AssignmentMap(
+        fate, exact, np.array(owner, np.int16).reshape(1, -1), np.array(source, np.int32).reshape(1, -1)
+    )
 
 
 def test_a_chain_through_a_satellite_that_dropped_the_vector_ends_at_its_owner():
-    """C (0) holds s; A (1) dropped it for C; B (2) heard A alone and refers to A (design.md, partial views)."""
+    """C (0) holds s; A (1) dropped it for C; B (2) heard A alone and refers to A (design.md, partial
+    views)."""
     maps = {
         0: grid([KEPT, KEPT], [-1, -1], [-1, -1]),
         1: grid([KEPT, REMOTE], [-1, 0], [-1, 0]),
@@ -35,7 +38,10 @@ def test_list_indexes_skip_the_owners_local_copies():
 
 
 def test_references_to_a_missing_or_impossible_owner_stay_unresolved():
-    maps = {1: grid([REMOTE, LOCAL, KEPT], [0, -1, -1], [0, 0, -1]), 2: grid([REMOTE, KEPT, KEPT], [1, -1, -1], [7, -1, -1])}
+    maps = {
+        1: grid([REMOTE, LOCAL, KEPT], [0, -1, -1], [0, 0, -1]),
+        2: grid([REMOTE, KEPT, KEPT], [1, -1, -1], [7, -1, -1]),
+    }
     origins = resolve(maps)
     assert origins.satellite[0].tolist() == [UNRESOLVED, UNRESOLVED, 0]
     assert origins.satellite[1].tolist() == [UNRESOLVED, 1, 1]
@@ -57,9 +63,15 @@ def test_reassembling_copies_vectors_and_leaves_zeros_where_nothing_is_known():
 
 
 def test_permuting_the_satellites_permutes_the_result():
-    maps = {0: all_kept(1, 2), 1: grid([REMOTE, KEPT], [0, -1], [1, -1]), 2: grid([REMOTE, REMOTE], [1, 0], [1, 0])}
+    maps = {
+        0: all_kept(1, 2),
+        1: grid([REMOTE, KEPT], [0, -1], [1, -1]),
+        2: grid([REMOTE, REMOTE], [1, 0], [1, 0]),
+    }
     forward, backward = resolve(maps), resolve(dict(reversed(maps.items())))
     for satellite in maps:
         f, b = forward.satellites.index(satellite), backward.satellites.index(satellite)
         assert np.array_equal(forward.position[f], backward.position[b])
-        assert [forward.satellites[s] for s in forward.satellite[f]] == [backward.satellites[s] for s in backward.satellite[b]]
+        assert [forward.satellites[s] for s in forward.satellite[f]] == [
+            backward.satellites[s] for s in backward.satellite[b]
+        ]

@@ -1,4 +1,5 @@
-"""Nothing is lost silently: damage is noticed, asked for again, and a lost owner's followers still get their images."""
+"""Nothing is lost silently: damage is noticed, asked for again, and a lost owner's followers still get their
+images."""
 
 import numpy as np
 import pytest
@@ -11,7 +12,18 @@ from dlrc.studies.common.rounds import Fleet
 
 @pytest.fixture(scope="module")
 def flown():
-    fleet = Fleet(load_scenario("dense", ["satellites=4", "codec.model=mbt", "capture.patch_px=192", "capture.window_px=256", "scene.size_px=256"]))
+    fleet = Fleet(
+        load_scenario(
+            "dense",
+            [
+                "satellites=4",
+                "codec.model=mbt",
+                "capture.patch_px=192",
+                "capture.window_px=256",
+                "scene.size_px=256",
+            ],
+        )
+    )
     return fleet, fleet.fly(0)
 
 

@@ -1,4 +1,5 @@
-"""Arbiter: the same answer everywhere, nothing lost, nothing twice, and exactness claimed only where it is certain."""
+"""Arbiter: the same answer everywhere, nothing lost, nothing twice, and exactness claimed only where it is
+certain."""
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ grids = st.lists(st.lists(st.integers(0, 12), min_size=H * W, max_size=H * W), m
 
 
 def fly(labels, order=None, heard=None, contents=None, representative="original"):
-    """Selections, lists and maps of a round in which satellite s sees the ground cells labels[s]; equal labels, equal vectors."""
+    """Selections, lists and maps of a round in which satellite s sees the ground cells labels[s]; equal
+    labels, equal vectors."""
     count = len(labels)
     selections, lists = [], {}
     for s, row in enumerate(labels):
@@ -29,7 +31,12 @@ def fly(labels, order=None, heard=None, contents=None, representative="original"
     order = order or tuple(range(count))
     everyone = frozenset(range(count))
     participants = {s: (heard or {}).get(s, everyone) for s in range(count)}
-    maps = {s: arbitrate(lists[s], selections[s], (H, W), {o: lists[o] for o in participants[s]}, order, participants) for s in range(count)}
+    maps = {
+        s: arbitrate(
+            lists[s], selections[s], (H, W), {o: lists[o] for o in participants[s]}, order, participants
+        )
+        for s in range(count)
+    }
     return selections, lists, maps, participants
 
 
@@ -39,7 +46,10 @@ def test_kept_sets_are_disjoint_and_cover_every_signature(labels, random):
     order = list(range(len(labels)))
     random.shuffle(order)
     selections, lists, maps, _ = fly(labels, tuple(order))
-    kept = [set(lists[s].signatures[maps[s].fate.reshape(-1)[selections[s].positions] == KEPT].tolist()) for s in maps]
+    kept = [
+        set(lists[s].signatures[maps[s].fate.reshape(-1)[selections[s].positions] == KEPT].tolist())
+        for s in maps
+    ]
     assert sum(len(k) for k in kept) == len(set().union(*kept))
     assert set().union(*kept) == {value for row in labels for value in row}
 
@@ -80,7 +90,8 @@ def test_unequal_contents_under_one_signature_are_marked_inexact():
 
 
 def test_exactness_is_not_claimed_over_an_owner_who_heard_someone_we_did_not():
-    """C (0) is close but not equal to A (1) and B (2), who are equal. B heard A alone; A dropped its vectors in favour of C."""
+    """C (0) is close but not equal to A (1) and B (2), who are equal. B heard A alone; A dropped its vectors
+    in favour of C."""
     labels = [list(range(16))] * 3
     heard = {1: frozenset({0, 1}), 2: frozenset({1, 2})}
     _, _, maps, _ = fly(labels, heard=heard, contents={0: 1.0})
@@ -101,7 +112,9 @@ def test_lists_survive_packing(labels):
     for entry in lists.values():
         back = unpack_list(pack_list(entry, H * W, True), H * W, True)
         assert back.header == entry.header
-        assert np.array_equal(back.signatures, entry.signatures) and np.array_equal(back.contents, entry.contents)
+        assert np.array_equal(back.signatures, entry.signatures) and np.array_equal(
+            back.contents, entry.contents
+        )
 
 
 def test_a_damaged_list_is_noticed():

@@ -7,14 +7,28 @@ from hypothesis import strategies as st
 
 from constellation.common.errors import UserError
 from constellation.scenario.scenario import CaptureKnobs, SceneKnobs
-from nodes.capture import capture, covered_by_earlier, ground_cells, oracle_share, patch_offset, window_of_round
+from nodes.capture import (
+    capture,
+    covered_by_earlier,
+    ground_cells,
+    oracle_share,
+    patch_offset,
+    window_of_round,
+)
 from codec.imagery.scene import Scene, open_scene
 
 RNG = np.random.default_rng(0)
 
 
 def scene_of(picture):
-    return Scene("array", picture.shape[0], picture.shape[1], True, "an array", lambda row, col, h, w: picture[row: row + h, col: col + w])
+    return Scene(
+        "array",
+        picture.shape[0],
+        picture.shape[1],
+        True,
+        "an array",
+        lambda row, col, h, w: picture[row : row + h, col : col + w],
+    )
 
 
 PICTURE = RNG.integers(0, 256, (300, 340, 3), dtype=np.uint8)
@@ -27,20 +41,34 @@ def test_a_plain_capture_is_a_crop_at_a_multiple_of_the_stride():
     view = capture(scene_of(PICTURE), SMALL, 0, 2, 5)
     row, col = view.window_row + view.row, view.window_col + view.col
     assert view.row % 16 == view.col % 16 == 0 and view.row <= 96 and view.col <= 96
-    assert view.image.dtype == np.uint8 and np.array_equal(view.image, PICTURE[row: row + 64, col: col + 64])
+    assert view.image.dtype == np.uint8 and np.array_equal(
+        view.image, PICTURE[row : row + 64, col : col + 64]
+    )
     assert np.array_equal(view.padded, view.image) and view.footprint.shape == (4, 4)
 
 
 def test_the_window_is_common_to_the_round_and_changes_between_rounds():
     scene = scene_of(PICTURE)
     windows = [window_of_round(scene, SMALL, 0, round) for round in range(20)]
-    assert len(set(windows)) > 15 and windows == [window_of_round(scene, SMALL, 0, round) for round in range(20)]
+    assert len(set(windows)) > 15 and windows == [
+        window_of_round(scene, SMALL, 0, round) for round in range(20)
+    ]
     assert all(0 <= row <= 140 and 0 <= col <= 180 for row, col in windows)
-    assert len({(view.window_row, view.window_col) for view in (capture(scene, SMALL, 0, 1, s) for s in range(4))}) == 1
+    assert (
+        len(
+            {
+                (view.window_row, view.window_col)
+                for view in (capture(scene, SMALL, 0, 1, s) for s in range(4))
+            }
+        )
+        == 1
+    )
 
 
 def test_all_offsets_occur_equally_often():
-    offsets = np.array([patch_offset(SMALL, 1, round, satellite) for round in range(100) for satellite in range(7)])
+    offsets = np.array(
+        [patch_offset(SMALL, 1, round, satellite) for round in range(100) for satellite in range(7)]
+    )
     values, counts = np.unique(offsets, return_counts=True)
     assert values.tolist() == [0, 16, 32, 48, 64, 80, 96]
     assert (np.abs(counts - 200) < 70).all()
@@ -62,11 +90,16 @@ def test_the_mean_oracle_share_does_not_depend_on_the_order(order, seed):
     cells = [ground_cells(*patch_offset(SMALL, seed, 0, satellite), 64) for satellite in range(5)]
     covered = covered_by_earlier(cells, order)
     assert not covered[order[0]].any()
-    assert sum(part.sum() for part in covered) == 5 * 16 - len(np.unique(np.concatenate([part.ravel() for part in cells])))
+    assert sum(part.sum() for part in covered) == 5 * 16 - len(
+        np.unique(np.concatenate([part.ravel() for part in cells]))
+    )
 
 
 def test_oracle_share_speaks_satellite_ids():
-    views = [capture(scene_of(PICTURE), CaptureKnobs(patch_px=64, window_px=64), 0, 0, satellite) for satellite in (4, 2)]
+    views = [
+        capture(scene_of(PICTURE), CaptureKnobs(patch_px=64, window_px=64), 0, 0, satellite)
+        for satellite in (4, 2)
+    ]
     assert oracle_share(views).tolist() == [1.0, 0.0]  # both see all of the window; satellite 2 comes first
     assert oracle_share(views, order=[9, 4, 2]).tolist() == [0.0, 1.0]
 
@@ -85,7 +118,9 @@ def test_a_ground_cell_is_what_lies_below_a_latent_position():
 
 def test_a_halo_adds_surroundings_and_changes_nothing_in_the_patch():
     flaws = dict(patch_px=64, window_px=160, gain=0.2, noise=3.0, clouds=0.3)
-    bare, wide = (capture(scene_of(PICTURE), CaptureKnobs(**flaws, halo_px=halo), 0, 0, 1) for halo in (0, 32))
+    bare, wide = (
+        capture(scene_of(PICTURE), CaptureKnobs(**flaws, halo_px=halo), 0, 0, 1) for halo in (0, 32)
+    )
     assert wide.padded.shape == (128, 128, 3) and np.array_equal(wide.padded[32:96, 32:96], wide.image)
     assert np.array_equal(bare.image, wide.image)
 
@@ -105,11 +140,15 @@ def test_overlapping_views_with_a_halo_agree_where_they_overlap():
         for row in range(0, 96, 8):
             for col in range(0, 96, 8):
                 place = view.row + row, view.col + col
-                assert canvas.setdefault(place, view.padded[row, col].tolist()) == view.padded[row, col].tolist()
+                assert (
+                    canvas.setdefault(place, view.padded[row, col].tolist()) == view.padded[row, col].tolist()
+                )
 
 
 def test_a_view_does_not_depend_on_the_other_satellites_or_on_other_knobs_draws():
-    knobs = CaptureKnobs(patch_px=64, window_px=160, gain=0.3, jitter_px=2.0, rotation_deg=3.0, noise=2.0, clouds=0.2)
+    knobs = CaptureKnobs(
+        patch_px=64, window_px=160, gain=0.3, jitter_px=2.0, rotation_deg=3.0, noise=2.0, clouds=0.2
+    )
     scene = scene_of(PICTURE)
     alone = capture(scene, knobs, 3, 1, 6)
     among = [capture(scene, knobs, 3, 1, satellite) for satellite in (7, 6, 0)][1]

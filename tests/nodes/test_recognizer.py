@@ -34,7 +34,8 @@ def test_the_hash_family_depends_on_the_seed_and_on_nothing_else():
 
 
 def test_more_rounds_split_clusters_and_never_join_them():
-    """h_1 .. h_k are the same codes for every k of one family's prefix, so vectors that differ at k still differ at k + 1."""
+    """h_1 .. h_k are the same codes for every k of one family's prefix, so vectors that differ at k still
+    differ at k + 1."""
     y = latents()
     y[:, 1, 1] = y[:, 0, 0] * 1.05 + 0.2
     counts = [len(np.unique(signatures(y, hash_family(3, C, k, magnitude=False)))) for k in (1, 2, 4, 8, 20)]
@@ -47,7 +48,10 @@ def test_close_vectors_collide_far_more_often_than_distant_ones():
     y = rng.laplace(scale=3, size=(C, 32, 32)).astype(np.float32)
     family = hash_family(0, C, 8, magnitude=False)
     base = signatures(y, family)
-    shares = [float((signatures(y + rng.normal(scale=s, size=y.shape).astype(np.float32), family) == base).mean()) for s in (0.01, 0.3, 3.0)]
+    shares = [
+        float((signatures(y + rng.normal(scale=s, size=y.shape).astype(np.float32), family) == base).mean())
+        for s in (0.01, 0.3, 3.0)
+    ]
     assert shares[0] > 0.9 and shares[0] > shares[1] > shares[2] and shares[2] < 0.1
 
 
@@ -63,7 +67,9 @@ def test_hadamard_and_dense_rotations_collide_at_similar_rates():
 
 
 def test_content_hashes_are_equal_exactly_where_integer_vectors_are():
-    y_hat = np.random.default_rng(0).integers(-1, 2, size=(3, 10, 10)).astype(np.int32)  # 27 distinct vectors at most
+    y_hat = (
+        np.random.default_rng(0).integers(-1, 2, size=(3, 10, 10)).astype(np.int32)
+    )  # 27 distinct vectors at most
     hashes = content_hashes(y_hat)
     vectors = y_hat.reshape(3, -1).T
     for p in range(0, 100, 7):

@@ -9,7 +9,9 @@ from codec.maps.assignment import coding_rank
 from nodes.selector import select
 
 H, W, C = 4, 6, 3
-labels = st.lists(st.integers(0, 5), min_size=H * W, max_size=H * W).map(lambda v: np.array(v, dtype=np.int64))
+labels = st.lists(st.integers(0, 5), min_size=H * W, max_size=H * W).map(
+    lambda v: np.array(v, dtype=np.int64)
+)
 
 
 def latents(seed: int = 0) -> np.ndarray:

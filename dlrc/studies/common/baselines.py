@@ -1,10 +1,12 @@
-"""JPEG 2000, JPEG XL and WebP on the very patches that the models coded, and the distance of a model to each at its own rate.
+"""JPEG 2000, JPEG XL and WebP on the very patches that the models coded, and the distance of a model to each
+at its own rate.
 
-Each at its best for PSNR. JPEG 2000: OpenJPEG, irreversible 9/7 wavelet with the colour transform, bare codestream (a JP2 file adds boxes) without its
-comment, one quality layer at a target PSNR. JPEG XL: libjxl, lossy, effort 9, bare codestream. WebP: libwebp, lossy, method 6, without spatial noise
-shaping and segments (both serve the eye and cost 0.3 dB of PSNR), with its RIFF container, which the format cannot do without; like every WebP
-it halves the colour planes. Through imagecodecs; WebP is written by GDAL, whose driver has these settings.
-"""
+Each at its best for PSNR. JPEG 2000: OpenJPEG, irreversible 9/7 wavelet with the colour transform, bare
+codestream (a JP2 file adds boxes) without its comment, one quality layer at a target PSNR. JPEG XL: libjxl,
+lossy, effort 9, bare codestream. WebP: libwebp, lossy, method 6, without spatial noise shaping and segments
+(both serve the eye and cost 0.3 dB of PSNR), with its RIFF container, which the format cannot do without;
+like every WebP it halves the colour planes. Through imagecodecs; WebP is written by GDAL, whose driver has
+these settings."""
 
 from __future__ import annotations
 
@@ -49,14 +51,21 @@ def encode(codec: str, image: np.ndarray, level: float) -> bytes:
     import imagecodecs
 
     if codec == "jpeg2000":
-        return _without_comment(imagecodecs.jpeg2k_encode(image, level=level, codecformat="j2k", mct=True, reversible=False, numthreads=1))
+        return _without_comment(
+            imagecodecs.jpeg2k_encode(
+                image, level=level, codecformat="j2k", mct=True, reversible=False, numthreads=1
+            )
+        )
     if codec == "jpegxl":
-        return imagecodecs.jpegxl_encode(image, distance=level, lossless=False, effort=9, usecontainer=False, numthreads=1)
+        return imagecodecs.jpegxl_encode(
+            image, distance=level, lossless=False, effort=9, usecontainer=False, numthreads=1
+        )
     return _webp(image, level)
 
 
 def _without_comment(codestream: bytes) -> bytes:
-    """A JPEG 2000 codestream without the COM segments of its main header (OpenJPEG signs its work: 39 bytes)."""
+    """A JPEG 2000 codestream without the COM segments of its main header (OpenJPEG signs its work: 39
+    bytes)."""
     out, at = [codestream[:2]], 2
     while (marker := codestream[at : at + 2]) != b"\xff\x90":  # SOT, the first tile
         length = 2 + int.from_bytes(codestream[at + 2 : at + 4], "big")
@@ -74,12 +83,27 @@ def _webp(image: np.ndarray, level: float) -> bytes:
     from rasterio.errors import NotGeoreferencedWarning
     from rasterio.io import MemoryFile
 
-    with warnings.catch_warnings(), rasterio.Env(GDAL_PAM_ENABLED=False), MemoryFile() as source, MemoryFile(ext=".webp") as target:
+    with (
+        warnings.catch_warnings(),
+        rasterio.Env(GDAL_PAM_ENABLED=False),
+        MemoryFile() as source,
+        MemoryFile(ext=".webp") as target,
+    ):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with source.open(driver="GTiff", height=image.shape[0], width=image.shape[1], count=3, dtype="uint8") as raster:
+        with source.open(
+            driver="GTiff", height=image.shape[0], width=image.shape[1], count=3, dtype="uint8"
+        ) as raster:
             raster.write(image.transpose(2, 0, 1))
         with source.open() as raster:
-            rasterio.shutil.copy(raster, target.name, driver="WEBP", QUALITY=f"{level:g}", METHOD="6", SNS_STRENGTH="0", SEGMENTS="1")
+            rasterio.shutil.copy(
+                raster,
+                target.name,
+                driver="WEBP",
+                QUALITY=f"{level:g}",
+                METHOD="6",
+                SNS_STRENGTH="0",
+                SEGMENTS="1",
+            )
         return target.read()
 
 
@@ -87,17 +111,26 @@ def decode(codec: str, data: bytes) -> np.ndarray:
     """uint8 [H, W, 3]."""
     import imagecodecs
 
-    return {"jpeg2000": imagecodecs.jpeg2k_decode, "jpegxl": imagecodecs.jpegxl_decode, "webp": imagecodecs.webp_decode}[codec](data)[:, :, :3]
+    return {
+        "jpeg2000": imagecodecs.jpeg2k_decode,
+        "jpegxl": imagecodecs.jpegxl_decode,
+        "webp": imagecodecs.webp_decode,
+    }[codec](data)[:, :, :3]
 
 
 def container_overhead(image: np.ndarray) -> dict[str, int]:
-    """Bytes around the coded picture: JP2's boxes and comment (not counted in the curves), JPEG XL's (not counted), WebP's RIFF header (counted)."""
+    """Bytes around the coded picture: JP2's boxes and comment (not counted in the curves), JPEG XL's (not
+    counted), WebP's RIFF header (counted)."""
     import imagecodecs
 
     jp2 = imagecodecs.jpeg2k_encode(image, level=30, codecformat="jp2", mct=True, reversible=False)
     jxl = imagecodecs.jpegxl_encode(image, distance=3.0, lossless=False, usecontainer=True)
-    return {"jpeg2000": len(jp2) - len(encode("jpeg2000", image, 30)), "jpegxl": len(jxl) - len(imagecodecs.jpegxl_encode(
-        image, distance=3.0, lossless=False, usecontainer=False)), "webp": 20}
+    return {
+        "jpeg2000": len(jp2) - len(encode("jpeg2000", image, 30)),
+        "jpegxl": len(jxl)
+        - len(imagecodecs.jpegxl_encode(image, distance=3.0, lossless=False, usecontainer=False)),
+        "webp": 20,
+    }
 
 
 def patch(scenario: Scenario, number: int, satellite: int) -> np.ndarray:
@@ -107,16 +140,27 @@ def patch(scenario: Scenario, number: int, satellite: int) -> np.ndarray:
 
 
 def measure(scenario: Scenario, count: int, path: Path, pictures: str) -> list[Point]:
-    """All codecs at all qualities on satellite 0's patch of `count` windows; kept in a CSV file, so that only what is missing is coded.
+    """All codecs at all qualities on satellite 0's patch of `count` windows; kept in a CSV file, so that only
+    what is missing is coded.
 
-    The file beside it says for which pictures and settings (this module's text) its points are; for others they are measured anew.
-    """
+    The file beside it says for which pictures and settings (this module's text) its points are; for others
+    they are measured anew."""
     key = path.with_suffix(".key")
     wanted_key = f"{pictures} {hashlib.sha256(Path(__file__).read_bytes()).hexdigest()}"
     points = _read(path) if key.is_file() and key.read_text(encoding="utf-8") == wanted_key else []
     have = {(point.round, point.codec, point.quality) for point in points}
-    missing = {number: wanted for number in range(count)
-               if (wanted := [(codec, level) for codec, levels in QUALITIES.items() for level in levels if (number, codec, level) not in have])}
+    missing = {
+        number: wanted
+        for number in range(count)
+        if (
+            wanted := [
+                (codec, level)
+                for codec, levels in QUALITIES.items()
+                for level in levels
+                if (number, codec, level) not in have
+            ]
+        )
+    }
     for number, wanted in missing.items():
         image = patch(scenario, number, 0)
         points += [_point(image, number, codec, level) for codec, level in wanted]
@@ -129,7 +173,15 @@ def measure(scenario: Scenario, count: int, path: Path, pictures: str) -> list[P
 def _point(image: np.ndarray, number: int, codec: str, level: float) -> Point:
     data = encode(codec, image, level)
     measured = quality(image, np.ascontiguousarray(decode(codec, data)))
-    return Point(codec, level, number, 0, bpp(len(data), image.shape[0] * image.shape[1]), measured.psnr_db, measured.ms_ssim)
+    return Point(
+        codec,
+        level,
+        number,
+        0,
+        bpp(len(data), image.shape[0] * image.shape[1]),
+        measured.psnr_db,
+        measured.ms_ssim,
+    )
 
 
 def _read(path: Path) -> list[Point]:
@@ -138,19 +190,31 @@ def _read(path: Path) -> list[Point]:
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        return [Point(line["codec"], float(line["quality"]), int(line["round"]), int(line["satellite"]), float(line["bpp"]),
-                      float(line["psnr_db"]), float(line["ms_ssim"])) for line in csv.DictReader(file)]
+        return [
+            Point(
+                line["codec"],
+                float(line["quality"]),
+                int(line["round"]),
+                int(line["satellite"]),
+                float(line["bpp"]),
+                float(line["psnr_db"]),
+                float(line["ms_ssim"]),
+            )
+            for line in csv.DictReader(file)
+        ]
 
 
 def curve(points: Sequence[Point], codec: str) -> np.ndarray:
     """(mean bpp, PSNR of the mean MSE, mean MS-SSIM) at equal slope, float64 [slopes, 3], by rising rate.
 
-    A learned codec is trained for one lambda, that is for bpp + lambda 255^2 MSE summed over pictures. So each patch takes the quality that minimises
-    this, for each lambda of SLOPES, and what is minimised is what is averaged: the MSE. (Averaging decibels after such a choice would speak
-    for neither: it moves bits to patches where they gain much MSE and few decibels.)
-    """
+    A learned codec is trained for one lambda, that is for bpp + lambda 255^2 MSE summed over pictures. So
+    each patch takes the quality that minimises this, for each lambda of SLOPES, and what is minimised is what
+    is averaged: the MSE. (Averaging decibels after such a choice would speak for neither: it moves bits to
+    patches where they gain much MSE and few decibels.)"""
     mine = sorted((p.round, p.quality, p.bpp, p.psnr_db, p.ms_ssim) for p in points if p.codec == codec)
-    table = np.array([row[2:] for row in mine]).reshape(len({row[0] for row in mine}), -1, 3)  # [patches, qualities, 3]
+    table = np.array([row[2:] for row in mine]).reshape(
+        len({row[0] for row in mine}), -1, 3
+    )  # [patches, qualities, 3]
     distortion = 255.0**2 * 10 ** (-table[:, :, 1] / 10)
     best = [np.argmin(table[:, :, 0] + slope * distortion, axis=1) for slope in SLOPES]
     return np.array(sorted({pooled(table[np.arange(len(table)), choice]) for choice in best}))
@@ -162,25 +226,35 @@ def pooled(patches: np.ndarray | Sequence[tuple[float, float, float]]) -> tuple[
     return float(rate.mean()), float(-10 * np.log10(np.mean(10 ** (-psnr_db / 10)))), float(similarity.mean())
 
 
-def distances(points: Sequence[Point], codec: str, model: dict[int, tuple[float, float, float]]) -> np.ndarray:
-    """Per patch, the model's PSNR and MS-SSIM minus the codec's at the model's own rate, float64 [patches, 2].
+def distances(
+    points: Sequence[Point], codec: str, model: dict[int, tuple[float, float, float]]
+) -> np.ndarray:
+    """Per patch, the model's PSNR and MS-SSIM minus the codec's at the model's own rate, float64 [patches,
+    2].
 
-    model: (bpp, PSNR, MS-SSIM) by window. Between qualities the codec's values are interpolated over log bpp; a patch whose rate the codec's
-    qualities do not reach is NaN.
-    """
+    model: (bpp, PSNR, MS-SSIM) by window. Between qualities the codec's values are interpolated over log bpp;
+    a patch whose rate the codec's qualities do not reach is NaN."""
     out = []
     for number, (rate, psnr, similarity) in sorted(model.items()):
-        known = sorted((p.bpp, p.psnr_db, p.ms_ssim) for p in points if p.codec == codec and p.round == number)
+        known = sorted(
+            (p.bpp, p.psnr_db, p.ms_ssim) for p in points if p.codec == codec and p.round == number
+        )
         if not known or not known[0][0] <= rate <= known[-1][0]:
             out.append([np.nan, np.nan])
             continue
         rates, psnrs, similarities = np.array(known).T
-        out.append([psnr - np.interp(np.log(rate), np.log(rates), psnrs), similarity - np.interp(np.log(rate), np.log(rates), similarities)])
+        out.append(
+            [
+                psnr - np.interp(np.log(rate), np.log(rates), psnrs),
+                similarity - np.interp(np.log(rate), np.log(rates), similarities),
+            ]
+        )
     return np.array(out).reshape(-1, 2)
 
 
 def bd_rate(anchor: np.ndarray, test: np.ndarray) -> float:
-    """Percent of rate that `test` needs more than `anchor` at equal PSNR (Bjontegaard, pchip); [points, (bpp, PSNR, ...)] each; NaN below 3 points."""
+    """Percent of rate that `test` needs more than `anchor` at equal PSNR (Bjontegaard, pchip); [points, (bpp,
+    PSNR, ...)] each; NaN below 3 points."""
     import warnings
 
     from bjontegaard import bd_rate as of
@@ -189,4 +263,14 @@ def bd_rate(anchor: np.ndarray, test: np.ndarray) -> float:
         return float("nan")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return float(of(anchor[:, 0], anchor[:, 1], test[:, 0], test[:, 1], method="pchip", require_matching_points=False, min_overlap=0))
+        return float(
+            of(
+                anchor[:, 0],
+                anchor[:, 1],
+                test[:, 0],
+                test[:, 1],
+                method="pchip",
+                require_matching_points=False,
+                min_overlap=0,
+            )
+        )

@@ -12,8 +12,11 @@ from constellation.scenario.scenario import Scenario
 from constellation.common.text import counted
 
 
-def split_arguments(arguments: Sequence[str], usage: str, own: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """The study's own values (`own` holds their defaults) and the overrides left for the scenario. `-h` prints `usage` and leaves."""
+def split_arguments(
+    arguments: Sequence[str], usage: str, own: Mapping[str, str]
+) -> tuple[dict[str, str], list[str]]:
+    """The study's own values (`own` holds their defaults) and the overrides left for the scenario. `-h`
+    prints `usage` and leaves."""
     if any(argument in ("-h", "--help") for argument in arguments):
         print(usage)
         raise SystemExit(0)
@@ -49,9 +52,12 @@ def make_folder(path: Path) -> Path:
 
 
 def refuse_estimates(scenario: Scenario) -> Scenario:
-    """The scenario, whose every stream is what it says. Raises `UserError` for `codec.context=open`, whose bytes are an estimate."""
+    """The scenario, whose every stream is what it says. Raises `UserError` for `codec.context=open`, whose
+    bytes are an estimate."""
     if scenario.codec.context == "open":
-        raise UserError("codec.context=open: this study counts bytes of real streams; dlrc.studies.questions.context sets the open-loop estimate beside them")
+        raise UserError(
+            "codec.context=open: this study counts bytes of real streams; dlrc.studies.questions.context sets the open-loop estimate beside them"
+        )
     return scenario
 
 
@@ -75,7 +81,9 @@ def whole_number(key: str, text: str, low: int, high: int, multiple: int = 1) ->
     """A whole number within [low, high], a multiple of `multiple`. Raises `UserError`."""
     value = number(key, text, low, high)
     if value % multiple:
-        raise UserError(f"{key}={text}: expected a {'whole number' if multiple == 1 else f'multiple of {multiple}'}")
+        raise UserError(
+            f"{key}={text}: expected a {'whole number' if multiple == 1 else f'multiple of {multiple}'}"
+        )
     return int(value)
 
 

@@ -1,4 +1,5 @@
-"""Two pictures of about the same ground: where the second lies in the first, to the pixel, and whether they show common ground at all."""
+"""Two pictures of about the same ground: where the second lies in the first, to the pixel, and whether they
+show common ground at all."""
 
 from __future__ import annotations
 
@@ -14,8 +15,8 @@ FINE_PX = 16.0  # structures larger than this are left out of the search
 class Overlap:
     """Pixel (row, col) of the second picture shows what (row + rows, col + cols) of the first does.
 
-    top, left, height, width: the common rectangle in the second picture, px. correlation: of the pixels of both, in -1..1.
-    """
+    top, left, height, width: the common rectangle in the second picture, px. correlation: of the pixels of
+    both, in -1..1."""
 
     rows: int
     cols: int
@@ -29,26 +30,53 @@ class Overlap:
 def overlap_at(first: np.ndarray, second: np.ndarray, rows: int, cols: int) -> Overlap:
     """The overlap of two grey pictures [H, W] at a displacement."""
     top, left = max(0, -rows), max(0, -cols)
-    height, width = min(second.shape[0], first.shape[0] - rows) - top, min(second.shape[1], first.shape[1] - cols) - left
+    height, width = (
+        min(second.shape[0], first.shape[0] - rows) - top,
+        min(second.shape[1], first.shape[1] - cols) - left,
+    )
     if height <= 0 or width <= 0:
         return Overlap(rows, cols, top, left, 0, 0, 0.0)
-    a, b = first[top + rows : top + rows + height, left + cols : left + cols + width], second[top : top + height, left : left + width]
+    a, b = (
+        first[top + rows : top + rows + height, left + cols : left + cols + width],
+        second[top : top + height, left : left + width],
+    )
     spread = float(a.std() * b.std())
-    return Overlap(rows, cols, top, left, height, width, float(((a - a.mean()) * (b - b.mean())).mean()) / spread if spread else 0.0)
+    return Overlap(
+        rows,
+        cols,
+        top,
+        left,
+        height,
+        width,
+        float(((a - a.mean()) * (b - b.mean())).mean()) / spread if spread else 0.0,
+    )
 
 
 def register(first: np.ndarray, second: np.ndarray) -> Overlap:
-    """The best displacement of two grey pictures, by phase correlation of their fine structure; none, where that correlates better."""
+    """The best displacement of two grey pictures, by phase correlation of their fine structure; none, where
+    that correlates better."""
     from scipy.fft import irfft2, rfft2
     from scipy.ndimage import gaussian_filter
 
     size = tuple(2 * max(a, b) for a, b in zip(first.shape, second.shape, strict=True))
-    spectra = [rfft2((image - gaussian_filter(image, FINE_PX)) * np.outer(np.hanning(image.shape[0]), np.hanning(image.shape[1])), size)
-               for image in (first.astype(np.float64), second.astype(np.float64))]
+    spectra = [
+        rfft2(
+            (image - gaussian_filter(image, FINE_PX))
+            * np.outer(np.hanning(image.shape[0]), np.hanning(image.shape[1])),
+            size,
+        )
+        for image in (first.astype(np.float64), second.astype(np.float64))
+    ]
     cross = spectra[0] * np.conj(spectra[1])
     peaks = gaussian_filter(irfft2(cross / np.maximum(np.abs(cross), 1e-9), size), 1.0, mode="wrap")
-    rows, cols = (int(at if at < n // 2 else at - n) for at, n in zip(np.unravel_index(np.argmax(peaks), peaks.shape), size, strict=True))
-    return max((overlap_at(first, second, *shift) for shift in ((0, 0), (rows, cols))), key=lambda found: found.correlation)
+    rows, cols = (
+        int(at if at < n // 2 else at - n)
+        for at, n in zip(np.unravel_index(np.argmax(peaks), peaks.shape), size, strict=True)
+    )
+    return max(
+        (overlap_at(first, second, *shift) for shift in ((0, 0), (rows, cols))),
+        key=lambda found: found.correlation,
+    )
 
 
 def registered_rasters(first: Path, second: Path) -> bool:
@@ -62,7 +90,17 @@ def registered_rasters(first: Path, second: Path) -> bool:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             with rasterio.open(first) as a, rasterio.open(second) as b:
-                return (a.crs is not None and a.crs == b.crs and np.allclose(a.transform[:2] + a.transform[3:5], b.transform[:2] + b.transform[3:5], rtol=1e-6)
-                        and max(abs(a.transform.c - b.transform.c) / abs(a.transform.a), abs(a.transform.f - b.transform.f) / abs(a.transform.e)) <= 0.6)
+                return (
+                    a.crs is not None
+                    and a.crs == b.crs
+                    and np.allclose(
+                        a.transform[:2] + a.transform[3:5], b.transform[:2] + b.transform[3:5], rtol=1e-6
+                    )
+                    and max(
+                        abs(a.transform.c - b.transform.c) / abs(a.transform.a),
+                        abs(a.transform.f - b.transform.f) / abs(a.transform.e),
+                    )
+                    <= 0.6
+                )
     except RasterioError:
         return False

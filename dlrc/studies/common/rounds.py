@@ -1,8 +1,8 @@
-"""Whole rounds in one process: the same satellites and the same ground decoder as a run, without processes and groups.
+"""Whole rounds in one process: the same satellites and the same ground decoder as a run, without processes
+and groups.
 
-A study that flies hundreds of rounds shares one loaded model among its satellites. Every byte counted is a byte of a real stream, and
-with `decode=True` the ground decoder sees nothing but those bytes.
-"""
+A study that flies hundreds of rounds shares one loaded model among its satellites. Every byte counted is a
+byte of a real stream, and with `decode=True` the ground decoder sees nothing but those bytes."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from nodes.satellite import Observation, Satellite
 
 @dataclass(frozen=True)
 class FlownRound:
-    """One round of a study. observations: what each satellite saw and selected; messages: what it sent; results: what the ground made of
-    it, under `dlrc` and `independent` (None without decoding); records: rates, fates and qualities per satellite."""
+    """One round of a study. observations: what each satellite saw and selected; messages: what it sent;
+    results: what the ground made of it, under `dlrc` and `independent` (None without decoding); records:
+    rates, fates and qualities per satellite."""
 
     round: int
     observations: list[Observation]
@@ -38,15 +39,25 @@ class Fleet:
         self.scenario = scenario
         self.board = board or load_board(scenario)
         self.segment = SpaceSegment(scenario)
-        self.satellites = [Satellite(scenario, number, self.board, self.segment) for number in range(scenario.satellites)]
-        self.decoder = RoundDecoder(self.board.coder.model, self.board.checkpoint, self.board.coder.device, scenario.codec.portable)
+        self.satellites = [
+            Satellite(scenario, number, self.board, self.segment) for number in range(scenario.satellites)
+        ]
+        self.decoder = RoundDecoder(
+            self.board.coder.model, self.board.checkpoint, self.board.coder.device, scenario.codec.portable
+        )
 
     def fly(self, round_number: int, decode: bool = True) -> FlownRound:
-        """One round. `decode=False` counts bytes only (no images, no qualities; records say neither exact nor failed)."""
+        """One round. `decode=False` counts bytes only (no images, no qualities; records say neither exact nor
+        failed)."""
         seen = [satellite.observe(round_number) for satellite in self.satellites]
         lists = [observation.own for observation in seen]
-        messages = [satellite.conclude(own, lists) for satellite, own in zip(self.satellites, seen, strict=True)]
-        streams = {"dlrc": {m.telemetry.satellite: m.stream for m in messages}, "independent": {m.telemetry.satellite: m.independent for m in messages}}
+        messages = [
+            satellite.conclude(own, lists) for satellite, own in zip(self.satellites, seen, strict=True)
+        ]
+        streams = {
+            "dlrc": {m.telemetry.satellite: m.stream for m in messages},
+            "independent": {m.telemetry.satellite: m.independent for m in messages},
+        }
         if decode:
             results = {kind: self.decoder.decode(data) for kind, data in streams.items()}
             self.decoder.synthesise(results)

@@ -1,7 +1,8 @@
-"""From rows to a line of the table: ratios of sums and mean differences, with 95 % intervals from a bootstrap over windows.
+"""From rows to a line of the table: ratios of sums and mean differences, with 95 % intervals from a bootstrap
+over windows.
 
-Satellites of one window see the same ground and lean on each other, so whole windows are drawn, never single rows.
-"""
+Satellites of one window see the same ground and lean on each other, so whole windows are drawn, never single
+rows."""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Line:
-    """What the study says about one configuration; percentages, bits per pixel, dB. bpp: sections by name, `y_d`, `z_d`, ..."""
+    """What the study says about one configuration; percentages, bits per pixel, dB. bpp: sections by name,
+    `y_d`, `z_d`, ..."""
 
     windows: int
     decoded_windows: int
@@ -60,7 +62,8 @@ class Line:
 
 
 def bootstrap(columns: Sequence[np.ndarray], statistic: Callable[..., np.ndarray], seed: int = 0) -> Estimate:
-    """`statistic` of the columns' sums over windows, with the percentile interval of RESAMPLES draws of windows with replacement.
+    """`statistic` of the columns' sums over windows, with the percentile interval of RESAMPLES draws of
+    windows with replacement.
 
     columns: float64 [windows] each; windows with NaN are left out. statistic: vectorised over arrays of sums.
     """
@@ -75,12 +78,15 @@ def bootstrap(columns: Sequence[np.ndarray], statistic: Callable[..., np.ndarray
         value = float(statistic(*table.sum(axis=1)))
         drawn = np.asarray(statistic(*(weights @ table.T).T))
     drawn = drawn[~np.isnan(drawn)]
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) if drawn.size else (float("nan"), float("nan"))
+    low, high = (
+        np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) if drawn.size else (float("nan"), float("nan"))
+    )
     return Estimate(value, float(low), float(high))
 
 
 def bootstrap_median(values: np.ndarray, seed: int = 0) -> Estimate:
-    """Median over windows, float64 [windows], with the percentile interval of RESAMPLES draws; NaN are left out."""
+    """Median over windows, float64 [windows], with the percentile interval of RESAMPLES draws; NaN are left
+    out."""
     values = values[np.isfinite(values)]
     if not len(values):
         return Estimate(float("nan"), float("nan"), float("nan"))
@@ -102,23 +108,38 @@ def summarise(rows: Sequence[Row], windows: int) -> Line:
     y_d, y_i = per_window(lambda r: r.y_d), per_window(lambda r: r.y_i)
     all_d = per_window(lambda r: r.y_d + r.z_d + r.map_d + r.header_d)
     all_i = per_window(lambda r: r.y_i + r.z_i + r.header_i)
-    positions, oracle, ones = per_window(lambda r: r.positions), per_window(lambda r: r.oracle), per_window(lambda r: 1)
+    positions, oracle, ones = (
+        per_window(lambda r: r.positions),
+        per_window(lambda r: r.oracle),
+        per_window(lambda r: 1),
+    )
     map_bytes, pixels = per_window(lambda r: r.map_d), per_window(lambda r: r.pixels).sum()
     share = lambda part, whole: 100 * part / whole
     saved = lambda after, before: 100 * (1 - after / before)
     mean = lambda total, count: total / count
     return Line(
-        windows=len(rounds), decoded_windows=len({r.round for r in rows if r.decoded}), streams=sum(r.decoded for r in rows),
-        exact=sum(r.exact for r in rows), failed=sum(r.failed for r in rows),
-        y_saved=bootstrap((y_d, y_i), saved), total_saved=bootstrap((all_d, all_i), saved), oracle=bootstrap((oracle, positions), share),
+        windows=len(rounds),
+        decoded_windows=len({r.round for r in rows if r.decoded}),
+        streams=sum(r.decoded for r in rows),
+        exact=sum(r.exact for r in rows),
+        failed=sum(r.failed for r in rows),
+        y_saved=bootstrap((y_d, y_i), saved),
+        total_saved=bootstrap((all_d, all_i), saved),
+        oracle=bootstrap((oracle, positions), share),
         of_oracle=bootstrap((y_d, y_i, oracle, positions), lambda d, i, o, p: 100 * (1 - d / i) / (o / p)),
         d_psnr=bootstrap((per_window(lambda r: r.psnr_d - r.psnr_i), ones), mean),
         d_psnr_median=bootstrap_median(per_window(lambda r: r.psnr_d - r.psnr_i) / per_window(lambda r: 1)),
         d_psnr_worst=min((r.psnr_d - r.psnr_i for r in rows if r.decoded), default=float("nan")),
         d_ms_ssim=bootstrap((per_window(lambda r: r.ms_ssim_d - r.ms_ssim_i), ones), mean),
-        psnr_i=bootstrap((per_window(lambda r: r.psnr_i), ones), mean), ms_ssim_i=bootstrap((per_window(lambda r: r.ms_ssim_i), ones), mean),
-        map_bits=bootstrap((8 * map_bytes, positions), mean), map_share=bootstrap((map_bytes, all_d), share),
-        kept=per_window(lambda r: r.kept).sum() / positions.sum(), local=per_window(lambda r: r.local).sum() / positions.sum(),
+        psnr_i=bootstrap((per_window(lambda r: r.psnr_i), ones), mean),
+        ms_ssim_i=bootstrap((per_window(lambda r: r.ms_ssim_i), ones), mean),
+        map_bits=bootstrap((8 * map_bytes, positions), mean),
+        map_share=bootstrap((map_bytes, all_d), share),
+        kept=per_window(lambda r: r.kept).sum() / positions.sum(),
+        local=per_window(lambda r: r.local).sum() / positions.sum(),
         remote=per_window(lambda r: r.remote).sum() / positions.sum(),
-        bpp={name: 8 * float(sum(getattr(r, name) for r in rows)) / float(pixels)
-             for name in ("y_d", "z_d", "map_d", "header_d", "y_i", "z_i", "header_i")})
+        bpp={
+            name: 8 * float(sum(getattr(r, name) for r in rows)) / float(pixels)
+            for name in ("y_d", "z_d", "map_d", "header_d", "y_i", "z_i", "header_i")
+        },
+    )

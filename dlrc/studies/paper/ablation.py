@@ -1,11 +1,12 @@
 """Figure 12: the number of hash rounds k, and the original or the mean vector as a cluster's representative.
 
-    python -m dlrc.studies.paper.ablation scenario=dense scene.path=../shared/data/scenes codec.model=elic [windows=4] [k=2,4,8,12,16,20,24]
+    python -m dlrc.studies.paper.ablation scenario=dense scene.path=../shared/data/scenes codec.model=elic
+    [windows=4] [k=2,4,8,12,16,20,24]
         [section.key=value ...]
 
-Every k is flown over the same captures; bytes are those of real streams, qualities those of the decoder. The time is this machine's CPU time of
-Recognizer and Selector per satellite (one thread, smallest of the windows). Writes runs/ablation-<digest>/: ablation.csv, figure12.png.
-"""
+Every k is flown over the same captures; bytes are those of real streams, qualities those of the decoder. The
+time is this machine's CPU time of Recognizer and Selector per satellite (one thread, smallest of the
+windows). Writes runs/ablation-<digest>/: ablation.csv, figure12.png."""
 
 from __future__ import annotations
 
@@ -33,13 +34,19 @@ def main(arguments: Sequence[str]) -> None:
     windows = whole_number("windows", values["windows"], 1, 10000)
     ks = [whole_number("k", text, 1, 64) for text in values["k"].split(",")]
     if scenario.dlrc.signature != "lsh" or scenario.dlrc.dedup != "signature":
-        raise UserError("dlrc.signature, dlrc.dedup: k matters to dlrc.signature=lsh with dlrc.dedup=signature alone")
+        raise UserError(
+            "dlrc.signature, dlrc.dedup: k matters to dlrc.signature=lsh with dlrc.dedup=signature alone"
+        )
     folder = Path(scenario.output) / f"ablation-{scenario.digest}"
     make_folder(folder)
     rows = survey(scenario, load_board(scenario), windows, ks, folder / "ablation.csv")
     print(f"{scenario.codec.model}, {scenario.name}, {surveyed(scenario, windows)}\n")
     print(table(summarise(rows)))
-    draw(summarise(rows), folder / "figure12.png", f"{scenario.codec.model}, {scenario.name}, {surveyed(scenario, windows)}")
+    draw(
+        summarise(rows),
+        folder / "figure12.png",
+        f"{scenario.codec.model}, {scenario.name}, {surveyed(scenario, windows)}",
+    )
     print(f"\nwrote {folder}/ (ablation.csv, figure12.png)")
 
 
@@ -51,23 +58,54 @@ def survey(scenario: Scenario, board: Board, windows: int, ks: Sequence[int], pa
         alone = [ms_ssim(view.capture.image, view.alone_image) for view in views]
         for k in ks:
             for representative in REPRESENTATIVES:
-                rows.append({"window": window, "k": k, "representative": representative,
-                             **outcome(with_knobs(scenario, dlrc={"k": k, "representative": representative}), board, window, views, alone)})
+                rows.append(
+                    {
+                        "window": window,
+                        "k": k,
+                        "representative": representative,
+                        **outcome(
+                            with_knobs(scenario, dlrc={"k": k, "representative": representative}),
+                            board,
+                            window,
+                            views,
+                            alone,
+                        ),
+                    }
+                )
         write_rows(path, rows)
     return rows
 
 
-def outcome(scenario: Scenario, board: Board, window: int, views: Sequence[View], alone_ms_ssim: Sequence[float]) -> dict:
+def outcome(
+    scenario: Scenario, board: Board, window: int, views: Sequence[View], alone_ms_ssim: Sequence[float]
+) -> dict:
     """Rate, quality and time of one k in one window."""
     flown = fly(scenario, board, window, views)
     pixels = sum(view.capture.image.shape[0] * view.capture.image.shape[1] for view in views)
-    change = [psnr - psnr_db(view.capture.image, view.alone_image) for psnr, view in zip(flown.psnr_db, views, strict=True)]
-    similar = [ms_ssim(view.capture.image, image) - before for view, image, before in zip(views, flown.images, alone_ms_ssim, strict=True)]
-    return {"y_bytes": sum(flown.y_bytes), "total_bytes": sum(flown.total_bytes), "map_bytes": sum(flown.map_bytes),
-            "alone_y_bytes": sum(v.alone_y_bytes for v in views), "alone_total_bytes": sum(len(v.alone) for v in views), "pixels": pixels,
-            "remote_share": flown.remote_share, "local_share": flown.local_share, "psnr_db": float(np.mean(flown.psnr_db)),
-            "dpsnr_db": float(np.mean(change)), "worst_dpsnr_db": float(min(change)), "dms_ssim": float(np.mean(similar)),
-            "select_ms": 1000 * flown.select_s, "failed": flown.failed}
+    change = [
+        psnr - psnr_db(view.capture.image, view.alone_image)
+        for psnr, view in zip(flown.psnr_db, views, strict=True)
+    ]
+    similar = [
+        ms_ssim(view.capture.image, image) - before
+        for view, image, before in zip(views, flown.images, alone_ms_ssim, strict=True)
+    ]
+    return {
+        "y_bytes": sum(flown.y_bytes),
+        "total_bytes": sum(flown.total_bytes),
+        "map_bytes": sum(flown.map_bytes),
+        "alone_y_bytes": sum(v.alone_y_bytes for v in views),
+        "alone_total_bytes": sum(len(v.alone) for v in views),
+        "pixels": pixels,
+        "remote_share": flown.remote_share,
+        "local_share": flown.local_share,
+        "psnr_db": float(np.mean(flown.psnr_db)),
+        "dpsnr_db": float(np.mean(change)),
+        "worst_dpsnr_db": float(min(change)),
+        "dms_ssim": float(np.mean(similar)),
+        "select_ms": 1000 * flown.select_s,
+        "failed": flown.failed,
+    }
 
 
 def summarise(rows: Sequence[dict]) -> list[dict]:
@@ -75,22 +113,42 @@ def summarise(rows: Sequence[dict]) -> list[dict]:
     out = []
     for key in dict.fromkeys((row["k"], row["representative"]) for row in rows):
         mine = [row for row in rows if (row["k"], row["representative"]) == key]
-        total = {name: sum(row[name] for row in mine) for name in mine[0] if name.endswith("bytes") or name == "pixels"}
-        mean = {name: float(np.mean([row[name] for row in mine])) for name in ("dpsnr_db", "dms_ssim", "psnr_db", "remote_share", "local_share")}
-        out.append({"k": key[0], "representative": key[1], "bpp": 8 * total["total_bytes"] / total["pixels"],
-                    "saved_y_pct": 100 - 100 * total["y_bytes"] / total["alone_y_bytes"],
-                    "saved_pct": 100 - 100 * total["total_bytes"] / total["alone_total_bytes"],
-                    "worst_dpsnr_db": min(row["worst_dpsnr_db"] for row in mine), "select_ms": min(row["select_ms"] for row in mine), **mean})
+        total = {
+            name: sum(row[name] for row in mine)
+            for name in mine[0]
+            if name.endswith("bytes") or name == "pixels"
+        }
+        mean = {
+            name: float(np.mean([row[name] for row in mine]))
+            for name in ("dpsnr_db", "dms_ssim", "psnr_db", "remote_share", "local_share")
+        }
+        out.append(
+            {
+                "k": key[0],
+                "representative": key[1],
+                "bpp": 8 * total["total_bytes"] / total["pixels"],
+                "saved_y_pct": 100 - 100 * total["y_bytes"] / total["alone_y_bytes"],
+                "saved_pct": 100 - 100 * total["total_bytes"] / total["alone_total_bytes"],
+                "worst_dpsnr_db": min(row["worst_dpsnr_db"] for row in mine),
+                "select_ms": min(row["select_ms"] for row in mine),
+                **mean,
+            }
+        )
     return out
 
 
 def table(summary: Sequence[dict]) -> str:
     """Markdown."""
-    lines = ["| k | representative | bpp | y saved % | all saved % | local / remote % of positions | dPSNR dB (worst view) | dMS-SSIM | Recognizer + Selector ms |",
-             "|---|---|---|---|---|---|---|---|---|"]
-    lines += [f"| {r['k']} | {r['representative']} | {r['bpp']:.4f} | {r['saved_y_pct']:.1f} | {r['saved_pct']:.1f} | "
-              f"{100 * r['local_share']:.1f} / {100 * r['remote_share']:.1f} | {r['dpsnr_db']:+.3f} ({r['worst_dpsnr_db']:+.2f}) | "
-              f"{r['dms_ssim']:+.5f} | {r['select_ms']:.1f} |" for r in summary]
+    lines = [
+        "| k | representative | bpp | y saved % | all saved % | local / remote % of positions | dPSNR dB (worst view) | dMS-SSIM | Recognizer + Selector ms |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {r['k']} | {r['representative']} | {r['bpp']:.4f} | {r['saved_y_pct']:.1f} | {r['saved_pct']:.1f} | "
+        f"{100 * r['local_share']:.1f} / {100 * r['remote_share']:.1f} | {r['dpsnr_db']:+.3f} ({r['worst_dpsnr_db']:+.2f}) | "
+        f"{r['dms_ssim']:+.5f} | {r['select_ms']:.1f} |"
+        for r in summary
+    ]
     return "\n".join(lines)
 
 
@@ -101,12 +159,24 @@ def draw(summary: Sequence[dict], path: Path, title: str) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    panels = (("bpp", "bits per pixel, all"), ("dpsnr_db", "change of PSNR, dB"), ("dms_ssim", "change of MS-SSIM"), ("select_ms", "Recognizer + Selector, ms (CPU time)"))
+    panels = (
+        ("bpp", "bits per pixel, all"),
+        ("dpsnr_db", "change of PSNR, dB"),
+        ("dms_ssim", "change of MS-SSIM"),
+        ("select_ms", "Recognizer + Selector, ms (CPU time)"),
+    )
     figure, axes = plt.subplots(1, 4, figsize=(13, 3), layout="constrained")
     for axis, (name, label) in zip(axes, panels, strict=True):
         for representative, colour in zip(REPRESENTATIVES, ("#d9822b", "#1f5fa8"), strict=True):
             mine = [row for row in summary if row["representative"] == representative]
-            axis.plot([row["k"] for row in mine], [row[name] for row in mine], "o-", color=colour, label=representative, markersize=4)
+            axis.plot(
+                [row["k"] for row in mine],
+                [row[name] for row in mine],
+                "o-",
+                color=colour,
+                label=representative,
+                markersize=4,
+            )
         axis.set_xlabel("hash rounds k")
         axis.set_title(label, fontsize=9)
         axis.grid(alpha=0.3)

@@ -1,17 +1,21 @@
-"""Figures 6 and 7: rate and quality with and without DLRC, on real streams of every model, beside JPEG 2000, JPEG XL and WebP.
+"""Figures 6 and 7: rate and quality with and without DLRC, on real streams of every model, beside JPEG 2000,
+JPEG XL and WebP.
 
-    python -m dlrc.studies.paper.rd [models=bmshj,mbt,cheng,elic] [lambdas=0.013|shipped] [windows=100] [density=dense,sparse] [halo=0,auto] [decode=100]
+    python -m dlrc.studies.paper.rd [models=bmshj,mbt,cheng,elic] [lambdas=0.013|shipped] [windows=100]
+    [density=dense,sparse] [halo=0,auto] [decode=100]
         [baselines=100] [margin=12] [surroundings=4] [scene.path=FOLDER] [section.key=value ...]
 
-Each window is one round of the scenario `dense` or `sparse`: eight satellites, real streams, the ground's own decoder for the first `decode`
-windows (bytes alone for the rest). `halo`: surroundings in px that a satellite sees beyond its patch, or `auto`: as wide as the model's measured border
-margin needs. `lambdas=shipped`: every lambda that a model is shipped at. `baselines`: patches on which the other codecs are measured (0: none).
-`margin`: windows on which border margins are measured (0: none; `auto` needs some). `surroundings`: windows on which it is measured what g_s makes of
-haloed latents, given nothing around them, the ground's ring, or the truth (0: none).
+Each window is one round of the scenario `dense` or `sparse`: eight satellites, real streams, the ground's own
+decoder for the first `decode` windows (bytes alone for the rest). `halo`: surroundings in px that a satellite
+sees beyond its patch, or `auto`: as wide as the model's measured border margin needs. `lambdas=shipped`:
+every lambda that a model is shipped at. `baselines`: patches on which the other codecs are measured (0:
+none). `margin`: windows on which border margins are measured (0: none; `auto` needs some). `surroundings`:
+windows on which it is measured what g_s makes of haloed latents, given nothing around them, the ground's
+ring, or the truth (0: none).
 
-Writes runs/rd-<digest>/: rows/*.csv (one line per satellite and window, appended as it is flown; a second call goes on where the first stopped),
-table.csv, halo.csv, baselines.csv, curves.png, breakdown.png. Intervals are 95 %, by bootstrap over windows. Without `scene.path` the built-in scene is used.
-"""
+Writes runs/rd-<digest>/: rows/*.csv (one line per satellite and window, appended as it is flown; a second
+call goes on where the first stopped), table.csv, halo.csv, baselines.csv, curves.png, breakdown.png.
+Intervals are 95 %, by bootstrap over windows. Without `scene.path` the built-in scene is used."""
 
 from __future__ import annotations
 
@@ -25,18 +29,66 @@ import numpy as np
 from codec.models.model import LATENT_STRIDE_PX, MODEL_NAMES
 from constellation.common.errors import UserError, user_errors_to_exit
 from constellation.scenario.scenario import Scenario, load_scenario
-from dlrc.studies.common.options import choice, make_folder, number, refuse_estimates, split_arguments, whole_number
-from dlrc.studies.common.baselines import QUALITIES, Point, bd_rate, container_overhead, curve, distances, measure, patch, pooled
+from dlrc.studies.common.options import (
+    choice,
+    make_folder,
+    number,
+    refuse_estimates,
+    split_arguments,
+    whole_number,
+)
+from dlrc.studies.common.baselines import (
+    QUALITIES,
+    Point,
+    bd_rate,
+    container_overhead,
+    curve,
+    distances,
+    measure,
+    patch,
+    pooled,
+)
 from dlrc.studies.paper.rd_figures import draw_breakdown, draw_curves
-from dlrc.studies.paper.rd_halo import HALO_FIELDS, against_plain, against_plain_table, halo_rows, ring_gain, ring_table
+from dlrc.studies.paper.rd_halo import (
+    HALO_FIELDS,
+    against_plain,
+    against_plain_table,
+    halo_rows,
+    ring_gain,
+    ring_table,
+)
 from dlrc.studies.questions.margin import MARGIN_SHARE, Margin, margin_of
-from dlrc.studies.paper.rd_report import TABLE_FIELDS, baseline_table, breakdown_table, margin_table, saving_table, table_rows
-from dlrc.studies.paper.rd_rounds import Configuration, Row, fly_missing, pictures_digest, read_rows, rows_file, shipped_lambdas
+from dlrc.studies.paper.rd_report import (
+    TABLE_FIELDS,
+    baseline_table,
+    breakdown_table,
+    margin_table,
+    saving_table,
+    table_rows,
+)
+from dlrc.studies.paper.rd_rounds import (
+    Configuration,
+    Row,
+    fly_missing,
+    pictures_digest,
+    read_rows,
+    rows_file,
+    shipped_lambdas,
+)
 from dlrc.studies.common.statistics import Line, summarise
 from dlrc.studies.paper.sync_files import write_csv, write_scenario
 
-DEFAULTS = {"models": ",".join(MODEL_NAMES), "lambdas": "0.013", "windows": "100", "density": "dense,sparse", "halo": "0,auto", "decode": "",
-            "baselines": "100", "margin": "12", "surroundings": "4"}
+DEFAULTS = {
+    "models": ",".join(MODEL_NAMES),
+    "lambdas": "0.013",
+    "windows": "100",
+    "density": "dense,sparse",
+    "halo": "0,auto",
+    "decode": "",
+    "baselines": "100",
+    "margin": "12",
+    "surroundings": "4",
+}
 
 
 @dataclass(frozen=True)
@@ -66,29 +118,59 @@ def main(arguments: Sequence[str]) -> None:
     write_scenario(request.scenario, request.folder / "scenario.yaml")
     margins = measure_margins(request)
     configurations = configurations_of(request, margins)
-    print(f"{len(configurations)} configurations, {request.windows} windows each, into {request.folder}/", flush=True)
+    print(
+        f"{len(configurations)} configurations, {request.windows} windows each, into {request.folder}/",
+        flush=True,
+    )
     fly_missing(request.folder, configurations, request.overrides, request.windows, request.decode)
     scenarios = {c: c.scenario(request.overrides) for c in configurations}
-    rows = {c: [r for r in read_rows(rows_file(request.folder, c, s), s.satellites) if r.round < request.windows] for c, s in scenarios.items()}
+    rows = {
+        c: [r for r in read_rows(rows_file(request.folder, c, s), s.satellites) if r.round < request.windows]
+        for c, s in scenarios.items()
+    }
     lines = {c: summarise(found, request.windows) for c, found in rows.items()}
     patches = min(request.baselines, request.windows, request.decode)  # the same ones for models and codecs
-    points = measure(_dense(request), patches, request.folder / "baselines.csv", pictures_digest(request.scenario)) if patches else []
+    points = (
+        measure(_dense(request), patches, request.folder / "baselines.csv", pictures_digest(request.scenario))
+        if patches
+        else []
+    )
     write_csv(request.folder / "table.csv", TABLE_FIELDS, table_rows(lines))
     if halos := against_plain(rows):
         write_csv(request.folder / "halo.csv", HALO_FIELDS, halo_rows(halos))
     print("\n".join(report(request, margins, lines, rows, points)))
     if request.surroundings and any(c.halo_px for c in configurations):
         print("\nPSNR, dB, of DLRC's images by what g_s is given around a patch's latents")
-        print("\n".join(ring_table({c: ring_gain(c, request.overrides, request.surroundings) for c in configurations if c.halo_px})))
+        print(
+            "\n".join(
+                ring_table(
+                    {
+                        c: ring_gain(c, request.overrides, request.surroundings)
+                        for c in configurations
+                        if c.halo_px
+                    }
+                )
+            )
+        )
     draw(request, lines, rows, points)
-    print(f"\nwrote {request.folder}/ (rows/, table.csv, {'halo.csv, ' if halos else ''}{'baselines.csv, ' if points else ''}curves.png, breakdown.png)")
+    print(
+        f"\nwrote {request.folder}/ (rows/, table.csv, {'halo.csv, ' if halos else ''}{'baselines.csv, ' if points else ''}curves.png, breakdown.png)"
+    )
 
 
 def parse(arguments: Sequence[str]) -> Request:
-    """Read the study's own keys; everything else overrides the scenarios `dense` and `sparse`. Raises `UserError`."""
+    """Read the study's own keys; everything else overrides the scenarios `dense` and `sparse`. Raises
+    `UserError`."""
     values, overrides = split_arguments(arguments, __doc__, DEFAULTS)
     for override in overrides:
-        if override.partition("=")[0] in ("codec.model", "codec.lambda", "capture.halo_px", "capture.window_px", "scenario", "codec.weights"):
+        if override.partition("=")[0] in (
+            "codec.model",
+            "codec.lambda",
+            "capture.halo_px",
+            "capture.window_px",
+            "scenario",
+            "codec.weights",
+        ):
             raise UserError(f"{override}: set by this study; use models=, lambdas=, halo=, density=")
     scenario = refuse_estimates(load_scenario("dense", overrides))
     models = tuple(dict.fromkeys(choice("models", name, MODEL_NAMES) for name in values["models"].split(",")))
@@ -99,15 +181,38 @@ def parse(arguments: Sequence[str]) -> Request:
         wanted = [number("lambdas", text, 1e-5, 10) for text in values["lambdas"].split(",")]
         lambdas = {model: [value for value in wanted if value in known] for model, known in shipped.items()}
         if not any(lambdas.values()):
-            raise UserError(f"lambdas={values['lambdas']}: shipped are {'; '.join(f'{m}: ' + ', '.join(map(str, k)) for m, k in shipped.items())}")
-    halos = tuple(dict.fromkeys(None if text == "auto" else whole_number("halo", text, 0, 1024, LATENT_STRIDE_PX) for text in values["halo"].split(",")))
-    windows, margin = whole_number("windows", values["windows"], 1, 100000), whole_number("margin", values["margin"], 0, 1000)
+            raise UserError(
+                f"lambdas={values['lambdas']}: shipped are {'; '.join(f'{m}: ' + ', '.join(map(str, k)) for m, k in shipped.items())}"
+            )
+    halos = tuple(
+        dict.fromkeys(
+            None if text == "auto" else whole_number("halo", text, 0, 1024, LATENT_STRIDE_PX)
+            for text in values["halo"].split(",")
+        )
+    )
+    windows, margin = (
+        whole_number("windows", values["windows"], 1, 100000),
+        whole_number("margin", values["margin"], 0, 1000),
+    )
     if None in halos and not margin:
         raise UserError("margin=0: halo=auto needs at least one window to measure the margin on")
     decode = whole_number("decode", values["decode"], 0, 100000) if values["decode"] else windows
-    densities = tuple(dict.fromkeys(choice("density", name, ("dense", "sparse")) for name in values["density"].split(",")))
-    return Request(models, lambdas, windows, densities, halos, decode, whole_number("baselines", values["baselines"], 0, 10000), margin,
-                   whole_number("surroundings", values["surroundings"], 0, 1000), tuple(overrides), scenario)
+    densities = tuple(
+        dict.fromkeys(choice("density", name, ("dense", "sparse")) for name in values["density"].split(","))
+    )
+    return Request(
+        models,
+        lambdas,
+        windows,
+        densities,
+        halos,
+        decode,
+        whole_number("baselines", values["baselines"], 0, 10000),
+        margin,
+        whole_number("surroundings", values["surroundings"], 0, 1000),
+        tuple(overrides),
+        scenario,
+    )
 
 
 def _dense(request: Request) -> Scenario:
@@ -118,43 +223,86 @@ def measure_margins(request: Request) -> dict[tuple[str, float], Margin]:
     """Border margin of every checkpoint asked for."""
     if not request.margin:
         return {}
-    return {(model, value): margin_of(Configuration(model, value, "dense", 0).scenario(request.overrides), request.margin)
-            for model in request.models for value in request.lambdas[model]}
+    return {
+        (model, value): margin_of(
+            Configuration(model, value, "dense", 0).scenario(request.overrides), request.margin
+        )
+        for model in request.models
+        for value in request.lambdas[model]
+    }
 
 
 def configurations_of(request: Request, margins: Mapping[tuple[str, float], Margin]) -> list[Configuration]:
     """Every combination asked for, in the order of the table."""
-    return list(dict.fromkeys(
-        Configuration(model, value, density, margins[model, value].halo_px if halo is None else halo)
-        for halo in request.halos for density in request.densities for model in request.models for value in request.lambdas[model]))
+    return list(
+        dict.fromkeys(
+            Configuration(model, value, density, margins[model, value].halo_px if halo is None else halo)
+            for halo in request.halos
+            for density in request.densities
+            for model in request.models
+            for value in request.lambdas[model]
+        )
+    )
 
 
 def model_points(rows: Sequence[Row], points: Sequence[Point]) -> dict[int, tuple[float, float, float]]:
-    """(bpp, PSNR, MS-SSIM) without DLRC by window, of satellite 0's decoded patches: those of `points`, or all where there are none."""
+    """(bpp, PSNR, MS-SSIM) without DLRC by window, of satellite 0's decoded patches: those of `points`, or
+    all where there are none."""
     known = {point.round for point in points}
-    return {row.round: (8 * (row.y_i + row.z_i + row.header_i) / row.pixels, row.psnr_i, row.ms_ssim_i)
-            for row in rows if row.satellite == 0 and row.decoded and (not known or row.round in known)}
+    return {
+        row.round: (8 * (row.y_i + row.z_i + row.header_i) / row.pixels, row.psnr_i, row.ms_ssim_i)
+        for row in rows
+        if row.satellite == 0 and row.decoded and (not known or row.round in known)
+    }
 
 
-def report(request: Request, margins: Mapping[tuple[str, float], Margin], lines: Mapping[Configuration, Line],
-           rows: Mapping[Configuration, Sequence[Row]], points: Sequence[Point]) -> list[str]:
+def report(
+    request: Request,
+    margins: Mapping[tuple[str, float], Margin],
+    lines: Mapping[Configuration, Line],
+    rows: Mapping[Configuration, Sequence[Row]],
+    points: Sequence[Point],
+) -> list[str]:
     """All printed tables, Markdown."""
     text = ["", scene_text(request, rows)]
     if margins:
-        text += ["", f"Border margin: share of positions whose whole vector does not change when the patch is seen in its surroundings, by depth in "
-                 f"latent cells; margin: first depth from which on {100 * MARGIN_SHARE:g} % agree", *margin_table(margins)]
-    text += ["", "Savings of DLRC (95 % intervals over windows)", *saving_table(lines), "", "Bits per pixel", *breakdown_table(lines)]
+        text += [
+            "",
+            f"Border margin: share of positions whose whole vector does not change when the patch is seen in its surroundings, by depth in "
+            f"latent cells; margin: first depth from which on {100 * MARGIN_SHARE:g} % agree",
+            *margin_table(margins),
+        ]
+    text += [
+        "",
+        "Savings of DLRC (95 % intervals over windows)",
+        *saving_table(lines),
+        "",
+        "Bits per pixel",
+        *breakdown_table(lines),
+    ]
     if halos := against_plain(rows):
         text += ["", "DLRC with a halo against independent coding without one", *against_plain_table(halos)]
     if points:
         overhead = container_overhead(patch(_dense(request), 0, 0))
-        compared = {(c.model, c.lambda_): model_points(found, points) for c, found in rows.items() if c.density == "dense" and c.halo_px == 0}
-        gaps = {(key, codec): distances(points, codec, found) for key, found in compared.items() for codec in QUALITIES}
-        text += ["", f"Without DLRC against other codecs, on satellite 0's patches in {len({p.round for p in points})} dense windows, at each model's own rate",
-                 "(mean MSE: of all patches as one, where each codec gives every patch the quality that minimises bpp + lambda 255^2 MSE, at the lambda that makes its",
-                 "mean rate the model's; per patch: at the model's rate on each patch, mean ± 95 %). Codecs at their best for PSNR (dlrc/studies/common/baselines.py). Our",
-                 f"bytes are whole containers. Not counted: {overhead['jpeg2000']} bytes of JP2 boxes and comment, {overhead['jpegxl']} of JPEG XL's container (bare codestreams); counted: "
-                 f"WebP's RIFF container, {overhead['webp']} bytes", *baseline_table(compared, gaps, {codec: curve(points, codec) for codec in QUALITIES})]
+        compared = {
+            (c.model, c.lambda_): model_points(found, points)
+            for c, found in rows.items()
+            if c.density == "dense" and c.halo_px == 0
+        }
+        gaps = {
+            (key, codec): distances(points, codec, found)
+            for key, found in compared.items()
+            for codec in QUALITIES
+        }
+        text += [
+            "",
+            f"Without DLRC against other codecs, on satellite 0's patches in {len({p.round for p in points})} dense windows, at each model's own rate",
+            "(mean MSE: of all patches as one, where each codec gives every patch the quality that minimises bpp + lambda 255^2 MSE, at the lambda that makes its",
+            "mean rate the model's; per patch: at the model's rate on each patch, mean ± 95 %). Codecs at their best for PSNR (dlrc/studies/common/baselines.py). Our",
+            f"bytes are whole containers. Not counted: {overhead['jpeg2000']} bytes of JP2 boxes and comment, {overhead['jpegxl']} of JPEG XL's container (bare codestreams); counted: "
+            f"WebP's RIFF container, {overhead['webp']} bytes",
+            *baseline_table(compared, gaps, {codec: curve(points, codec) for codec in QUALITIES}),
+        ]
         text += bd_rates(compared, lines, points)
     return text
 
@@ -163,32 +311,66 @@ def scene_text(request: Request, rows: Mapping[Configuration, Sequence[Row]]) ->
     """Which scenes the windows come from."""
     if not request.scenario.scene.path:
         return "Scene: built-in procedural scene (not a picture of anything; numbers say nothing about real imagery)"
-    names = {density: sorted({row.scene for c, found in rows.items() if c.density == density for row in found}) for density in request.densities}
-    return f"Scenes: {request.scenario.scene.path}; " + "; ".join(f"{density}: {len(found)} images" for density, found in names.items())
+    names = {
+        density: sorted({row.scene for c, found in rows.items() if c.density == density for row in found})
+        for density in request.densities
+    }
+    return f"Scenes: {request.scenario.scene.path}; " + "; ".join(
+        f"{density}: {len(found)} images" for density, found in names.items()
+    )
 
 
-def bd_rates(compared: Mapping[tuple[str, float], Mapping[int, tuple[float, float, float]]], lines: Mapping[Configuration, Line],
-             points: Sequence[Point]) -> list[str]:
-    """BD-rates of models with three lambdas and more: against the other codecs, and with DLRC against without."""
+def bd_rates(
+    compared: Mapping[tuple[str, float], Mapping[int, tuple[float, float, float]]],
+    lines: Mapping[Configuration, Line],
+    points: Sequence[Point],
+) -> list[str]:
+    """BD-rates of models with three lambdas and more: against the other codecs, and with DLRC against
+    without."""
     text = []
     for model in dict.fromkeys(model for model, _ in compared):
-        own = np.array(sorted(pooled(list(found.values())) for (name, _), found in compared.items() if name == model and found))
+        own = np.array(
+            sorted(
+                pooled(list(found.values()))
+                for (name, _), found in compared.items()
+                if name == model and found
+            )
+        )
         if len(own) < 3:
             continue
         parts = [f"{codec} {bd_rate(curve(points, codec), own):+.1f} %" for codec in QUALITIES]
-        text += ["", f"BD-rate of {model} (without DLRC, {len(own)} lambdas, PSNR of the mean MSE, negative: fewer bits) against " + ", ".join(parts)]
+        text += [
+            "",
+            f"BD-rate of {model} (without DLRC, {len(own)} lambdas, PSNR of the mean MSE, negative: fewer bits) against "
+            + ", ".join(parts),
+        ]
         for density in ("dense", "sparse"):
-            found = [(sum(v for k, v in line.bpp.items() if k.endswith("_d")), sum(v for k, v in line.bpp.items() if k.endswith("_i")),
-                      line.psnr_i.value, line.psnr_i.value + line.d_psnr.value) for c, line in lines.items()
-                     if c.model == model and c.density == density and c.halo_px == 0]
+            found = [
+                (
+                    sum(v for k, v in line.bpp.items() if k.endswith("_d")),
+                    sum(v for k, v in line.bpp.items() if k.endswith("_i")),
+                    line.psnr_i.value,
+                    line.psnr_i.value + line.d_psnr.value,
+                )
+                for c, line in lines.items()
+                if c.model == model and c.density == density and c.halo_px == 0
+            ]
             if len(found) >= 3:
                 table = np.array(sorted(found))
-                text.append(f"BD-rate of DLRC against {model} alone, {density}: {bd_rate(table[:, [1, 2]], table[:, [0, 3]]):+.1f} %")
+                text.append(
+                    f"BD-rate of DLRC against {model} alone, {density}: {bd_rate(table[:, [1, 2]], table[:, [0, 3]]):+.1f} %"
+                )
     return text
 
 
-def draw(request: Request, lines: Mapping[Configuration, Line], rows: Mapping[Configuration, Sequence[Row]], points: Sequence[Point]) -> None:
-    """Both figures. The curves show satellite 0's patches where baselines were measured, scaled by each density's measured saving."""
+def draw(
+    request: Request,
+    lines: Mapping[Configuration, Line],
+    rows: Mapping[Configuration, Sequence[Row]],
+    points: Sequence[Point],
+) -> None:
+    """Both figures. The curves show satellite 0's patches where baselines were measured, scaled by each
+    density's measured saving."""
     where = "real held-out scenes" if request.scenario.scene.path else "built-in procedural scene"
     models: dict[tuple[str, float], dict[str, tuple[float, float, float]]] = {}
     for configuration, found in rows.items():
@@ -200,12 +382,25 @@ def draw(request: Request, lines: Mapping[Configuration, Line], rows: Mapping[Co
             models.setdefault(key, {})["independent"] = pooled(base)
         if "independent" in models.get(key, {}):
             rate, psnr, similarity = models[key]["independent"]
-            models[key][configuration.density] = (rate * (1 - line.total_saved.value / 100), psnr + line.d_psnr.value, similarity + line.d_ms_ssim.value)
+            models[key][configuration.density] = (
+                rate * (1 - line.total_saved.value / 100),
+                psnr + line.d_psnr.value,
+                similarity + line.d_ms_ssim.value,
+            )
     if models:
         baselines = {codec: curve(points, codec) for codec in QUALITIES} if points else {}
-        draw_curves(models, baselines, f"Rate and quality with and without DLRC, no halo; {where}", request.folder / "curves.png")
+        draw_curves(
+            models,
+            baselines,
+            f"Rate and quality with and without DLRC, no halo; {where}",
+            request.folder / "curves.png",
+        )
     shown = {c: line for c, line in lines.items() if c.lambda_ == 0.013} or dict(lines)
-    draw_breakdown(shown, f"Bits per pixel: pale without DLRC, full with DLRC; {where}, lambda {next(iter(shown)).lambda_:g}", request.folder / "breakdown.png")
+    draw_breakdown(
+        shown,
+        f"Bits per pixel: pale without DLRC, full with DLRC; {where}, lambda {next(iter(shown)).lambda_:g}",
+        request.folder / "breakdown.png",
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Pictures of the rate-distortion study: R-D curves (the paper's Figure 6 and our baselines) and where the bits go (Figure 7)."""
+"""Pictures of the rate-distortion study: R-D curves (the paper's Figure 6 and our baselines) and where the
+bits go (Figure 7)."""
 
 from __future__ import annotations
 
@@ -39,10 +40,15 @@ def _plain(axis) -> None:
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def draw_curves(models: Mapping[tuple[str, float], Mapping[str, tuple[float, float, float]]], baselines: Mapping[str, np.ndarray], note: str,
-                path: Path) -> None:
-    """Rate against PSNR and MS-SSIM. models: by (model, lambda), `independent`, `dense`, `sparse` -> (bpp, PSNR of the mean MSE, mean
-    MS-SSIM). All sides choose by MSE; nothing in the right panel was optimised for MS-SSIM."""
+def draw_curves(
+    models: Mapping[tuple[str, float], Mapping[str, tuple[float, float, float]]],
+    baselines: Mapping[str, np.ndarray],
+    note: str,
+    path: Path,
+) -> None:
+    """Rate against PSNR and MS-SSIM. models: by (model, lambda), `independent`, `dense`, `sparse` -> (bpp,
+    PSNR of the mean MSE, mean MS-SSIM). All sides choose by MSE; nothing in the right panel was optimised for
+    MS-SSIM."""
     from matplotlib.lines import Line2D
 
     figure = _figure(10.4, 4.6)
@@ -50,13 +56,38 @@ def draw_curves(models: Mapping[tuple[str, float], Mapping[str, tuple[float, flo
     names = list(dict.fromkeys(model for model, _ in models))
     for axis, column, label in zip(panels, (1, 2), ("PSNR of the mean MSE, dB", "MS-SSIM")):
         for codec, points in baselines.items():
-            axis.plot(points[:, 0], points[:, column], color=BASELINES[codec][0], linestyle=BASELINES[codec][1], linewidth=1.3, label=LABELS[codec])
+            axis.plot(
+                points[:, 0],
+                points[:, column],
+                color=BASELINES[codec][0],
+                linestyle=BASELINES[codec][1],
+                linewidth=1.3,
+                label=LABELS[codec],
+            )
         for model in names:
-            for kind, marker, filled in (("independent", "o", False), ("sparse", "s", True), ("dense", "D", True)):
-                points = np.array(sorted(values[kind] for (name, _), values in models.items() if name == model and kind in values))
+            for kind, marker, filled in (
+                ("independent", "o", False),
+                ("sparse", "s", True),
+                ("dense", "D", True),
+            ):
+                points = np.array(
+                    sorted(
+                        values[kind]
+                        for (name, _), values in models.items()
+                        if name == model and kind in values
+                    )
+                )
                 if len(points):
-                    axis.plot(points[:, 0], points[:, column], color=COLOURS[model], marker=marker, markersize=5, linewidth=1.1,
-                              linestyle="-" if filled else (0, (4, 2)), markerfacecolor=COLOURS[model] if filled else "white")
+                    axis.plot(
+                        points[:, 0],
+                        points[:, column],
+                        color=COLOURS[model],
+                        marker=marker,
+                        markersize=5,
+                        linewidth=1.1,
+                        linestyle="-" if filled else (0, (4, 2)),
+                        markerfacecolor=COLOURS[model] if filled else "white",
+                    )
         rates = [values[0] for kinds in models.values() for values in kinds.values()]
         floor = min(values[column] for kinds in models.values() for values in kinds.values())
         axis.set_xlim(0.8 * min(rates), 1.25 * max(rates))
@@ -65,7 +96,10 @@ def draw_curves(models: Mapping[tuple[str, float], Mapping[str, tuple[float, flo
         axis.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:.0e}"[0] in "235" else "")
         if column == 1:
             reached = [values[1] for kinds in models.values() for values in kinds.values()]
-            reached += [np.interp(np.log(max(rates)), np.log(points[:, 0]), points[:, 1]) for points in baselines.values()]
+            reached += [
+                np.interp(np.log(max(rates)), np.log(points[:, 0]), points[:, 1])
+                for points in baselines.values()
+            ]
             axis.set_ylim(floor - 1.0, max(reached) + 0.7)
         else:
             axis.set_ylim(floor - 0.03, 1.0)
@@ -73,9 +107,24 @@ def draw_curves(models: Mapping[tuple[str, float], Mapping[str, tuple[float, flo
         axis.set_ylabel(label, fontsize=10)
         _plain(axis)
     entries = [Line2D([], [], color=COLOURS[name], linewidth=2, label=name) for name in names]
-    entries += [Line2D([], [], color="#222222", marker=marker, markersize=5, linewidth=1, linestyle=style, markerfacecolor=face, label=text)
-                for marker, style, face, text in (("o", (0, (4, 2)), "white", "without DLRC"), ("s", "-", "#222222", "DLRC, sparse"),
-                                                  ("D", "-", "#222222", "DLRC, dense"))]
+    entries += [
+        Line2D(
+            [],
+            [],
+            color="#222222",
+            marker=marker,
+            markersize=5,
+            linewidth=1,
+            linestyle=style,
+            markerfacecolor=face,
+            label=text,
+        )
+        for marker, style, face, text in (
+            ("o", (0, (4, 2)), "white", "without DLRC"),
+            ("s", "-", "#222222", "DLRC, sparse"),
+            ("D", "-", "#222222", "DLRC, dense"),
+        )
+    ]
     entries += [line for line in panels[0].get_lines() if line.get_label() in LABELS.values()]
     figure.legend(handles=entries, loc="outside lower center", ncols=5, fontsize=9, frameon=False)
     figure.suptitle(note, fontsize=11)
@@ -83,17 +132,22 @@ def draw_curves(models: Mapping[tuple[str, float], Mapping[str, tuple[float, flo
 
 
 def draw_breakdown(lines: Mapping[Configuration, Line], note: str, path: Path) -> None:
-    """Stacked bars: bits per pixel by section, without and with DLRC, one panel per density and halo; the saving written above."""
+    """Stacked bars: bits per pixel by section, without and with DLRC, one panel per density and halo; the
+    saving written above."""
     panels_of: dict[tuple[str, bool], list[tuple[Configuration, Line]]] = {}
     for configuration, line in lines.items():
-        panels_of.setdefault((configuration.density, configuration.halo_px > 0), []).append((configuration, line))
+        panels_of.setdefault((configuration.density, configuration.halo_px > 0), []).append(
+            (configuration, line)
+        )
     figure = _figure(2.6 + 2.6 * len(panels_of), 4.4)
     panels = np.atleast_1d(figure.subplots(1, len(panels_of), sharey=True))
     for axis, ((density, halo), entries) in zip(panels, panels_of.items()):
         _bars(axis, entries)
         axis.set_title(f"{density}, {'halo' if halo else 'no halo'}", fontsize=10, loc="left")
     panels[0].set_ylabel("bits per pixel", fontsize=10)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9, frameon=False)
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9, frameon=False
+    )
     figure.suptitle(note, fontsize=11)
     save(figure, path)
 
@@ -105,10 +159,19 @@ def _bars(axis, entries: Sequence[tuple[Configuration, Line]]) -> None:
             base = 0.0
             for part, colour in PARTS:
                 height = line.bpp.get(f"{part}_{suffix}", 0.0)
-                axis.bar(place + shift, height, 0.36, bottom=base, color=colour, label=part if not labels and suffix == "d" else None,
-                         alpha=0.55 if suffix == "i" else 1.0)
+                axis.bar(
+                    place + shift,
+                    height,
+                    0.36,
+                    bottom=base,
+                    color=colour,
+                    label=part if not labels and suffix == "d" else None,
+                    alpha=0.55 if suffix == "i" else 1.0,
+                )
                 base += height
-        axis.annotate(f"{-line.total_saved.value:+.1f} %", (place + 0.2, base), ha="center", va="bottom", fontsize=8)
+        axis.annotate(
+            f"{-line.total_saved.value:+.1f} %", (place + 0.2, base), ha="center", va="bottom", fontsize=8
+        )
         several = len({c.lambda_ for c, _ in entries}) > 1
         halo = f"\n{configuration.halo_px} px" if configuration.halo_px else ""
         labels.append(configuration.model + (f"\n{configuration.lambda_:g}" if several else "") + halo)

@@ -1,10 +1,10 @@
 """What a halo buys in the end: against coding without one, and what g_s must be given around a patch.
 
-A patch encoded alone carries the mark of its own padding in its outer latents, and g_s undoes it. Latents cut out of a halo carry no such mark, so the
-ground gives g_s a ring around them (ground.mosaic). Two tables: bytes and quality of DLRC with a halo against *independent coding without* one, on the
-same windows; and the PSNR of DLRC's images when g_s is given nothing, the outermost vectors repeated, what the ground gives, and, as a bound,
-the true surroundings.
-"""
+A patch encoded alone carries the mark of its own padding in its outer latents, and g_s undoes it. Latents cut
+out of a halo carry no such mark, so the ground gives g_s a ring around them (ground.mosaic). Two tables:
+bytes and quality of DLRC with a halo against *independent coding without* one, on the same windows; and the
+PSNR of DLRC's images when g_s is given nothing, the outermost vectors repeated, what the ground gives, and,
+as a bound, the true surroundings."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ class AgainstPlain:
 
 
 def against_plain(rows: Mapping[Configuration, Sequence[Row]]) -> dict[Configuration, AgainstPlain]:
-    """For every configuration with a halo whose twin without one was flown as well, on the windows that both have."""
+    """For every configuration with a halo whose twin without one was flown as well, on the windows that both
+    have."""
     found = {}
     for configuration, wide in rows.items():
         plain = {(r.round, r.satellite): r for r in rows.get(replace(configuration, halo_px=0), ())}
@@ -65,35 +66,89 @@ def _compare(pairs: Sequence[tuple[Row, Row]]) -> AgainstPlain:
 
     before = lambda w, p: p.y_i + p.z_i + p.header_i
     return AgainstPlain(
-        len(rounds), saved(lambda w, p: w.y_d, lambda w, p: p.y_i), saved(lambda w, p: w.y_d + w.z_d + w.map_d + w.header_d, before),
-        mean(lambda w, p: w.psnr_d - p.psnr_i), mean(lambda w, p: w.ms_ssim_d - p.ms_ssim_i),
-        saved(lambda w, p: w.y_i + w.z_i + w.header_i, before), mean(lambda w, p: w.psnr_i - p.psnr_i))
+        len(rounds),
+        saved(lambda w, p: w.y_d, lambda w, p: p.y_i),
+        saved(lambda w, p: w.y_d + w.z_d + w.map_d + w.header_d, before),
+        mean(lambda w, p: w.psnr_d - p.psnr_i),
+        mean(lambda w, p: w.ms_ssim_d - p.ms_ssim_i),
+        saved(lambda w, p: w.y_i + w.z_i + w.header_i, before),
+        mean(lambda w, p: w.psnr_i - p.psnr_i),
+    )
 
 
-HALO_FIELDS = ["model", "lambda", "density", "halo_px", *(name + end for name in ("y_saved", "total_saved", "d_psnr", "d_ms_ssim", "alone_saved",
-               "alone_d_psnr") for end in ("", "_low", "_high"))]
+HALO_FIELDS = [
+    "model",
+    "lambda",
+    "density",
+    "halo_px",
+    *(
+        name + end
+        for name in ("y_saved", "total_saved", "d_psnr", "d_ms_ssim", "alone_saved", "alone_d_psnr")
+        for end in ("", "_low", "_high")
+    ),
+]
 
 
 def halo_rows(found: Mapping[Configuration, AgainstPlain]) -> list[list]:
     """`halo.csv`."""
-    return [[c.model, f"{c.lambda_:g}", c.density, str(c.halo_px),
-             *(f"{v:.6g}" for e in (a.y_saved, a.total_saved, a.d_psnr, a.d_ms_ssim, a.alone_saved, a.alone_d_psnr) for v in (e.value, e.low, e.high))]
-            for c, a in found.items()]
+    return [
+        [
+            c.model,
+            f"{c.lambda_:g}",
+            c.density,
+            str(c.halo_px),
+            *(
+                f"{v:.6g}"
+                for e in (a.y_saved, a.total_saved, a.d_psnr, a.d_ms_ssim, a.alone_saved, a.alone_d_psnr)
+                for v in (e.value, e.low, e.high)
+            ),
+        ]
+        for c, a in found.items()
+    ]
 
 
 def against_plain_table(found: Mapping[Configuration, AgainstPlain]) -> list[str]:
     """Markdown."""
-    head = ["model", "lambda", "overlap", "halo, px", "windows", "y-bits saved, %", "all bits saved, %", "dPSNR, dB", "dMS-SSIM",
-            "halo without DLRC: all bits saved, %", "its dPSNR, dB"]
+    head = [
+        "model",
+        "lambda",
+        "overlap",
+        "halo, px",
+        "windows",
+        "y-bits saved, %",
+        "all bits saved, %",
+        "dPSNR, dB",
+        "dMS-SSIM",
+        "halo without DLRC: all bits saved, %",
+        "its dPSNR, dB",
+    ]
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-    return lines + ["| " + " | ".join([c.model, f"{c.lambda_:g}", c.density, str(c.halo_px), str(a.windows), a.y_saved.text(1), a.total_saved.text(1),
-                                       a.d_psnr.text(3, sign=True), a.d_ms_ssim.text(5, sign=True), a.alone_saved.text(1, sign=True),
-                                       a.alone_d_psnr.text(3, sign=True)]) + " |" for c, a in found.items()]
+    return lines + [
+        "| "
+        + " | ".join(
+            [
+                c.model,
+                f"{c.lambda_:g}",
+                c.density,
+                str(c.halo_px),
+                str(a.windows),
+                a.y_saved.text(1),
+                a.total_saved.text(1),
+                a.d_psnr.text(3, sign=True),
+                a.d_ms_ssim.text(5, sign=True),
+                a.alone_saved.text(1, sign=True),
+                a.alone_d_psnr.text(3, sign=True),
+            ]
+        )
+        + " |"
+        for c, a in found.items()
+    ]
 
 
 @dataclass(frozen=True)
 class RingGain:
-    """Mean PSNR, dB, of DLRC's images by what surrounds the latents (WAYS), and of independent coding without a halo, on the same patches."""
+    """Mean PSNR, dB, of DLRC's images by what surrounds the latents (WAYS), and of independent coding without
+    a halo, on the same patches."""
 
     patches: int
     without_halo: float
@@ -111,8 +166,12 @@ def ring_gain(configuration: Configuration, overrides: Sequence[str], windows: i
         for satellite, own in dlrc.latents.items():
             image = flown.messages[satellite].original
             repeated = np.pad(own, ((0, 0), (RING, RING), (RING, RING)), mode="edge")
-            images = (synthesise(model, own, 0), synthesise(model, repeated, RING), dlrc.images[satellite],
-                      synthesise(model, _true_surroundings(fleet, scenario, number, satellite), RING))
+            images = (
+                synthesise(model, own, 0),
+                synthesise(model, repeated, RING),
+                dlrc.images[satellite],
+                synthesise(model, _true_surroundings(fleet, scenario, number, satellite), RING),
+            )
             ways.append([psnr_db(image, one) for one in images])
             plain.append(psnr_db(image, synthesise(model, np.rint(fleet.board.coder.analyse(image, 0)), 0)))
     return RingGain(len(plain), float(np.mean(plain)), tuple(np.mean(ways, axis=0).tolist()))
@@ -121,12 +180,27 @@ def ring_gain(configuration: Configuration, overrides: Sequence[str], windows: i
 def _true_surroundings(fleet: Fleet, scenario: Scenario, number: int, satellite: int) -> np.ndarray:
     halo = scenario.capture.halo_px + RING * LATENT_STRIDE_PX
     wide = scenario.capture.model_copy(update={"halo_px": halo})
-    view = capture(open_scene(scenario.scene, scenario.seed, number, wide.window_px), wide, scenario.seed, number, satellite)
+    view = capture(
+        open_scene(scenario.scene, scenario.seed, number, wide.window_px),
+        wide,
+        scenario.seed,
+        number,
+        satellite,
+    )
     return np.rint(fleet.board.coder.analyse(view.padded, scenario.capture.halo_px))
 
 
 def ring_table(gains: Mapping[Configuration, RingGain]) -> list[str]:
     """Markdown."""
-    lines = ["| model | overlap | halo, px | patches | PSNR without halo | " + " | ".join(f"halo: {way}" for way in WAYS) + " |", "|" + " --- |" * (5 + len(WAYS))]
-    return lines + [f"| {c.model} | {c.density} | {c.halo_px} | {gain.patches} | {gain.without_halo:.2f} | " + " | ".join(f"{v:.2f}" for v in gain.ways) + " |"
-                    for c, gain in gains.items()]
+    lines = [
+        "| model | overlap | halo, px | patches | PSNR without halo | "
+        + " | ".join(f"halo: {way}" for way in WAYS)
+        + " |",
+        "|" + " --- |" * (5 + len(WAYS)),
+    ]
+    return lines + [
+        f"| {c.model} | {c.density} | {c.halo_px} | {gain.patches} | {gain.without_halo:.2f} | "
+        + " | ".join(f"{v:.2f}" for v in gain.ways)
+        + " |"
+        for c, gain in gains.items()
+    ]

@@ -1,8 +1,9 @@
-"""Rounds of the rate-distortion study, one CSV row per satellite and round, written as they are flown and never flown twice.
+"""Rounds of the rate-distortion study, one CSV row per satellite and round, written as they are flown and
+never flown twice.
 
-A row holds the bytes of every section of the two real streams (with and without DLRC), the fates of its positions, the qualities of both images,
-and two checks beyond the stream's own digests: the decoded vectors are compared with those that were coded.
-"""
+A row holds the bytes of every section of the two real streams (with and without DLRC), the fates of its
+positions, the qualities of both images, and two checks beyond the stream's own digests: the decoded vectors
+are compared with those that were coded."""
 
 from __future__ import annotations
 
@@ -23,7 +24,9 @@ from constellation.scenario.scenario import Scenario, load_scenario
 from nodes.coding import Board, load_board
 from dlrc.studies.common.rounds import Fleet, FlownRound
 
-CHUNK_WINDOWS = 10  # windows of one configuration before the next has its turn: an interrupted study is balanced
+CHUNK_WINDOWS = (
+    10  # windows of one configuration before the next has its turn: an interrupted study is balanced
+)
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,22 @@ class Configuration:
         return f"{self.model}-{self.lambda_:g}-{self.density}-halo{self.halo_px}"
 
     def scenario(self, overrides: Sequence[str]) -> Scenario:
-        return load_scenario(self.density, [*overrides, f"codec.model={self.model}", f"codec.lambda={self.lambda_!r}", f"capture.halo_px={self.halo_px}"])
+        return load_scenario(
+            self.density,
+            [
+                *overrides,
+                f"codec.model={self.model}",
+                f"codec.lambda={self.lambda_!r}",
+                f"capture.halo_px={self.halo_px}",
+            ],
+        )
 
 
 @dataclass(frozen=True)
 class Row:
-    """One satellite in one round. Bytes: `_d` with DLRC, `_i` independent. Qualities are NaN and `decoded` is 0 where nothing was decoded.
-    exact: decoded, and every coded vector came back as it was coded, in both streams. rank: place in the priority order, 0 the highest."""
+    """One satellite in one round. Bytes: `_d` with DLRC, `_i` independent. Qualities are NaN and `decoded` is
+    0 where nothing was decoded. exact: decoded, and every coded vector came back as it was coded, in both
+    streams. rank: place in the priority order, 0 the highest."""
 
     round: int
     satellite: int
@@ -76,9 +88,19 @@ class Row:
 
 @functools.lru_cache(maxsize=16)
 def _board(model: str, lambda_: float, weights: str, device: str, portable: bool, grid: str) -> Board:
-    return load_board(load_scenario("dense", [f"codec.model={model}", f"codec.lambda={lambda_!r}", f"codec.device={device}",
-                                              f"codec.portable={str(portable).lower()}", f"codec.grid={grid}"]
-                                    + ([f"codec.weights={weights}"] if weights else [])))
+    return load_board(
+        load_scenario(
+            "dense",
+            [
+                f"codec.model={model}",
+                f"codec.lambda={lambda_!r}",
+                f"codec.device={device}",
+                f"codec.portable={str(portable).lower()}",
+                f"codec.grid={grid}",
+            ]
+            + ([f"codec.weights={weights}"] if weights else []),
+        )
+    )
 
 
 def board_of(scenario: Scenario) -> Board:
@@ -90,35 +112,54 @@ def board_of(scenario: Scenario) -> Board:
 def shipped_lambdas(model: str) -> list[float]:
     """The lambdas for which the project ships weights of `model`, ascending."""
     prefix = f"{model}_lambda"
-    found = sorted(float(path.stem.removeprefix(prefix)) for path in WEIGHTS_FOLDER.glob(f"{prefix}*.safetensors"))
+    found = sorted(
+        float(path.stem.removeprefix(prefix)) for path in WEIGHTS_FOLDER.glob(f"{prefix}*.safetensors")
+    )
     if not found:
-        raise UserError(f"models={model}: no shipped weights; there are: {', '.join(sorted(path.stem for path in WEIGHTS_FOLDER.glob('*.safetensors')))}")
+        raise UserError(
+            f"models={model}: no shipped weights; there are: {', '.join(sorted(path.stem for path in WEIGHTS_FOLDER.glob('*.safetensors')))}"
+        )
     return found
 
 
 def rows_file(folder: Path, configuration: Configuration, scenario: Scenario) -> Path:
-    """Where rows of a configuration lie: other knobs, weights, pictures or another container, another file."""
+    """Where rows of a configuration lie: other knobs, weights, pictures or another container, another
+    file."""
     key = f"{scenario.digest}/{board_of(scenario).checkpoint.sha256}/{pictures_digest(scenario)}/{VERSION}"
     return folder / "rows" / f"{configuration.name}-{hashlib.sha256(key.encode()).hexdigest()[:8]}.csv"
 
 
 def pictures_digest(scenario: Scenario) -> str:
-    """Tells the files behind `scene.path` apart by name, size and time of change; "" for the built-in scene."""
+    """Tells the files behind `scene.path` apart by name, size and time of change; "" for the built-in
+    scene."""
     path = Path(scenario.scene.path)
     if not scenario.scene.path:
         return ""
     files = sorted(entry for entry in path.iterdir() if entry.is_file()) if path.is_dir() else [path]
-    return hashlib.sha256(repr([(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]).encode()).hexdigest()[:16]
+    return hashlib.sha256(
+        repr(
+            [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
+        ).encode()
+    ).hexdigest()[:16]
 
 
-def fly_missing(folder: Path, configurations: Sequence[Configuration], overrides: Sequence[str], windows: int, decode: int) -> None:
-    """Fly windows 0 .. `windows` - 1 of every configuration that have no rows yet; the first `decode` of them go through the ground's decoder."""
+def fly_missing(
+    folder: Path, configurations: Sequence[Configuration], overrides: Sequence[str], windows: int, decode: int
+) -> None:
+    """Fly windows 0 .. `windows` - 1 of every configuration that have no rows yet; the first `decode` of them
+    go through the ground's decoder."""
     scenarios = {configuration: configuration.scenario(overrides) for configuration in configurations}
     for start in range(0, windows, CHUNK_WINDOWS):
         for configuration, scenario in scenarios.items():
             path = rows_file(folder, configuration, scenario)
-            have = {row.round for row in read_rows(path, scenario.satellites) if row.decoded or row.round >= decode}
-            missing = [number for number in range(start, min(windows, start + CHUNK_WINDOWS)) if number not in have]
+            have = {
+                row.round
+                for row in read_rows(path, scenario.satellites)
+                if row.decoded or row.round >= decode
+            }
+            missing = [
+                number for number in range(start, min(windows, start + CHUNK_WINDOWS)) if number not in have
+            ]
             if not missing:
                 continue
             fleet = Fleet(scenario, board_of(scenario))
@@ -133,25 +174,58 @@ def rows_of(flown: FlownRound) -> list[Row]:
     for seen, message, record in zip(flown.observations, flown.messages, flown.records, strict=True):
         note, decoded = message.telemetry, flown.results is not None
         quality_d, quality_i = record.quality_dlrc, record.quality_independent
-        values = [float("nan") if q is None else q for q in (quality_d and quality_d.psnr_db, quality_i and quality_i.psnr_db,
-                                                             quality_d and quality_d.ms_ssim, quality_i and quality_i.ms_ssim)]
+        values = [
+            float("nan") if q is None else q
+            for q in (
+                quality_d and quality_d.psnr_db,
+                quality_i and quality_i.psnr_db,
+                quality_d and quality_d.ms_ssim,
+                quality_i and quality_i.ms_ssim,
+            )
+        ]
         exact = decoded and not record.failed and _came_back(flown, record.satellite, seen)
         positions = record.kept + record.local_copy + record.remote_copy
-        failed = record.failed if decoded else not positions  # a stream that is only read fails where its map cannot be read
-        rows.append(Row(record.round, record.satellite, note.order.index(record.satellite), note.scene, record.pixels,
-                        positions, record.kept, record.local_copy, record.remote_copy, record.oracle,
-                        record.dlrc.y, record.dlrc.z, record.dlrc.map, record.dlrc.header, record.independent.y, record.independent.z,
-                        record.independent.header, *values, int(decoded), int(exact), int(failed)))
+        failed = (
+            record.failed if decoded else not positions
+        )  # a stream that is only read fails where its map cannot be read
+        rows.append(
+            Row(
+                record.round,
+                record.satellite,
+                note.order.index(record.satellite),
+                note.scene,
+                record.pixels,
+                positions,
+                record.kept,
+                record.local_copy,
+                record.remote_copy,
+                record.oracle,
+                record.dlrc.y,
+                record.dlrc.z,
+                record.dlrc.map,
+                record.dlrc.header,
+                record.independent.y,
+                record.independent.z,
+                record.independent.header,
+                *values,
+                int(decoded),
+                int(exact),
+                int(failed),
+            )
+        )
     return rows
 
 
 def _came_back(flown: FlownRound, satellite: int, seen) -> bool:
-    """Whether the ground's vectors are those that were coded: all of the independent stream, the kept ones of DLRC's."""
+    """Whether the ground's vectors are those that were coded: all of the independent stream, the kept ones of
+    DLRC's."""
     alone, dlrc = flown.results["independent"].latents[satellite], flown.results["dlrc"].latents[satellite]
     kept = flown.results["dlrc"].maps[satellite].fate == KEPT
     if flown.results["dlrc"].streams[satellite].header.settings.grid == "centred":
         return True  # vectors of its own, which nobody but the stream's digest knows
-    return np.array_equal(alone, np.rint(seen.y)) and np.array_equal(dlrc[:, kept], seen.selection.y_hat[:, kept])
+    return np.array_equal(alone, np.rint(seen.y)) and np.array_equal(
+        dlrc[:, kept], seen.selection.y_hat[:, kept]
+    )
 
 
 def append_rows(path: Path, rows: Sequence[Row]) -> None:
@@ -165,7 +239,8 @@ def append_rows(path: Path, rows: Sequence[Row]) -> None:
 
 
 def read_rows(path: Path, satellites: int) -> list[Row]:
-    """Rows of whole rounds of `satellites`, by round and satellite; a later row of the same round and satellite replaces an earlier one.
+    """Rows of whole rounds of `satellites`, by round and satellite; a later row of the same round and
+    satellite replaces an earlier one.
 
     Lines that were cut off by an interruption are dropped, and so are rounds that lack a satellite.
     """
@@ -180,5 +255,7 @@ def read_rows(path: Path, satellites: int) -> list[Row]:
             except (ValueError, TypeError, KeyError):
                 continue
             found[row.round, row.satellite] = row
-    whole = {number for number, _ in found if all((number, satellite) in found for satellite in range(satellites))}
+    whole = {
+        number for number, _ in found if all((number, satellite) in found for satellite in range(satellites))
+    }
     return [found[key] for key in sorted(found) if key[0] in whole]

@@ -1,11 +1,12 @@
 """Figure 10: how long a signature round takes, and whether the network under it is degenerate.
 
-    python -m dlrc.studies.paper.sync scenario=edge_space_com [payloads_kib=2,8,32,128] [compare=true] [section.key=value ...]
+    python -m dlrc.studies.paper.sync scenario=edge_space_com [payloads_kib=2,8,32,128] [compare=true]
+    [section.key=value ...]
 
-Writes runs/sync-<digest>/: figure10.png, sync.csv (one row per payload and instant), payloads.csv (the printed table), scenario.yaml.
-Needs no torch. `compare=true` (a minute or two) adds a table over noise formulas and link rules (which of them can the paper's Figure 10 have used?)
-and one over contention and all_gather schedules.
-"""
+Writes runs/sync-<digest>/: figure10.png, sync.csv (one row per payload and instant), payloads.csv (the
+printed table), scenario.yaml. Needs no torch. `compare=true` (a minute or two) adds a table over noise
+formulas and link rules (which of them can the paper's Figure 10 have used?) and one over contention and
+all_gather schedules."""
 
 from __future__ import annotations
 
@@ -26,7 +27,12 @@ from dlrc.studies.common.options import make_folder
 from dlrc.studies.paper.sync_files import write_payloads_csv, write_scenario, write_steps_csv
 
 KIB = 1024
-PAPER_PAYLOADS_KIB = (2.0, 8.0, 32.0, 128.0)  # patches of 256, 512, 1024, 2048 px, 8 bytes a signature (section 4.2)
+PAPER_PAYLOADS_KIB = (
+    2.0,
+    8.0,
+    32.0,
+    128.0,
+)  # patches of 256, 512, 1024, 2048 px, 8 bytes a signature (section 4.2)
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,8 @@ class Request:
 
     @property
     def folder(self) -> Path:
-        """runs/sync-<digest>; the digest covers the scenario and, where they are not the paper's, the payloads."""
+        """runs/sync-<digest>; the digest covers the scenario and, where they are not the paper's, the
+        payloads."""
         digest = self.scenario.digest
         if self.payloads_kib != PAPER_PAYLOADS_KIB:
             digest = hashlib.sha256(f"{digest} {self.payloads_kib}".encode()).hexdigest()[:8]
@@ -53,7 +60,9 @@ def main(arguments: Sequence[str]) -> None:
     took_s = time.perf_counter() - began
     print(report(series, request))
     write_all(series, request)
-    print(f"\nsimulated in {took_s:.1f} s; wrote {request.folder}/ (figure10.png, sync.csv, payloads.csv, scenario.yaml)")
+    print(
+        f"\nsimulated in {took_s:.1f} s; wrote {request.folder}/ (figure10.png, sync.csv, payloads.csv, scenario.yaml)"
+    )
     if request.compare:
         from dlrc.studies.paper.sync_compare import compare_collectives, compare_networks
 
@@ -64,7 +73,8 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def parse(arguments: Sequence[str]) -> Request:
-    """Read `scenario=`, `payloads_kib=`, `compare=`; everything else is a scenario override. Raises `UserError`."""
+    """Read `scenario=`, `payloads_kib=`, `compare=`; everything else is a scenario override. Raises
+    `UserError`."""
     if any(argument in ("-h", "--help") for argument in arguments):
         print(__doc__)
         raise SystemExit(0)
@@ -78,7 +88,11 @@ def parse(arguments: Sequence[str]) -> Request:
             overrides.append(argument)
     if own["compare"].lower() not in ("true", "false"):
         raise UserError(f"compare={own['compare']}: expected true or false")
-    return Request(load_scenario(own["scenario"], overrides), _payloads(own["payloads_kib"]), own["compare"].lower() == "true")
+    return Request(
+        load_scenario(own["scenario"], overrides),
+        _payloads(own["payloads_kib"]),
+        own["compare"].lower() == "true",
+    )
 
 
 def _payloads(text: str) -> tuple[float, ...]:
@@ -88,7 +102,11 @@ def _payloads(text: str) -> tuple[float, ...]:
         payloads = tuple(float(part) for part in text.split(","))
     except ValueError:
         payloads = ()
-    if not payloads or len(payloads) > 64 or not all(math.isfinite(kib) and 0 <= kib <= 2**30 for kib in payloads):
+    if (
+        not payloads
+        or len(payloads) > 64
+        or not all(math.isfinite(kib) and 0 <= kib <= 2**30 for kib in payloads)
+    ):
         raise UserError(f"payloads_kib={text}: expected sizes of at least 0 KiB, for example 2,8,32,128")
     return payloads
 
@@ -97,17 +115,27 @@ def report(series: SyncSeries, request: Request) -> str:
     """The printed account of one run: times per payload, hops, and what the network's changes cost."""
     scenario = request.scenario
     source = scenario.orbit.pattern if scenario.orbit.source == "walker" else scenario.orbit.path
-    lines = [f"Sync rounds of {scenario.satellites} satellites of {scenario.orbit.source} {source}, {len(series.times_s)} instants, "
-             f"noise {series.noise}, rule {series.rule}, {series.schedule}, {series.contention}",
-             "", " payload      T_sync mean   T_round mean   T_round max    spread   fixed part   direct links"]
+    lines = [
+        f"Sync rounds of {scenario.satellites} satellites of {scenario.orbit.source} {source}, {len(series.times_s)} instants, "
+        f"noise {series.noise}, rule {series.rule}, {series.schedule}, {series.contention}",
+        "",
+        " payload      T_sync mean   T_round mean   T_round max    spread   fixed part   direct links",
+    ]
     for p, kib in enumerate(request.payloads_kib):
         t_round = series.t_round_s[p]
-        lines.append(f"{kib:6g} KiB   {_ms(np.nanmean(series.t_sync_s[p]))} {_ms(np.nanmean(t_round))}   {_ms(np.nanmax(t_round))}   "
-                     f"{100 * np.nanstd(t_round) / np.nanmean(t_round):6.1f} %   {100 * series.control_share(p):8.1f} %   "
-                     f"{100 * series.direct_share(p):10.1f} %")
-    lines += ["(spread: standard deviation of T_round over the window; fixed part: t_ctrl in the mean T_sync)", ""]
+        lines.append(
+            f"{kib:6g} KiB   {_ms(np.nanmean(series.t_sync_s[p]))} {_ms(np.nanmean(t_round))}   {_ms(np.nanmax(t_round))}   "
+            f"{100 * np.nanstd(t_round) / np.nanmean(t_round):6.1f} %   {100 * series.control_share(p):8.1f} %   "
+            f"{100 * series.direct_share(p):10.1f} %"
+        )
+    lines += [
+        "(spread: standard deviation of T_round over the window; fixed part: t_ctrl in the mean T_sync)",
+        "",
+    ]
     lines += ["hops of the minimum-delay routes, share of ordered pairs"]
-    lines += [f"{kib:6g} KiB   {_histogram(series.hop_histogram(p))}" for p, kib in enumerate(request.payloads_kib)]
+    lines += [
+        f"{kib:6g} KiB   {_histogram(series.hop_histogram(p))}" for p, kib in enumerate(request.payloads_kib)
+    ]
     lines += ["", _omega(series)]
     return "\n".join(lines + _warnings(series))
 
@@ -118,7 +146,9 @@ def _ms(seconds: float) -> str:
 
 def _histogram(counts: np.ndarray) -> str:
     shares = 100 * counts / max(1, counts.sum())
-    parts = [f"{hops if hops else 'unheard'}: {share:.1f} %" for hops, share in enumerate(shares) if counts[hops]]
+    parts = [
+        f"{hops if hops else 'unheard'}: {share:.1f} %" for hops, share in enumerate(shares) if counts[hops]
+    ]
     if len(parts) > 8:
         many = shares[8:].sum()
         parts = [f"{hops if hops else 'unheard'}: {shares[hops]:.1f} %" for hops in range(8) if counts[hops]]
@@ -130,9 +160,13 @@ def _omega(series: SyncSeries) -> str:
     if not series.events:
         return "Omega_topo: one instant, no events"
     omega_s = np.array([event.omega_s for event in series.events])
-    setups, teardowns = (np.mean([getattr(event, name) for event in series.events]) for name in ("setups", "teardowns"))
-    return (f"Omega_topo per step, whole constellation: mean {omega_s.mean():.3f} s, max {omega_s.max():.3f} s "
-            f"({setups:.0f} set-ups, {teardowns:.0f} teardowns on average); not part of T_round")
+    setups, teardowns = (
+        np.mean([getattr(event, name) for event in series.events]) for name in ("setups", "teardowns")
+    )
+    return (
+        f"Omega_topo per step, whole constellation: mean {omega_s.mean():.3f} s, max {omega_s.max():.3f} s "
+        f"({setups:.0f} set-ups, {teardowns:.0f} teardowns on average); not part of T_round"
+    )
 
 
 def _warnings(series: SyncSeries) -> list[str]:
@@ -140,14 +174,20 @@ def _warnings(series: SyncSeries) -> list[str]:
     present = (series.participants >= 0).sum(axis=1)
     wanted = series.participants.shape[1]
     if (present < wanted).any():
-        lines.append(f"note: fewer than {wanted} satellites see the region at {(present < wanted).sum()} instants (none at {(present == 0).sum()})")
+        lines.append(
+            f"note: fewer than {wanted} satellites see the region at {(present < wanted).sum()} instants (none at {(present == 0).sum()})"
+        )
     cut_off = sorted({satellite for t in range(len(present)) for satellite in _unheard(series, t)})
     if cut_off:
         steps = sum(bool(_unheard(series, t)) for t in range(len(present)))
         some = ", ".join(map(str, cut_off[:8])) + (" ..." if len(cut_off) > 8 else "")
-        lines.append(f"note: the region is disconnected at {steps} instants; not heard by everybody: {len(cut_off)} satellites ({some})")
+        lines.append(
+            f"note: the region is disconnected at {steps} instants; not heard by everybody: {len(cut_off)} satellites ({some})"
+        )
     if all(series.direct_share(p) == 1.0 for p in range(len(series.payload_bytes))):
-        lines.append("note: every pair is one hop apart at every instant: routing, relays and the rest of the constellation play no part")
+        lines.append(
+            "note: every pair is one hop apart at every instant: routing, relays and the rest of the constellation play no part"
+        )
     return lines
 
 

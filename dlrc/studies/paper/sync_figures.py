@@ -14,7 +14,8 @@ MEAN, WORST, FIXED = "#1f5fa8", "#d9822b", "#8a8a8a"
 
 
 def draw_figure10(series: SyncSeries, path: Path) -> None:
-    """Small multiples with one common scale (logarithmic where the payloads differ more than fourfold), PNG."""
+    """Small multiples with one common scale (logarithmic where the payloads differ more than fourfold),
+    PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, NullFormatter
@@ -34,8 +35,18 @@ def draw_figure10(series: SyncSeries, path: Path) -> None:
             continue
         axis.plot(hours, worst_ms[p], color=WORST, linewidth=0.9, label="maximum over satellites (T_round)")
         axis.plot(hours, mean_ms[p], color=MEAN, linewidth=0.9, label="mean over satellites")
-        axis.axhline(series.control_s * 1e3, color=FIXED, linewidth=0.9, linestyle=(0, (4, 3)), label=f"fixed t_ctrl = {series.control_s * 1e3:g} ms")
-        axis.set_title(f"{series.payload_bytes[p] / 1024:g} KiB   {100 * series.direct_share(p):.0f} % direct links", fontsize=10, loc="left")
+        axis.axhline(
+            series.control_s * 1e3,
+            color=FIXED,
+            linewidth=0.9,
+            linestyle=(0, (4, 3)),
+            label=f"fixed t_ctrl = {series.control_s * 1e3:g} ms",
+        )
+        axis.set_title(
+            f"{series.payload_bytes[p] / 1024:g} KiB   {100 * series.direct_share(p):.0f} % direct links",
+            fontsize=10,
+            loc="left",
+        )
         axis.grid(color="#e4e4e4", linewidth=0.6)
         axis.set_axisbelow(True)
         if p + columns >= count:
@@ -49,9 +60,14 @@ def draw_figure10(series: SyncSeries, path: Path) -> None:
             axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axis.yaxis.set_minor_formatter(NullFormatter())
             axis.set_yticks(_round_ticks(series.control_s * 1e3, float(np.nanmax(worst_ms))))
-    figure.suptitle(f"Sync time of {series.participants.shape[1]} satellites: noise {series.noise}, rule {series.rule}, "
-                    f"{series.schedule}, {series.contention}", fontsize=11)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9, frameon=False)
+    figure.suptitle(
+        f"Sync time of {series.participants.shape[1]} satellites: noise {series.noise}, rule {series.rule}, "
+        f"{series.schedule}, {series.contention}",
+        fontsize=11,
+    )
+    figure.legend(
+        *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9, frameon=False
+    )
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     figure.savefig(temporary, format="png", dpi=150)
     temporary.replace(path)

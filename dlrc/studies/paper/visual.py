@@ -1,11 +1,13 @@
-"""Figure 8: what the satellite of lowest priority saw, and what the ground got of it without and with DLRC, per model.
+"""Figure 8: what the satellite of lowest priority saw, and what the ground got of it without and with DLRC,
+per model.
 
-    python -m dlrc.studies.paper.visual [models=bmshj,mbt,cheng,elic] [density=dense] [window=0] [crop=128] [scene.path=FOLDER] [section.key=value ...]
+    python -m dlrc.studies.paper.visual [models=bmshj,mbt,cheng,elic] [density=dense] [window=0] [crop=128]
+    [scene.path=FOLDER] [section.key=value ...]
 
-The satellite of lowest priority sends the fewest vectors of its own and takes the most from others. The crop is the square of `crop` px with the largest share of
-remote copies (of the first model), so that it shows what was never sent by this satellite. Rates and qualities printed below are those of the whole patch.
-Writes runs/visual-<digest>/visual.png and visual.csv.
-"""
+The satellite of lowest priority sends the fewest vectors of its own and takes the most from others. The crop
+is the square of `crop` px with the largest share of remote copies (of the first model), so that it shows what
+was never sent by this satellite. Rates and qualities printed below are those of the whole patch. Writes
+runs/visual-<digest>/visual.png and visual.csv."""
 
 from __future__ import annotations
 
@@ -32,7 +34,8 @@ DEFAULTS = {"models": ",".join(MODEL_NAMES), "density": "dense", "window": "0", 
 
 @dataclass(frozen=True)
 class Sight:
-    """One model's views of the lowest-priority satellite. images: uint8 [P, P, 3]; remote: bool [P/16, P/16]; bpp of whole containers."""
+    """One model's views of the lowest-priority satellite. images: uint8 [P, P, 3]; remote: bool [P/16, P/16];
+    bpp of whole containers."""
 
     model: str
     satellite: int
@@ -49,14 +52,22 @@ class Sight:
     @property
     def captions(self) -> tuple[str, str]:
         """Below the independent picture and below DLRC's."""
-        return tuple(f"{rate:.3f} bpp, {q.psnr_db:.2f} dB, {q.ms_ssim:.4f}" for rate, q in
-                     ((self.bpp_independent, self.quality_independent), (self.bpp_dlrc, self.quality_dlrc)))
+        return tuple(
+            f"{rate:.3f} bpp, {q.psnr_db:.2f} dB, {q.ms_ssim:.4f}"
+            for rate, q in (
+                (self.bpp_independent, self.quality_independent),
+                (self.bpp_dlrc, self.quality_dlrc),
+            )
+        )
 
 
 def main(arguments: Sequence[str]) -> None:
     values, overrides = split_arguments(arguments, __doc__, DEFAULTS)
     models = tuple(dict.fromkeys(choice("models", name, MODEL_NAMES) for name in values["models"].split(",")))
-    density, window = choice("density", values["density"], ("dense", "sparse")), whole_number("window", values["window"], 0, 10**6)
+    density, window = (
+        choice("density", values["density"], ("dense", "sparse")),
+        whole_number("window", values["window"], 0, 10**6),
+    )
     scenario = refuse_estimates(load_scenario(density, overrides))
     crop = whole_number("crop", values["crop"], 32, scenario.capture.patch_px)
     if crop % LATENT_STRIDE_PX:
@@ -66,33 +77,76 @@ def main(arguments: Sequence[str]) -> None:
     folder = Path(scenario.output) / f"visual-{scenario.digest}"
     make_folder(folder)
     where = sights[0].scene if scenario.scene.path else "built-in procedural scene"
-    print(f"{where}, {density}, window {window}, satellite {sights[0].satellite} (lowest priority); crop of {crop} px at row {corner[0]}, column {corner[1]}\n")
+    print(
+        f"{where}, {density}, window {window}, satellite {sights[0].satellite} (lowest priority); crop of {crop} px at row {corner[0]}, column {corner[1]}\n"
+    )
     print("\n".join(table(sights)))
-    write_csv(folder / "visual.csv", ["model", "satellite", "scene", "bpp_i", "psnr_i", "ms_ssim_i", "bpp_d", "psnr_d", "ms_ssim_d", "remote_share"],
-              [[s.model, s.satellite, s.scene, s.bpp_independent, s.quality_independent.psnr_db, s.quality_independent.ms_ssim, s.bpp_dlrc,
-                s.quality_dlrc.psnr_db, s.quality_dlrc.ms_ssim, s.remote.mean()] for s in sights])
+    write_csv(
+        folder / "visual.csv",
+        [
+            "model",
+            "satellite",
+            "scene",
+            "bpp_i",
+            "psnr_i",
+            "ms_ssim_i",
+            "bpp_d",
+            "psnr_d",
+            "ms_ssim_d",
+            "remote_share",
+        ],
+        [
+            [
+                s.model,
+                s.satellite,
+                s.scene,
+                s.bpp_independent,
+                s.quality_independent.psnr_db,
+                s.quality_independent.ms_ssim,
+                s.bpp_dlrc,
+                s.quality_dlrc.psnr_db,
+                s.quality_dlrc.ms_ssim,
+                s.remote.mean(),
+            ]
+            for s in sights
+        ],
+    )
     draw(sights, corner, crop, f"Lowest-priority satellite, {density}: {where}", folder / "visual.png")
     print(f"\nwrote {folder}/ (visual.png, visual.csv)")
 
 
 def look(model: str, density: str, overrides: Sequence[str], window: int) -> Sight:
-    """Fly one window with one model and take the last satellite of the priority order. Raises `UserError` where its streams did not decode."""
+    """Fly one window with one model and take the last satellite of the priority order. Raises `UserError`
+    where its streams did not decode."""
     scenario = load_scenario(density, [*overrides, f"codec.model={model}"])
     flown = Fleet(scenario, board_of(scenario)).fly(window)
     satellite = flown.messages[0].telemetry.order[-1]
     record, message = flown.records[satellite], flown.messages[satellite]
     if record.failed or record.quality_dlrc is None:
-        raise UserError(f"window={window}: satellite {satellite} of {model} was not decoded: {flown.results['dlrc'].failures.get(satellite)}")
-    return Sight(model, satellite, message.telemetry.scene, message.original, flown.results["independent"].images[satellite],
-                 flown.results["dlrc"].images[satellite], flown.results["dlrc"].maps[satellite].fate == REMOTE,
-                 bpp(record.independent.total, record.pixels), bpp(record.dlrc.total, record.pixels), record.quality_independent, record.quality_dlrc)
+        raise UserError(
+            f"window={window}: satellite {satellite} of {model} was not decoded: {flown.results['dlrc'].failures.get(satellite)}"
+        )
+    return Sight(
+        model,
+        satellite,
+        message.telemetry.scene,
+        message.original,
+        flown.results["independent"].images[satellite],
+        flown.results["dlrc"].images[satellite],
+        flown.results["dlrc"].maps[satellite].fate == REMOTE,
+        bpp(record.independent.total, record.pixels),
+        bpp(record.dlrc.total, record.pixels),
+        record.quality_independent,
+        record.quality_dlrc,
+    )
 
 
 def most_remote(remote: np.ndarray, side: int) -> tuple[int, int]:
-    """Corner (row, col), px, of the square of `side` latent cells with the most remote copies among those that are not wholly remote.
+    """Corner (row, col), px, of the square of `side` latent cells with the most remote copies among those
+    that are not wholly remote.
 
-    A square on the edge between copies and own vectors shows both, and whether there is a seam; where all squares are alike, the first.
-    """
+    A square on the edge between copies and own vectors shows both, and whether there is a seam; where all
+    squares are alike, the first."""
     windows = np.lib.stride_tricks.sliding_window_view(remote, (side, side)).mean(axis=(2, 3))
     mixed = np.where(windows < 1, windows, -1)
     row, col = np.unravel_index(int(np.argmax(mixed)), mixed.shape)
@@ -101,16 +155,22 @@ def most_remote(remote: np.ndarray, side: int) -> tuple[int, int]:
 
 def table(sights: Sequence[Sight]) -> list[str]:
     """Markdown."""
-    lines = ["| model | bpp without / with DLRC | PSNR, dB | MS-SSIM | remote copies, % |", "|" + " --- |" * 5]
+    lines = [
+        "| model | bpp without / with DLRC | PSNR, dB | MS-SSIM | remote copies, % |",
+        "|" + " --- |" * 5,
+    ]
     for s in sights:
         a, b = s.quality_independent, s.quality_dlrc
-        lines.append(f"| {s.model} | {s.bpp_independent:.3f} / {s.bpp_dlrc:.3f} | {a.psnr_db:.2f} / {b.psnr_db:.2f} | {a.ms_ssim:.4f} / {b.ms_ssim:.4f} | "
-                     f"{100 * s.remote.mean():.1f} |")
+        lines.append(
+            f"| {s.model} | {s.bpp_independent:.3f} / {s.bpp_dlrc:.3f} | {a.psnr_db:.2f} / {b.psnr_db:.2f} | {a.ms_ssim:.4f} / {b.ms_ssim:.4f} | "
+            f"{100 * s.remote.mean():.1f} |"
+        )
     return lines
 
 
 def draw(sights: Sequence[Sight], corner: tuple[int, int], crop: int, title: str, path: Path) -> None:
-    """One column per model: independent above, DLRC below; the original, and the whole patch with the crop and the remote copies marked, at the left."""
+    """One column per model: independent above, DLRC below; the original, and the whole patch with the crop
+    and the remote copies marked, at the left."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
@@ -128,12 +188,16 @@ def draw(sights: Sequence[Sight], corner: tuple[int, int], crop: int, title: str
     cells = np.kron(first.remote, np.ones((LATENT_STRIDE_PX, LATENT_STRIDE_PX), bool))
     axes[0, 0].imshow(np.dstack([np.ones((*cells.shape, 1)) * np.array([0.84, 0.37, 0.0]), 0.35 * cells]))
     axes[0, 0].add_patch(Rectangle((col, row), crop, crop, fill=False, edgecolor="white", linewidth=1.5))
-    axes[0, 0].set_xlabel(f"patch; orange: remote\ncopies of {first.model} ({100 * first.remote.mean():.0f} %)", fontsize=8)
+    axes[0, 0].set_xlabel(
+        f"patch; orange: remote\ncopies of {first.model} ({100 * first.remote.mean():.0f} %)", fontsize=8
+    )
     axes[1, 0].imshow(first.original[cut], interpolation="nearest")
     axes[1, 0].set_xlabel("original", fontsize=8)
     for place, sight in enumerate(sights, start=1):
         axes[0, place].set_title(sight.model, fontsize=10)
-        for axis, image, caption, kind in zip(axes[:, place], (sight.independent, sight.dlrc), sight.captions, ("without DLRC", "DLRC")):
+        for axis, image, caption, kind in zip(
+            axes[:, place], (sight.independent, sight.dlrc), sight.captions, ("without DLRC", "DLRC")
+        ):
             axis.imshow(image[cut], interpolation="nearest")
             axis.set_xlabel(f"{kind}\n{caption}", fontsize=8)
     figure.suptitle(f"{title} (bpp, PSNR and MS-SSIM of the whole patch)", fontsize=10)

@@ -1,6 +1,8 @@
-"""What exactness costs: real decodable bytes against the paper's open-loop estimate, per model; fixed against centred grid; lsh against content.
+"""What exactness costs: real decodable bytes against the paper's open-loop estimate, per model; fixed against
+centred grid; lsh against content.
 
-    python -m dlrc.studies.questions.context scenario=dense scene.path=../shared/data/scenes [models=bmshj,mbt,cheng,elic] [halos=0,32] [windows=3]
+    python -m dlrc.studies.questions.context scenario=dense scene.path=../shared/data/scenes
+    [models=bmshj,mbt,cheng,elic] [halos=0,32] [windows=3]
         [section.key=value ...]
 
 Per model and halo, on the same captures and weights, bits of y saved by DLRC against independent coding:
@@ -8,8 +10,8 @@ Per model and halo, on the same captures and weights, bits of y saved by DLRC ag
   open                 the paper's estimate: kept vectors in the satellite's own complete context. An ESTIMATE: no decoder can read it
   open, centred        the same on CompressAI's grid round(y - mu) + mu, the scheme as printed in the paper. An ESTIMATE
   filled, centred      centred grid, real streams, remote copies filled: the only way that grid decodes
-The centred grid's own rate and PSNR (without DLRC) stand beside the fixed grid's. Writes runs/context-<digest>/: context.csv, context.png.
-"""
+The centred grid's own rate and PSNR (without DLRC) stand beside the fixed grid's. Writes
+runs/context-<digest>/: context.csv, context.png."""
 
 from __future__ import annotations
 
@@ -35,7 +37,11 @@ from dlrc.studies.questions.robustness import write_rows
 
 DEFAULTS = {"scenario": "dense", "models": "bmshj,mbt,cheng,elic", "halos": "0,32", "windows": "3"}
 MODELS = ("bmshj", "mbt", "cheng", "elic")
-REAL = {"exact": ({}, {"signature": "lsh"}), "content": ({}, {"signature": "content"}), "independent": ({"context": "independent"}, {"signature": "lsh"})}
+REAL = {
+    "exact": ({}, {"signature": "lsh"}),
+    "content": ({}, {"signature": "content"}),
+    "independent": ({"context": "independent"}, {"signature": "lsh"}),
+}
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -52,11 +58,20 @@ def main(arguments: Sequence[str]) -> None:
     for model in models:
         scenario = with_knobs(base, codec={"model": model, "grid": "fixed", "context": "exact"})
         board = load_board(scenario)
-        centred = Board(BoardCoder(board.coder.model, board.coder.device, scenario.codec.portable, "centred"), board.checkpoint)
+        centred = Board(
+            BoardCoder(board.coder.model, board.coder.device, scenario.codec.portable, "centred"),
+            board.checkpoint,
+        )
         for halo in halos:
             for window in range(windows):
-                rows.append({"model": model, "halo_px": halo, "window": window,
-                             **compare(with_knobs(scenario, capture={"halo_px": halo}), board, centred, window)})
+                rows.append(
+                    {
+                        "model": model,
+                        "halo_px": halo,
+                        "window": window,
+                        **compare(with_knobs(scenario, capture={"halo_px": halo}), board, centred, window),
+                    }
+                )
                 write_rows(folder / "context.csv", rows)
     print(f"{base.name}, {surveyed(base, windows)}\n\n{table(summarise(rows))}")
     draw(summarise(rows), folder / "context.png")
@@ -67,15 +82,25 @@ def compare(scenario: Scenario, board: Board, centred: Board, window: int) -> di
     """All variants on one window: bits of y and of everything, quality changes."""
     views = see(scenario, board, window)
     alone = [psnr_db(view.capture.image, view.alone_image) for view in views]
-    row = {"alone_y_bits": 8 * sum(v.alone_y_bytes for v in views), "alone_bits": 8 * sum(len(v.alone) for v in views), "alone_psnr_db": float(np.mean(alone))}
+    row = {
+        "alone_y_bits": 8 * sum(v.alone_y_bytes for v in views),
+        "alone_bits": 8 * sum(len(v.alone) for v in views),
+        "alone_psnr_db": float(np.mean(alone)),
+    }
     for name, (codec, dlrc) in REAL.items():
         flown = fly(with_knobs(scenario, codec=codec, dlrc=dlrc), board, window, views)
-        row |= {f"{name}_y_bits": 8 * sum(flown.y_bytes), f"{name}_bits": 8 * sum(flown.total_bytes),
-                f"{name}_dpsnr_db": float(np.mean(np.array(flown.psnr_db) - alone)), f"{name}_failed": flown.failed}
+        row |= {
+            f"{name}_y_bits": 8 * sum(flown.y_bytes),
+            f"{name}_bits": 8 * sum(flown.total_bytes),
+            f"{name}_dpsnr_db": float(np.mean(np.array(flown.psnr_db) - alone)),
+            f"{name}_failed": flown.failed,
+        }
         if name == "exact":
             row |= estimates(board.coder, centred.coder, flown, views)
     if board.coder.model.has_context:
-        filled = fly(with_knobs(scenario, codec={"grid": "centred", "context": "independent"}), centred, window, views)
+        filled = fly(
+            with_knobs(scenario, codec={"grid": "centred", "context": "independent"}), centred, window, views
+        )
         row |= {"centred_filled_y_bits": 8 * sum(filled.y_bytes), "centred_filled_failed": filled.failed}
     else:
         row |= {"centred_filled_y_bits": float("nan"), "centred_filled_failed": 0}
@@ -83,10 +108,15 @@ def compare(scenario: Scenario, board: Board, centred: Board, window: int) -> di
 
 
 def estimates(fixed: BoardCoder, centred: BoardCoder, flown: Variant, views: Sequence[View]) -> dict:
-    """Open-loop bits of the kept vectors and of all vectors, on both grids, and what the centred grid itself gives without DLRC."""
-    out = dict.fromkeys(("open_y_bits", "open_alone_y_bits", "open_centred_y_bits", "open_centred_alone_y_bits"), 0.0)
+    """Open-loop bits of the kept vectors and of all vectors, on both grids, and what the centred grid itself
+    gives without DLRC."""
+    out = dict.fromkeys(
+        ("open_y_bits", "open_alone_y_bits", "open_centred_y_bits", "open_centred_alone_y_bits"), 0.0
+    )
     bits_of_centred, latents = 0, {}
-    for number, (one, assignment, view) in enumerate(zip(flown.observations, flown.assignments, views, strict=True)):
+    for number, (one, assignment, view) in enumerate(
+        zip(flown.observations, flown.assignments, views, strict=True)
+    ):
         kept, everything = assignment.fate == KEPT, np.ones(assignment.shape, dtype=bool)
         y, y_hat = one.selection.y, one.selection.y_hat
         plain = np.rint(view.y).astype(np.int32)
@@ -96,20 +126,38 @@ def estimates(fixed: BoardCoder, centred: BoardCoder, flown: Variant, views: Seq
         out["open_centred_alone_y_bits"] += centred.open_loop_bits(view.y, plain, everything)
         bits, latents[number] = alone_centred(centred, view)
         bits_of_centred += bits
-    return out | {"centred_alone_y_bits": bits_of_centred, "centred_alone_psnr_db": float(np.mean(centred_psnr_db(centred, views, latents)))}
+    return out | {
+        "centred_alone_y_bits": bits_of_centred,
+        "centred_alone_psnr_db": float(np.mean(centred_psnr_db(centred, views, latents))),
+    }
 
 
-def centred_psnr_db(coder: BoardCoder, views: Sequence[View], latents: Mapping[int, np.ndarray]) -> list[float]:
-    """Quality of the images of `latents`. With a halo they are surrounded as the fixed grid's are, on which patches can tell where they lie."""
+def centred_psnr_db(
+    coder: BoardCoder, views: Sequence[View], latents: Mapping[int, np.ndarray]
+) -> list[float]:
+    """Quality of the images of `latents`. With a halo they are surrounded as the fixed grid's are, on which
+    patches can tell where they lie."""
     ring = RING if views[0].capture.padded.shape != views[0].capture.image.shape else 0
-    placed = {n: mosaic for mosaic in mosaics(latents, {n: np.rint(view.y) for n, view in enumerate(views)}) for n in mosaic.corners} if ring else {}
+    placed = (
+        {
+            n: mosaic
+            for mosaic in mosaics(latents, {n: np.rint(view.y) for n, view in enumerate(views)})
+            for n in mosaic.corners
+        }
+        if ring
+        else {}
+    )
     given = [placed[n].surrounded(n) if ring else values for n, values in latents.items()]
-    return [psnr_db(view.capture.image, synthesise(coder.model, values, ring)) for view, values in zip(views, given, strict=True)]
+    return [
+        psnr_db(view.capture.image, synthesise(coder.model, values, ring))
+        for view, values in zip(views, given, strict=True)
+    ]
 
 
 @torch.no_grad()
 def alone_centred(coder: BoardCoder, view: View) -> tuple[int, np.ndarray]:
-    """Real bits of y on the centred grid, and y_hat, [M, H, W]; a model without context has no centred grid of its own (same as fixed)."""
+    """Real bits of y on the centred grid, and y_hat, [M, H, W]; a model without context has no centred grid
+    of its own (same as fixed)."""
     if not coder.model.has_context:
         return 8 * view.alone_y_bytes, np.rint(view.y)
     z = coder.entropy.hyper_symbols(torch.from_numpy(view.y)[None].to(coder.device))
@@ -118,38 +166,69 @@ def alone_centred(coder: BoardCoder, view: View) -> tuple[int, np.ndarray]:
 
 
 def summarise(rows: Sequence[dict]) -> list[dict]:
-    """Savings of y bits in percent, per model and halo; costs in points against the fixed grid's open-loop estimate."""
+    """Savings of y bits in percent, per model and halo; costs in points against the fixed grid's open-loop
+    estimate."""
     out = []
     for model, halo in dict.fromkeys((row["model"], row["halo_px"]) for row in rows):
         mine = [row for row in rows if (row["model"], row["halo_px"]) == (model, halo)]
-        total = {name: sum(row[name] for row in mine) for name in mine[0] if name.endswith("bits") or name.endswith("failed")}
+        total = {
+            name: sum(row[name] for row in mine)
+            for name in mine[0]
+            if name.endswith("bits") or name.endswith("failed")
+        }
         mean = {name: float(np.mean([row[name] for row in mine])) for name in mine[0] if name.endswith("db")}
 
         def saved(name: str, alone: str, total: dict = total) -> float:
             return 100 - 100 * total[name] / total[alone]
 
-        one = {"model": model, "halo_px": halo, "windows": len(mine), "exact": saved("exact_y_bits", "alone_y_bits"),
-               "content": saved("content_y_bits", "alone_y_bits"), "independent": saved("independent_y_bits", "alone_y_bits"),
-               "open": saved("open_y_bits", "open_alone_y_bits"), "open_centred": saved("open_centred_y_bits", "open_centred_alone_y_bits"),
-               "centred_filled": saved("centred_filled_y_bits", "centred_alone_y_bits"), "exact_all": saved("exact_bits", "alone_bits"),
-               "content_all": saved("content_bits", "alone_bits"), "independent_all": saved("independent_bits", "alone_bits"),
-               "grid_rate_pct": 100 * total["alone_y_bits"] / total["centred_alone_y_bits"] - 100,
-               "grid_db": mean["alone_psnr_db"] - mean["centred_alone_psnr_db"],
-               "failed": sum(value for name, value in total.items() if name.endswith("failed")),
-               "exact_db": mean["exact_dpsnr_db"], "content_db": mean["content_dpsnr_db"]}
-        out.append(one | {"cost_exact": one["open"] - one["exact"], "cost_independent": one["open"] - one["independent"]})
+        one = {
+            "model": model,
+            "halo_px": halo,
+            "windows": len(mine),
+            "exact": saved("exact_y_bits", "alone_y_bits"),
+            "content": saved("content_y_bits", "alone_y_bits"),
+            "independent": saved("independent_y_bits", "alone_y_bits"),
+            "open": saved("open_y_bits", "open_alone_y_bits"),
+            "open_centred": saved("open_centred_y_bits", "open_centred_alone_y_bits"),
+            "centred_filled": saved("centred_filled_y_bits", "centred_alone_y_bits"),
+            "exact_all": saved("exact_bits", "alone_bits"),
+            "content_all": saved("content_bits", "alone_bits"),
+            "independent_all": saved("independent_bits", "alone_bits"),
+            "grid_rate_pct": 100 * total["alone_y_bits"] / total["centred_alone_y_bits"] - 100,
+            "grid_db": mean["alone_psnr_db"] - mean["centred_alone_psnr_db"],
+            "failed": sum(value for name, value in total.items() if name.endswith("failed")),
+            "exact_db": mean["exact_dpsnr_db"],
+            "content_db": mean["content_dpsnr_db"],
+        }
+        out.append(
+            one
+            | {"cost_exact": one["open"] - one["exact"], "cost_independent": one["open"] - one["independent"]}
+        )
     return out
 
 
 def table(summary: Sequence[dict]) -> str:
     """Markdown, two tables: savings and costs; the grids without DLRC."""
-    lines = ["| model | halo px | y saved %: exact / content / independent | open-loop ESTIMATE fixed / centred | cost of exact / independent, points | "
-             "centred, filled: y saved % | all saved %: exact / content / independent | dPSNR exact / content | undecodable |", "|---|---|---|---|---|---|---|---|---|"]
-    lines += [f"| {r['model']} | {r['halo_px']} | {r['exact']:.1f} / {r['content']:.1f} / {r['independent']:.1f} | {r['open']:.1f} / {r['open_centred']:.1f} | "
-              f"{r['cost_exact']:+.2f} / {r['cost_independent']:+.2f} | {'-' if np.isnan(r['centred_filled']) else format(r['centred_filled'], '.1f')} | {r['exact_all']:.1f} / {r['content_all']:.1f} / "
-              f"{r['independent_all']:.1f} | {r['exact_db']:+.3f} / {r['content_db']:+.3f} | {r['failed']:.0f} |" for r in summary]
-    lines += ["", "| model | halo px | fixed grid against centred, no DLRC: y bits | PSNR |", "|---|---|---|---|"]
-    lines += [f"| {r['model']} | {r['halo_px']} | {r['grid_rate_pct']:+.2f} % | {r['grid_db']:+.3f} dB |" for r in summary]
+    lines = [
+        "| model | halo px | y saved %: exact / content / independent | open-loop ESTIMATE fixed / centred | cost of exact / independent, points | "
+        "centred, filled: y saved % | all saved %: exact / content / independent | dPSNR exact / content | undecodable |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {r['model']} | {r['halo_px']} | {r['exact']:.1f} / {r['content']:.1f} / {r['independent']:.1f} | {r['open']:.1f} / {r['open_centred']:.1f} | "
+        f"{r['cost_exact']:+.2f} / {r['cost_independent']:+.2f} | {'-' if np.isnan(r['centred_filled']) else format(r['centred_filled'], '.1f')} | {r['exact_all']:.1f} / {r['content_all']:.1f} / "
+        f"{r['independent_all']:.1f} | {r['exact_db']:+.3f} / {r['content_db']:+.3f} | {r['failed']:.0f} |"
+        for r in summary
+    ]
+    lines += [
+        "",
+        "| model | halo px | fixed grid against centred, no DLRC: y bits | PSNR |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {r['model']} | {r['halo_px']} | {r['grid_rate_pct']:+.2f} % | {r['grid_db']:+.3f} dB |"
+        for r in summary
+    ]
     return "\n".join(lines)
 
 
@@ -160,11 +239,23 @@ def draw(summary: Sequence[dict], path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    bars = (("exact", "#1f5fa8", ""), ("content", "#3a8f5c", ""), ("independent", "#d9822b", ""), ("open", "#bbbbbb", "//"), ("open_centred", "#dddddd", "xx"))
+    bars = (
+        ("exact", "#1f5fa8", ""),
+        ("content", "#3a8f5c", ""),
+        ("independent", "#d9822b", ""),
+        ("open", "#bbbbbb", "//"),
+        ("open_centred", "#dddddd", "xx"),
+    )
     figure, axis = plt.subplots(figsize=(1.3 * len(summary) + 2, 3.4), layout="constrained")
     for index, (name, colour, hatch) in enumerate(bars):
-        axis.bar(np.arange(len(summary)) + 0.17 * (index - 2), [row[name] for row in summary], 0.16, color=colour, hatch=hatch,
-                 label=name.replace("_", ", ") + (" (estimate)" if hatch else ""))
+        axis.bar(
+            np.arange(len(summary)) + 0.17 * (index - 2),
+            [row[name] for row in summary],
+            0.16,
+            color=colour,
+            hatch=hatch,
+            label=name.replace("_", ", ") + (" (estimate)" if hatch else ""),
+        )
     axis.set_xticks(range(len(summary)), [f"{row['model']}\nhalo {row['halo_px']}" for row in summary])
     axis.set_ylabel("bits of y saved, %")
     axis.spines[["top", "right"]].set_visible(False)

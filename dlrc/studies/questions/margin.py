@@ -1,9 +1,10 @@
-"""How deep a patch border reaches into the latents: shares of equal vectors by depth, for patches that overlap.
+"""How deep a patch border reaches into the latents: shares of equal vectors by depth, for patches that
+overlap.
 
-Every transform pads its input, so a latent position near the border of a patch sees padding where another patch sees ground. Depth d is the
-number of latent cells between a position and the nearest border (0: the outermost ring). The same ground, encoded once as a patch that ends
-there and once with surroundings wider than any receptive field, gives two round(y) per position; they agree or not.
-"""
+Every transform pads its input, so a latent position near the border of a patch sees padding where another
+patch sees ground. Depth d is the number of latent cells between a position and the nearest border (0: the
+outermost ring). The same ground, encoded once as a patch that ends there and once with surroundings wider
+than any receptive field, gives two round(y) per position; they agree or not."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ MARGIN_SHARE, HALO_SHARE = 0.95, 0.995
 
 @dataclass(frozen=True)
 class Margin:
-    """agree: float64 [DEPTHS], share of positions at that depth whose whole vector agrees; the last entry: all deeper ones too."""
+    """agree: float64 [DEPTHS], share of positions at that depth whose whole vector agrees; the last entry:
+    all deeper ones too."""
 
     agree: tuple[float, ...]
 
@@ -62,7 +64,14 @@ def agreement(coder: BoardCoder, image: np.ndarray, padded: np.ndarray) -> np.nd
 def by_depth(maps: Sequence[np.ndarray]) -> Margin:
     """Shares by depth of boolean maps [H, W] of one shape."""
     height, width = maps[0].shape
-    rows, cols = np.minimum(np.arange(height), np.arange(height)[::-1]), np.minimum(np.arange(width), np.arange(width)[::-1])
+    rows, cols = (
+        np.minimum(np.arange(height), np.arange(height)[::-1]),
+        np.minimum(np.arange(width), np.arange(width)[::-1]),
+    )
     depth = np.minimum(np.minimum(rows[:, None], cols[None, :]), DEPTHS - 1)
     stack = np.stack(maps)
-    return Margin(tuple(float(stack[:, depth == d].mean()) if (depth == d).any() else float("nan") for d in range(DEPTHS)))
+    return Margin(
+        tuple(
+            float(stack[:, depth == d].mean()) if (depth == d).any() else float("nan") for d in range(DEPTHS)
+        )
+    )

@@ -1,4 +1,5 @@
-"""Real multi-view and multi-date pairs: two satellites capture picture A and picture B of one window (part of `dlrc.studies.questions.robustness`)."""
+"""Real multi-view and multi-date pairs: two satellites capture picture A and picture B of one window (part of
+`dlrc.studies.questions.robustness`)."""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ class Pair:
 
 
 def pairs_of(folder: Path) -> list[Pair]:
-    """Per sub-folder: `*_A.*` with `*_B.*` where there are such, else each picture with the next by name. Raises `UserError`."""
+    """Per sub-folder: `*_A.*` with `*_B.*` where there are such, else each picture with the next by name.
+    Raises `UserError`."""
     if not folder.is_dir():
         raise UserError(f"pairs={folder}: no such folder")
     pairs: list[Pair] = []
@@ -44,29 +46,41 @@ def pairs_of(folder: Path) -> list[Pair]:
         plain = [] if marked else list(zip(pictures, pictures[1:], strict=False))
         pairs += [Pair(group.name, a, b) for a, b in marked or plain if b.is_file()]
     if not pairs:
-        raise UserError(f"pairs={folder}: expected sub-folders with pictures *_A and *_B, or series of pictures")
+        raise UserError(
+            f"pairs={folder}: expected sub-folders with pictures *_A and *_B, or series of pictures"
+        )
     return pairs
 
 
 def look_at(pair: Pair):
-    """Satellite 0 sees the first picture, satellite 1 the second, both the same ground: a patch somewhere in what the pictures share.
+    """Satellite 0 sees the first picture, satellite 1 the second, both the same ground: a patch somewhere in
+    what the pictures share.
 
-    Pictures that are not registered (`registered`) are displaced by whole pixels to fit (dlrc.studies.common.registration); perspective stays. Raises
-    `UserError` where no common ground is found.
+    Pictures that are not registered (`registered`) are displaced by whole pixels to fit
+    (dlrc.studies.common.registration); perspective stays. Raises `UserError` where no common ground is found.
     """
     scenes = [open_scene(SceneKnobs(path=str(path)), 0, 0, 1) for path in (pair.first, pair.second)]
     pictures = [scene.read(0, 0, scene.height, scene.width) for scene in scenes]
     grey = [picture.astype(np.float32).mean(axis=2) for picture in pictures]
     found = overlap_at(*grey, 0, 0) if registered(pair) else register(*grey)
     if not registered(pair) and found.correlation < COMMON:
-        raise UserError(f"{pair.first.name} and {pair.second.name}: no common ground (correlation {found.correlation:.2f} at best)")
+        raise UserError(
+            f"{pair.first.name} and {pair.second.name}: no common ground (correlation {found.correlation:.2f} at best)"
+        )
 
     def look(scenario: Scenario, round_number: int, satellite: int) -> tuple[Capture, str]:
         size = scenario.capture.patch_px
         if min(found.height, found.width) < size:
-            raise UserError(f"{pair.first.name} and {pair.second.name}: {found.height} x {found.width} px in common, patches have {size}")
-        places = np.random.Generator(np.random.Philox(np.random.SeedSequence([0xBA1F, scenario.seed, round_number])))
-        row, col = found.top + int(places.integers(found.height - size + 1)), found.left + int(places.integers(found.width - size + 1))
+            raise UserError(
+                f"{pair.first.name} and {pair.second.name}: {found.height} x {found.width} px in common, patches have {size}"
+            )
+        places = np.random.Generator(
+            np.random.Philox(np.random.SeedSequence([0xBA1F, scenario.seed, round_number]))
+        )
+        row, col = (
+            found.top + int(places.integers(found.height - size + 1)),
+            found.left + int(places.integers(found.width - size + 1)),
+        )
         if satellite == 0:
             row, col = row + found.rows, col + found.cols
         image = np.ascontiguousarray(pictures[satellite][row : row + size, col : col + size])
@@ -76,15 +90,31 @@ def look_at(pair: Pair):
 
 
 def registered(pair: Pair) -> bool:
-    """Whether the files say that their pixels show the same ground: by name (`_A`, `_B`) or by georeference."""
+    """Whether the files say that their pixels show the same ground: by name (`_A`, `_B`) or by
+    georeference."""
     return pair.first.stem.endswith("_A") or registered_rasters(pair.first, pair.second)
 
 
 def _view(image: np.ndarray, satellite: int, round_number: int, row: int, col: int) -> Capture:
     side = image.shape[0] // LATENT_STRIDE_PX
-    cells = np.arange(side**2, dtype=np.int64).reshape(side, side)  # the footprint rule is told that both see the same ground
-    return Capture(satellite=satellite, round=round_number, image=image, padded=image, row=0, col=0, window_row=row, window_col=col,
-                   footprint=cells, shift_px=(0.0, 0.0), rotation_deg=0.0, gain=1.0, cloud_share=0.0)
+    cells = np.arange(side**2, dtype=np.int64).reshape(
+        side, side
+    )  # the footprint rule is told that both see the same ground
+    return Capture(
+        satellite=satellite,
+        round=round_number,
+        image=image,
+        padded=image,
+        row=0,
+        col=0,
+        window_row=row,
+        window_col=col,
+        footprint=cells,
+        shift_px=(0.0, 0.0),
+        rotation_deg=0.0,
+        gain=1.0,
+        cloud_share=0.0,
+    )
 
 
 def pair_rows(scenario: Scenario, board: Board, pairs: Sequence[Pair], path: Path) -> list[dict]:
@@ -92,7 +122,9 @@ def pair_rows(scenario: Scenario, board: Board, pairs: Sequence[Pair], path: Pat
     from dlrc.studies.questions.robustness import METHODS, write_rows
 
     patch = scenario.capture.patch_px
-    two = with_knobs(scenario.model_copy(update={"satellites": 2}), capture={"window_px": patch, "halo_px": 0})
+    two = with_knobs(
+        scenario.model_copy(update={"satellites": 2}), capture={"window_px": patch, "halo_px": 0}
+    )
     rows: list[dict] = []
     for number, pair in enumerate(pairs):
         try:
@@ -106,16 +138,27 @@ def pair_rows(scenario: Scenario, board: Board, pairs: Sequence[Pair], path: Pat
             flown = fly(with_knobs(two, dlrc=knobs), board, number, views)
             alone = np.array([psnr_db(view.capture.image, view.alone_image) for view in views])
             change = np.array(flown.psnr_db) - alone
-            rows.append({"group": pair.group, "pair": pair.first.stem, "method": method, "psnr_between_pictures_db": raw_db, **equal,
-                         "alone_total_bytes": sum(len(v.alone) for v in views), "total_bytes": sum(flown.total_bytes),
-                         "remote_share": float(flown.remote_share * 2), "psnr_alone_db": float(alone.mean()), "dpsnr_second_db": float(change[1])})
+            rows.append(
+                {
+                    "group": pair.group,
+                    "pair": pair.first.stem,
+                    "method": method,
+                    "psnr_between_pictures_db": raw_db,
+                    **equal,
+                    "alone_total_bytes": sum(len(v.alone) for v in views),
+                    "total_bytes": sum(flown.total_bytes),
+                    "remote_share": float(flown.remote_share * 2),
+                    "psnr_alone_db": float(alone.mean()),
+                    "dpsnr_second_db": float(change[1]),
+                }
+            )
         write_rows(path, rows)
     return rows
 
 
 def equal_shares(scenario: Scenario, channels: int, latents: Sequence[np.ndarray]) -> dict[str, float]:
-    """Share of positions of the second view whose signature equals that of the first view at the same position, per k and by content, and
-    (`anywhere`) that of any of its positions."""
+    """Share of positions of the second view whose signature equals that of the first view at the same
+    position, per k and by content, and (`anywhere`) that of any of its positions."""
     out = {}
     for k in (*KS, 0):
         family = hash_family(scenario.seed, channels, k or 1, scenario.dlrc.rotation, scenario.dlrc.magnitude)
@@ -127,14 +170,30 @@ def equal_shares(scenario: Scenario, channels: int, latents: Sequence[np.ndarray
 
 def pair_table(rows: Sequence[dict]) -> str:
     """Markdown: a line per group."""
-    lines = ["| pairs | n | PSNR of B against A, dB | equal signatures %, k = 8 / 20 / content | anywhere in A %, k = 8 / 20 / content | "
-             "saved %: lsh / content / footprint | dPSNR of B, dB: lsh / content / footprint |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        "| pairs | n | PSNR of B against A, dB | equal signatures %, k = 8 / 20 / content | anywhere in A %, k = 8 / 20 / content | "
+        "saved %: lsh / content / footprint | dPSNR of B, dB: lsh / content / footprint |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for group in dict.fromkeys(row["group"] for row in rows):
-        mine = {m: [r for r in rows if r["group"] == group and r["method"] == m] for m in ("lsh", "content", "footprint")}
+        mine = {
+            m: [r for r in rows if r["group"] == group and r["method"] == m]
+            for m in ("lsh", "content", "footprint")
+        }
         first = mine["lsh"]
-        shares = [" / ".join(f"{100 * np.mean([r[f'{kind}_{k}'] for r in first]):.1f}" for k in ("k8", "k20", "content")) for kind in ("equal", "anywhere")]
-        saved = " / ".join(f"{100 - 100 * sum(r['total_bytes'] for r in r_) / sum(r['alone_total_bytes'] for r in r_):.1f}" for r_ in mine.values())
+        shares = [
+            " / ".join(
+                f"{100 * np.mean([r[f'{kind}_{k}'] for r in first]):.1f}" for k in ("k8", "k20", "content")
+            )
+            for kind in ("equal", "anywhere")
+        ]
+        saved = " / ".join(
+            f"{100 - 100 * sum(r['total_bytes'] for r in r_) / sum(r['alone_total_bytes'] for r in r_):.1f}"
+            for r_ in mine.values()
+        )
         change = " / ".join(f"{np.mean([r['dpsnr_second_db'] for r in r_]):+.2f}" for r_ in mine.values())
         between = np.mean([r["psnr_between_pictures_db"] for r in first])
-        lines.append(f"| {group} | {len(first)} | {between:.1f} | {shares[0]} | {shares[1]} | {saved} | {change} |")
+        lines.append(
+            f"| {group} | {len(first)} | {between:.1f} | {shares[0]} | {shares[1]} | {saved} | {change} |"
+        )
     return "\n".join(lines)

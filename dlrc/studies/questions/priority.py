@@ -1,12 +1,15 @@
-"""What each priority rule does to the delivery of a round: who keeps how much, and when the last byte is on the ground.
+"""What each priority rule does to the delivery of a round: who keeps how much, and when the last byte is on
+the ground.
 
-    python -m dlrc.studies.questions.priority scenario=edge_space_com [rounds=12] [every_s=3600] [tiles=100000] [bits_per_vector=160] [days=1] [section.key=value ...]
+    python -m dlrc.studies.questions.priority scenario=edge_space_com [rounds=12] [every_s=3600]
+    [tiles=100000] [bits_per_vector=160] [days=1] [section.key=value ...]
 
-Per round and rule: the satellites nearest to the region capture `tiles` patches each, which overlap as in the paper's section 4.1
-(`capture.*`, dense by default; equal ground gives equal signatures, so this is the oracle's deduplication, one pattern of overlap a round); the
-rule decides owners; each satellite queues its kept vectors, `bits_per_vector` each, for its contacts with the ground station as computed from
-the orbits. Rounds are independent of each other. Prints the table and writes runs/priority-<digest>/: priority.csv (the table), rounds.csv
-(one row per rule, round and satellite), scenario.yaml. Needs no torch.
+Per round and rule: the satellites nearest to the region capture `tiles` patches each, which overlap as in the
+paper's section 4.1 (`capture.*`, dense by default; equal ground gives equal signatures, so this is the
+oracle's deduplication, one pattern of overlap a round); the rule decides owners; each satellite queues its
+kept vectors, `bits_per_vector` each, for its contacts with the ground station as computed from the orbits.
+Rounds are independent of each other. Prints the table and writes runs/priority-<digest>/: priority.csv (the
+table), rounds.csv (one row per rule, round and satellite), scenario.yaml. Needs no torch.
 
     last byte    when the last satellite's last byte is down, hours after the capture
     own bytes    mean over the satellites of when their own last byte is down
@@ -37,7 +40,14 @@ from dlrc.studies.common.options import make_folder, number, split_arguments, wh
 from dlrc.studies.paper.sync_files import write_csv, write_scenario
 
 RULES = ("id", "link", "energy", "random", "balanced")
-DEFAULTS = {"scenario": "edge_space_com", "rounds": "12", "every_s": "3600", "tiles": "100000", "bits_per_vector": "160", "days": "1"}
+DEFAULTS = {
+    "scenario": "edge_space_com",
+    "rounds": "12",
+    "every_s": "3600",
+    "tiles": "100000",
+    "bits_per_vector": "160",
+    "days": "1",
+}
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,8 @@ class Request:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """One rule in one round; N satellites. bytes_kept: [N]. own_s: [N] last byte of each, after the capture; usable_s: [N]; inf = not within the windows."""
+    """One rule in one round; N satellites. bytes_kept: [N]. own_s: [N] last byte of each, after the capture;
+    usable_s: [N]; inf = not within the windows."""
 
     rule: str
     round: int
@@ -74,7 +85,11 @@ class Outcome:
 def main(arguments: Sequence[str]) -> None:
     request = parse(arguments)
     constellation = load_constellation(request.scenario.orbit)
-    outcomes = [outcome for round_number in range(request.scenario.rounds) for outcome in fly(request, constellation, round_number)]
+    outcomes = [
+        outcome
+        for round_number in range(request.scenario.rounds)
+        for outcome in fly(request, constellation, round_number)
+    ]
     print(report(request, outcomes))
     make_folder(request.folder)
     write_tables(request, outcomes)
@@ -85,29 +100,44 @@ def parse(arguments: Sequence[str]) -> Request:
     """Read the study's own keys; everything else is a scenario override. Raises `UserError`."""
     values, overrides = split_arguments(arguments, __doc__, DEFAULTS)
     rounds = whole_number("rounds", values["rounds"], 1, 1000)
-    return Request(load_scenario(values["scenario"], [*overrides, f"rounds={rounds}"]), number("every_s", values["every_s"], 1, 30 * DAY_S),
-                   whole_number("tiles", values["tiles"], 1, 10**9), number("bits_per_vector", values["bits_per_vector"], 0.01, 1e5),
-                   number("days", values["days"], 0.05, 10))
+    return Request(
+        load_scenario(values["scenario"], [*overrides, f"rounds={rounds}"]),
+        number("every_s", values["every_s"], 1, 30 * DAY_S),
+        whole_number("tiles", values["tiles"], 1, 10**9),
+        number("bits_per_vector", values["bits_per_vector"], 0.01, 1e5),
+        number("days", values["days"], 0.05, 10),
+    )
 
 
 def fly(request: Request, constellation: Constellation, round_number: int) -> list[Outcome]:
     """All rules on one round's captures and contacts."""
     scenario, ground = request.scenario, request.scenario.ground
     time_s = round_number * request.every_s
-    members = select_region(constellation.positions_itrs_km(np.array([time_s]))[0], scenario.region, scenario.satellites)
+    members = select_region(
+        constellation.positions_itrs_km(np.array([time_s]))[0], scenario.region, scenario.satellites
+    )
     windows = contact_windows(constellation, ground, time_s, time_s + request.days * DAY_S, members)
     if not len(windows):
-        raise UserError(f"ground.{ground.name}: none of the satellites {members.tolist()} rises above {ground.min_elevation_deg:g} deg there within "
-                        f"{request.days:g} days; expected a station that the orbits pass")
-    services = {who: service_of(constellation, windows, int(member), ground) for who, member in enumerate(members)}
+        raise UserError(
+            f"ground.{ground.name}: none of the satellites {members.tolist()} rises above {ground.min_elevation_deg:g} deg there within "
+            f"{request.days:g} days; expected a station that the orbits pass"
+        )
+    services = {
+        who: service_of(constellation, windows, int(member), ground) for who, member in enumerate(members)
+    }
     lists = signature_lists(scenario, round_number, len(members))
-    metrics = {"link": link_metric(constellation, members, time_s, ground),
-               "energy": energy_metric(constellation, members, time_s, scenario.energy)}
+    metrics = {
+        "link": link_metric(constellation, members, time_s, ground),
+        "energy": energy_metric(constellation, members, time_s, scenario.energy),
+    }
     rates = dict(enumerate(next_contact(constellation, members, time_s, ground).mean_rate_bps.tolist()))
     outcomes = []
     for rule in RULES:
         metric = metrics.get(rule, np.zeros(len(members)))
-        headers = [RoundHeader(who, round_number, float(value), len(lists[who]), 0) for who, value in enumerate(metric)]
+        headers = [
+            RoundHeader(who, round_number, float(value), len(lists[who]), 0)
+            for who, value in enumerate(metric)
+        ]
         order = priority_order(rule, headers, scenario.seed, round_number)
         owners, _ = assign_owners(lists, range(len(members)), order, rule, rate_bps=rates)
         outcomes.append(deliver(request, rule, round_number, members, order, owners, services))
@@ -116,12 +146,22 @@ def fly(request: Request, constellation: Constellation, round_number: int) -> li
 
 def signature_lists(scenario: Scenario, round_number: int, satellites: int) -> list[np.ndarray]:
     """Each satellite's signatures: the ground cells below its patch, int64 [H * W] each."""
-    corners = [patch_offset(scenario.capture, scenario.seed, round_number, satellite) for satellite in range(satellites)]
+    corners = [
+        patch_offset(scenario.capture, scenario.seed, round_number, satellite)
+        for satellite in range(satellites)
+    ]
     return [ground_cells(row, col, scenario.capture.patch_px).reshape(-1) for row, col in corners]
 
 
-def deliver(request: Request, rule: str, round_number: int, members: np.ndarray, order: tuple[int, ...], owners: Sequence[np.ndarray],
-            services: dict[int, Service]) -> Outcome:
+def deliver(
+    request: Request,
+    rule: str,
+    round_number: int,
+    members: np.ndarray,
+    order: tuple[int, ...],
+    owners: Sequence[np.ndarray],
+    services: dict[int, Service],
+) -> Outcome:
     """Queue what each satellite keeps, and find out when it is down."""
     time_s = round_number * request.every_s
     kept = np.array([(owner == who).sum() for who, owner in enumerate(owners)])
@@ -129,15 +169,29 @@ def deliver(request: Request, rule: str, round_number: int, members: np.ndarray,
     finish = last_byte_times_s(services, dict(enumerate(sizes.tolist())), time_s)
     own_s = np.array([finish[who] for who in range(len(members))]) - time_s
     usable_s = np.array([max(own_s[list({*owner.tolist(), who})]) for who, owner in enumerate(owners)])
-    return Outcome(rule, round_number, time_s, members, order, sizes, own_s, usable_s, time_of_share(services, sizes, time_s, 0.9) - time_s)
+    return Outcome(
+        rule,
+        round_number,
+        time_s,
+        members,
+        order,
+        sizes,
+        own_s,
+        usable_s,
+        time_of_share(services, sizes, time_s, 0.9) - time_s,
+    )
 
 
 def time_of_share(services: dict[int, Service], sizes: np.ndarray, ready_s: float, share: float) -> float:
-    """When this share of all bytes, of all satellites together, is on the ground (bisection, to a millisecond); inf where it never is."""
+    """When this share of all bytes, of all satellites together, is on the ground (bisection, to a
+    millisecond); inf where it never is."""
     end_s = max(float(service.end_s[-1]) for service in services.values() if len(service.end_s))
 
     def down(time_s: float) -> float:
-        return sum(min(size, services[who].carried_bytes(time_s) - services[who].carried_bytes(ready_s)) for who, size in enumerate(sizes))
+        return sum(
+            min(size, services[who].carried_bytes(time_s) - services[who].carried_bytes(ready_s))
+            for who, size in enumerate(sizes)
+        )
 
     wanted = share * sizes.sum()
     if down(end_s) < wanted:
@@ -154,15 +208,31 @@ def report(request: Request, outcomes: Sequence[Outcome]) -> str:
     scenario, ground = request.scenario, request.scenario.ground
     first = [outcome for outcome in outcomes if outcome.rule == "id"]
     volume = np.mean([outcome.bytes_kept.sum() for outcome in first])
-    every = scenario.satellites * (scenario.capture.patch_px // 16) ** 2 * request.tiles * request.bits_per_vector / 8
-    lines = [f"Priority rules: {scenario.satellites} satellites of {scenario.orbit.pattern if scenario.orbit.source == 'walker' else scenario.orbit.path}, "
-             f"{scenario.rounds} rounds, station {ground.name}, window {scenario.capture.window_px} px",
-             f"{volume / 1e9:.3g} GB a round after deduplication ({100 * (1 - volume / every):.1f} % less than {every / 1e9:.3g} GB), the same for every rule", "",
-             "rule       busiest GB   last byte h   own bytes h   usable h   90 % down h   not delivered"]
+    every = (
+        scenario.satellites
+        * (scenario.capture.patch_px // 16) ** 2
+        * request.tiles
+        * request.bits_per_vector
+        / 8
+    )
+    lines = [
+        f"Priority rules: {scenario.satellites} satellites of {scenario.orbit.pattern if scenario.orbit.source == 'walker' else scenario.orbit.path}, "
+        f"{scenario.rounds} rounds, station {ground.name}, window {scenario.capture.window_px} px",
+        f"{volume / 1e9:.3g} GB a round after deduplication ({100 * (1 - volume / every):.1f} % less than {every / 1e9:.3g} GB), the same for every rule",
+        "",
+        "rule       busiest GB   last byte h   own bytes h   usable h   90 % down h   not delivered",
+    ]
     for row in table(outcomes):
-        lines.append(f"{row['rule']:9} {row['busiest_bytes'] / 1e9:11.3g}  {_hours(row['last_byte_s'])}  {_hours(row['own_s'])} {_hours(row['usable_s'], 10)} "
-                     f"{_hours(row['nine_tenths_s'], 13)}  {row['undelivered']:8d} of {len(first)}")
-    return "\n".join(lines + [f"(means over the rounds; not delivered: rounds whose last byte is not down within {request.days:g} days, left out of the times)"])
+        lines.append(
+            f"{row['rule']:9} {row['busiest_bytes'] / 1e9:11.3g}  {_hours(row['last_byte_s'])}  {_hours(row['own_s'])} {_hours(row['usable_s'], 10)} "
+            f"{_hours(row['nine_tenths_s'], 13)}  {row['undelivered']:8d} of {len(first)}"
+        )
+    return "\n".join(
+        lines
+        + [
+            f"(means over the rounds; not delivered: rounds whose last byte is not down within {request.days:g} days, left out of the times)"
+        ]
+    )
 
 
 def table(outcomes: Sequence[Outcome]) -> list[dict]:
@@ -171,10 +241,23 @@ def table(outcomes: Sequence[Outcome]) -> list[dict]:
     for rule in RULES:
         mine = [outcome for outcome in outcomes if outcome.rule == rule]
         done = [outcome for outcome in mine if np.isfinite(outcome.own_s).all()]
-        mean = {name: float(np.mean(values)) if done else np.inf
-                for name, values in (("last_byte_s", [o.own_s.max() for o in done]), ("own_s", [o.own_s.mean() for o in done]),
-                                     ("usable_s", [o.usable_s.mean() for o in done]), ("nine_tenths_s", [o.nine_tenths_s for o in done]))}
-        rows.append({"rule": rule, "busiest_bytes": float(np.mean([o.bytes_kept.max() for o in mine])), **mean, "undelivered": len(mine) - len(done)})
+        mean = {
+            name: float(np.mean(values)) if done else np.inf
+            for name, values in (
+                ("last_byte_s", [o.own_s.max() for o in done]),
+                ("own_s", [o.own_s.mean() for o in done]),
+                ("usable_s", [o.usable_s.mean() for o in done]),
+                ("nine_tenths_s", [o.nine_tenths_s for o in done]),
+            )
+        }
+        rows.append(
+            {
+                "rule": rule,
+                "busiest_bytes": float(np.mean([o.bytes_kept.max() for o in mine])),
+                **mean,
+                "undelivered": len(mine) - len(done),
+            }
+        )
     return rows
 
 
@@ -185,10 +268,43 @@ def _hours(seconds: float, width: int = 12) -> str:
 def write_tables(request: Request, outcomes: Sequence[Outcome]) -> None:
     """priority.csv and rounds.csv."""
     rows = table(outcomes)
-    write_csv(request.folder / "priority.csv", list(rows[0]), [[value if isinstance(value, (str, int)) else f"{value:.3f}" for value in row.values()] for row in rows])
-    write_csv(request.folder / "rounds.csv", ["rule", "round", "time_s", "satellite", "constellation_index", "rank", "bytes_kept", "own_s", "usable_s"],
-              [[o.rule, o.round, f"{o.time_s:.3f}", who, int(o.members[who]), o.order.index(who), f"{o.bytes_kept[who]:.0f}",
-                f"{o.own_s[who]:.3f}", f"{o.usable_s[who]:.3f}"] for o in outcomes for who in range(len(o.members))])
+    write_csv(
+        request.folder / "priority.csv",
+        list(rows[0]),
+        [
+            [value if isinstance(value, (str, int)) else f"{value:.3f}" for value in row.values()]
+            for row in rows
+        ],
+    )
+    write_csv(
+        request.folder / "rounds.csv",
+        [
+            "rule",
+            "round",
+            "time_s",
+            "satellite",
+            "constellation_index",
+            "rank",
+            "bytes_kept",
+            "own_s",
+            "usable_s",
+        ],
+        [
+            [
+                o.rule,
+                o.round,
+                f"{o.time_s:.3f}",
+                who,
+                int(o.members[who]),
+                o.order.index(who),
+                f"{o.bytes_kept[who]:.0f}",
+                f"{o.own_s[who]:.3f}",
+                f"{o.usable_s[who]:.3f}",
+            ]
+            for o in outcomes
+            for who in range(len(o.members))
+        ],
+    )
     write_scenario(request.scenario, request.folder / "scenario.yaml")
 
 

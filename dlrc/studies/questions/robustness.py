@@ -1,14 +1,16 @@
-"""When reality bites: DLRC beside the footprint rule under shifts, rotation, radiometry, noise, clouds and moving objects.
+"""When reality bites: DLRC beside the footprint rule under shifts, rotation, radiometry, noise, clouds and
+moving objects.
 
-    python -m dlrc.studies.questions.robustness scenario=dense scene.path=../shared/data/scenes [windows=4] [pairs=../shared/data/multiview]
+    python -m dlrc.studies.questions.robustness scenario=dense scene.path=../shared/data/scenes [windows=4]
+    [pairs=../shared/data/multiview]
         [conditions=all] [section.key=value ...]
 
-Every condition is flown three times over the same captures: DLRC by LSH signatures, DLRC by content hashes, and `footprint`, where satellites
-exchange only where they look and the highest-priority one codes each ground cell. Quality is measured against each satellite's own capture. Shifts, rotations
-and gains are drawn evenly up to the bound named; what is in one view only is in satellite w mod N's in window w. `pairs` adds two
-satellites that capture the two pictures of real multi-view and multi-date pairs. Writes runs/robustness-<digest>/: robustness.csv,
-pairs.csv, robustness.png.
-"""
+Every condition is flown three times over the same captures: DLRC by LSH signatures, DLRC by content hashes,
+and `footprint`, where satellites exchange only where they look and the highest-priority one codes each ground
+cell. Quality is measured against each satellite's own capture. Shifts, rotations and gains are drawn evenly
+up to the bound named; what is in one view only is in satellite w mod N's in window w. `pairs` adds two
+satellites that capture the two pictures of real multi-view and multi-date pairs. Writes
+runs/robustness-<digest>/: robustness.csv, pairs.csv, robustness.png."""
 
 from __future__ import annotations
 
@@ -29,14 +31,18 @@ from dlrc.studies.common.flights import View, fly, nominal_look, see, with_knobs
 from dlrc.studies.common.options import make_folder, refuse_estimates, split_arguments, surveyed, whole_number
 
 DEFAULTS = {"scenario": "dense", "windows": "4", "pairs": "", "conditions": "all"}
-METHODS = {"lsh": {"signature": "lsh", "dedup": "signature"}, "content": {"signature": "content", "dedup": "signature"},
-           "footprint": {"dedup": "footprint"}}
+METHODS = {
+    "lsh": {"signature": "lsh", "dedup": "signature"},
+    "content": {"signature": "content", "dedup": "signature"},
+    "footprint": {"dedup": "footprint"},
+}
 COLOURS = {"lsh": "#1f5fa8", "content": "#3a8f5c", "footprint": "#d9822b"}
 
 
 @dataclass(frozen=True)
 class Condition:
-    """A disturbance: capture knobs, in all views or (`one_view`) in that of one satellite alone, each in turn, and whether an object is there that others do not see."""
+    """A disturbance: capture knobs, in all views or (`one_view`) in that of one satellite alone, each in
+    turn, and whether an object is there that others do not see."""
 
     name: str
     knobs: dict = field(default_factory=dict)
@@ -45,12 +51,21 @@ class Condition:
 
 
 CONDITIONS = [
-    Condition("none"), Condition("jitter 0.25 px", {"jitter_px": 0.25}), Condition("jitter 0.5 px", {"jitter_px": 0.5}),
-    Condition("jitter 2 px", {"jitter_px": 2.0}), Condition("rotation 0.5 deg", {"rotation_deg": 0.5}),
-    Condition("rotation 3 deg", {"rotation_deg": 3.0}), Condition("gain 1 %", {"gain": 0.01}), Condition("gain 5 %", {"gain": 0.05}),
-    Condition("noise 1 count", {"noise": 1.0}), Condition("noise 4 counts", {"noise": 4.0}), Condition("clouds 20 %", {"clouds": 0.2}),
-    Condition("clouds 50 %", {"clouds": 0.5}), Condition("cloud 20 %, one view", {"clouds": 0.2}, one_view=True),
-    Condition("object, one view", one_view=True, object=True)]
+    Condition("none"),
+    Condition("jitter 0.25 px", {"jitter_px": 0.25}),
+    Condition("jitter 0.5 px", {"jitter_px": 0.5}),
+    Condition("jitter 2 px", {"jitter_px": 2.0}),
+    Condition("rotation 0.5 deg", {"rotation_deg": 0.5}),
+    Condition("rotation 3 deg", {"rotation_deg": 3.0}),
+    Condition("gain 1 %", {"gain": 0.01}),
+    Condition("gain 5 %", {"gain": 0.05}),
+    Condition("noise 1 count", {"noise": 1.0}),
+    Condition("noise 4 counts", {"noise": 4.0}),
+    Condition("clouds 20 %", {"clouds": 0.2}),
+    Condition("clouds 50 %", {"clouds": 0.5}),
+    Condition("cloud 20 %, one view", {"clouds": 0.2}, one_view=True),
+    Condition("object, one view", one_view=True, object=True),
+]
 
 
 def look_under(condition: Condition):
@@ -58,21 +73,26 @@ def look_under(condition: Condition):
 
     def look(scenario: Scenario, round_number: int, satellite: int) -> tuple[Capture, str]:
         disturbed = satellite == round_number % scenario.satellites or not condition.one_view
-        view, name = nominal_look(with_knobs(scenario, capture=condition.knobs) if disturbed else scenario, round_number, satellite)
+        view, name = nominal_look(
+            with_knobs(scenario, capture=condition.knobs) if disturbed else scenario, round_number, satellite
+        )
         return (with_object(view) if condition.object and disturbed else view), name
 
     return look
 
 
 def with_object(view: Capture, length_px: int = 96, width_px: int = 32) -> Capture:
-    """The view with a bright ship-like object in the middle of the patch, with a dark edge below and to the right."""
+    """The view with a bright ship-like object in the middle of the patch, with a dark edge below and to the
+    right."""
     padded = view.padded.copy()
     row, col = (padded.shape[0] - width_px) // 2, (padded.shape[1] - length_px) // 2
     padded[row + 4 : row + width_px + 4, col + 4 : col + length_px + 4] = 40
     padded[row : row + width_px, col : col + length_px] = (225, 215, 205)
     halo = (padded.shape[0] - view.image.shape[0]) // 2
     size = view.image.shape[0]
-    return replace(view, padded=padded, image=np.ascontiguousarray(padded[halo : halo + size, halo : halo + size]))
+    return replace(
+        view, padded=padded, image=np.ascontiguousarray(padded[halo : halo + size, halo : halo + size])
+    )
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -85,7 +105,9 @@ def main(arguments: Sequence[str]) -> None:
     make_folder(folder)
     board = load_board(scenario)
     rows = survey(scenario, board, windows, wanted, folder / "robustness.csv")
-    print(f"{scenario.codec.model}, {scenario.name}, k = {scenario.dlrc.k}, {surveyed(scenario, windows)}\n\n{table(rows)}")
+    print(
+        f"{scenario.codec.model}, {scenario.name}, k = {scenario.dlrc.k}, {surveyed(scenario, windows)}\n\n{table(rows)}"
+    )
     if rows:
         draw(rows, folder / "robustness.png")
     if pairs:
@@ -99,7 +121,9 @@ def pick(names: str) -> list[Condition]:
     """`all`, or a comma-separated list of beginnings of names ("none,jitter"). Raises `UserError`."""
     found = [c for c in CONDITIONS if names == "all" or any(c.name.startswith(n) for n in names.split(","))]
     if not found:
-        raise UserError(f"conditions={names}: no such disturbance; there are: {'; '.join(c.name for c in CONDITIONS)}")
+        raise UserError(
+            f"conditions={names}: no such disturbance; there are: {'; '.join(c.name for c in CONDITIONS)}"
+        )
     return found
 
 
@@ -110,15 +134,23 @@ def find_pairs(folder: Path) -> list:
     return pairs_of(folder)
 
 
-def survey(scenario: Scenario, board: Board, windows: int, conditions: Sequence[Condition], path: Path) -> list[dict]:
+def survey(
+    scenario: Scenario, board: Board, windows: int, conditions: Sequence[Condition], path: Path
+) -> list[dict]:
     """One row per condition, method and window; the CSV grows as they come."""
     rows: list[dict] = []
     for window in range(windows):
         for condition in conditions:
             views = see(scenario, board, window, look_under(condition))
             for method, knobs in METHODS.items():
-                rows.append({"condition": condition.name, "method": method, "window": window,
-                             **outcome(with_knobs(scenario, dlrc=knobs), board, window, views)})
+                rows.append(
+                    {
+                        "condition": condition.name,
+                        "method": method,
+                        "window": window,
+                        **outcome(with_knobs(scenario, dlrc=knobs), board, window, views),
+                    }
+                )
             write_rows(path, rows)
     return rows
 
@@ -128,9 +160,17 @@ def outcome(scenario: Scenario, board: Board, window: int, views: Sequence[View]
     flown = fly(scenario, board, window, views)
     alone = np.array([psnr_db(view.capture.image, view.alone_image) for view in views])
     change = np.array(flown.psnr_db) - alone
-    return {"y_bytes": sum(flown.y_bytes), "total_bytes": sum(flown.total_bytes), "alone_y_bytes": sum(v.alone_y_bytes for v in views),
-            "alone_total_bytes": sum(len(v.alone) for v in views), "remote_share": flown.remote_share, "psnr_alone_db": float(alone.mean()),
-            "dpsnr_db": float(change.mean()), "worst_dpsnr_db": float(change.min()), "failed": flown.failed}
+    return {
+        "y_bytes": sum(flown.y_bytes),
+        "total_bytes": sum(flown.total_bytes),
+        "alone_y_bytes": sum(v.alone_y_bytes for v in views),
+        "alone_total_bytes": sum(len(v.alone) for v in views),
+        "remote_share": flown.remote_share,
+        "psnr_alone_db": float(alone.mean()),
+        "dpsnr_db": float(change.mean()),
+        "worst_dpsnr_db": float(change.min()),
+        "failed": flown.failed,
+    }
 
 
 def write_rows(path: Path, rows: Sequence[dict]) -> None:
@@ -144,24 +184,41 @@ def write_rows(path: Path, rows: Sequence[dict]) -> None:
 
 
 def summarise(rows: Sequence[dict]) -> dict[tuple[str, str], dict]:
-    """Per condition and method: saving of all bytes and of y bytes (percent), mean and worst quality change (dB), share of remote copies."""
+    """Per condition and method: saving of all bytes and of y bytes (percent), mean and worst quality change
+    (dB), share of remote copies."""
     out = {}
     for key in dict.fromkeys((row["condition"], row["method"]) for row in rows):
         mine = [row for row in rows if (row["condition"], row["method"]) == key]
-        total = {name: sum(row[name] for row in mine) for name in ("y_bytes", "alone_y_bytes", "total_bytes", "alone_total_bytes")}
-        out[key] = {"y": 100 - 100 * total["y_bytes"] / total["alone_y_bytes"], "total": 100 - 100 * total["total_bytes"] / total["alone_total_bytes"],
-                    "dpsnr": float(np.mean([row["dpsnr_db"] for row in mine])), "worst": min(row["worst_dpsnr_db"] for row in mine),
-                    "remote": 100 * float(np.mean([row["remote_share"] for row in mine])), "windows": len(mine)}
+        total = {
+            name: sum(row[name] for row in mine)
+            for name in ("y_bytes", "alone_y_bytes", "total_bytes", "alone_total_bytes")
+        }
+        out[key] = {
+            "y": 100 - 100 * total["y_bytes"] / total["alone_y_bytes"],
+            "total": 100 - 100 * total["total_bytes"] / total["alone_total_bytes"],
+            "dpsnr": float(np.mean([row["dpsnr_db"] for row in mine])),
+            "worst": min(row["worst_dpsnr_db"] for row in mine),
+            "remote": 100 * float(np.mean([row["remote_share"] for row in mine])),
+            "windows": len(mine),
+        }
     return out
 
 
 def table(rows: Sequence[dict]) -> str:
-    """Markdown: a line per condition, a column per method; total bytes saved, mean change of PSNR (worst view)."""
+    """Markdown: a line per condition, a column per method; total bytes saved, mean change of PSNR (worst
+    view)."""
     found = summarise(rows)
-    lines = ["| disturbance | " + " | ".join(f"{m}: saved %, dPSNR dB (worst view)" for m in METHODS) + " |", "|---|" + "---|" * len(METHODS)]
+    lines = [
+        "| disturbance | " + " | ".join(f"{m}: saved %, dPSNR dB (worst view)" for m in METHODS) + " |",
+        "|---|" + "---|" * len(METHODS),
+    ]
     for name in dict.fromkeys(condition for condition, _ in found):
         cells = [found.get((name, method)) for method in METHODS]
-        lines.append(f"| {name} | " + " | ".join(f"{c['total']:.1f}, {c['dpsnr']:+.2f} ({c['worst']:+.2f})" for c in cells if c) + " |")
+        lines.append(
+            f"| {name} | "
+            + " | ".join(f"{c['total']:.1f}, {c['dpsnr']:+.2f} ({c['worst']:+.2f})" for c in cells if c)
+            + " |"
+        )
     return "\n".join(lines)
 
 
@@ -174,11 +231,15 @@ def draw(rows: Sequence[dict], path: Path) -> None:
 
     found = summarise(rows)
     names = list(dict.fromkeys(condition for condition, _ in found))
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10.5, 0.36 * len(names) + 1.5), sharey=True, layout="constrained")
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(10.5, 0.36 * len(names) + 1.5), sharey=True, layout="constrained"
+    )
     at = np.arange(len(names))
     for index, method in enumerate(METHODS):
         where = at + 0.27 * (index - 1)
-        left.barh(where, [found[name, method]["total"] for name in names], 0.25, color=COLOURS[method], label=method)
+        left.barh(
+            where, [found[name, method]["total"] for name in names], 0.25, color=COLOURS[method], label=method
+        )
         right.barh(where, [found[name, method]["dpsnr"] for name in names], 0.25, color=COLOURS[method])
     left.set_yticks(at, names)
     left.invert_yaxis()

@@ -21,8 +21,14 @@ def small_model(name: str) -> LatentModel:
     torch.manual_seed(3)
     model = build_model(name, 16, 16 if name == "cheng" else 24, (4, 4, 8, 8) if name == "elic" else None)
     with torch.no_grad():
-        for part in (model.h_s, model.context_prediction, model.entropy_parameters, *model.channel_context, *model.spatial_context,
-                     *model.param_aggregation):
+        for part in (
+            model.h_s,
+            model.context_prediction,
+            model.entropy_parameters,
+            *model.channel_context,
+            *model.spatial_context,
+            *model.param_aggregation,
+        ):
             for parameter in part.parameters() if part is not None else ():
                 parameter.mul_(1.7)
                 if parameter.dim() == 1:
@@ -45,8 +51,11 @@ def latents(name: str, seed: int = 0, height: int = 8, width: int = 8) -> torch.
     return torch.from_numpy(y).float()
 
 
-def mixed_layout(family: str, seed: int, height: int = 8, width: int = 8, known: bool = True) -> ContextLayout:
-    """A layout of every fate: half kept, local copies of earlier positions, known and filled remote copies."""
+def mixed_layout(
+    family: str, seed: int, height: int = 8, width: int = 8, known: bool = True
+) -> ContextLayout:
+    """A layout of every fate: half kept, local copies of earlier positions, known and filled remote
+    copies."""
     rng = np.random.default_rng(seed)
     cells = height * width
     fate = rng.choice(4, size=cells, p=(0.5, 0.2, 0.2, 0.1))
@@ -69,8 +78,11 @@ def consistent(y_hat: np.ndarray, layout: ContextLayout) -> np.ndarray:
 
 
 def with_references(layout: ContextLayout, y_hat: np.ndarray) -> tuple[ContextLayout, np.ndarray]:
-    """The decoder's layout and `known` vectors [K, M] for an encoder's layout: every KNOWN position is given from outside."""
+    """The decoder's layout and `known` vectors [K, M] for an encoder's layout: every KNOWN position is given
+    from outside."""
     at = np.flatnonzero(layout.source == KNOWN)
     reference = np.full((len(layout.source), 2), -1, dtype=np.int32)
     reference[at, 1] = np.arange(len(at))
-    return ContextLayout(layout.height, layout.width, layout.source, reference), y_hat.reshape(len(y_hat), -1)[:, at].T.astype(np.int16)
+    return ContextLayout(layout.height, layout.width, layout.source, reference), y_hat.reshape(
+        len(y_hat), -1
+    )[:, at].T.astype(np.int16)

@@ -1,8 +1,9 @@
-"""The plain sequential decoder that codec/entropy/coder.py must agree with: one position at a time, windows recomputed, Python integers.
+"""The plain sequential decoder that codec/entropy/coder.py must agree with: one position at a time, windows
+recomputed, Python integers.
 
-Straight from the definitions: block floating point (codec/entropy/exact.py), rANS (codec/entropy/rans.py), the order of codec/entropy/schedule.py. Shares with the code under
-test only the shipped Gaussian tables and the checkpoint's tables.
-"""
+Straight from the definitions: block floating point (codec/entropy/exact.py), rANS (codec/entropy/rans.py),
+the order of codec/entropy/schedule.py. Shares with the code under test only the shipped Gaussian tables and
+the checkpoint's tables."""
 
 from __future__ import annotations
 
@@ -76,11 +77,16 @@ def integer_weights(weight: torch.Tensor, axis: int) -> tuple[torch.Tensor, torc
 
 
 def flatten(module: nn.Module) -> list[nn.Module]:
-    return [leaf for child in module for leaf in flatten(child)] if isinstance(module, nn.Sequential) else [module]
+    return (
+        [leaf for child in module for leaf in flatten(child)]
+        if isinstance(module, nn.Sequential)
+        else [module]
+    )
 
 
 def plain_network(module: nn.Module, values: torch.Tensor) -> torch.Tensor:
-    """The network over one map [C, H, W] in float64, sums of integers by torch's own (transposed) convolutions."""
+    """The network over one map [C, H, W] in float64, sums of integers by torch's own (transposed)
+    convolutions."""
     for layer in flatten(module):
         if isinstance(layer, nn.PixelShuffle):
             values = layer(values[None])[0]
@@ -93,7 +99,9 @@ def plain_network(module: nn.Module, values: torch.Tensor) -> torch.Tensor:
             transposed = isinstance(layer, nn.ConvTranspose2d)
             weight, unit = integer_weights(layer.weight, 1 if transposed else 0)
             if transposed:
-                sums = F.conv_transpose2d(mantissa[None], weight, None, layer.stride, layer.padding, layer.output_padding)[0]
+                sums = F.conv_transpose2d(
+                    mantissa[None], weight, None, layer.stride, layer.padding, layer.output_padding
+                )[0]
             else:
                 sums = F.conv2d(mantissa[None], weight, None, 1, layer.padding)[0]
             values = sums * (2.0**-e * unit)[:, None, None] + layer.bias.detach().double()[:, None, None]
@@ -104,7 +112,9 @@ def plain_rows(module: nn.Module, row: torch.Tensor) -> torch.Tensor:
     return plain_network(module, row.reshape(-1, 1, 1)).reshape(-1)
 
 
-def plain_window(layer: nn.Module, vectors: dict[tuple[int, int], torch.Tensor], row: int, column: int) -> torch.Tensor:
+def plain_window(
+    layer: nn.Module, vectors: dict[tuple[int, int], torch.Tensor], row: int, column: int
+) -> torch.Tensor:
     """The masked convolution at one position over integer vectors: their step is 1."""
     weight, unit = integer_weights(layer.weight.detach() * layer.mask, 0)
     sums = torch.zeros(weight.shape[0], dtype=torch.float64)
@@ -133,18 +143,27 @@ def plain_order(family: str, layout) -> list[int]:
         row, column = divmod(p, layout.width)
         window = [(row + r, column + c) for r in (-2, -1, 0) for c in range(-2, 3) if (r, c) < (0, 0)]
         inside = [r * layout.width + c for r, c in window if 0 <= r < layout.height and 0 <= c < layout.width]
-        depth[p] = 1 + max([depth[c] for c in inside], default=0) if source == p else depth[source] if source >= 0 else 0
+        depth[p] = (
+            1 + max([depth[c] for c in inside], default=0)
+            if source == p
+            else depth[source]
+            if source >= 0
+            else 0
+        )
     return sorted(kept, key=lambda p: (depth[p], p))
 
 
 def plain_decode(model, item, known: dict[int, np.ndarray]) -> np.ndarray:
-    """y_context [M, H, W] of one stream on the fixed grid; known: vectors of positions whose source is KNOWN, by position."""
+    """y_context [M, H, W] of one stream on the fixed grid; known: vectors of positions whose source is KNOWN,
+    by position."""
     layout, (height, width) = item.layout, (item.height, item.width)
     z = plain_decode_hyper(model, item)
     hyper = plain_network(model.h_s, z)[:, :height, :width]
     vectors = {p: torch.zeros(model.m, dtype=torch.float64) for p in range(height * width)}
     vectors.update({p: torch.from_numpy(value.astype(np.float64)) for p, value in known.items()})
-    context = lambda: {divmod(p, width): vectors[s if s >= 0 else p] for p, s in enumerate(layout.source.tolist())}  # noqa: E731
+    context = lambda: {
+        divmod(p, width): vectors[s if s >= 0 else p] for p, s in enumerate(layout.source.tolist())
+    }  # noqa: E731
     stream, order = PlainRans(item.y_bytes) if item.y_bytes else None, plain_order(model.name, layout)
     code = gaussian_tables().code
 
@@ -179,8 +198,16 @@ def _plain_elic(model, hyper, order, vectors, context, receive) -> None:
             for p in order_of_parity(order, width, follower):
                 row, column = divmod(p, width)
                 group = {at: vector[start : start + size] for at, vector in context().items()}
-                spatial = plain_window(model.spatial_context[k], group, row, column) if follower else torch.zeros(2 * size, dtype=torch.float64)
-                parts = [spatial, channel[:, row, column], hyper[:, row, column]] if k else [spatial, hyper[:, row, column]]
+                spatial = (
+                    plain_window(model.spatial_context[k], group, row, column)
+                    if follower
+                    else torch.zeros(2 * size, dtype=torch.float64)
+                )
+                parts = (
+                    [spatial, channel[:, row, column], hyper[:, row, column]]
+                    if k
+                    else [spatial, hyper[:, row, column]]
+                )
                 receive(p, plain_rows(model.param_aggregation[k], torch.cat(parts)), start)
         start += size
 
@@ -194,7 +221,9 @@ def plain_elic_channel(module: nn.Module, values: torch.Tensor) -> torch.Tensor:
     first, *rest = flatten(module)
     weight, unit = integer_weights(first.weight, 0)
     sums = F.conv2d(values[None], weight, None, 1, first.padding)[0]
-    return plain_network(nn.Sequential(*rest), sums * unit[:, None, None] + first.bias.detach().double()[:, None, None])
+    return plain_network(
+        nn.Sequential(*rest), sums * unit[:, None, None] + first.bias.detach().double()[:, None, None]
+    )
 
 
 def plain_decode_hyper(model, item) -> torch.Tensor:

@@ -1,4 +1,5 @@
-"""The entropy coder: round trips for every family and layout, the sequential reference, batches, damage, CompressAI."""
+"""The entropy coder: round trips for every family and layout, the sequential reference, batches, damage,
+CompressAI."""
 
 import dataclasses
 
@@ -9,11 +10,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codec.maps.assignment import KEPT, LOCAL, REMOTE, AssignmentMap
-from codec.entropy.coder import ContextLayout, EntropyCoder, StreamItem, context_digest, decoder_layout, encoder_layout
+from codec.entropy.coder import (
+    ContextLayout,
+    EntropyCoder,
+    StreamItem,
+    context_digest,
+    decoder_layout,
+    encoder_layout,
+)
 from codec.entropy.exact import int8_is_exact
 from codec.entropy.layouts import FILL, KNOWN
 from constellation.common.errors import BitstreamError
-from tests.codec.entropy.entropy_cases import FAMILIES, consistent, latents, mixed_layout, small_coder, small_model, with_references
+from tests.codec.entropy.entropy_cases import (
+    FAMILIES,
+    consistent,
+    latents,
+    mixed_layout,
+    small_coder,
+    small_model,
+    with_references,
+)
 from tests.codec.entropy.entropy_reference import plain_decode
 
 families = pytest.mark.parametrize("name", FAMILIES)
@@ -26,7 +42,9 @@ def encoded(name: str, layout: ContextLayout, seed: int = 0, coder: EntropyCoder
     y_hat = np.rint(y[0].numpy()).astype(np.int32)
     coded = coder.encode(coder.hyper_symbols(y), y_hat, layout)
     inside, known = with_references(layout, y_hat)
-    item = StreamItem(coded.z_bytes, coded.y_bytes, layout.height, layout.width, inside, known, coded.y_digest)
+    item = StreamItem(
+        coded.z_bytes, coded.y_bytes, layout.height, layout.width, inside, known, coded.y_digest
+    )
     return item, consistent(y_hat, layout), y_hat
 
 
@@ -35,7 +53,9 @@ def encoded(name: str, layout: ContextLayout, seed: int = 0, coder: EntropyCoder
 def test_any_mixture_of_fates_decodes_to_the_context_map(name, seed):
     item, context, _ = encoded(name, mixed_layout(name, seed), seed)
     decoded = small_coder(name).decode([item])[0]
-    assert np.array_equal(decoded.y_context, context) and decoded.y_digest == item.y_digest == context_digest(context)
+    assert np.array_equal(decoded.y_context, context) and decoded.y_digest == item.y_digest == context_digest(
+        context
+    )
 
 
 @families
@@ -90,7 +110,8 @@ def test_streams_of_one_batch_decode_as_each_does_alone(name):
 
 
 def overlapping_round(name: str, count: int = 4):
-    """Streams in priority order; each has exact copies of the one before it (shifted), through chains, and local copies and fills."""
+    """Streams in priority order; each has exact copies of the one before it (shifted), through chains, and
+    local copies and fills."""
     coder, items, contexts, previous = small_coder(name), [], [], None
     for b in range(count):
         y = latents(name, b)
@@ -102,7 +123,10 @@ def overlapping_round(name: str, count: int = 4):
                 row, column = divmod(p, 8)
                 if source[p] == p and row < 4 and column < 6 and (row + column + b) % 3:
                     at = (row + 3) * 8 + column + 1
-                    if items[-1].layout.source[at] != FILL and not (layout.source == p)[np.arange(64) != p].any():
+                    if (
+                        items[-1].layout.source[at] != FILL
+                        and not (layout.source == p)[np.arange(64) != p].any()
+                    ):
                         source[p], reference[p] = KNOWN, (b - 1, at)
                         y_hat[:, row, column] = previous[:, row + 3, column + 1]
         layout = ContextLayout(8, 8, source, reference)
@@ -130,7 +154,9 @@ def test_a_round_decodes_one_stream_at_a_time_in_priority_order_too(name):
         if b:
             known = contexts[b - 1].reshape(len(context), -1).T.astype(np.int16)
         reference[:, 0] = -1
-        alone = dataclasses.replace(item, layout=ContextLayout(8, 8, item.layout.source, reference), known=known)
+        alone = dataclasses.replace(
+            item, layout=ContextLayout(8, 8, item.layout.source, reference), known=known
+        )
         assert np.array_equal(small_coder(name).decode([alone])[0].y_context, context)
 
 
@@ -158,7 +184,9 @@ def test_a_layout_that_cannot_be_decoded_fails_with_its_followers_and_nobody_els
         source[first], source[63] = 63, 63
     else:
         source[5] = KNOWN
-        reference[5] = (9, 0) if fault == "nowhere" else (3, int(np.flatnonzero(items[3].layout.source == KNOWN)[-1]))
+        reference[5] = (
+            (9, 0) if fault == "nowhere" else (3, int(np.flatnonzero(items[3].layout.source == KNOWN)[-1]))
+        )
         if fault == "circle":
             source[:], reference[:, 0] = KNOWN, 3
             reference[:, 1] = np.flatnonzero(items[3].layout.source == KNOWN)[0]
@@ -204,7 +232,16 @@ def test_estimate_is_the_size_of_the_stream(name):
 def test_truncated_and_random_sections_are_errors(name, part):
     item, _, _ = encoded(name, mixed_layout(name, 0))
     good, rng = getattr(item, part), np.random.default_rng(0)
-    for stream in (b"", good[:1], good[:-2], good[:-1], good + b"\0\0", rng.bytes(len(good)), rng.bytes(3), bytes(len(good))):
+    for stream in (
+        b"",
+        good[:1],
+        good[:-2],
+        good[:-1],
+        good + b"\0\0",
+        rng.bytes(len(good)),
+        rng.bytes(3),
+        bytes(len(good)),
+    ):
         with pytest.raises(BitstreamError):
             small_coder(name).decode([dataclasses.replace(item, **{part: stream})])
 
@@ -222,10 +259,14 @@ def test_a_flipped_bit_is_never_silent(name, data):
         decoded = small_coder(name).decode([dataclasses.replace(item, **{part: bytes(stream)})])[0]
     except BitstreamError:
         return
-    assert part == "z_bytes" and decoded.y_digest == item.y_digest  # y came out right; a container checks z by its own checksum
+    assert (
+        part == "z_bytes" and decoded.y_digest == item.y_digest
+    )  # y came out right; a container checks z by its own checksum
 
 
-@pytest.mark.parametrize("change", ({"height": 0, "width": 0}, {"height": 4}, {"height": 1 << 30, "width": 1 << 30}))
+@pytest.mark.parametrize(
+    "change", ({"height": 0, "width": 0}, {"height": 4}, {"height": 1 << 30, "width": 1 << 30})
+)
 def test_sizes_that_do_not_fit_are_errors(change):
     item, _, _ = encoded("bmshj", mixed_layout("bmshj", 0))
     with pytest.raises(BitstreamError, match="map"):
@@ -243,8 +284,12 @@ def test_encode_refuses_wrong_shapes_and_values():
 
 def test_layouts_of_an_assignment_map():
     fate = np.array([[KEPT, LOCAL, REMOTE, REMOTE]], dtype=np.uint8)
-    assignment = AssignmentMap(fate, np.array([[False, False, True, False]]), np.array([[-1, -1, 3, 3]], dtype=np.int16),
-                               np.array([[-1, 0, 5, 6]], dtype=np.int32))
+    assignment = AssignmentMap(
+        fate,
+        np.array([[False, False, True, False]]),
+        np.array([[-1, -1, 3, 3]], dtype=np.int16),
+        np.array([[-1, 0, 5, 6]], dtype=np.int32),
+    )
     assert encoder_layout(assignment).source.tolist() == [0, 0, KNOWN, FILL]
     assert encoder_layout(assignment, "independent").source.tolist() == [0, 0, FILL, FILL]
     layout = decoder_layout(assignment, np.array([8, 8, 1, 2]), [7, 8, 9])

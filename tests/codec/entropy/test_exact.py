@@ -14,7 +14,9 @@ from tests.codec.entropy.entropy_reference import integers, plain_network
 
 
 def _z(name: str, seed: int = 0, height: int = 2, width: int = 3) -> torch.Tensor:
-    return torch.round(torch.randn(small_model(name).n, height, width, generator=torch.Generator().manual_seed(seed)) * 6).double()
+    return torch.round(
+        torch.randn(small_model(name).n, height, width, generator=torch.Generator().manual_seed(seed)) * 6
+    ).double()
 
 
 def _rows(values: torch.Tensor) -> np.ndarray:
@@ -51,7 +53,10 @@ def test_rows_do_not_depend_on_the_rows_beside_them(name):
     net = network(model.entropy_parameters if name == "mbt" else model.param_aggregation[1], True)
     rows = np.random.default_rng(0).standard_normal((300, net.layers[0].inputs)) * 5
     together = net.rows(rows)
-    assert all(np.array_equal(net.rows(rows[i : i + n]), together[i : i + n]) for i, n in ((0, 1), (7, 2), (100, 65), (299, 1)))
+    assert all(
+        np.array_equal(net.rows(rows[i : i + n]), together[i : i + n])
+        for i, n in ((0, 1), (7, 2), (100, 65), (299, 1))
+    )
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -82,7 +87,9 @@ def coder_rows(coder, z, y, into) -> None:
 def test_masked_layer_sees_only_the_visible_cells():
     model = small_model("mbt")
     net, offsets = masked_layer(model.context_prediction, True)
-    assert [tuple(o) for o in offsets] == [(r, c) for r in (-2, -1, 0) for c in range(-2, 3) if (r, c) < (0, 0)]
+    assert [tuple(o) for o in offsets] == [
+        (r, c) for r in (-2, -1, 0) for c in range(-2, 3) if (r, c) < (0, 0)
+    ]
     net, offsets = masked_layer(small_model("elic").spatial_context[0], True)
     assert len(offsets) == 12 and all(sum(o) % 2 for o in offsets)
 
@@ -105,8 +112,13 @@ def test_zero_activations_stay_zero():
 
 
 def test_a_layer_that_cannot_be_exact_is_refused():
-    for module in (nn.Conv2d(4, 4, 3, stride=2, padding=1), nn.Conv2d(4, 4, 3), nn.Sigmoid(), nn.ConvTranspose2d(4, 4, 3, stride=2),
-                   nn.Conv2d(4, 4, 3, padding=1, groups=2)):
+    for module in (
+        nn.Conv2d(4, 4, 3, stride=2, padding=1),
+        nn.Conv2d(4, 4, 3),
+        nn.Sigmoid(),
+        nn.ConvTranspose2d(4, 4, 3, stride=2),
+        nn.Conv2d(4, 4, 3, padding=1, groups=2),
+    ):
         with pytest.raises(ValueError, match="portable"):
             network(nn.Sequential(nn.Conv2d(4, 4, 1), module), True)
     broken = nn.Conv2d(2, 2, 1)

@@ -37,7 +37,9 @@ def test_centred_grid_round_trips(name):
 
 @families
 def test_centred_float_coding_is_compressai_s_to_within_a_percent(name):
-    x = torch.nn.functional.interpolate(torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0)), (256, 256)).clamp(0, 1)
+    x = torch.nn.functional.interpolate(
+        torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0)), (256, 256)
+    ).clamp(0, 1)
     model = busy_model(name, x)
     with torch.no_grad():
         y = model.g_a(x)
@@ -47,18 +49,25 @@ def test_centred_float_coding_is_compressai_s_to_within_a_percent(name):
         coded = coder.encode_centred(coder.hyper_symbols(y), y[0].numpy(), ContextLayout.all_kept(16, 16))
         ours = model.g_s(torch.from_numpy(coded.y_hat)[None]).clamp(0, 1)
     size = sum(len(s) for part in theirs["strings"] for s in ([part] if isinstance(part, bytes) else part))
-    assert abs(len(coded.z_bytes) + len(coded.y_bytes) - size) <= 0.01 * size + (40 if name == "elic" else 0)  # elic: ten strings there
+    assert abs(len(coded.z_bytes) + len(coded.y_bytes) - size) <= 0.01 * size + (
+        40 if name == "elic" else 0
+    )  # elic: ten strings there
     assert torch.allclose(ours, x_hat, atol=1e-3)
 
 
 def busy_model(name: str, x: torch.Tensor) -> LatentModel:
-    """A copy of the small model whose g_a puts out channels of standard deviation 4, which its scales expect."""
+    """A copy of the small model whose g_a puts out channels of standard deviation 4, which its scales
+    expect."""
     net = copy.deepcopy(small_model(name).net)
     model = wrap_network(name, net)
     with torch.no_grad():
         y = model.g_a(x)
         net.g_a = torch.nn.Sequential(net.g_a, _Standard(y))
-        last = [model.h_s[4]] if name == "bmshj" else [h[-1] for h in model.param_aggregation] or [model.entropy_parameters[-1]]
+        last = (
+            [model.h_s[4]]
+            if name == "bmshj"
+            else [h[-1] for h in model.param_aggregation] or [model.entropy_parameters[-1]]
+        )
         for layer in last:
             layer.weight.mul_(0.3)
             layer.bias[: layer.out_channels // (1 if name == "bmshj" else 2)] += 4.0
@@ -81,7 +90,9 @@ def test_the_bytes_of_a_stream_are_frozen(name):
     model = build_model(name, 4, 4 if name == "cheng" else 12, (2, 2, 8) if name == "elic" else None)
     for key, value in model.net.state_dict().items():  # weights from integers, the same on every machine
         if key.endswith(("weight", "bias")) and value.dtype == torch.float32:
-            value.copy_((((torch.arange(value.numel()) * 7919 + len(key)) % 1009).reshape(value.shape) - 504) / 2048)
+            value.copy_(
+                (((torch.arange(value.numel()) * 7919 + len(key)) % 1009).reshape(value.shape) - 504) / 2048
+            )
     rows = torch.tensor([0, 6000, 59000, 65000, 65536], dtype=torch.int32).repeat(4, 1)
     bottleneck = model.entropy_bottleneck
     bottleneck._quantized_cdf, bottleneck._cdf_length = rows, torch.full((4,), 5, dtype=torch.int32)

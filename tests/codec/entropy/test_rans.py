@@ -13,7 +13,12 @@ from constellation.common.errors import BitstreamError
 
 def tiny() -> SymbolTables:
     """Two tables: values -1..1 with an escape, and 5..6."""
-    return SymbolTables(np.array([0, 16384, 49152, 65000, 65536, 0, 65534, 65535, 65536]), np.array([0, 5]), np.array([3, 2]), np.array([-1, 5]))
+    return SymbolTables(
+        np.array([0, 16384, 49152, 65000, 65536, 0, 65534, 65535, 65536]),
+        np.array([0, 5]),
+        np.array([3, 2]),
+        np.array([-1, 5]),
+    )
 
 
 def test_bytes_of_a_short_stream_are_frozen():
@@ -30,8 +35,12 @@ FROZEN = "7e007d682b862f019fff0039"
 def test_decode_of_encode_is_the_identity_for_any_int16_values(data):
     code = gaussian_tables().code
     count = data.draw(st.integers(0, 40))
-    symbols = np.array(data.draw(st.lists(st.integers(-65535, 65535), min_size=count, max_size=count)), dtype=np.int32)
-    tables = np.array(data.draw(st.lists(st.integers(0, code.count - 1), min_size=count, max_size=count)), dtype=np.int32)
+    symbols = np.array(
+        data.draw(st.lists(st.integers(-65535, 65535), min_size=count, max_size=count)), dtype=np.int32
+    )
+    tables = np.array(
+        data.draw(st.lists(st.integers(0, code.count - 1), min_size=count, max_size=count)), dtype=np.int32
+    )
     stream = rans.encode(symbols, tables, code)
     assert np.array_equal(rans.decode(stream, tables, code), symbols)
     assert bool(stream) == bool(count)

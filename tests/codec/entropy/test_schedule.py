@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from codec.entropy.layouts import FILL, KNOWN, ContextLayout
-from codec.entropy.schedule import RASTER_WINDOW, coding_order, is_anchor, joint_schedule, layout_fault, neighbours, resolve
+from codec.entropy.schedule import (
+    RASTER_WINDOW,
+    coding_order,
+    is_anchor,
+    joint_schedule,
+    layout_fault,
+    neighbours,
+    resolve,
+)
 from constellation.common.errors import BitstreamError
 from tests.codec.entropy.entropy_cases import FAMILIES, mixed_layout
 from tests.codec.entropy.entropy_reference import order_of_parity, plain_order
@@ -101,13 +109,17 @@ def test_every_group_comes_after_what_it_needs(family):
                     other = next(h for h in range(orders[c].groups) if p in orders[c].group(h))
                     assert step[b, g] > step[int(c), other]
     if family == "elic":
-        assert all(step[1, p] > step[0, p - 1] for p in range(1, 10))  # same position, same parity: never the same pass
+        assert all(
+            step[1, p] > step[0, p - 1] for p in range(1, 10)
+        )  # same position, same parity: never the same pass
 
 
 def test_references_are_followed_through_copies_of_copies():
     a, b, c = ContextLayout.all_kept(1, 2), _copies_of(0, 1, 2, 1), _copies_of(1, 1, 2, 1)
     pointers = resolve([a, b, c], [0, 0, 0])
-    assert pointers.row[:6].tolist() == [0, 1, 0, 1, 0, 1] and pointers.image_of(pointers.row[4:6]).tolist() == [0, 0]
+    assert pointers.row[:6].tolist() == [0, 1, 0, 1, 0, 1] and pointers.image_of(
+        pointers.row[4:6]
+    ).tolist() == [0, 0]
 
 
 def test_circular_references_are_errors():
@@ -115,7 +127,10 @@ def test_circular_references_are_errors():
         resolve([_copies_of(1, every=1), _copies_of(0, every=1)], [0, 0])
     source = np.arange(64)
     source[0] = KNOWN  # in the window of what follows it, and coded last at the other one
-    first, second = (ContextLayout(8, 8, source, np.stack((np.full(64, other), np.full(64, 63 - 7 * odd)), axis=1)) for other, odd in ((1, 1), (0, 1)))
+    first, second = (
+        ContextLayout(8, 8, source, np.stack((np.full(64, other), np.full(64, 63 - 7 * odd)), axis=1))
+        for other, odd in ((1, 1), (0, 1))
+    )
     with pytest.raises(BitstreamError, match="circle"):
         _joint("mbt", [first, second])
     with pytest.raises(BitstreamError, match="circle"):
@@ -124,7 +139,12 @@ def test_circular_references_are_errors():
 
 def test_mutual_references_that_leave_a_way_are_no_circle():
     first = _copies_of(1)
-    second = ContextLayout(8, 8, np.where(np.arange(64) % 2, KNOWN, np.arange(64)), np.stack((np.zeros(64), np.arange(64)), axis=1))
+    second = ContextLayout(
+        8,
+        8,
+        np.where(np.arange(64) % 2, KNOWN, np.arange(64)),
+        np.stack((np.zeros(64), np.arange(64)), axis=1),
+    )
     for family in ("mbt", "elic"):
         orders, joint = _joint(family, [first, second])
         assert joint.followers[0, 1] and joint.followers[1, 0]
@@ -135,5 +155,7 @@ def test_references_to_nothing_are_errors(reference):
     layout = _copies_of(0)
     bad = ContextLayout(8, 8, layout.source, np.tile(np.array(reference), (64, 1)))
     layouts = [ContextLayout.all_kept(8, 8), bad]
-    assert "does not exist" in layout_fault("mbt", layouts, 1, [0, 0]) and not layout_fault("mbt", layouts, 0, [0, 0])
+    assert "does not exist" in layout_fault("mbt", layouts, 1, [0, 0]) and not layout_fault(
+        "mbt", layouts, 0, [0, 0]
+    )
     assert "no references" in layout_fault("mbt", [ContextLayout(8, 8, layout.source)], 0, [0])

@@ -14,12 +14,16 @@ def test_the_shipped_tables_are_what_the_script_builds():
     for name in ("cdf", "offset", "size", "first"):
         assert np.array_equal(built[name], getattr(shipped.code, name)), name
     assert np.array_equal(built["base"], shipped.base) and np.array_equal(built["steps"], shipped.steps)
-    assert np.array_equal(built["scales"] / 2**20, shipped.scales) and np.array_equal(built["thresholds"] / 2**20, shipped.thresholds)
+    assert np.array_equal(built["scales"] / 2**20, shipped.scales) and np.array_equal(
+        built["thresholds"] / 2**20, shipped.thresholds
+    )
 
 
 def test_scales_are_compressai_s_grid():
     assert len(gaussian_tables().scales) == 64
-    assert np.allclose(np.log(gaussian_tables().scales), np.linspace(np.log(0.11), np.log(256), 64), atol=1e-5)
+    assert np.allclose(
+        np.log(gaussian_tables().scales), np.linspace(np.log(0.11), np.log(256), 64), atol=1e-5
+    )
 
 
 def test_tables_cost_at_most_two_thousandths_more_than_the_ideal_gaussian():
@@ -36,7 +40,9 @@ def test_tables_cost_at_most_two_thousandths_more_than_the_ideal_gaussian():
 def test_index_takes_the_nearest_scale_and_rounds_the_mean():
     tables = gaussian_tables()
     index, centre = tables.index(np.array([[0.01, 1.0, 1e9, 1.0, 2.25, -2.25, 0.5, -0.01]]))
-    assert centre.tolist() == [[2, -3, 1, 0]]  # rounded to the fraction's grid: 2 + 32/128, -3 + 96/128, 1 + 0/1, 0 + 0/8
+    assert centre.tolist() == [
+        [2, -3, 1, 0]
+    ]  # rounded to the fraction's grid: 2 + 32/128, -3 + 96/128, 1 + 0/1, 0 + 0/8
     scale = np.searchsorted(tables.base, index[0], side="right") - 1
     assert scale[0] == 0 and scale[2] == 63 and abs(np.log(tables.scales[scale[1]])) < 0.07
 
@@ -50,7 +56,9 @@ def test_index_survives_any_number():
 def test_equal_distance_from_both_sides_goes_one_way_only():
     tables = gaussian_tables()
     edge = tables.thresholds[10]
-    (below, above), _ = (part[:, 0] for part in tables.index(np.array([[edge, 0.0], [np.nextafter(edge, 9), 0.0]])))
+    (below, above), _ = (
+        part[:, 0] for part in tables.index(np.array([[edge, 0.0], [np.nextafter(edge, 9), 0.0]]))
+    )
     assert below == tables.base[10] and above == tables.base[11]
 
 

@@ -13,7 +13,9 @@ WHOLE = render(3, 200, 300, 160, 192)
 @given(st.integers(0, 150), st.integers(0, 180), st.integers(1, 64), st.integers(1, 64))
 def test_a_window_rendered_alone_equals_that_part_of_a_larger_one(row, col, height, width):
     height, width = min(height, 160 - row), min(width, 192 - col)
-    assert np.array_equal(render(3, 200 + row, 300 + col, height, width), WHOLE[row: row + height, col: col + width])
+    assert np.array_equal(
+        render(3, 200 + row, 300 + col, height, width), WHOLE[row : row + height, col : col + width]
+    )
 
 
 def test_the_seed_makes_the_scene():
@@ -22,7 +24,8 @@ def test_the_seed_makes_the_scene():
 
 
 def test_it_has_contrast_at_every_scale_like_a_picture():
-    """The power spectrum falls with frequency roughly as a power between 1 and 3.5, as aerial pictures' do, and is no noise."""
+    """The power spectrum falls with frequency roughly as a power between 1 and 3.5, as aerial pictures' do,
+    and is no noise."""
     grey = render(0, 0, 0, 512, 512).mean(axis=2)
     assert grey.std() > 20
     grey = (grey - grey.mean()) * np.hanning(512)[:, None] * np.hanning(512)[None, :]

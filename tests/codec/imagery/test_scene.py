@@ -18,12 +18,16 @@ RNG = np.random.default_rng(7)
 def smooth(height=96, width=128, bands=3):
     """A picture that survives lossy formats: slow ramps."""
     rows, cols = np.mgrid[:height, :width]
-    return np.stack([(rows + (band + 1) * cols) * 255 / (height + (band + 1) * width) for band in range(bands)], axis=2).astype(np.uint8)
+    return np.stack(
+        [(rows + (band + 1) * cols) * 255 / (height + (band + 1) * width) for band in range(bands)], axis=2
+    ).astype(np.uint8)
 
 
 def write_tiff(path, samples, **options):  # samples: [h, w, bands]
     height, width, bands = samples.shape
-    with rasterio.open(path, "w", driver="GTiff", height=height, width=width, count=bands, dtype=samples.dtype, **options) as dataset:
+    with rasterio.open(
+        path, "w", driver="GTiff", height=height, width=width, count=bands, dtype=samples.dtype, **options
+    ) as dataset:
         dataset.write(samples.transpose(2, 0, 1))
 
 
@@ -31,8 +35,10 @@ def opened(path, window_px=64, round=0, seed=0, **knobs):
     return open_scene(SceneKnobs(path=str(path), **knobs), seed, round, window_px)
 
 
-@pytest.mark.parametrize("suffix, options, tolerance", [(".png", {}, 0), (".webp", {"lossless": True}, 0), (".tif", {}, 0),
-                                                        (".jpg", {"quality": 95}, 6)])
+@pytest.mark.parametrize(
+    "suffix, options, tolerance",
+    [(".png", {}, 0), (".webp", {"lossless": True}, 0), (".tif", {}, 0), (".jpg", {"quality": 95}, 6)],
+)
 def test_every_format_gives_the_pixels_of_the_window(tmp_path, suffix, options, tolerance):
     picture = smooth()
     Image.fromarray(picture).save(tmp_path / f"scene{suffix}", **options)
@@ -47,7 +53,9 @@ def test_a_single_band_is_repeated_and_alpha_is_dropped(tmp_path):
     picture = smooth()
     Image.fromarray(picture[:, :, 0]).save(tmp_path / "grey.png")
     Image.fromarray(np.dstack([picture, np.full((96, 128), 9, np.uint8)])).save(tmp_path / "alpha.png")
-    Image.fromarray(np.dstack([picture[:, :, 0], np.full((96, 128), 9, np.uint8)])).save(tmp_path / "grey_alpha.png")
+    Image.fromarray(np.dstack([picture[:, :, 0], np.full((96, 128), 9, np.uint8)])).save(
+        tmp_path / "grey_alpha.png"
+    )
     grey = np.repeat(picture[:, :, :1], 3, axis=2)
     assert np.array_equal(opened(tmp_path / "grey.png").read(0, 0, 96, 128), grey)
     assert np.array_equal(opened(tmp_path / "alpha.png").read(0, 0, 96, 128), picture)
@@ -57,7 +65,9 @@ def test_a_single_band_is_repeated_and_alpha_is_dropped(tmp_path):
 def test_a_palette_is_looked_up(tmp_path):
     picture = Image.fromarray(smooth()).quantize(16)
     picture.save(tmp_path / "palette.png")
-    assert np.array_equal(opened(tmp_path / "palette.png").read(3, 4, 50, 60), np.asarray(picture.convert("RGB"))[3:53, 4:64])
+    assert np.array_equal(
+        opened(tmp_path / "palette.png").read(3, 4, 50, 60), np.asarray(picture.convert("RGB"))[3:53, 4:64]
+    )
 
 
 def test_of_more_than_three_bands_the_first_three_are_read_and_it_says_so(tmp_path):
@@ -69,7 +79,7 @@ def test_of_more_than_three_bands_the_first_three_are_read_and_it_says_so(tmp_pa
 
 
 def test_16_bit_samples_scale_by_percentiles_of_the_whole_image_or_in_full(tmp_path):
-    samples = (smooth().astype(np.uint16) * 20 + 300)
+    samples = smooth().astype(np.uint16) * 20 + 300
     write_tiff(tmp_path / "deep.tif", samples)
     low, high = np.percentile(samples, (2, 98))
     expected = np.clip(np.rint((samples - low) * 255 / (high - low)), 0, 255)
@@ -82,7 +92,7 @@ def test_16_bit_samples_scale_by_percentiles_of_the_whole_image_or_in_full(tmp_p
 
 
 def test_percentiles_leave_no_data_cells_out(tmp_path):
-    samples = (smooth().astype(np.uint16) * 20 + 300)
+    samples = smooth().astype(np.uint16) * 20 + 300
     samples[:40] = 0
     write_tiff(tmp_path / "holes.tif", samples, nodata=0)
     low, high = np.percentile(samples[40:], (2, 98))
@@ -91,8 +101,10 @@ def test_percentiles_leave_no_data_cells_out(tmp_path):
 
 
 def test_16_bit_png_of_three_bands_reads(tmp_path):
-    samples = (smooth().astype(np.uint16) * 257)
-    with rasterio.open(tmp_path / "deep.png", "w", driver="PNG", height=96, width=128, count=3, dtype="uint16") as dataset:
+    samples = smooth().astype(np.uint16) * 257
+    with rasterio.open(
+        tmp_path / "deep.png", "w", driver="PNG", height=96, width=128, count=3, dtype="uint16"
+    ) as dataset:
         dataset.write(samples.transpose(2, 0, 1))
     assert np.array_equal(opened(tmp_path / "deep.png", scale_16bit="full").read(0, 0, 96, 128), smooth())
 
@@ -100,9 +112,21 @@ def test_16_bit_png_of_three_bands_reads(tmp_path):
 def test_a_window_of_a_huge_image_reads_without_the_image(tmp_path):
     import tracemalloc
 
-    with rasterio.open(tmp_path / "huge.tif", "w", driver="GTiff", height=16384, width=16384, count=3, dtype="uint8", tiled=True,
-                       compress="deflate", sparse_ok=True) as dataset:
-        dataset.write(np.full((3, 256, 256), 99, np.uint8), window=rasterio.windows.Window(8192, 8192, 256, 256))
+    with rasterio.open(
+        tmp_path / "huge.tif",
+        "w",
+        driver="GTiff",
+        height=16384,
+        width=16384,
+        count=3,
+        dtype="uint8",
+        tiled=True,
+        compress="deflate",
+        sparse_ok=True,
+    ) as dataset:
+        dataset.write(
+            np.full((3, 256, 256), 99, np.uint8), window=rasterio.windows.Window(8192, 8192, 256, 256)
+        )
     tracemalloc.start()
     window = opened(tmp_path / "huge.tif", window_px=1024).read(8200, 8200, 200, 200)
     _, peak_bytes = tracemalloc.get_traced_memory()
@@ -110,12 +134,18 @@ def test_a_window_of_a_huge_image_reads_without_the_image(tmp_path):
     assert (window == 99).all() and peak_bytes < 16 << 20
 
 
-@pytest.mark.parametrize("make, expected", [
-    (lambda path: None, "no such file or folder"),
-    (lambda path: path.write_bytes(b""), "not a readable image"),
-    (lambda path: path.write_bytes(b"<VRTDataset/>"), "not a readable image"),
-    (lambda path: Image.fromarray(smooth(20, 30)).save(path), "30x20 px, smaller than the window of 64 px"),
-])
+@pytest.mark.parametrize(
+    "make, expected",
+    [
+        (lambda path: None, "no such file or folder"),
+        (lambda path: path.write_bytes(b""), "not a readable image"),
+        (lambda path: path.write_bytes(b"<VRTDataset/>"), "not a readable image"),
+        (
+            lambda path: Image.fromarray(smooth(20, 30)).save(path),
+            "30x20 px, smaller than the window of 64 px",
+        ),
+    ],
+)
 def test_a_bad_file_is_one_line(tmp_path, make, expected):
     path = tmp_path / "scene.png"
     make(path)
@@ -155,7 +185,10 @@ def test_the_images_of_a_folder_take_turns_in_an_order_of_the_seed(tmp_path):
     names = [opened(tmp_path, round=round, seed=3).name for round in range(10)]
     assert set(names[:5]) == {f"{name}.png" for name in "abcde"} and names[5:] == names[:5]
     assert names == [opened(tmp_path, round=round, seed=3).name for round in range(10)]
-    assert any(names[:5] != [opened(tmp_path, round=round, seed=seed).name for round in range(5)] for seed in range(5))
+    assert any(
+        names[:5] != [opened(tmp_path, round=round, seed=seed).name for round in range(5)]
+        for seed in range(5)
+    )
 
 
 def test_a_folder_skips_what_is_too_small_or_damaged_with_a_note(tmp_path):
@@ -183,7 +216,10 @@ def test_a_window_that_leaves_the_scene_is_a_bug():
 
 def test_without_a_path_the_scene_is_built_in_and_says_so():
     scene = open_scene(SceneKnobs(size_px=256), 5, 0, 256)
-    assert not scene.real and scene.source == "built-in procedural scene, seed 5; give scene.path= for real images"
+    assert (
+        not scene.real
+        and scene.source == "built-in procedural scene, seed 5; give scene.path= for real images"
+    )
     with pytest.raises(UserError, match="scene.size_px=256: smaller than the window of 512 px"):
         open_scene(SceneKnobs(size_px=256), 5, 0, 512)
 

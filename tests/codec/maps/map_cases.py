@@ -7,8 +7,14 @@ import numpy as np
 from codec.maps.assignment import KEPT, LOCAL, REMOTE, AssignmentMap, coding_rank
 
 
-def arbitrary_map(rng: np.random.Generator, height: int, width: int, satellite: int, participants: tuple[int, ...],
-                  order: str = "raster") -> AssignmentMap:
+def arbitrary_map(
+    rng: np.random.Generator,
+    height: int,
+    width: int,
+    satellite: int,
+    participants: tuple[int, ...],
+    order: str = "raster",
+) -> AssignmentMap:
     """A map without geometry: fates, owners and sources at random, shares at random."""
     total = height * width
     others = [other for other in participants if other != satellite]
@@ -22,7 +28,13 @@ def arbitrary_map(rng: np.random.Generator, height: int, width: int, satellite: 
             continue
         representatives.append(int(position))
         if others and rng.random() < remote_share:
-            fate[position], owner[position], source[position] = REMOTE, rng.choice(others), rng.integers(total)
+            fate[position], owner[position], source[position] = (
+                REMOTE,
+                rng.choice(others),
+                rng.integers(total),
+            )
             exact[position] = rng.random() < 0.8
     shape = (height, width)
-    return AssignmentMap(fate.reshape(shape), exact.reshape(shape), owner.reshape(shape), source.reshape(shape))
+    return AssignmentMap(
+        fate.reshape(shape), exact.reshape(shape), owner.reshape(shape), source.reshape(shape)
+    )

@@ -8,8 +8,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.map_coding import make_round
-from codec.maps.assignment import (KEPT, LOCAL, REMOTE, AssignmentMap, all_kept, coding_rank, combined_digest, dense_numbering, from_dense_numbering,
-                              kept_entries, own_numbering, shares, signature_positions, validate)
+from codec.maps.assignment import (
+    KEPT,
+    LOCAL,
+    REMOTE,
+    AssignmentMap,
+    all_kept,
+    coding_rank,
+    combined_digest,
+    dense_numbering,
+    from_dense_numbering,
+    kept_entries,
+    own_numbering,
+    shares,
+    signature_positions,
+    validate,
+)
 from constellation.common.errors import BitstreamError, UserError
 from tests.codec.maps.map_cases import arbitrary_map
 
@@ -58,10 +72,19 @@ def _at(one: AssignmentMap, fate: int) -> tuple:
     return tuple(np.argwhere(one.fate == fate)[-1])
 
 
-@pytest.mark.parametrize(("name", "fate", "value", "says"), [
-    ("fate", KEPT, 3, "fate 3"), ("exact", KEPT, True, "where the fate has none"), ("owner", LOCAL, 1, "where the fate has none"),
-    ("source", KEPT, 7, "where the fate has none"), ("owner", REMOTE, 5, "did not hear"), ("owner", REMOTE, 99, "did not hear"),
-    ("source", REMOTE, 256, "outside 0..255"), ("source", LOCAL, -1, "outside 0..255")])
+@pytest.mark.parametrize(
+    ("name", "fate", "value", "says"),
+    [
+        ("fate", KEPT, 3, "fate 3"),
+        ("exact", KEPT, True, "where the fate has none"),
+        ("owner", LOCAL, 1, "where the fate has none"),
+        ("source", KEPT, 7, "where the fate has none"),
+        ("owner", REMOTE, 5, "did not hear"),
+        ("owner", REMOTE, 99, "did not hear"),
+        ("source", REMOTE, 256, "outside 0..255"),
+        ("source", LOCAL, -1, "outside 0..255"),
+    ],
+)
 def test_a_meaningless_map_is_refused_in_one_line(name, fate, value, says):
     one = one_map()
     with pytest.raises(BitstreamError, match=says):
@@ -85,8 +108,15 @@ def test_dense_numbers_and_maps_say_the_same(seed, misses):
     maps = make_round(np.random.default_rng(seed), 8, 16, 1, misses, 0.05)
     numbers = dict(zip(maps, dense_numbering(maps)))
     kept = {satellite: int(np.count_nonzero(one.fate == KEPT)) for satellite, one in maps.items()}
-    assert sorted(set(np.concatenate([array.reshape(-1) for array in numbers.values()]))) == list(range(sum(kept.values())))
-    assert from_dense_numbering(numbers, kept, "raster", {satellite: one.exact for satellite, one in maps.items()}) == maps
+    assert sorted(set(np.concatenate([array.reshape(-1) for array in numbers.values()]))) == list(
+        range(sum(kept.values()))
+    )
+    assert (
+        from_dense_numbering(
+            numbers, kept, "raster", {satellite: one.exact for satellite, one in maps.items()}
+        )
+        == maps
+    )
 
 
 def test_dense_numbers_refuse_references_that_end_at_no_kept_vector():
@@ -113,4 +143,6 @@ def test_the_digest_tells_references_apart_where_values_are_equal():
     at = _at(one, REMOTE)
     assert combined_digest(7, one) == combined_digest(7, replace(one))
     assert combined_digest(7, one) != combined_digest(8, one)
-    assert combined_digest(7, one) != combined_digest(7, changed(one, "source", at, (one.source[at] + 1) % 256))
+    assert combined_digest(7, one) != combined_digest(
+        7, changed(one, "source", at, (one.source[at] + 1) % 256)
+    )

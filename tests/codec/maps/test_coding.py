@@ -1,4 +1,5 @@
-"""Codings of the assignment map: what goes in comes out, any bytes are answered, and overlap costs almost nothing."""
+"""Codings of the assignment map: what goes in comes out, any bytes are answered, and overlap costs almost
+nothing."""
 
 import hashlib
 
@@ -9,7 +10,15 @@ from hypothesis import strategies as st
 
 from benchmarks.map_coding import make_round, measure
 from codec.maps.assignment import all_kept, validate
-from codec.maps.coding import _best_profile, _walked, decode_joint, decode_map, encode_joint, encode_map, map_arrays
+from codec.maps.coding import (
+    _best_profile,
+    _walked,
+    decode_joint,
+    decode_map,
+    encode_joint,
+    encode_map,
+    map_arrays,
+)
 from codec.maps.model import PROFILES
 from constellation.common.errors import BitstreamError, UserError
 from tests.codec.maps.map_cases import arbitrary_map
@@ -19,15 +28,31 @@ ORDERS = ("raster", "checkerboard")
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), shape=st.sampled_from(SHAPES), order=st.sampled_from(ORDERS), coding=st.sampled_from(("successor", "lzma")),
-       heard=st.sets(st.integers(0, 32767), min_size=1, max_size=9))
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    shape=st.sampled_from(SHAPES),
+    order=st.sampled_from(ORDERS),
+    coding=st.sampled_from(("successor", "lzma")),
+    heard=st.sets(st.integers(0, 32767), min_size=1, max_size=9),
+)
 def test_any_map_comes_back_from_its_bytes(seed, shape, order, coding, heard):
     rng = np.random.default_rng(seed)
     participants = tuple(sorted(heard))
     satellite = int(rng.choice(participants))
     one = arbitrary_map(rng, *shape, satellite, participants, order)
     data = encode_map(one, coding, participants=participants, satellite=satellite)
-    assert decode_map(data, coding, height=shape[0], width=shape[1], participants=participants, satellite=satellite, order=order) == one
+    assert (
+        decode_map(
+            data,
+            coding,
+            height=shape[0],
+            width=shape[1],
+            participants=participants,
+            satellite=satellite,
+            order=order,
+        )
+        == one
+    )
 
 
 @pytest.mark.parametrize("side", [16, 64])
@@ -36,21 +61,39 @@ def test_rounds_come_back_from_each_stream_alone_and_from_the_joint_one(side, mi
     maps = make_round(np.random.default_rng(4), side, 2 * side, 1, misses, 0.02)
     for satellite, one in maps.items():
         data = encode_map(one, "successor", participants=tuple(maps), satellite=satellite)
-        assert decode_map(data, "successor", height=side, width=side, participants=tuple(maps), satellite=satellite, order="raster") == one
-    assert decode_joint(encode_joint(maps), satellites=tuple(maps), height=side, width=side, order="raster") == maps
+        assert (
+            decode_map(
+                data,
+                "successor",
+                height=side,
+                width=side,
+                participants=tuple(maps),
+                satellite=satellite,
+                order="raster",
+            )
+            == one
+        )
+    assert (
+        decode_joint(encode_joint(maps), satellites=tuple(maps), height=side, width=side, order="raster")
+        == maps
+    )
 
 
 @pytest.mark.parametrize("coding", ["successor", "lzma"])
 def test_a_map_of_kept_positions_only_costs_no_byte(coding):
     assert encode_map(all_kept(16, 16), coding, participants=(0, 1, 2), satellite=1) == b""
-    assert decode_map(b"", coding, height=16, width=16, participants=(0, 1, 2), satellite=1, order="raster") == all_kept(16, 16)
+    assert decode_map(
+        b"", coding, height=16, width=16, participants=(0, 1, 2), satellite=1, order="raster"
+    ) == all_kept(16, 16)
 
 
 @pytest.mark.parametrize(("window", "misses", "repeats"), [(32, 0.0, 0.02), (64, 0.05, 0.0), (20, 0.0, 0.3)])
 def test_the_profile_that_is_cheapest_on_record_is_the_shortest_in_bytes(window, misses, repeats):
     lengths = []
     for seed in range(4):
-        for satellite, one in make_round(np.random.default_rng(seed), 16, window, seed % 3, misses, repeats).items():
+        for satellite, one in make_round(
+            np.random.default_rng(seed), 16, window, seed % 3, misses, repeats
+        ).items():
             arrays = map_arrays(one, np.arange(8))
             if one.fate.any():
                 walked = [len(_walked(arrays, 16, profile, 8, satellite)) for profile in range(PROFILES)]
@@ -66,15 +109,26 @@ def test_more_owners_than_the_coder_remembers_come_back():
     while np.count_nonzero(one.fate == 2) < 300:
         one = arbitrary_map(rng, 32, 32, 300, participants)
     data = encode_map(one, "successor", participants=participants, satellite=300)
-    assert decode_map(data, "successor", height=32, width=32, participants=participants, satellite=300, order="raster") == one
+    assert (
+        decode_map(
+            data, "successor", height=32, width=32, participants=participants, satellite=300, order="raster"
+        )
+        == one
+    )
 
 
 @settings(max_examples=300, deadline=None)
-@given(data=st.binary(max_size=60), coding=st.sampled_from(("successor", "lzma")), order=st.sampled_from(ORDERS),
-       participants=st.sampled_from(((2,), (0, 2), (0, 1, 2, 3, 9))))
+@given(
+    data=st.binary(max_size=60),
+    coding=st.sampled_from(("successor", "lzma")),
+    order=st.sampled_from(ORDERS),
+    participants=st.sampled_from(((2,), (0, 2), (0, 1, 2, 3, 9))),
+)
 def test_any_bytes_are_a_valid_map_or_a_bitstream_error(data, coding, order, participants):
     try:
-        decoded = decode_map(data, coding, height=16, width=16, participants=participants, satellite=2, order=order)
+        decoded = decode_map(
+            data, coding, height=16, width=16, participants=participants, satellite=2, order=order
+        )
     except BitstreamError:
         return
     validate(decoded, 2, participants, order)
@@ -89,7 +143,15 @@ def test_no_two_successor_streams_of_one_setting_give_one_map(seed):
     at = int(rng.integers(1, len(data)))  # the first byte holds the setting
     data[at] ^= 1 << int(rng.integers(8))
     try:
-        decoded = decode_map(bytes(data), "successor", height=16, width=16, participants=tuple(maps), satellite=5, order="raster")
+        decoded = decode_map(
+            bytes(data),
+            "successor",
+            height=16,
+            width=16,
+            participants=tuple(maps),
+            satellite=5,
+            order="raster",
+        )
     except BitstreamError:
         return
     assert decoded != maps[5]
@@ -100,10 +162,23 @@ def test_appended_and_missing_bytes_never_give_the_same_map(coding):
     maps = make_round(np.random.default_rng(3), 16, 32, 1)
     data = encode_map(maps[4], coding, participants=tuple(maps), satellite=4)
     with pytest.raises(BitstreamError):
-        decode_map(data + b"\0", coding, height=16, width=16, participants=tuple(maps), satellite=4, order="raster")
+        decode_map(
+            data + b"\0", coding, height=16, width=16, participants=tuple(maps), satellite=4, order="raster"
+        )
     for damaged in (data + b"\1", data + data, data[:-1], data[:-3]):
         try:
-            assert decode_map(damaged, coding, height=16, width=16, participants=tuple(maps), satellite=4, order="raster") != maps[4]
+            assert (
+                decode_map(
+                    damaged,
+                    coding,
+                    height=16,
+                    width=16,
+                    participants=tuple(maps),
+                    satellite=4,
+                    order="raster",
+                )
+                != maps[4]
+            )
         except BitstreamError:
             pass
 
@@ -112,7 +187,15 @@ def test_an_lzma_bomb_is_refused_without_unpacking_it():
     from codec.maps.coding import lzma_raw
 
     with pytest.raises(BitstreamError, match="LZMA2 gives"):
-        decode_map(lzma_raw(bytes(50_000_000)), "lzma", height=16, width=16, participants=(0, 1), satellite=0, order="raster")
+        decode_map(
+            lzma_raw(bytes(50_000_000)),
+            "lzma",
+            height=16,
+            width=16,
+            participants=(0, 1),
+            satellite=0,
+            order="raster",
+        )
 
 
 def test_the_joint_stream_of_damaged_bytes_is_a_bitstream_error():
@@ -123,7 +206,10 @@ def test_the_joint_stream_of_damaged_bytes_is_a_bitstream_error():
         damaged = bytearray(data)
         damaged[rng.integers(len(data))] ^= 1 << rng.integers(8)
         with pytest.raises(BitstreamError):
-            if decode_joint(bytes(damaged), satellites=tuple(maps), height=16, width=16, order="raster") == maps:
+            if (
+                decode_joint(bytes(damaged), satellites=tuple(maps), height=16, width=16, order="raster")
+                == maps
+            ):
                 raise BitstreamError("an unused bit")
 
 
@@ -137,7 +223,10 @@ def test_a_stranger_as_owner_or_an_unknown_coding_is_a_user_error():
 
 @pytest.mark.parametrize(("window", "goal"), [(32, 0.25), (64, 0.25)])
 def test_overlap_costs_less_than_a_quarter_bit_per_position(window, goal):
-    rounds = [make_round(np.random.default_rng([50, number]), 16, window, 1 + number % 2, 0.0, 0.0) for number in range(6)]
+    rounds = [
+        make_round(np.random.default_rng([50, number]), 16, window, 1 + number % 2, 0.0, 0.0)
+        for number in range(6)
+    ]
     sizes = sum(measure(maps) for maps in rounds)
     assert 8 * sizes[4] / (6 * 8 * 256) <= goal
     assert sizes[4] <= sizes[0] / 10
@@ -145,6 +234,11 @@ def test_overlap_costs_less_than_a_quarter_bit_per_position(window, goal):
 
 def test_the_bytes_of_a_map_are_frozen():
     maps = make_round(np.random.default_rng(1), 16, 32, 1, 0.03, 0.02)
-    streams = [encode_map(one, "successor", participants=tuple(maps), satellite=satellite) for satellite, one in maps.items()]
+    streams = [
+        encode_map(one, "successor", participants=tuple(maps), satellite=satellite)
+        for satellite, one in maps.items()
+    ]
     digest = hashlib.sha256(b"".join(len(data).to_bytes(2, "little") + data for data in streams)).hexdigest()
-    assert digest == "8567df84da783b26c68feef94289b2beeec69eb6e49c02250a69f6d3ff0319da"  # another value is another bitstream: a new version
+    assert (
+        digest == "8567df84da783b26c68feef94289b2beeec69eb6e49c02250a69f6d3ff0319da"
+    )  # another value is another bitstream: a new version

@@ -41,9 +41,13 @@ def test_raster_models_agree_with_compressais_parameters_for_the_same_context(na
     with torch.no_grad():
         means, scales = gaussian_parameters(model, z_hat, y_hat)
         captured = []
-        handle = model.net.gaussian_conditional.register_forward_pre_hook(lambda _, args, kwargs: captured.append((args[1], kwargs["means"])), with_kwargs=True)
+        handle = model.net.gaussian_conditional.register_forward_pre_hook(
+            lambda _, args, kwargs: captured.append((args[1], kwargs["means"])), with_kwargs=True
+        )
         model.net.h_a.register_forward_pre_hook(lambda _, args: (y,))
-        model.net.g_a.register_forward_hook(lambda *_: y_hat)  # CompressAI's context is round(g_a(x)) of what g_a gives
+        model.net.g_a.register_forward_hook(
+            lambda *_: y_hat
+        )  # CompressAI's context is round(g_a(x)) of what g_a gives
         model.net(torch.rand(2, 3, 128, 192))
         handle.remove()
     assert torch.allclose(scales, captured[0][0], atol=1e-4)
@@ -105,7 +109,9 @@ def test_likelihoods_of_all_integers_add_up_to_one_and_scales_are_bounded_below(
         p = gaussian_likelihood(symbols, torch.full_like(symbols, mean), torch.full_like(symbols, scale))
         assert abs(float(p.sum()) - 1) < 1e-5
     tiny_scale = gaussian_likelihood(torch.zeros(1), torch.zeros(1), torch.tensor([1e-3]))
-    assert torch.equal(tiny_scale, gaussian_likelihood(torch.zeros(1), torch.zeros(1), torch.tensor([SCALE_MIN])))
+    assert torch.equal(
+        tiny_scale, gaussian_likelihood(torch.zeros(1), torch.zeros(1), torch.tensor([SCALE_MIN]))
+    )
 
 
 def test_gradients_reach_every_weight_of_the_entropy_model(name):
@@ -113,7 +119,14 @@ def test_gradients_reach_every_weight_of_the_entropy_model(name):
     y, z_hat = latents(model)
     means, scales = gaussian_parameters(model, z_hat, torch.round(y))
     (means.sum() + scales.sum()).backward()
-    parts = [model.h_s, model.context_prediction, model.entropy_parameters, *model.channel_context, *model.spatial_context, *model.param_aggregation]
+    parts = [
+        model.h_s,
+        model.context_prediction,
+        model.entropy_parameters,
+        *model.channel_context,
+        *model.spatial_context,
+        *model.param_aggregation,
+    ]
     for part in parts:
         for parameter in part.parameters() if part is not None else ():
             assert parameter.grad is not None and torch.isfinite(parameter.grad).all()
@@ -125,14 +138,17 @@ def test_default_groups_add_up_and_follow_the_paper_at_full_width():
         assert sum(default_elic_groups(m)) == m and min(default_elic_groups(m)) >= 1
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (("vae", 8, 12), "model 'vae': expected one of bmshj, mbt, cheng, elic"),
-    (("cheng", 8, 12), "expected the same number"),
-    (("elic", 7, 24), "expected an even number"),
-    (("mbt", 8, 1), "expected a whole number from 2"),
-    (("mbt", 8, 12, [4, 8]), "has no channel groups"),
-    (("elic", 8, 24, [4, 8]), "add up to m=24"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("vae", 8, 12), "model 'vae': expected one of bmshj, mbt, cheng, elic"),
+        (("cheng", 8, 12), "expected the same number"),
+        (("elic", 7, 24), "expected an even number"),
+        (("mbt", 8, 1), "expected a whole number from 2"),
+        (("mbt", 8, 12, [4, 8]), "has no channel groups"),
+        (("elic", 8, 24, [4, 8]), "add up to m=24"),
+    ],
+)
 def test_impossible_models_are_refused_in_one_line(arguments, message):
     with pytest.raises(UserError, match=message):
         build_model(*arguments)
@@ -148,7 +164,9 @@ def test_a_saved_checkpoint_loads_with_the_same_tables_and_float16_weights(name,
     assert all(torch.equal(weight[key], original[key].half().float()) for key in weight)
     stored = load_file(tmp_path / "w.safetensors")
     table = next(key for key in stored if key.endswith("_quantized_cdf"))
-    assert stored[table].dtype == torch.int32 and torch.equal(stored[table], loaded.entropy_bottleneck._quantized_cdf)
+    assert stored[table].dtype == torch.int32 and torch.equal(
+        stored[table], loaded.entropy_bottleneck._quantized_cdf
+    )
 
 
 def test_a_loaded_checkpoint_codes_with_compressais_own_compress(tmp_path):
@@ -173,21 +191,24 @@ def spoil(tmp_path, change, metadata_change=None):
     return path
 
 
-@pytest.mark.parametrize(("change", "metadata", "message"), [
-    (lambda t: t.pop("g_a.0.weight"), None, "lacks g_a.0.weight"),
-    (lambda t: t.update(evil=torch.zeros(1)), None, "foreign tensor evil"),
-    (lambda t: t.update({"g_a.0.bias": torch.zeros(9).half()}), None, r"g_a.0.bias is F16 \[9\]"),
-    (lambda t: t.update({"g_a.0.bias": torch.zeros(8, dtype=torch.int64)}), None, r"g_a.0.bias is I64"),
-    (lambda t: t["g_a.0.bias"].fill_(float("nan")), None, "not finite"),
-    (lambda t: t["entropy_bottleneck._quantized_cdf"].fill_(3), None, "impossible table"),
-    (lambda t: t["entropy_bottleneck._cdf_length"].fill_(10**6), None, "impossible table"),
-    (lambda t: None, {"model": "vae"}, "expected one of"),
-    (lambda t: None, {"model": None}, "metadata lacks 'model'"),
-    (lambda t: None, {"N": "lots"}, "is not a number"),
-    (lambda t: None, {"N": "999999999"}, "expected a whole number"),
-    (lambda t: None, {"lambda": "nan"}, "expected a number from 1e-06 to 10"),
-    (lambda t: None, {"groups": "[4, 8]"}, "has no channel groups"),
-])
+@pytest.mark.parametrize(
+    ("change", "metadata", "message"),
+    [
+        (lambda t: t.pop("g_a.0.weight"), None, "lacks g_a.0.weight"),
+        (lambda t: t.update(evil=torch.zeros(1)), None, "foreign tensor evil"),
+        (lambda t: t.update({"g_a.0.bias": torch.zeros(9).half()}), None, r"g_a.0.bias is F16 \[9\]"),
+        (lambda t: t.update({"g_a.0.bias": torch.zeros(8, dtype=torch.int64)}), None, r"g_a.0.bias is I64"),
+        (lambda t: t["g_a.0.bias"].fill_(float("nan")), None, "not finite"),
+        (lambda t: t["entropy_bottleneck._quantized_cdf"].fill_(3), None, "impossible table"),
+        (lambda t: t["entropy_bottleneck._cdf_length"].fill_(10**6), None, "impossible table"),
+        (lambda t: None, {"model": "vae"}, "expected one of"),
+        (lambda t: None, {"model": None}, "metadata lacks 'model'"),
+        (lambda t: None, {"N": "lots"}, "is not a number"),
+        (lambda t: None, {"N": "999999999"}, "expected a whole number"),
+        (lambda t: None, {"lambda": "nan"}, "expected a number from 1e-06 to 10"),
+        (lambda t: None, {"groups": "[4, 8]"}, "has no channel groups"),
+    ],
+)
 def test_a_spoilt_checkpoint_is_refused_in_one_line(tmp_path, change, metadata, message):
     path = spoil(tmp_path, change, metadata)
     with pytest.raises(UserError, match=message) as caught:
@@ -213,7 +234,9 @@ def test_the_wrong_model_a_missing_file_and_garbage_are_refused(tmp_path):
 def test_weights_that_nobody_ships_are_refused_with_a_list_of_those_that_are(tmp_path):
     save_checkpoint(tmp_path / "bmshj_lambda0.013.safetensors", tiny("bmshj"), 0.013, 1)
     assert shipped_weights("bmshj", 0.013, tmp_path).name == "bmshj_lambda0.013.safetensors"
-    with pytest.raises(UserError, match="no shipped checkpoint for mbt at lambda 0.5; shipped: bmshj_lambda0.013"):
+    with pytest.raises(
+        UserError, match="no shipped checkpoint for mbt at lambda 0.5; shipped: bmshj_lambda0.013"
+    ):
         shipped_weights("mbt", 0.5, tmp_path)
 
 

@@ -26,8 +26,16 @@ def write_raster(path, bands, **options):
     import rasterio
     from rasterio.transform import from_origin
 
-    profile = {"driver": "GTiff", "count": bands.shape[0], "height": bands.shape[1], "width": bands.shape[2], "dtype": bands.dtype.name,
-               "crs": "EPSG:32617", "transform": from_origin(500000, 4000000, 0.5, 0.5), **options}
+    profile = {
+        "driver": "GTiff",
+        "count": bands.shape[0],
+        "height": bands.shape[1],
+        "width": bands.shape[2],
+        "dtype": bands.dtype.name,
+        "crs": "EPSG:32617",
+        "transform": from_origin(500000, 4000000, 0.5, 0.5),
+        **options,
+    }
     with rasterio.open(path, "w", **profile) as raster:
         raster.write(bands)
 
@@ -35,8 +43,15 @@ def write_raster(path, bands, **options):
 def write_earthview(path, rows, row_group_size=2):
     """What the public data set stores: nested lists of uint8, and metadata as JSON text."""
     nested = pa.list_(pa.list_(pa.list_(pa.list_(pa.uint8()))))
-    table = pa.table({"1m": pa.array([row[:, :1].tolist() for row in rows], nested), "rgb": pa.array([row.tolist() for row in rows], nested),
-                      "metadata": [json.dumps({"timestamp": ["2022-01-01"] * len(row), "bounds": [0, 0, 1, 1]}) for row in rows]})
+    table = pa.table(
+        {
+            "1m": pa.array([row[:, :1].tolist() for row in rows], nested),
+            "rgb": pa.array([row.tolist() for row in rows], nested),
+            "metadata": [
+                json.dumps({"timestamp": ["2022-01-01"] * len(row), "bounds": [0, 0, 1, 1]}) for row in rows
+            ],
+        }
+    )
     pq.write_table(table, path, row_group_size=row_group_size)
 
 
@@ -65,7 +80,9 @@ def test_sixteen_bit_samples_are_stretched_between_their_percentiles_and_one_ban
     assert np.array_equal(window[..., 0], window[..., 2]) and abs(int(window[32, 0, 0]) - 128) < 4
 
 
-def test_a_picture_too_large_for_memory_goes_through_a_mapped_file_with_the_same_pixels(tmp_path, monkeypatch):
+def test_a_picture_too_large_for_memory_goes_through_a_mapped_file_with_the_same_pixels(
+    tmp_path, monkeypatch
+):
     monkeypatch.setattr(pictures, "MAX_MEMORY_PIXELS", 1000)
     monkeypatch.setattr(pictures, "STRIP_ROWS", 32)
     monkeypatch.setattr(pictures.tempfile, "gettempdir", lambda: str(tmp_path))
@@ -86,7 +103,10 @@ def test_the_star_layout_takes_pictures_from_img_folders_alone(tmp_path):
 
 
 def test_the_earthview_layout_gives_every_revisit_of_every_row(tmp_path):
-    rows = [np.random.default_rng(k).integers(0, 256, (revisits, 3, 70, 80), dtype=np.uint8) for k, revisits in enumerate((2, 1, 3))]
+    rows = [
+        np.random.default_rng(k).integers(0, 256, (revisits, 3, 70, 80), dtype=np.uint8)
+        for k, revisits in enumerate((2, 1, 3))
+    ]
     write_earthview(tmp_path / "train-00000.parquet", rows)
     opened = open_pictures(tmp_path)
     assert [p.name.split("#")[1] for p in opened] == ["0.0.0", "0.0.1", "0.1.0", "1.0.0", "1.0.1", "1.0.2"]
@@ -94,13 +114,16 @@ def test_the_earthview_layout_gives_every_revisit_of_every_row(tmp_path):
     assert np.array_equal(opened[4].read(3, 4, 60, 50), rows[2][1, :, 3:63, 4:54].transpose(1, 2, 0))
 
 
-@pytest.mark.parametrize(("table", "message"), [
-    ({"pixels": [[1]]}, "expected EarthView's 'rgb'"),
-    ({"rgb": [[1, 2, 3]]}, "not nested lists"),
-    ({"rgb": [[[[[1, 2]], [[3, 4]]]]]}, r"\[1, 2, 1, 2\], expected \[revisits, 3, H, W\]"),
-    ({"rgb": [[[[[1, 2]], [[3, 4]], [[5]]]]]}, r"expected \[revisits, 3, H, W\]"),
-    ({"rgb": pa.array([[]], pa.list_(pa.list_(pa.list_(pa.list_(pa.uint8())))))}, "not nested lists"),
-])
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"pixels": [[1]]}, "expected EarthView's 'rgb'"),
+        ({"rgb": [[1, 2, 3]]}, "not nested lists"),
+        ({"rgb": [[[[[1, 2]], [[3, 4]]]]]}, r"\[1, 2, 1, 2\], expected \[revisits, 3, H, W\]"),
+        ({"rgb": [[[[[1, 2]], [[3, 4]], [[5]]]]]}, r"expected \[revisits, 3, H, W\]"),
+        ({"rgb": pa.array([[]], pa.list_(pa.list_(pa.list_(pa.list_(pa.uint8())))))}, "not nested lists"),
+    ],
+)
 def test_a_parquet_file_of_another_layout_is_refused_in_one_line(tmp_path, table, message):
     pq.write_table(pa.table(table), tmp_path / "a.parquet")
     with pytest.raises(UserError, match=message):
@@ -136,14 +159,19 @@ def folder(tmp_path_factory):
 def test_the_global_batch_is_the_same_for_any_number_of_processes(folder, seed, step, world):
     whole = CropSampler(open_pictures(folder), 64, seed).batch(step, range(4))
     share = 4 // world
-    parts = [CropSampler(open_pictures(folder), 64, seed).batch(step, range(rank * share, (rank + 1) * share)) for rank in range(world)]
+    parts = [
+        CropSampler(open_pictures(folder), 64, seed).batch(step, range(rank * share, (rank + 1) * share))
+        for rank in range(world)
+    ]
     assert whole.shape == (4, 3, 64, 64) and np.array_equal(whole, np.concatenate(parts))
 
 
 def test_crops_come_from_all_pictures_that_are_large_enough_in_proportion_to_their_area(folder):
     sampler = CropSampler(open_pictures(folder), 64, seed=1)
     assert [p.name for p in sampler.pictures] == ["0.png", "1.png"]
-    assert np.allclose(np.diff(sampler.cumulative, prepend=0), np.array([64 * 200, 150 * 90]) / (64 * 200 + 150 * 90))
+    assert np.allclose(
+        np.diff(sampler.cumulative, prepend=0), np.array([64 * 200, 150 * 90]) / (64 * 200 + 150 * 90)
+    )
     crops = sampler.batch(0, range(40))
     assert len({crop.tobytes() for crop in crops}) > 25
     with pytest.raises(UserError, match="crop=256: no picture is that large, the largest has 90 px"):
@@ -192,7 +220,16 @@ def test_palettes_become_colours_at_any_size(tmp_path, monkeypatch):
 def test_no_data_is_black_and_a_fourth_band_stretches_nothing(tmp_path):
     bands = np.random.default_rng(0).integers(500, 900, (4, 128, 128)).astype(np.uint16)
     bands[3], bands[:, :, 64:] = 65535, 65535
-    with rasterio.open(tmp_path / "holes.tif", "w", driver="GTiff", height=128, width=128, count=4, dtype="uint16", nodata=65535) as raster:
+    with rasterio.open(
+        tmp_path / "holes.tif",
+        "w",
+        driver="GTiff",
+        height=128,
+        width=128,
+        count=4,
+        dtype="uint16",
+        nodata=65535,
+    ) as raster:
         raster.write(bands)
     pixels = open_pictures(tmp_path)[0].read(0, 0, 128, 128)
     assert (pixels[:, 64:] == 0).all() and 100 < pixels[:, :64].mean() < 155

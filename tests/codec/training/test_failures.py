@@ -24,8 +24,26 @@ def pictures(tmp_path_factory):
 
 
 def run(pictures, out, *more):
-    Trainer(parse_knobs(["model=mbt", "lambda=0.013", f"data={pictures}", f"out={out}", "n=8", "m=24", "batch=1", "crop=64", "lr=1e-3", "val_every=2",
-                         "checkpoint_s=0", "threads=1", "device=cpu", *more])).run()
+    Trainer(
+        parse_knobs(
+            [
+                "model=mbt",
+                "lambda=0.013",
+                f"data={pictures}",
+                f"out={out}",
+                "n=8",
+                "m=24",
+                "batch=1",
+                "crop=64",
+                "lr=1e-3",
+                "val_every=2",
+                "checkpoint_s=0",
+                "threads=1",
+                "device=cpu",
+                *more,
+            ]
+        )
+    ).run()
 
 
 def test_a_run_that_time_ends_keeps_its_last_steps(pictures, tmp_path):
@@ -56,9 +74,18 @@ def test_a_run_without_finite_gradients_ends_with_one_line(pictures, tmp_path, m
         run(pictures, tmp_path / "m.safetensors", "steps=9")
 
 
-@pytest.mark.parametrize("spoil", [
-    lambda s: s.update(knobs=[]), lambda s: s.update(step=-5), lambda s: s.update(elapsed_s=float("nan")), lambda s: s.update(net={}),
-    lambda s: s.update(curve=[[1]]), lambda s: s.update(world=3), lambda s: s["net"].update({next(iter(s["net"])): torch.tensor([float("nan")])})])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda s: s.update(knobs=[]),
+        lambda s: s.update(step=-5),
+        lambda s: s.update(elapsed_s=float("nan")),
+        lambda s: s.update(net={}),
+        lambda s: s.update(curve=[[1]]),
+        lambda s: s.update(world=3),
+        lambda s: s["net"].update({next(iter(s["net"])): torch.tensor([float("nan")])}),
+    ],
+)
 def test_a_damaged_state_is_refused_in_one_line(pictures, tmp_path, spoil):
     out = tmp_path / "m.safetensors"
     run(pictures, out, "steps=1")

@@ -19,8 +19,16 @@ from codec.models.model import build_model
 from codec.surroundings import RING
 from codec.training.knobs import list_keys, main, parse_knobs
 from codec.training.trainer import Trainer
-from codec.training.step import (RateDistortion, StepKnobs, Teacher, evaluate, halo_views, learning_rate, missing_positions,
-                                 straight_through_round)
+from codec.training.step import (
+    RateDistortion,
+    StepKnobs,
+    Teacher,
+    evaluate,
+    halo_views,
+    learning_rate,
+    missing_positions,
+    straight_through_round,
+)
 from codec.training.warmstart import rescale_latents, warm_start
 from constellation.common.errors import UserError
 
@@ -32,14 +40,34 @@ def pictures(tmp_path_factory):
     root = tmp_path_factory.mktemp("pictures")
     rows, columns = np.mgrid[0:300, 0:280]
     for k in range(2):
-        waves = 120 + 90 * np.sin(rows[..., None] / (9 + k)) * np.cos(columns[..., None] / np.array([7, 11, 13]))
+        waves = 120 + 90 * np.sin(rows[..., None] / (9 + k)) * np.cos(
+            columns[..., None] / np.array([7, 11, 13])
+        )
         Image.fromarray(waves.astype(np.uint8)).save(root / f"{k}.png")
     return root
 
 
 def knobs(pictures, out, *more, model="mbt"):
-    return parse_knobs([f"model={model}", "lambda=0.013", f"data={pictures}", f"out={out}", "n=8", f"m={8 if model == 'cheng' else 24}", "batch=1",
-                        "crop=64", "lr=1e-3", "steps=4", "val_every=2", "checkpoint_s=0", "threads=1", "device=cpu", "missing_context=0.5", *more])
+    return parse_knobs(
+        [
+            f"model={model}",
+            "lambda=0.013",
+            f"data={pictures}",
+            f"out={out}",
+            "n=8",
+            f"m={8 if model == 'cheng' else 24}",
+            "batch=1",
+            "crop=64",
+            "lr=1e-3",
+            "steps=4",
+            "val_every=2",
+            "checkpoint_s=0",
+            "threads=1",
+            "device=cpu",
+            "missing_context=0.5",
+            *more,
+        ]
+    )
 
 
 def test_a_part_that_saw_its_surroundings_is_coded_and_judged_alone():
@@ -101,7 +129,9 @@ def test_a_killed_and_resumed_run_equals_an_unbroken_one_to_the_bit(pictures, tm
         train(knobs(pictures, tmp_path / "part.safetensors"), kill_after=2)
     resumed = train(knobs(pictures, tmp_path / "part.safetensors", "resume=true"))
     assert whole.step == resumed.step == 4
-    for (key, one), other in zip(whole.model.net.state_dict().items(), resumed.model.net.state_dict().values(), strict=True):
+    for (key, one), other in zip(
+        whole.model.net.state_dict().items(), resumed.model.net.state_dict().values(), strict=True
+    ):
         assert torch.equal(one, other), key
     assert [row[:1] + row[3:] for row in whole.curve] == [row[:1] + row[3:] for row in resumed.curve]
 
@@ -110,7 +140,12 @@ def test_a_run_writes_a_loadable_checkpoint_a_curve_and_its_picture(pictures, tm
     out = tmp_path / "new" / "run.safetensors"
     trainer = train(knobs(pictures, out, model="elic"))
     model, info = load_checkpoint(out, expect_model="elic")
-    assert (info.steps, info.lambda_, info.data_digest, info.groups) == (4, 0.013, trainer.digest, model.groups)
+    assert (info.steps, info.lambda_, info.data_digest, info.groups) == (
+        4,
+        0.013,
+        trainer.digest,
+        model.groups,
+    )
     rows = list(csv.DictReader((tmp_path / "new" / "run.curve.csv").open()))
     assert [row["step"] for row in rows] == ["2", "4"] and float(rows[1]["val_bpp"]) > 0
     with Image.open(tmp_path / "new" / "run.curve.png") as image:
@@ -154,8 +189,12 @@ def test_on_the_fixed_grid_the_training_rate_is_the_rate_that_evaluation_reports
     result = RateDistortion(model)(x, step(), None, torch.Generator().manual_seed(0))
     with torch.no_grad():
         y = model.analysis(x)
-        noisy_z = -torch.log2(model.entropy_bottleneck(model.hyper_analysis(y), training=True)[1]).sum() / 64**2
-        exact_z = -torch.log2(model.entropy_bottleneck(model.hyper_analysis(y), training=False)[1]).sum() / 64**2
+        noisy_z = (
+            -torch.log2(model.entropy_bottleneck(model.hyper_analysis(y), training=True)[1]).sum() / 64**2
+        )
+        exact_z = (
+            -torch.log2(model.entropy_bottleneck(model.hyper_analysis(y), training=False)[1]).sum() / 64**2
+        )
     assert abs(float(result["bpp"]) - evaluate(model, x)[0]) <= abs(float(noisy_z - exact_z)) + 0.02
 
 
@@ -165,7 +204,12 @@ def test_every_parameter_learns(name, grid):
     model = build_model(name, 8, 8 if name == "cheng" else 24)
     missing = torch.zeros(1, 1, 4, 4, dtype=torch.bool)
     missing[..., :2, :2] = True
-    result = RateDistortion(model)(torch.rand(1, 3, 64, 64), step(grid=grid, rounded_rate=False), missing, torch.Generator().manual_seed(0))
+    result = RateDistortion(model)(
+        torch.rand(1, 3, 64, 64),
+        step(grid=grid, rounded_rate=False),
+        missing,
+        torch.Generator().manual_seed(0),
+    )
     result["loss"].backward()
     assert all(p.grad is not None and bool(torch.isfinite(p.grad).all()) for p in model.net.parameters())
 
@@ -180,7 +224,9 @@ def test_missing_vectors_are_neither_context_nor_rate():
     all_but_one[..., 0, 0] = False
     RateDistortion(model)(x, step(), all_but_one, random)
     bias = model.context_prediction.bias.reshape(1, -1, 1, 1)
-    assert torch.allclose(seen[0][:, 24:, 3:, 3:], bias.expand(1, -1, 1, 1), atol=1e-6)  # out of reach of the one known vector
+    assert torch.allclose(
+        seen[0][:, 24:, 3:, 3:], bias.expand(1, -1, 1, 1), atol=1e-6
+    )  # out of reach of the one known vector
 
 
 @settings(max_examples=40, deadline=None)
@@ -237,7 +283,14 @@ def test_the_same_model_is_copied_whole_and_transforms_can_come_from_another(pic
     mbt, bmshj = build_model("mbt", 8, 24), build_model("bmshj", 8, 24)
     save_checkpoint(tmp_path / "mbt.safetensors", mbt, 0.013, 1)
     save_checkpoint(tmp_path / "bmshj.safetensors", bmshj, 0.013, 1)
-    trainer = Trainer(knobs(pictures, tmp_path / "run.safetensors", f"init={tmp_path}/mbt.safetensors", f"transforms={tmp_path}/bmshj.safetensors"))
+    trainer = Trainer(
+        knobs(
+            pictures,
+            tmp_path / "run.safetensors",
+            f"init={tmp_path}/mbt.safetensors",
+            f"transforms={tmp_path}/bmshj.safetensors",
+        )
+    )
     assert torch.equal(trainer.model.h_a[0].weight, mbt.h_a[0].weight.half().float())
     for key, value in bmshj.g_a.state_dict().items():
         assert torch.equal(trainer.model.g_a.state_dict()[key], value.half().float()), key
@@ -247,7 +300,15 @@ def test_a_teacher_gives_its_most_varying_channels_and_g_a_learns_to_imitate_the
     torch.manual_seed(0)
     source = build_model("bmshj", 8, 24)
     save_checkpoint(tmp_path / "t.safetensors", source, 0.013, 1)
-    trainer = Trainer(knobs(pictures, tmp_path / "run.safetensors", f"teacher={tmp_path}/t.safetensors", "distill=1", model="cheng"))
+    trainer = Trainer(
+        knobs(
+            pictures,
+            tmp_path / "run.safetensors",
+            f"teacher={tmp_path}/t.safetensors",
+            "distill=1",
+            model="cheng",
+        )
+    )
     x = torch.from_numpy(trainer.sampler.batch(0, range(1))).float() / 255
     assert trainer.teacher(x).shape == (1, 8, 4, 4) and len(set(trainer.teacher.chosen.tolist())) == 8
     trainer.train_step(x, 0.5)
@@ -255,17 +316,23 @@ def test_a_teacher_gives_its_most_varying_channels_and_g_a_learns_to_imitate_the
         Teacher(build_model("bmshj", 4, 4), 8, x)
 
 
-@pytest.mark.parametrize(("words", "message"), [
-    (["model=bmshj"], "lambda=: missing"),
-    (["modle=bmshj"], "modle: unknown key; did you mean model?"),
-    (["model"], "expected key=value"),
-    (["model=vae", "lambda=0.013", "data=x"], "model=vae: input should be"),
-    (["model=bmshj", "lambda=nan", "data=x"], "lambda=nan: input should be"),
-    (["model=bmshj", "lambda=-1", "data=x"], "lambda=-1: input should be greater than 0"),
-    (["model=bmshj", "lambda=0.013", "data=x", "crop=100"], "crop=100: input should be a multiple of 64"),
-    (["model=bmshj", "lambda=0.013", "data=x", "out=a.pth"], "out=a.pth"),
-    (["model=bmshj", "lambda=0.013", "data=x", "crop=128", "halo=0.5"], "crop=128: halo= needs crops of 192 px and more"),
-])
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["model=bmshj"], "lambda=: missing"),
+        (["modle=bmshj"], "modle: unknown key; did you mean model?"),
+        (["model"], "expected key=value"),
+        (["model=vae", "lambda=0.013", "data=x"], "model=vae: input should be"),
+        (["model=bmshj", "lambda=nan", "data=x"], "lambda=nan: input should be"),
+        (["model=bmshj", "lambda=-1", "data=x"], "lambda=-1: input should be greater than 0"),
+        (["model=bmshj", "lambda=0.013", "data=x", "crop=100"], "crop=100: input should be a multiple of 64"),
+        (["model=bmshj", "lambda=0.013", "data=x", "out=a.pth"], "out=a.pth"),
+        (
+            ["model=bmshj", "lambda=0.013", "data=x", "crop=128", "halo=0.5"],
+            "crop=128: halo= needs crops of 192 px and more",
+        ),
+    ],
+)
 def test_wrong_words_on_the_command_line_are_one_line(words, message):
     with pytest.raises(UserError) as caught:
         parse_knobs(words)
@@ -274,7 +341,13 @@ def test_wrong_words_on_the_command_line_are_one_line(words, message):
 
 def test_the_defaults_are_the_papers_recipe():
     default = parse_knobs(["model=elic", "lambda=0.0067", "data=x"])
-    assert (default.crop, default.lr, default.decay, default.batch, default.grid) == (256, 1e-4, 0.0, 16, "fixed")
+    assert (default.crop, default.lr, default.decay, default.batch, default.grid) == (
+        256,
+        1e-4,
+        0.0,
+        16,
+        "fixed",
+    )
     assert (default.n, default.latent_channels) == (128, 192)
 
 
@@ -285,20 +358,60 @@ def test_help_lists_every_key(capsys):
 
 def test_two_processes_under_torchrun_train_one_model(pictures, tmp_path):
     out = tmp_path / "two.safetensors"
-    words = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(20000 + os.getpid() % 20000), "-m", "codec.training.knobs",
-             "model=bmshj", "lambda=0.013", f"data={pictures}", f"out={out}", "n=4", "m=6", "batch=1", "crop=64", "steps=2", "threads=1", "device=cpu"]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=200, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    words = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--master-port",
+        str(20000 + os.getpid() % 20000),
+        "-m",
+        "codec.training.knobs",
+        "model=bmshj",
+        "lambda=0.013",
+        f"data={pictures}",
+        f"out={out}",
+        "n=4",
+        "m=6",
+        "batch=1",
+        "crop=64",
+        "steps=2",
+        "threads=1",
+        "device=cpu",
+    ]
+    done = subprocess.run(
+        words,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert load_checkpoint(out)[1].steps == 2
     assert done.stdout.count("validation") == 1
 
 
 def test_evaluation_prints_one_row_per_checkpoint_and_refuses_unknown_words(pictures, tmp_path, capsys):
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (260, 260, 3), dtype=np.uint8)).save(tmp_path / "scene.png")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (260, 260, 3), dtype=np.uint8)).save(
+        tmp_path / "scene.png"
+    )
     for name in ("bmshj", "mbt"):
         save_checkpoint(tmp_path / f"{name}.safetensors", build_model(name, 4, 6), 0.013, 3)
-    codec.training.evaluate.main([f"data={tmp_path}", "scenes=scene.png", f"weights={tmp_path}/bmshj.safetensors,{tmp_path}/mbt.safetensors"])
+    codec.training.evaluate.main(
+        [
+            f"data={tmp_path}",
+            "scenes=scene.png",
+            f"weights={tmp_path}/bmshj.safetensors,{tmp_path}/mbt.safetensors",
+        ]
+    )
     rows = capsys.readouterr().out.splitlines()
-    assert len(rows) == 4 and "| 4, 6 | 3 |" in rows[2] and rows[2].endswith("none needed |") and rows[3].endswith("% |")
+    assert (
+        len(rows) == 4
+        and "| 4, 6 | 3 |" in rows[2]
+        and rows[2].endswith("none needed |")
+        and rows[3].endswith("% |")
+    )
     with pytest.raises(UserError, match="expected data=FOLDER"):
         codec.training.evaluate.main(["weigths=x"])

@@ -8,10 +8,17 @@ from hypothesis import strategies as st
 from constellation.links.budget import fastest_stride_km_bps, link_budget, noise_dbm, rate_bps
 from constellation.scenario.network import LinkKnobs
 
-RF = st.builds(LinkKnobs, noise=st.sampled_from(["ktb", "paper"]), tx_power_dbm=st.floats(-10, 60), bandwidth_mhz=st.floats(0.1, 2000))
+RF = st.builds(
+    LinkKnobs,
+    noise=st.sampled_from(["ktb", "paper"]),
+    tx_power_dbm=st.floats(-10, 60),
+    bandwidth_mhz=st.floats(0.1, 2000),
+)
 
 
-@pytest.mark.parametrize("noise,expected_mbps", [("ktb", (573.8, 326.4, 185.3)), ("paper", (46.3, 6.17, 1.57))])
+@pytest.mark.parametrize(
+    "noise,expected_mbps", [("ktb", (573.8, 326.4, 185.3)), ("paper", (46.3, 6.17, 1.57))]
+)
 def test_rates_are_those_of_table_a1(noise, expected_mbps):
     rates_mbps = rate_bps(np.array([500.0, 1500.0, 3000.0]), LinkKnobs(noise=noise)) / 1e6
     assert np.allclose(rates_mbps, expected_mbps, rtol=5e-3)
@@ -33,7 +40,9 @@ def test_the_terms_of_a_budget_add_up():
 
 def test_an_optical_link_has_its_fixed_rate_at_any_distance():
     link = LinkKnobs(kind="optical", optical_rate_bps=5e9)
-    assert (rate_bps(np.array([0.0, 10.0, 5000.0]), link) == 5e9).all() and link_budget(100.0, link).noise == "optical"
+    assert (rate_bps(np.array([0.0, 10.0, 5000.0]), link) == 5e9).all() and link_budget(
+        100.0, link
+    ).noise == "optical"
 
 
 @given(link=RF, distance_km=st.floats(1, 1e5))

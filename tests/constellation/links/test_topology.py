@@ -50,7 +50,10 @@ def test_line_of_sight_is_symmetric_and_agrees_with_points_along_the_segment(mar
 def test_the_atmosphere_cuts_links_that_the_distance_allows():
     _, position = constellation_at("53:24/3/1")
     far = TopologyKnobs(max_distance_km=12000.0)
-    with_earth, without = topology_at(position, far, LINK), topology_at(position, far.model_copy(update={"line_of_sight": False}), LINK)
+    with_earth, without = (
+        topology_at(position, far, LINK),
+        topology_at(position, far.model_copy(update={"line_of_sight": False}), LINK),
+    )
     assert edge_set(with_earth) < edge_set(without)
     limit_km = 2 * np.sqrt((np.linalg.norm(position, axis=1).max()) ** 2 - (EARTH_RADIUS_KM + 80) ** 2)
     assert with_earth.distance_km.max() <= limit_km
@@ -58,7 +61,12 @@ def test_the_atmosphere_cuts_links_that_the_distance_allows():
 
 def test_every_satellite_of_a_grid_has_four_links():
     constellation, position = constellation_at("53:60/6/1")
-    topology = topology_at(position, TopologyKnobs(rule="grid", max_distance_km=20000.0, line_of_sight=False), LINK, constellation)
+    topology = topology_at(
+        position,
+        TopologyKnobs(rule="grid", max_distance_km=20000.0, line_of_sight=False),
+        LINK,
+        constellation,
+    )
     assert (np.bincount(topology.edges.ravel(), minlength=60) == 4).all()
     assert (0, 1) in edge_set(topology) and (0, 10) in edge_set(topology)
     assert (1, 50) in edge_set(topology)  # plane 5 meets plane 0 shifted by F = 1 slots
@@ -66,7 +74,12 @@ def test_every_satellite_of_a_grid_has_four_links():
 
 def test_the_grid_of_a_star_pattern_has_no_link_across_the_seam():
     constellation, position = constellation_at("86:60/6/1", kind="star")
-    topology = topology_at(position, TopologyKnobs(rule="grid", max_distance_km=20000.0, line_of_sight=False), LINK, constellation)
+    topology = topology_at(
+        position,
+        TopologyKnobs(rule="grid", max_distance_km=20000.0, line_of_sight=False),
+        LINK,
+        constellation,
+    )
     degree = np.bincount(topology.edges.ravel(), minlength=60).reshape(6, 10)
     assert (degree[[0, 5]] == 3).all() and (degree[1:5] == 4).all()
 
@@ -74,8 +87,12 @@ def test_the_grid_of_a_star_pattern_has_no_link_across_the_seam():
 @pytest.mark.parametrize("pattern", ["53:1/1/0", "53:2/1/0", "53:2/2/0", "53:4/2/1"])
 def test_small_grids_have_no_loop_and_no_double_link(pattern):
     constellation, position = constellation_at(pattern)
-    topology = topology_at(position, TopologyKnobs(rule="grid", max_distance_km=1e5, line_of_sight=False), LINK, constellation)
-    assert len(edge_set(topology)) == len(topology.edges) and (topology.edges[:, 0] < topology.edges[:, 1]).all()
+    topology = topology_at(
+        position, TopologyKnobs(rule="grid", max_distance_km=1e5, line_of_sight=False), LINK, constellation
+    )
+    assert (
+        len(edge_set(topology)) == len(topology.edges) and (topology.edges[:, 0] < topology.edges[:, 1]).all()
+    )
 
 
 def test_a_grid_of_satellites_without_planes_is_refused():
@@ -97,7 +114,9 @@ def test_nearest_never_uses_more_terminals_than_there_are_and_only_leaves_out_th
 
 def test_events_are_the_set_differences_and_cost_what_the_knobs_say():
     constellation = load_constellation(OrbitKnobs(pattern="53:100/10/1"))
-    before, after = (topology_at(p, TopologyKnobs(), LINK) for p in constellation.positions_itrs_km(np.array([0.0, 120.0])))
+    before, after = (
+        topology_at(p, TopologyKnobs(), LINK) for p in constellation.positions_itrs_km(np.array([0.0, 120.0]))
+    )
     events = topology_events(before, after, TopologyKnobs(), LINK)
     assert events.setups == len(edge_set(after) - edge_set(before)) > 0
     assert events.teardowns == len(edge_set(before) - edge_set(after)) > 0
@@ -128,7 +147,11 @@ def test_a_footprint_holds_only_satellites_that_look_down_within_the_angle():
     point = itrs_of_ground_point_km(region.latitude_deg, region.longitude_deg)
     down, look = -position[chosen], point - position[chosen]
     cosine = np.einsum("si,si->s", down, look) / np.linalg.norm(down, axis=1) / np.linalg.norm(look, axis=1)
-    assert 0 < len(chosen) < 50 and (cosine >= np.cos(np.radians(40))).all() and np.linalg.norm(look, axis=1).max() < 1000
+    assert (
+        0 < len(chosen) < 50
+        and (cosine >= np.cos(np.radians(40))).all()
+        and np.linalg.norm(look, axis=1).max() < 1000
+    )
     assert len(select_region(position, RegionKnobs(rule="footprint", latitude_deg=89.0), 5)) == 0
 
 

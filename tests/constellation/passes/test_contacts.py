@@ -4,15 +4,25 @@ import numpy as np
 import pytest
 from skyfield.api import wgs84
 
-from constellation.passes.contacts import contact_windows, downlink_rate_bps, link_metric, next_contact, subset
+from constellation.passes.contacts import (
+    contact_windows,
+    downlink_rate_bps,
+    link_metric,
+    next_contact,
+    subset,
+)
 from constellation.common.errors import UserError
 from constellation.links.budget import rate_bps
 from constellation.orbit.orbits import load_constellation
 from constellation.scenario.network import GroundKnobs, OrbitKnobs
 
 HALF_DAY_S = 43200.0
-MADRID = GroundKnobs(name="Madrid", latitude_deg=40.43, longitude_deg=-4.25, elevation_m=770.0, min_elevation_deg=10.0)
-SVALBARD = GroundKnobs(name="Svalbard", latitude_deg=78.23, longitude_deg=15.39, elevation_m=450.0, min_elevation_deg=10.0)
+MADRID = GroundKnobs(
+    name="Madrid", latitude_deg=40.43, longitude_deg=-4.25, elevation_m=770.0, min_elevation_deg=10.0
+)
+SVALBARD = GroundKnobs(
+    name="Svalbard", latitude_deg=78.23, longitude_deg=15.39, elevation_m=450.0, min_elevation_deg=10.0
+)
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +34,9 @@ def skyfield_passes(constellation, satellite, ground, begin_s, end_s):
     """(rise, set) of every complete pass, seconds after the epoch, by skyfield's own search."""
     begin, end = constellation.times(np.array([begin_s, end_s]))
     station = wgs84.latlon(ground.latitude_deg, ground.longitude_deg, ground.elevation_m)
-    times, events = constellation.skyfield_satellite(satellite).find_events(station, begin, end, altitude_degrees=ground.min_elevation_deg)
+    times, events = constellation.skyfield_satellite(satellite).find_events(
+        station, begin, end, altitude_degrees=ground.min_elevation_deg
+    )
     seconds = (times.tt - begin.tt) * 86400 + begin_s if len(times) else []
     passes, rise = [], None
     for second, event in zip(seconds, events):
@@ -69,7 +81,10 @@ def test_a_search_that_begins_inside_a_pass_cuts_it(constellation):
     pick = int(np.flatnonzero(whole.rise_s > 0)[0])
     middle_s = float(whole.rise_s[pick] + whole.set_s[pick]) / 2
     satellite = int(whole.satellite[pick])
-    later, earlier = (contact_windows(constellation, MADRID, *span, [satellite]) for span in ((middle_s, HALF_DAY_S), (0.0, middle_s)))
+    later, earlier = (
+        contact_windows(constellation, MADRID, *span, [satellite])
+        for span in ((middle_s, HALF_DAY_S), (0.0, middle_s))
+    )
     assert later.rise_s[0] == middle_s and later.set_s[0] == pytest.approx(whole.set_s[pick], abs=0.05)
     assert earlier.set_s[-1] == middle_s and earlier.rise_s[-1] == pytest.approx(whole.rise_s[pick], abs=0.05)
 
@@ -93,7 +108,10 @@ def test_the_highest_point_is_higher_than_rise_and_set(constellation):
 
 
 def test_windows_of_some_satellites_are_those_of_all(constellation):
-    every, some = contact_windows(constellation, MADRID, 0.0, HALF_DAY_S), contact_windows(constellation, MADRID, 0.0, HALF_DAY_S, [7, 3])
+    every, some = (
+        contact_windows(constellation, MADRID, 0.0, HALF_DAY_S),
+        contact_windows(constellation, MADRID, 0.0, HALF_DAY_S, [7, 3]),
+    )
     for satellite in (3, 7):
         np.testing.assert_allclose(some.of(satellite).rise_s, every.of(satellite).rise_s)
     assert set(some.satellite) == {3, 7}
@@ -113,7 +131,11 @@ def test_the_rate_is_the_link_budget_at_skyfields_range_and_zero_below_the_mask(
     windows = contact_windows(constellation, MADRID, 0.0, HALF_DAY_S)
     satellite, time_s = int(windows.satellite[5]), float(windows.culmination_s[5])
     station = wgs84.latlon(MADRID.latitude_deg, MADRID.longitude_deg, MADRID.elevation_m)
-    _, _, distance = (constellation.skyfield_satellite(satellite) - station).at(constellation.times(np.array([time_s]))[0]).altaz()
+    _, _, distance = (
+        (constellation.skyfield_satellite(satellite) - station)
+        .at(constellation.times(np.array([time_s]))[0])
+        .altaz()
+    )
     found = downlink_rate_bps(constellation, satellite, np.array([time_s, windows.rise_s[5] - 30.0]), MADRID)
     assert found[0] == pytest.approx(float(rate_bps(distance.km, MADRID.downlink)), rel=1e-4)
     assert found[1] == 0
@@ -132,7 +154,10 @@ def test_the_link_metric_prefers_contact_now_then_soonest(constellation):
 
 
 def test_the_metric_does_not_depend_on_the_order_of_the_members(constellation):
-    forward, backward = link_metric(constellation, [1, 9, 17], 600.0, MADRID), link_metric(constellation, [17, 9, 1], 600.0, MADRID)
+    forward, backward = (
+        link_metric(constellation, [1, 9, 17], 600.0, MADRID),
+        link_metric(constellation, [17, 9, 1], 600.0, MADRID),
+    )
     np.testing.assert_array_equal(forward, backward[::-1])
 
 
@@ -140,7 +165,9 @@ def test_a_subset_keeps_its_satellites_names_and_positions(constellation):
     some = subset(constellation, [4, 2])
     assert some.names == (constellation.names[4], constellation.names[2])
     when = np.array([100.0])
-    np.testing.assert_array_equal(some.positions_teme_km(when)[0], constellation.positions_teme_km(when)[0][[4, 2]])
+    np.testing.assert_array_equal(
+        some.positions_teme_km(when)[0], constellation.positions_teme_km(when)[0][[4, 2]]
+    )
 
 
 def test_an_empty_span_is_refused(constellation):

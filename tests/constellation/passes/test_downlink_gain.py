@@ -8,8 +8,18 @@ from hypothesis import strategies as st
 from constellation.clock import TITAN_V
 from constellation.passes.contacts import contact_windows
 from constellation.common.errors import UserError
-from constellation.passes.downlink_gain import (REGIMES, DownlinkDay, Method, delivered_bits, downlink_bits, downlink_day, downlink_gain, methods_of,
-                                production_bits, regime)
+from constellation.passes.downlink_gain import (
+    REGIMES,
+    DownlinkDay,
+    Method,
+    delivered_bits,
+    downlink_bits,
+    downlink_day,
+    downlink_gain,
+    methods_of,
+    production_bits,
+    regime,
+)
 from constellation.orbit.orbits import load_constellation
 from constellation.scenario.network import GroundKnobs, OrbitKnobs
 
@@ -20,7 +30,9 @@ DAYS = st.floats(1e6, 1e15)
 def test_production_and_downlink_by_hand():
     method = Method(patch_time_s=0.0864, bpp=0.5)
     assert production_bits(method, 256) == pytest.approx(1e6 * 256 * 256 * 24)
-    assert float(downlink_bits(method, DownlinkDay(4, 600, 100e6).bits_per_day)) == pytest.approx(4 * 600 * 100e6 * 24 / 0.5)
+    assert float(downlink_bits(method, DownlinkDay(4, 600, 100e6).bits_per_day)) == pytest.approx(
+        4 * 600 * 100e6 * 24 / 0.5
+    )
 
 
 def test_a_starved_downlink_gains_what_the_rate_saves():
@@ -39,7 +51,9 @@ def test_in_between_the_gain_is_dlrcs_production_over_the_baselines_downlink():
     baseline, dlrc = Method(0.02, 1.0), Method(0.024, 0.5)
     day = 0.9 * production_bits(baseline, 256) / 24
     assert REGIMES[int(regime(baseline, dlrc, day))] == "only independent coding limited by the downlink"
-    assert float(downlink_gain(baseline, dlrc, day)) == pytest.approx(production_bits(dlrc, 256) / float(downlink_bits(baseline, day)) - 1)
+    assert float(downlink_gain(baseline, dlrc, day)) == pytest.approx(
+        production_bits(dlrc, 256) / float(downlink_bits(baseline, day)) - 1
+    )
 
 
 @given(TIMES_S, TIMES_S, RATES, RATES, DAYS)

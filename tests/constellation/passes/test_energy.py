@@ -10,8 +10,18 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from constellation.clock import ComputeTimes
-from constellation.passes.energy import (AU_KM, EARTH_RADIUS_KM, charge_after, charge_at, eclipse_fraction_circular, energy_metric, mean_load_w,
-                                  sun_position_km, sunlight, sunlit_fraction)
+from constellation.passes.energy import (
+    AU_KM,
+    EARTH_RADIUS_KM,
+    charge_after,
+    charge_at,
+    eclipse_fraction_circular,
+    energy_metric,
+    mean_load_w,
+    sun_position_km,
+    sunlight,
+    sunlit_fraction,
+)
 from constellation.orbit.orbits import load_constellation
 from constellation.scenario.network import EnergyKnobs, OrbitKnobs
 
@@ -24,7 +34,8 @@ def right_ascension_declination_deg(position_km):
 
 
 def test_the_sun_is_where_meeus_puts_it():
-    # Meeus, Astronomical Algorithms, 2nd ed., example 25.a: 1992 October 13.0 TD, apparent place, and R in au.
+    # Meeus, Astronomical Algorithms, 2nd ed., example 25.a: 1992 October 13.0 TD, apparent place, and R in
+    # au.
     sun = sun_position_km(datetime(1992, 10, 13, tzinfo=timezone.utc), np.zeros(1))[0]
     ascension, declination = right_ascension_declination_deg(sun)
     assert ascension == pytest.approx(198.38083, abs=0.015)
@@ -33,8 +44,12 @@ def test_the_sun_is_where_meeus_puts_it():
 
 
 def test_the_sun_crosses_the_equator_at_the_equinox():
-    equinox = datetime(2026, 3, 20, 14, 46, tzinfo=timezone.utc)  # to the minute, from the almanacs of that year
-    assert right_ascension_declination_deg(sun_position_km(equinox, np.zeros(1))[0])[1] == pytest.approx(0, abs=0.01)
+    equinox = datetime(
+        2026, 3, 20, 14, 46, tzinfo=timezone.utc
+    )  # to the minute, from the almanacs of that year
+    assert right_ascension_declination_deg(sun_position_km(equinox, np.zeros(1))[0])[1] == pytest.approx(
+        0, abs=0.01
+    )
 
 
 def test_sunlight_is_full_before_the_earth_and_none_behind_it():
@@ -56,22 +71,30 @@ def test_the_eclipse_fraction_of_a_circle_is_analytic_within_one_percent(altitud
     beta = math.radians(beta_deg)
     across = np.array([math.sin(beta), 0.0, math.cos(beta)])  # the orbit's normal
     along = np.array([math.cos(beta), 0.0, -math.sin(beta)])
-    orbit = (EARTH_RADIUS_KM + altitude_km) * (np.cos(angle)[:, None] * along + np.sin(angle)[:, None] * np.cross(across, along))
+    orbit = (EARTH_RADIUS_KM + altitude_km) * (
+        np.cos(angle)[:, None] * along + np.sin(angle)[:, None] * np.cross(across, along)
+    )
     dark = 1 - sunlit_fraction(orbit, SUN).mean()
     assert dark == pytest.approx(eclipse_fraction_circular(altitude_km, beta_deg), rel=0.01)
 
 
 def test_the_eclipse_fraction_of_a_propagated_satellite_is_analytic_within_one_percent():
     constellation = load_constellation(OrbitKnobs(pattern="53:4/4/0"))
-    times_s = np.arange(0, 95.5 * 60 * 3, 2.0)  # three revolutions, so that where the window begins matters little
+    times_s = np.arange(
+        0, 95.5 * 60 * 3, 2.0
+    )  # three revolutions, so that where the window begins matters little
     positions = constellation.positions_teme_km(times_s)
     sun = sun_position_km(constellation.epoch, times_s).mean(axis=0)
     dark = 1 - sunlight(constellation, times_s).mean(axis=0)
     for satellite in range(4):
         normal = np.cross(positions[0, satellite], positions[300, satellite])
-        beta_deg = 90 - math.degrees(math.acos(abs(normal @ sun) / np.linalg.norm(normal) / np.linalg.norm(sun)))
+        beta_deg = 90 - math.degrees(
+            math.acos(abs(normal @ sun) / np.linalg.norm(normal) / np.linalg.norm(sun))
+        )
         altitude_km = np.linalg.norm(positions[:, satellite], axis=1).mean() - EARTH_RADIUS_KM
-        assert dark[satellite] == pytest.approx(eclipse_fraction_circular(altitude_km, beta_deg), rel=0.01, abs=0.001)
+        assert dark[satellite] == pytest.approx(
+            eclipse_fraction_circular(altitude_km, beta_deg), rel=0.01, abs=0.001
+        )
 
 
 def test_an_orbit_along_the_terminator_never_sees_the_shadow():
@@ -102,11 +125,16 @@ def test_satellites_differ_at_the_epoch_and_a_heavier_load_leaves_less():
 
 def test_the_charge_of_a_satellite_does_not_depend_on_its_company():
     constellation = load_constellation(OrbitKnobs(pattern="53:40/4/1"))
-    together, alone = energy_metric(constellation, [3, 30, 12], 3000.0, EnergyKnobs()), energy_metric(constellation, [30], 3000.0, EnergyKnobs())
+    together, alone = (
+        energy_metric(constellation, [3, 30, 12], 3000.0, EnergyKnobs()),
+        energy_metric(constellation, [30], 3000.0, EnergyKnobs()),
+    )
     assert together[1] == alone[0]
 
 
 def test_the_load_counts_how_long_the_computer_and_the_transmitter_are_on():
     times = ComputeTimes(1.0, 1.0, 1.0, 1.0, 1.0)
-    assert mean_load_w(EnergyKnobs(), times, transmit_s=6.0, period_s=60.0) == pytest.approx(30 + 40 * 5 / 60 + 20 * 6 / 60)
+    assert mean_load_w(EnergyKnobs(), times, transmit_s=6.0, period_s=60.0) == pytest.approx(
+        30 + 40 * 5 / 60 + 20 * 6 / 60
+    )
     assert mean_load_w(EnergyKnobs(), times, transmit_s=60.0, period_s=1.0) == pytest.approx(90)

@@ -13,7 +13,9 @@ from constellation.common.errors import UserError
 from constellation.orbit.orbits import load_constellation
 from constellation.scenario.network import GroundKnobs, OrbitKnobs
 
-TWO_PASSES = Service(np.array([100.0, 1000.0]), np.array([200.0, 1100.0]), np.array([8000.0, 16000.0]))  # 100 kB, then 200 kB
+TWO_PASSES = Service(
+    np.array([100.0, 1000.0]), np.array([200.0, 1100.0]), np.array([8000.0, 16000.0])
+)  # 100 kB, then 200 kB
 
 
 @st.composite
@@ -40,7 +42,9 @@ def test_bytes_are_conserved(service, messages):
 
 @given(services(), MESSAGES)
 def test_messages_arrive_in_order_and_never_before_they_are_ready(service, messages):
-    deliveries = messages_through(service, [ready for ready, _ in messages], [size for _, size in messages]).deliveries
+    deliveries = messages_through(
+        service, [ready for ready, _ in messages], [size for _, size in messages]
+    ).deliveries
     finishes = [delivery.finish_s for delivery in deliveries]
     assert finishes == sorted(finishes)
     assert all(delivery.finish_s >= delivery.ready_s for delivery in deliveries)
@@ -65,7 +69,9 @@ def test_the_curve_and_its_inverse_agree(service, share):
 def test_a_message_waits_for_the_pass_and_spreads_over_two():
     queue = DownlinkQueue(TWO_PASSES)
     assert queue.push(0.0, 50_000).finish_s == pytest.approx(150.0)
-    assert queue.push(0.0, 150_000).finish_s == pytest.approx(1050.0)  # 50 kB in the first pass, 100 kB in the second
+    assert queue.push(0.0, 150_000).finish_s == pytest.approx(
+        1050.0
+    )  # 50 kB in the first pass, 100 kB in the second
     rest = queue.push(10.0, 500_000)
     assert (rest.sent_bytes, rest.finish_s, queue.left_bytes) == (100_000, math.inf, 400_000)
 
@@ -92,8 +98,16 @@ def test_messages_cannot_be_pushed_into_the_past():
         queue.push(5.0, 1)
 
 
-@pytest.mark.parametrize("columns", [([0.0, 5.0], [6.0, 9.0], [1.0, 1.0]), ([0.0], [1.0], [-1.0]), ([3.0], [1.0], [1.0]),
-                                     ([0.0], [math.inf], [1.0]), ([0.0, 1.0], [1.0], [1.0])])
+@pytest.mark.parametrize(
+    "columns",
+    [
+        ([0.0, 5.0], [6.0, 9.0], [1.0, 1.0]),
+        ([0.0], [1.0], [-1.0]),
+        ([3.0], [1.0], [1.0]),
+        ([0.0], [math.inf], [1.0]),
+        ([0.0, 1.0], [1.0], [1.0]),
+    ],
+)
 def test_windows_that_make_no_sense_are_refused(columns):
     with pytest.raises(UserError, match="downlink windows"):
         Service(*(np.array(column) for column in columns))

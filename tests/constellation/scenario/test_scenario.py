@@ -21,18 +21,35 @@ def test_every_shipped_scenario_loads(name):
 
 def test_the_dense_scenario_is_the_papers():
     dense = load_scenario("dense")
-    assert (dense.satellites, dense.capture.patch_px, dense.capture.window_px, dense.dlrc.k) == (8, 256, 512, 20)
-    assert dense.satellites * dense.capture.patch_px**2 / dense.capture.window_px**2 == 2.0  # o_exp of section 4.1
+    assert (dense.satellites, dense.capture.patch_px, dense.capture.window_px, dense.dlrc.k) == (
+        8,
+        256,
+        512,
+        20,
+    )
+    assert (
+        dense.satellites * dense.capture.patch_px**2 / dense.capture.window_px**2 == 2.0
+    )  # o_exp of section 4.1
 
 
 def test_overrides_reach_any_depth():
-    scenario = load_scenario("dense", ["codec.model=mbt", "codec.lambda=0.025", "ground.downlink.noise=paper", "scene.path=a:b.png"])
-    assert (scenario.codec.model, scenario.codec.lambda_, scenario.ground.downlink.noise) == ("mbt", 0.025, "paper")
+    scenario = load_scenario(
+        "dense",
+        ["codec.model=mbt", "codec.lambda=0.025", "ground.downlink.noise=paper", "scene.path=a:b.png"],
+    )
+    assert (scenario.codec.model, scenario.codec.lambda_, scenario.ground.downlink.noise) == (
+        "mbt",
+        0.025,
+        "paper",
+    )
     assert scenario.scene.path == "a:b.png"
 
 
 def test_equal_knobs_have_equal_digests_and_the_output_folder_does_not_matter():
-    assert load_scenario("dense", ["seed=1"]).digest == load_scenario("dense", ["seed=1", "output=elsewhere"]).digest
+    assert (
+        load_scenario("dense", ["seed=1"]).digest
+        == load_scenario("dense", ["seed=1", "output=elsewhere"]).digest
+    )
     assert load_scenario("dense", ["seed=1"]).digest != load_scenario("dense", ["seed=2"]).digest
 
 
@@ -45,8 +62,19 @@ def test_an_unknown_key_suggests_the_nearest():
     assert "did you mean capture.patch_px?" in refused("dense", "patch_px=256")
 
 
-@pytest.mark.parametrize("override", ["seed=true", "seed=1.5", "satellites=zero", "capture.patch_px=100", "orbit.altitude_km=.nan",
-                                      "codec.portable=1", "link.noise=loud", "capture.patch_px=12:30"])
+@pytest.mark.parametrize(
+    "override",
+    [
+        "seed=true",
+        "seed=1.5",
+        "satellites=zero",
+        "capture.patch_px=100",
+        "orbit.altitude_km=.nan",
+        "codec.portable=1",
+        "link.noise=loud",
+        "capture.patch_px=12:30",
+    ],
+)
 def test_wrong_types_and_values_name_the_key_and_what_was_found(override):
     key = override.partition("=")[0]
     assert key in refused("dense", override)
@@ -65,10 +93,15 @@ def test_a_file_that_is_no_scenario_is_refused(tmp_path):
 
 
 def test_numbers_may_be_written_with_an_exponent():
-    assert load_scenario("dense", ["capture.noise=1e0", "link.optical_rate_bps=2e10"]).link.optical_rate_bps == 2e10
+    assert (
+        load_scenario("dense", ["capture.noise=1e0", "link.optical_rate_bps=2e10"]).link.optical_rate_bps
+        == 2e10
+    )
 
 
-@pytest.mark.parametrize("text", ["seed: 2026-02-30", "name: ../../elsewhere", 'name: ""', "timeout_s: 1.0e+300"])
+@pytest.mark.parametrize(
+    "text", ["seed: 2026-02-30", "name: ../../elsewhere", 'name: ""', "timeout_s: 1.0e+300"]
+)
 def test_a_scenario_file_that_asks_for_the_impossible_is_refused(tmp_path, text):
     (tmp_path / "odd.yaml").write_text(text)
     assert refused(str(tmp_path / "odd.yaml"))

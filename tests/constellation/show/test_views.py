@@ -22,8 +22,14 @@ from dlrc.studies.questions.view import main, parse
 
 @pytest.fixture(scope="module")
 def view():
-    scenario = build_scenario({"name": "small", "satellites": 4, "orbit": {"pattern": "53:60/6/1", "altitude_km": 1200.0},
-                               "topology": {"max_distance_km": 5000.0}})
+    scenario = build_scenario(
+        {
+            "name": "small",
+            "satellites": 4,
+            "orbit": {"pattern": "53:60/6/1", "altitude_km": 1200.0},
+            "topology": {"max_distance_km": 5000.0},
+        }
+    )
     return view_data(scenario, 3600.0)
 
 
@@ -31,7 +37,13 @@ def page_data(page: str) -> dict:
     return json.loads(re.search(r"const D = (\{.*\});", page)[1])
 
 
-@given(st.lists(st.sets(st.tuples(st.integers(0, 5), st.integers(0, 5)).filter(lambda pair: pair[0] < pair[1])), min_size=2, max_size=8))
+@given(
+    st.lists(
+        st.sets(st.tuples(st.integers(0, 5), st.integers(0, 5)).filter(lambda pair: pair[0] < pair[1])),
+        min_size=2,
+        max_size=8,
+    )
+)
 def test_intervals_hold_exactly_the_links_of_every_instant(instants):
     edges = [np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2) for pairs in instants]
     times_s = 10.0 * np.arange(len(edges))
@@ -40,7 +52,9 @@ def test_intervals_hold_exactly_the_links_of_every_instant(instants):
         live = (links.begin_s <= time_s) & (time_s < links.end_s)
         assert sorted(map(tuple, links.ends[live].tolist())) == sorted(pairs)
     touching = {(*ends, begin) for ends, begin in zip(links.ends.tolist(), links.begin_s.tolist())}
-    assert not touching & {(*ends, end) for ends, end in zip(links.ends.tolist(), links.end_s.tolist()) if end < times_s[-1]}
+    assert not touching & {
+        (*ends, end) for ends, end in zip(links.ends.tolist(), links.end_s.tolist()) if end < times_s[-1]
+    }
 
 
 def test_links_are_those_of_the_topology_among_the_observers(view):
@@ -49,7 +63,11 @@ def test_links_are_those_of_the_topology_among_the_observers(view):
     satellites = load_constellation(view.scenario.orbit)
     for t in (0, 17, 42):
         members = set(view.participants[t].tolist())
-        all_edges = topology_at(satellites.positions_teme_km(view.times_s[t : t + 1])[0], view.scenario.topology, view.scenario.link).edges
+        all_edges = topology_at(
+            satellites.positions_teme_km(view.times_s[t : t + 1])[0],
+            view.scenario.topology,
+            view.scenario.link,
+        ).edges
         live = (view.links.begin_s <= view.times_s[t]) & (view.times_s[t] < view.links.end_s)
         expected = [edge for edge in all_edges.tolist() if set(edge) <= members]
         assert sorted(view.links.ends[live].tolist()) == expected and expected
@@ -83,7 +101,9 @@ def test_czml_positions_are_in_metres_and_earth_fixed(view):
 
 
 def test_czml_contacts_are_the_contact_windows(view):
-    packets = {packet["id"]: packet for packet in json.loads(czml(view)) if packet["id"].startswith("contact")}
+    packets = {
+        packet["id"]: packet for packet in json.loads(czml(view)) if packet["id"].startswith("contact")
+    }
     assert sum(len(packet["availability"]) for packet in packets.values()) == len(view.windows) > 0
     first = packets[f"contact-ground-satellite-{view.windows.satellite[0]}"]["availability"][0]
     rise = datetime.fromisoformat(first.split("/")[0].replace("Z", "+00:00"))
@@ -99,7 +119,10 @@ def test_html_needs_nothing_from_outside(view):
 
 def test_html_positions_survive_their_coding(view):
     data = page_data(html_view(view))
-    coded = np.frombuffer(base64.b64decode(data["positions"]), dtype="<i2").reshape(view.positions_km.shape) * data["scale"]
+    coded = (
+        np.frombuffer(base64.b64decode(data["positions"]), dtype="<i2").reshape(view.positions_km.shape)
+        * data["scale"]
+    )
     assert np.abs(coded - view.positions_km).max() <= data["scale"]
     assert len(data["contacts"]) == len(view.windows) and len(data["links"]) == len(view.links.ends)
     assert data["epochMs"] == 1767225600000  # 2026-01-01T00:00:00Z
@@ -107,14 +130,20 @@ def test_html_positions_survive_their_coding(view):
 
 def test_hostile_names_stay_text(view):
     nasty = "</script><img src=x onerror=alert(1)>%TITLE%"
-    page = html_view(replace(view, names=(nasty, *view.names[1:]), scenario=view.scenario.model_copy(update={"name": nasty})))
+    page = html_view(
+        replace(
+            view, names=(nasty, *view.names[1:]), scenario=view.scenario.model_copy(update={"name": nasty})
+        )
+    )
     assert "<img" not in page and page.count("</script>") == 1
     assert page_data(page)["names"][0] == nasty
 
 
 def test_too_much_to_draw_is_refused():
     with pytest.raises(UserError, match="60 satellites at 144001 instants.*hours="):
-        view_data(build_scenario({"satellites": 4, "orbit": {"pattern": "53:60/6/1", "step_s": 0.6}}), 86400.0)
+        view_data(
+            build_scenario({"satellites": 4, "orbit": {"pattern": "53:60/6/1", "step_s": 0.6}}), 86400.0
+        )
 
 
 def test_the_command_writes_both_files_and_names_them(tmp_path, capsys):
@@ -126,12 +155,27 @@ def test_the_command_writes_both_files_and_names_them(tmp_path, capsys):
 
 
 def test_the_command_says_so_where_the_station_sees_nothing(tmp_path, capsys):
-    main(["scenario=smoke", f"output={tmp_path}", "hours=0.2", "satellites=2", "orbit.pattern=10:4/2/1", "ground.latitude_deg=85.0"])
+    main(
+        [
+            "scenario=smoke",
+            f"output={tmp_path}",
+            "hours=0.2",
+            "satellites=2",
+            "orbit.pattern=10:4/2/1",
+            "ground.latitude_deg=85.0",
+        ]
+    )
     assert "sees no satellite" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("argument", "says"), [("hours=0", "hours=0: expected"), ("links=some", "links=some: expected one of participants, all"),
-                                                ("hour=3", "did you mean hours")])
+@pytest.mark.parametrize(
+    ("argument", "says"),
+    [
+        ("hours=0", "hours=0: expected"),
+        ("links=some", "links=some: expected one of participants, all"),
+        ("hour=3", "did you mean hours"),
+    ],
+)
 def test_bad_arguments_are_one_line(argument, says):
     with pytest.raises(UserError, match=says):
         parse([argument])

@@ -22,12 +22,23 @@ from constellation.sync.timing import sync_round
 from constellation.links.topology import Topology, select_region, topology_at, topology_events
 
 ROOT = Path(__file__).resolve().parents[3]
-EVERY_WAY = [(schedule, contention) for schedule in ("unicast", "ring", "tree") for contention in ("parallel", "serial", "shared")]
+EVERY_WAY = [
+    (schedule, contention)
+    for schedule in ("unicast", "ring", "tree")
+    for contention in ("parallel", "serial", "shared")
+]
 
 
 def line(rate_bps=1e6):
     """0 - 1 - 2, hops of 300 km (1 ms)."""
-    return Topology(3, np.array([[0, 1], [1, 2]], dtype=np.int32), np.array([300.0, 300.0]), np.array([rate_bps, rate_bps]), "given", "given")
+    return Topology(
+        3,
+        np.array([[0, 1], [1, 2]], dtype=np.int32),
+        np.array([300.0, 300.0]),
+        np.array([rate_bps, rate_bps]),
+        "given",
+        "given",
+    )
 
 
 def random_topology(seed, nodes, density):
@@ -41,20 +52,30 @@ def random_topology(seed, nodes, density):
 def test_a_round_of_three_satellites_in_a_line_as_computed_by_hand():
     result = sync_round(line(), [0, 1, 2], 1000, SyncKnobs())  # 8 ms per hop to send, 1 ms to travel
     assert np.allclose(result.arrival_s, [[0, 0.009, 0.0185], [0.009, 0, 0.009], [0.0185, 0.009, 0]])
-    assert np.allclose(result.t_send_s, [0.0185, 0.009, 0.0185]) and np.allclose(result.t_recv_s, result.t_send_s)
+    assert np.allclose(result.t_send_s, [0.0185, 0.009, 0.0185]) and np.allclose(
+        result.t_recv_s, result.t_send_s
+    )
     assert np.allclose(result.t_sync_s, [0.0485, 0.039, 0.0485]) and result.t_round_s == pytest.approx(0.0485)
-    assert result.hops.tolist() == [[0, 1, 2], [1, 0, 1], [2, 1, 0]] and result.heard.all() and result.noise == "given"
+    assert (
+        result.hops.tolist() == [[0, 1, 2], [1, 0, 1], [2, 1, 0]]
+        and result.heard.all()
+        and result.noise == "given"
+    )
 
 
 def test_each_sender_has_its_own_payload():
     result = sync_round(line(), [2, 0], [1000, 0], SyncKnobs())
-    assert np.allclose(result.arrival_s, [[0, 0.0185], [0.0025, 0]]) and result.payload_bytes.tolist() == [1000, 0]
+    assert np.allclose(result.arrival_s, [[0, 0.0185], [0.0025, 0]]) and result.payload_bytes.tolist() == [
+        1000,
+        0,
+    ]
 
 
 def test_one_transmitter_sends_one_message_at_a_time():
     result = sync_round(line(), [0, 1, 2], 1000, SyncKnobs(contention="serial"))
-    # ms, sent and + 1 on the way: 0 to 1 at 8, then to 2 via 1 at 16; 1 to 2 at 8, to 0 at 16; 2 to 0 via 1 at 8, then to 1 at 16. At 1, what came
-    # from 2 is ready at 9.5 and sent at 24; what came from 0 is ready at 17.5 and sent at 32.
+    # ms, sent and + 1 on the way: 0 to 1 at 8, then to 2 via 1 at 16; 1 to 2 at 8, to 0 at 16; 2 to 0 via 1
+    # at 8, then to 1 at 16. At 1, what came from 2 is ready at 9.5 and sent at 24; what came from 0 is ready
+    # at 17.5 and sent at 32.
     assert np.allclose(result.arrival_s * 1e3, [[0, 9, 33], [17, 0, 9], [25, 17, 0]])
 
 
@@ -66,12 +87,20 @@ def test_flows_that_share_a_link_share_its_rate():
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 10**6), nodes=st.integers(2, 10), density=st.floats(0.2, 1), schedule=st.sampled_from(sorted(SCHEDULES)))
+@given(
+    seed=st.integers(0, 10**6),
+    nodes=st.integers(2, 10),
+    density=st.floats(0.2, 1),
+    schedule=st.sampled_from(sorted(SCHEDULES)),
+)
 def test_contention_never_makes_anything_arrive_earlier(seed, nodes, density, schedule):
     topology = random_topology(seed, nodes, density)
     sizes = np.random.default_rng(seed).integers(0, 10**5, nodes)
     members = np.random.default_rng(seed + 1).permutation(nodes)
-    free, queued, shared = (sync_round(topology, members, sizes, SyncKnobs(contention=c, schedule=schedule)) for c in ("parallel", "serial", "shared"))
+    free, queued, shared = (
+        sync_round(topology, members, sizes, SyncKnobs(contention=c, schedule=schedule))
+        for c in ("parallel", "serial", "shared")
+    )
     for slower in (queued, shared):
         assert (free.arrival_s <= slower.arrival_s * (1 + 1e-9)).all()
         assert free.t_round_s <= slower.t_round_s * (1 + 1e-9)
@@ -79,7 +108,12 @@ def test_contention_never_makes_anything_arrive_earlier(seed, nodes, density, sc
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 10**6), nodes=st.integers(1, 10), density=st.floats(0.1, 1), way=st.sampled_from(EVERY_WAY))
+@given(
+    seed=st.integers(0, 10**6),
+    nodes=st.integers(1, 10),
+    density=st.floats(0.1, 1),
+    way=st.sampled_from(EVERY_WAY),
+)
 def test_bytes_are_conserved_at_every_satellite(seed, nodes, density, way):
     schedule, contention = way
     topology = random_topology(seed, nodes, density)
@@ -116,7 +150,9 @@ def test_every_block_arrives_once_in_ring_and_unicast_and_only_after_it_came():
     for count in (2, 5, 8):
         for name in ("unicast", "ring"):
             plan = SCHEDULES[name](range(count))
-            assert sorted((b, t.receiver) for t in plan for b in t.blocks) == [(b, r) for b in range(count) for r in range(count) if b != r]
+            assert sorted((b, t.receiver) for t in plan for b in t.blocks) == [
+                (b, r) for b in range(count) for r in range(count) if b != r
+            ]
         for name, schedule in SCHEDULES.items():
             plan = schedule(range(count))
             for index, transfer in enumerate(plan):
@@ -130,17 +166,35 @@ def test_every_block_arrives_once_in_ring_and_unicast_and_only_after_it_came():
 def test_renaming_participants_permutes_the_result(seed, nodes):
     topology = random_topology(seed, nodes, 0.6)
     order = np.random.default_rng(seed).permutation(nodes)
-    plain, permuted = (sync_round(topology, members, 700, SyncKnobs()) for members in (np.arange(nodes), order))
-    assert np.allclose(permuted.t_sync_s, plain.t_sync_s[order]) and (permuted.heard == plain.heard[np.ix_(order, order)]).all()
+    plain, permuted = (
+        sync_round(topology, members, 700, SyncKnobs()) for members in (np.arange(nodes), order)
+    )
+    assert (
+        np.allclose(permuted.t_sync_s, plain.t_sync_s[order])
+        and (permuted.heard == plain.heard[np.ix_(order, order)]).all()
+    )
 
 
 @pytest.mark.parametrize("schedule,contention", EVERY_WAY)
 def test_a_cut_off_satellite_is_unheard_and_the_round_goes_on(schedule, contention):
-    topology = Topology(5, np.array([[0, 1], [1, 2]], dtype=np.int32), np.array([300.0, 300.0]), np.array([1e6, 1e6]), "given", "given")
+    topology = Topology(
+        5,
+        np.array([[0, 1], [1, 2]], dtype=np.int32),
+        np.array([300.0, 300.0]),
+        np.array([1e6, 1e6]),
+        "given",
+        "given",
+    )
     result = sync_round(topology, [0, 4, 2], 1000, SyncKnobs(schedule=schedule, contention=contention))
-    assert result.unheard == [0, 2, 4] and (4, 0) in result.unheard_pairs and (0, 2) not in result.unheard_pairs
+    assert (
+        result.unheard == [0, 2, 4] and (4, 0) in result.unheard_pairs and (0, 2) not in result.unheard_pairs
+    )
     assert result.heard.tolist() == [[True, False, True], [False, True, False], [True, False, True]]
-    assert result.t_sync_s[1] == pytest.approx(0.03) and np.isfinite(result.t_round_s) and result.t_round_s > 0.04
+    assert (
+        result.t_sync_s[1] == pytest.approx(0.03)
+        and np.isfinite(result.t_round_s)
+        and result.t_round_s > 0.04
+    )
 
 
 def test_max_min_rates_fill_up_progressively():
@@ -159,28 +213,56 @@ def test_max_min_rates_fit_the_links_and_every_flow_has_a_full_one(seed, flows, 
     load = rates @ usage
     assert (load <= capacity * (1 + 1e-9)).all()
     for flow in range(flows):  # a bottleneck: a full link on which nobody has more
-        assert any(load[link] >= capacity[link] * (1 - 1e-9) and rates[flow] >= rates[usage[:, link]].max() * (1 - 1e-9)
-                   for link in np.flatnonzero(usage[flow]))
+        assert any(
+            load[link] >= capacity[link] * (1 - 1e-9)
+            and rates[flow] >= rates[usage[:, link]].max() * (1 - 1e-9)
+            for link in np.flatnonzero(usage[flow])
+        )
 
 
 def test_networkx_can_route_a_round():
-    fast, slow = (sync_round(random_topology(3, 9, 0.5), range(9), 900, SyncKnobs(), *router) for router in ((), (networkx_paths,)))
+    fast, slow = (
+        sync_round(random_topology(3, 9, 0.5), range(9), 900, SyncKnobs(), *router)
+        for router in ((), (networkx_paths,))
+    )
     assert np.allclose(fast.arrival_s, slow.arrival_s, rtol=1e-12)
 
 
-@pytest.mark.parametrize("members,payload,expected", [([0, 0], 1, "every satellite once"), ([0, 9], 1, "satellites 0 to 2"), ([0, 1], [1, 2, 3], "3 values for 2"),
-                                                      ([0, 1], -1, "at least 0 bytes"), ([0, 1], float("nan"), "at least 0 bytes")])
+@pytest.mark.parametrize(
+    "members,payload,expected",
+    [
+        ([0, 0], 1, "every satellite once"),
+        ([0, 9], 1, "satellites 0 to 2"),
+        ([0, 1], [1, 2, 3], "3 values for 2"),
+        ([0, 1], -1, "at least 0 bytes"),
+        ([0, 1], float("nan"), "at least 0 bytes"),
+    ],
+)
 def test_bad_rounds_are_refused(members, payload, expected):
     with pytest.raises(UserError, match=expected):
         sync_round(line(), members, payload, SyncKnobs())
 
 
 def small_scenario(*overrides):
-    return load_scenario("edge_space_com", ["orbit.pattern=53:200/10/1", "orbit.duration_s=600", "orbit.step_s=120", *overrides])
+    return load_scenario(
+        "edge_space_com",
+        ["orbit.pattern=53:200/10/1", "orbit.duration_s=600", "orbit.step_s=120", *overrides],
+    )
 
 
-@pytest.mark.parametrize("overrides", [(), ("link.noise=paper",), ("topology.rule=grid",), ("topology.rule=nearest",), ("sync.contention=shared", "link.noise=paper"),
-                                       ("sync.schedule=tree", "link.noise=paper"), ("region.rule=footprint",), ("orbit.pattern=53:30/5/1",)])
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        (),
+        ("link.noise=paper",),
+        ("topology.rule=grid",),
+        ("topology.rule=nearest",),
+        ("sync.contention=shared", "link.noise=paper"),
+        ("sync.schedule=tree", "link.noise=paper"),
+        ("region.rule=footprint",),
+        ("orbit.pattern=53:30/5/1",),
+    ],
+)
 def test_a_window_is_its_rounds_one_by_one(overrides):
     scenario = small_scenario(*overrides)
     series = simulate(scenario, [2048, 131072])
@@ -192,10 +274,12 @@ def test_a_window_is_its_rounds_one_by_one(overrides):
         assert series.participants[t][series.participants[t] >= 0].tolist() == members.tolist()
         for p, size in enumerate(series.payload_bytes):
             result = sync_round(topology, members, size, scenario.sync)
-            assert np.allclose(series.t_sync_s[p, t, :len(members)], result.t_sync_s, rtol=1e-12)
-            assert (series.hops[p, t, :len(members), :len(members)] == result.hops).all()
+            assert np.allclose(series.t_sync_s[p, t, : len(members)], result.t_sync_s, rtol=1e-12)
+            assert (series.hops[p, t, : len(members), : len(members)] == result.hops).all()
         if t:
-            assert series.events[t - 1] == topology_events(topologies[t - 1], topology, scenario.topology, scenario.link)
+            assert series.events[t - 1] == topology_events(
+                topologies[t - 1], topology, scenario.topology, scenario.link
+            )
 
 
 def test_a_window_counts_events_across_its_blocks(monkeypatch):
@@ -203,14 +287,22 @@ def test_a_window_counts_events_across_its_blocks(monkeypatch):
     whole = simulate(scenario, [2048])
     monkeypatch.setattr("constellation.sync.series._BLOCK_SATELLITE_STEPS", 400)
     parts = simulate(scenario, [2048])
-    assert parts.events == whole.events and len(whole.events) == 4 and (parts.t_sync_s == whole.t_sync_s).all()
+    assert (
+        parts.events == whole.events and len(whole.events) == 4 and (parts.t_sync_s == whole.t_sync_s).all()
+    )
 
 
 def test_under_ktb_a_compact_region_is_one_hop_and_mostly_the_fixed_time_and_under_paper_noise_or_a_grid_it_is_not():
     window = ["orbit.duration_s=1200"]
-    ktb, paper, grid = (simulate(load_scenario("edge_space_com", window + extra), [131072])
-                        for extra in ([], ["link.noise=paper"], ["topology.rule=grid"]))
-    assert ktb.direct_share(0) == 1.0 and ktb.control_share(0) > 0.7 and ktb.hop_histogram(0).tolist() == [0, 20 * 56]
+    ktb, paper, grid = (
+        simulate(load_scenario("edge_space_com", window + extra), [131072])
+        for extra in ([], ["link.noise=paper"], ["topology.rule=grid"])
+    )
+    assert (
+        ktb.direct_share(0) == 1.0
+        and ktb.control_share(0) > 0.7
+        and ktb.hop_histogram(0).tolist() == [0, 20 * 56]
+    )
     assert paper.direct_share(0) < 0.5 and paper.control_share(0) < 0.3
     assert grid.direct_share(0) < 0.5 and grid.control_share(0) < 0.3
 
@@ -221,22 +313,53 @@ def test_a_region_that_nobody_sees_is_refused():
 
 
 def run_study(folder, *arguments):
-    return subprocess.run([sys.executable, "-m", "dlrc.studies.paper.sync", "orbit.pattern=53:100/10/1", "orbit.duration_s=600", f"output={folder}", *arguments],
-                          cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "dlrc.studies.paper.sync",
+            "orbit.pattern=53:100/10/1",
+            "orbit.duration_s=600",
+            f"output={folder}",
+            *arguments,
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
 
 
 def test_the_study_leaves_its_picture_and_tables_and_prints_the_hops(tmp_path):
     result = run_study(tmp_path, "payloads_kib=2,128")
     assert result.returncode == 0, result.stderr
     (folder,) = tmp_path.glob("sync-*")
-    assert sorted(path.name for path in folder.iterdir()) == ["figure10.png", "payloads.csv", "scenario.yaml", "sync.csv"]
-    assert (folder / "figure10.png").read_bytes().startswith(b"\x89PNG") and len((folder / "sync.csv").read_text().splitlines()) == 21
-    assert "hops of the minimum-delay routes" in result.stdout and "noise ktb" in result.stdout and "Omega_topo" in result.stdout
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "figure10.png",
+        "payloads.csv",
+        "scenario.yaml",
+        "sync.csv",
+    ]
+    assert (folder / "figure10.png").read_bytes().startswith(b"\x89PNG") and len(
+        (folder / "sync.csv").read_text().splitlines()
+    ) == 21
+    assert (
+        "hops of the minimum-delay routes" in result.stdout
+        and "noise ktb" in result.stdout
+        and "Omega_topo" in result.stdout
+    )
     assert load_scenario(str(folder / "scenario.yaml")).orbit.pattern == "53:100/10/1"
 
 
-@pytest.mark.parametrize("argument,expected", [("payloads_kib=2,x", "payloads_kib=2,x: expected sizes"), ("topology.rule=mesh", "topology.rule"),
-                                               ("compare=maybe", "compare=maybe"), ("orbit.source=tle", "orbit.path")])
+@pytest.mark.parametrize(
+    "argument,expected",
+    [
+        ("payloads_kib=2,x", "payloads_kib=2,x: expected sizes"),
+        ("topology.rule=mesh", "topology.rule"),
+        ("compare=maybe", "compare=maybe"),
+        ("orbit.source=tle", "orbit.path"),
+    ],
+)
 def test_the_study_refuses_bad_arguments_in_one_line(tmp_path, argument, expected):
     result = run_study(tmp_path, argument)
     assert result.returncode == 2 and expected in result.stderr and len(result.stderr.splitlines()) == 1

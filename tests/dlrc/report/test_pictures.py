@@ -10,13 +10,26 @@ from dlrc.report.pictures import View, colour_of, compose, draw_mosaics, draw_ow
 def fates(fate, owner=-1, exact=True):
     fate = np.array(fate, dtype=np.uint8)
     remote = fate == REMOTE
-    return AssignmentMap(fate, remote & exact, np.where(remote, owner, -1).astype(np.int16), np.where(fate == KEPT, -1, 0).astype(np.int32))
+    return AssignmentMap(
+        fate,
+        remote & exact,
+        np.where(remote, owner, -1).astype(np.int16),
+        np.where(fate == KEPT, -1, 0).astype(np.int32),
+    )
 
 
 def view(satellite, row, col, tone, **changes):
     image = np.full((64, 64, 3), tone, np.uint8)
     grid = np.zeros((4, 4), np.uint8)
-    values = dict(satellite=satellite, row=row, col=col, original=image, dlrc=image, independent=image, fates=fates(grid))
+    values = dict(
+        satellite=satellite,
+        row=row,
+        col=col,
+        original=image,
+        dlrc=image,
+        independent=image,
+        fates=fates(grid),
+    )
     return View(**{**values, **changes})
 
 
@@ -39,7 +52,7 @@ def test_the_owner_grid_tells_the_fates_apart():
     for cell in (4, 12):
         grid = owner_grid(fates([[KEPT, LOCAL, REMOTE]], owner=1), colours, 0, cell)
         assert grid.shape == (cell, 3 * cell, 3)
-        cells = [grid[:, i * cell: (i + 1) * cell].reshape(-1, 3) for i in range(3)]
+        cells = [grid[:, i * cell : (i + 1) * cell].reshape(-1, 3) for i in range(3)]
         assert len({tuple(np.median(part, axis=0)) for part in cells}) == 3
     assert np.array_equal(grid[1, 1], colours[0]) and np.array_equal(grid[1, 2 * 12 + 1], colours[1])
 
@@ -50,8 +63,17 @@ def test_a_thousand_satellites_have_colours():
 
 
 def test_files_are_written_whole(tmp_path):
-    views = [view(satellite, 16 * satellite, 0, 40, fates=None if satellite == 1 else fates(np.zeros((4, 4)))) for satellite in range(3)]
-    draw_mosaics(tmp_path / "mosaic.png", views, 128, [2, 1, 0], ("captured", "DLRC", "a caption that is far too long for its panel " * 3))
+    views = [
+        view(satellite, 16 * satellite, 0, 40, fates=None if satellite == 1 else fates(np.zeros((4, 4))))
+        for satellite in range(3)
+    ]
+    draw_mosaics(
+        tmp_path / "mosaic.png",
+        views,
+        128,
+        [2, 1, 0],
+        ("captured", "DLRC", "a caption that is far too long for its panel " * 3),
+    )
     draw_owners(tmp_path / "owners.png", views, 128, [2, 1, 0], "round 0")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mosaic.png", "owners.png"]
     for path in tmp_path.iterdir():
@@ -60,7 +82,10 @@ def test_files_are_written_whole(tmp_path):
 
 def test_wide_windows_large_grids_and_many_satellites_stay_of_reasonable_size(tmp_path):
     big = np.zeros((1024, 1024, 3), np.uint8)
-    views = [view(satellite, 0, 0, 0, original=big, dlrc=big, independent=big, fates=fates(np.zeros((64, 64)))) for satellite in range(70)]
+    views = [
+        view(satellite, 0, 0, 0, original=big, dlrc=big, independent=big, fates=fates(np.zeros((64, 64))))
+        for satellite in range(70)
+    ]
     draw_mosaics(tmp_path / "mosaic.png", views, 2048, list(range(70)), ("a", "b", "c"))
     draw_owners(tmp_path / "owners.png", views, 2048, list(range(70)))
     for path in tmp_path.iterdir():

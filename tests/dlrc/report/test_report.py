@@ -12,15 +12,39 @@ from ground.metrics import Quality
 from dlrc.report.table import print_table, read_summary, summarise, write_summary
 from ground.records import RoundRecord, RunFacts, SatelliteRecord, SectionBytes
 
-FACTS = RunFacts(scenario="dense", seed=0, satellites=2, rounds=2, context="exact", model="bmshj", lambda_=0.013, weights_sha256="ab" * 32,
-                 scene_source="built-in procedural scene, seed 0; give scene.path= for real images", scene_real=False, noise="ktb",
-                 wall_s=61.25, peak_rss_mib=5120.0)
+FACTS = RunFacts(
+    scenario="dense",
+    seed=0,
+    satellites=2,
+    rounds=2,
+    context="exact",
+    model="bmshj",
+    lambda_=0.013,
+    weights_sha256="ab" * 32,
+    scene_source="built-in procedural scene, seed 0; give scene.path= for real images",
+    scene_real=False,
+    noise="ktb",
+    wall_s=61.25,
+    peak_rss_mib=5120.0,
+)
 
 
 def record(round, satellite, **changes):
-    values = dict(round=round, satellite=satellite, pixels=65536, dlrc=SectionBytes(1000.0 + satellite, 100, 30, 40),
-                  independent=SectionBytes(2000, 100, 0, 36), kept=150, local_copy=6, remote_copy=100, oracle=128, exact=True,
-                  quality_dlrc=Quality(32.0, 0.97), quality_independent=Quality(32.1, 0.971), downlink_s=400.0 + round)
+    values = dict(
+        round=round,
+        satellite=satellite,
+        pixels=65536,
+        dlrc=SectionBytes(1000.0 + satellite, 100, 30, 40),
+        independent=SectionBytes(2000, 100, 0, 36),
+        kept=150,
+        local_copy=6,
+        remote_copy=100,
+        oracle=128,
+        exact=True,
+        quality_dlrc=Quality(32.0, 0.97),
+        quality_independent=Quality(32.1, 0.971),
+        downlink_s=400.0 + round,
+    )
     return SatelliteRecord(**{**values, **changes})
 
 
@@ -37,15 +61,34 @@ def table(summary, width=None):
 def test_the_summary_has_every_field_that_was_promised(tmp_path):
     write_summary(summarise(FACTS, RECORDS, ROUNDS), tmp_path / "summary.json")
     values = json.loads((tmp_path / "summary.json").read_text())
-    assert {"scenario", "seed", "satellites", "rounds", "model", "scene", "bpp", "saving_pct", "quality", "positions", "sync", "decode", "wall_s",
-            "peak_rss_mib"} <= set(values)
-    assert set(values["model"]) == {"name", "lambda", "weights_sha256"} and set(values["scene"]) == {"source", "real"}
+    assert {
+        "scenario",
+        "seed",
+        "satellites",
+        "rounds",
+        "model",
+        "scene",
+        "bpp",
+        "saving_pct",
+        "quality",
+        "positions",
+        "sync",
+        "decode",
+        "wall_s",
+        "peak_rss_mib",
+    } <= set(values)
+    assert set(values["model"]) == {"name", "lambda", "weights_sha256"} and set(values["scene"]) == {
+        "source",
+        "real",
+    }
     assert {"y", "z", "total"} <= set(values["bpp"]["independent"])
     assert {"y", "z", "map", "header", "total"} == set(values["bpp"]["dlrc"])
     assert {"y", "total"} <= set(values["saving_pct"])
     assert all(set(values["quality"][side]) == {"psnr_db", "ms_ssim"} for side in ("independent", "dlrc"))
     assert {"kept", "local_copy", "remote_copy", "oracle"} <= set(values["positions"])
-    assert set(values["sync"]) == {"payload_bytes", "noise", "t_sync_s", "t_round_s"} and set(values["sync"]["t_sync_s"]) == {"mean", "max"}
+    assert set(values["sync"]) == {"payload_bytes", "noise", "t_sync_s", "t_round_s"} and set(
+        values["sync"]["t_sync_s"]
+    ) == {"mean", "max"}
     assert set(values["decode"]) == {"streams", "exact", "failed", "resent_bytes"}
 
 
@@ -55,8 +98,14 @@ def test_ratios_are_of_sums():
     assert summary.bpp.dlrc.total == pytest.approx(8 * (4002 + 4 * 170) / (4 * 65536))
     assert summary.saving_pct.y == pytest.approx(100 * (1 - 4002 / 8000))
     assert summary.saving_pct.y_of_oracle == pytest.approx(summary.saving_pct.y / 0.5)
-    assert summary.positions.kept == pytest.approx(150 / 256) and summary.positions.remote_of_oracle == pytest.approx(100 / 128)
-    assert (summary.sync.payload_bytes, summary.sync.t_round_s.mean, summary.sync.t_sync_s.max) == (2057, pytest.approx(0.07), 0.09)
+    assert summary.positions.kept == pytest.approx(
+        150 / 256
+    ) and summary.positions.remote_of_oracle == pytest.approx(100 / 128)
+    assert (summary.sync.payload_bytes, summary.sync.t_round_s.mean, summary.sync.t_sync_s.max) == (
+        2057,
+        pytest.approx(0.07),
+        0.09,
+    )
     assert (summary.downlink.time_s.mean, summary.downlink.time_s.max) == (400.5, 401)
     assert summary.decode.model_dump() == {"streams": 4, "exact": 4, "failed": 0, "resent_bytes": 0}
 
@@ -69,14 +118,21 @@ def test_the_order_of_records_does_not_matter(records, rounds):
 
 def test_rates_of_open_context_are_labelled_an_estimate():
     summary = summarise(dataclasses.replace(FACTS, context="open"), RECORDS, ROUNDS)
-    assert summary.bpp.kind == "estimate" and "bpp (estimate)" in table(summary) and "rates are an estimate" in table(summary)
+    assert (
+        summary.bpp.kind == "estimate"
+        and "bpp (estimate)" in table(summary)
+        and "rates are an estimate" in table(summary)
+    )
     assert "estimate" not in table(summarise(FACTS, RECORDS, ROUNDS))
 
 
 def test_failures_and_missing_images_show_and_leave_the_rest_standing():
     records = RECORDS[:3] + [record(1, 1, exact=False, failed=True, quality_dlrc=None)]
     summary = summarise(FACTS, records, ROUNDS)
-    assert summary.decode.model_dump() == {"streams": 4, "exact": 3, "failed": 1, "resent_bytes": 0} and summary.quality.dlrc.psnr_db == 32.0
+    assert (
+        summary.decode.model_dump() == {"streams": 4, "exact": 3, "failed": 1, "resent_bytes": 0}
+        and summary.quality.dlrc.psnr_db == 32.0
+    )
     assert "3 of 4 streams exactly, 1 FAILED" in table(summary)
     blind = summarise(FACTS, [record(0, 0, quality_dlrc=None, oracle=0, downlink_s=None)], [])
     assert blind.quality.dlrc.psnr_db is None and blind.saving_pct.y_of_oracle is None
@@ -101,12 +157,29 @@ def test_the_table_is_plain_text_within_the_terminal_when_piped(width, context):
     text = table(summarise(dataclasses.replace(FACTS, context=context), RECORDS, ROUNDS), width)
     assert "\x1b" not in text
     assert max(len(line) for line in text.splitlines() if "scene" not in line) <= 80
-    for piece in ("y bpp", "z bpp", "map bpp", "header bpp", "total bpp", "-50.0 %", "-0.100", "of it", "sync", "downlink",
-                  "runs/dense-0123abcd", "built-in procedural scene, seed 0; give scene.path= for real images"):
+    for piece in (
+        "y bpp",
+        "z bpp",
+        "map bpp",
+        "header bpp",
+        "total bpp",
+        "-50.0 %",
+        "-0.100",
+        "of it",
+        "sync",
+        "downlink",
+        "runs/dense-0123abcd",
+        "built-in procedural scene, seed 0; give scene.path= for real images",
+    ):
         assert piece in text
 
 
 def test_a_satellite_that_never_downlinks_saves_nothing():
-    silent = [record(0, 0, heard=False, failed=True, dlrc=SectionBytes(0, 0), quality_dlrc=None), record(0, 1)]
-    assert summarise(FACTS, silent, ROUNDS[:1]).saving_pct == summarise(FACTS, silent[1:], ROUNDS[:1]).saving_pct
+    silent = [
+        record(0, 0, heard=False, failed=True, dlrc=SectionBytes(0, 0), quality_dlrc=None),
+        record(0, 1),
+    ]
+    assert (
+        summarise(FACTS, silent, ROUNDS[:1]).saving_pct == summarise(FACTS, silent[1:], ROUNDS[:1]).saving_pct
+    )
     assert summarise(FACTS, silent[:1], ROUNDS[:1]).saving_pct.total == 0

@@ -16,16 +16,32 @@ class Span:
     round: int | None = None
 
 
-TRACKS = {"satellite 0": [Span("hash", 0.2, 0.25, 1), Span("capture", 0.0, 0.1, 0)], "satellite 1": [], "ground": [Span("decode", 1.0, 1.0)]}
+TRACKS = {
+    "satellite 0": [Span("hash", 0.2, 0.25, 1), Span("capture", 0.0, 0.1, 0)],
+    "satellite 1": [],
+    "ground": [Span("decode", 1.0, 1.0)],
+}
 
 
 def test_a_trace_names_every_track_and_holds_every_span(tmp_path):
     write_trace(tmp_path / "trace.json", TRACKS)
     trace = json.loads((tmp_path / "trace.json").read_text())
-    names = {event["tid"]: event["args"]["name"] for event in trace["traceEvents"] if event["name"] == "thread_name"}
+    names = {
+        event["tid"]: event["args"]["name"]
+        for event in trace["traceEvents"]
+        if event["name"] == "thread_name"
+    }
     assert list(names.values()) == list(TRACKS)
-    spans = [(names[event["tid"]], event["name"], event["ts"], event["dur"]) for event in trace["traceEvents"] if event["ph"] == "X"]
-    assert spans == [("satellite 0", "capture", 0, 100000), ("satellite 0", "hash", 200000, 50000), ("ground", "decode", 1000000, 0)]
+    spans = [
+        (names[event["tid"]], event["name"], event["ts"], event["dur"])
+        for event in trace["traceEvents"]
+        if event["ph"] == "X"
+    ]
+    assert spans == [
+        ("satellite 0", "capture", 0, 100000),
+        ("satellite 0", "hash", 200000, 50000),
+        ("ground", "decode", 1000000, 0),
+    ]
     assert [path.name for path in tmp_path.iterdir()] == ["trace.json"]
 
 

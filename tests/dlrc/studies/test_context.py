@@ -8,7 +8,14 @@ from constellation.common.errors import UserError
 from dlrc.studies.paper import ablation
 from dlrc.studies.questions import context
 
-TINY = ["scenario=dense", "satellites=2", "scene.size_px=256", "capture.patch_px=128", "capture.window_px=160", "windows=1"]
+TINY = [
+    "scenario=dense",
+    "satellites=2",
+    "scene.size_px=256",
+    "capture.patch_px=128",
+    "capture.window_px=160",
+    "windows=1",
+]
 
 
 def test_the_context_study_prints_real_bytes_and_labelled_estimates(tmp_path, capsys):

@@ -1,4 +1,5 @@
-"""The rate-distortion study: statistics, margins, baselines, and one tiny study from end to end on the built-in scene."""
+"""The rate-distortion study: statistics, margins, baselines, and one tiny study from end to end on the
+built-in scene."""
 
 import csv
 
@@ -17,7 +18,32 @@ from dlrc.studies.paper.visual import most_remote
 
 
 def row(number: int, satellite: int, y_d: float = 50.0, y_i: float = 100.0, psnr_d: float = 30.0) -> Row:
-    return Row(number, satellite, satellite, "a", 4096, 16, 8, 0, 8, 10, y_d, 4, 2, 10, y_i, 4, 10, psnr_d, 30.0, 0.9, 0.9, 1, 1, 0)
+    return Row(
+        number,
+        satellite,
+        satellite,
+        "a",
+        4096,
+        16,
+        8,
+        0,
+        8,
+        10,
+        y_d,
+        4,
+        2,
+        10,
+        y_i,
+        4,
+        10,
+        psnr_d,
+        30.0,
+        0.9,
+        0.9,
+        1,
+        1,
+        0,
+    )
 
 
 def test_a_saving_is_the_ratio_of_sums_and_not_the_mean_of_ratios():
@@ -35,7 +61,9 @@ def test_equal_windows_leave_no_doubt_and_the_interval_is_the_same_every_time():
     estimate = bootstrap((np.full(9, 2.0), np.full(9, 4.0)), lambda a, b: a / b)
     assert (estimate.value, estimate.low, estimate.high) == (0.5, 0.5, 0.5)
     values = np.arange(20.0)
-    assert bootstrap((values, np.ones(20)), lambda a, b: a / b) == bootstrap((values, np.ones(20)), lambda a, b: a / b)
+    assert bootstrap((values, np.ones(20)), lambda a, b: a / b) == bootstrap(
+        (values, np.ones(20)), lambda a, b: a / b
+    )
 
 
 def test_windows_that_were_not_decoded_say_nothing_about_quality_but_count_for_bytes():
@@ -75,7 +103,9 @@ def test_the_margin_is_the_first_depth_from_which_on_nearly_all_agree():
 
 @pytest.mark.parametrize("codec", QUALITIES)
 def test_other_codecs_trade_bytes_for_quality(codec):
-    image = np.clip(np.cumsum(np.random.default_rng(0).normal(0, 6, (64, 64, 3)), axis=0) + 128, 0, 255).astype(np.uint8)
+    image = np.clip(
+        np.cumsum(np.random.default_rng(0).normal(0, 6, (64, 64, 3)), axis=0) + 128, 0, 255
+    ).astype(np.uint8)
     levels = sorted(QUALITIES[codec], reverse=codec == "jpegxl")
     sizes = [len(encode(codec, image, level)) for level in (levels[2], levels[-1])]
     assert sizes[0] < sizes[1]
@@ -83,7 +113,11 @@ def test_other_codecs_trade_bytes_for_quality(codec):
 
 
 def test_a_model_two_decibels_above_a_codec_is_found_two_above_on_every_patch():
-    points = [Point("webp", q, number, 0, 0.1 * 2**i, 25.0 + 3 * i, 0.8) for number in (0, 1) for i, q in enumerate(QUALITIES["webp"])]
+    points = [
+        Point("webp", q, number, 0, 0.1 * 2**i, 25.0 + 3 * i, 0.8)
+        for number in (0, 1)
+        for i, q in enumerate(QUALITIES["webp"])
+    ]
     gaps = distances(points, "webp", {0: (0.2 * 2**0.5, 31.5, 0.9), 1: (1e-6, 20.0, 0.9)})
     assert gaps[0] == pytest.approx([2.0, 0.1]) and np.isnan(gaps[1]).all()
 
@@ -95,7 +129,11 @@ def test_half_the_rate_at_equal_quality_is_a_bd_rate_of_minus_fifty():
 
 
 def test_curves_average_every_patch_at_one_slope():
-    points = [Point("webp", q, number, 0, (number + 1) * 0.1 * 2**i, 25.0 + 3 * i, 0.8) for number in (0, 1) for i, q in enumerate(QUALITIES["webp"])]
+    points = [
+        Point("webp", q, number, 0, (number + 1) * 0.1 * 2**i, 25.0 + 3 * i, 0.8)
+        for number in (0, 1)
+        for i, q in enumerate(QUALITIES["webp"])
+    ]
     found = curve(points, "webp")
     assert (np.diff(found[:, 0]) > 0).all() and (np.diff(found[:, 1]) > 0).all()
 
@@ -108,13 +146,23 @@ def test_patches_as_one_have_the_psnr_of_their_mean_error():
 
 def test_a_codec_at_its_best_for_the_mean_error_beats_every_single_quality():
     generator = np.random.default_rng(0)
-    points = [Point("webp", q, number, 0, rate, psnr, 0.9) for number in range(6)
-              for q, rate, psnr in zip(QUALITIES["webp"], np.cumsum(generator.uniform(0.02, 0.2, 11)), 24 + np.cumsum(generator.uniform(0.5, 2, 11)), strict=True)]
+    points = [
+        Point("webp", q, number, 0, rate, psnr, 0.9)
+        for number in range(6)
+        for q, rate, psnr in zip(
+            QUALITIES["webp"],
+            np.cumsum(generator.uniform(0.02, 0.2, 11)),
+            24 + np.cumsum(generator.uniform(0.5, 2, 11)),
+            strict=True,
+        )
+    ]
     found = curve(points, "webp")
     for level in QUALITIES["webp"]:
         rate, psnr, _ = pooled([(p.bpp, p.psnr_db, p.ms_ssim) for p in points if p.quality == level])
         if found[0, 0] <= rate <= found[-1, 0]:
-            assert psnr <= np.interp(rate, found[:, 0], found[:, 1]) + 0.3  # the curve's corners are chords of the hull
+            assert (
+                psnr <= np.interp(rate, found[:, 0], found[:, 1]) + 0.3
+            )  # the curve's corners are chords of the hull
 
 
 def test_a_jpeg_2000_stream_is_counted_without_its_signature():
@@ -125,11 +173,16 @@ def test_a_jpeg_2000_stream_is_counted_without_its_signature():
 
 def test_a_halo_is_judged_against_coding_without_one_on_common_windows():
     wide, plain = Configuration("bmshj", 0.013, "dense", 32), Configuration("bmshj", 0.013, "dense", 0)
-    rows = {plain: [row(0, 0, 60, 100), row(1, 0, 60, 100)], wide: [row(0, 0, 40, 110, psnr_d=30.5), row(7, 0, 1, 1)]}
+    rows = {
+        plain: [row(0, 0, 60, 100), row(1, 0, 60, 100)],
+        wide: [row(0, 0, 40, 110, psnr_d=30.5), row(7, 0, 1, 1)],
+    }
     ((configuration, found),) = against_plain(rows).items()
     assert configuration == wide and found.windows == 1
     assert found.y_saved.value == pytest.approx(60) and found.d_psnr.value == pytest.approx(0.5)
-    assert found.total_saved.value == pytest.approx(100 * (1 - 56 / 114)) and found.alone_saved.value == pytest.approx(100 * (1 - 124 / 114))
+    assert found.total_saved.value == pytest.approx(
+        100 * (1 - 56 / 114)
+    ) and found.alone_saved.value == pytest.approx(100 * (1 - 124 / 114))
     assert against_plain({wide: rows[wide]}) == {}
 
 
@@ -145,8 +198,18 @@ TINY = ["satellites=2", "capture.patch_px=64", "scene.size_px=1024", "codec.devi
 
 
 def test_a_tiny_study_runs_on_the_built_in_scene_and_goes_on_where_it_stopped(tmp_path, capsys):
-    arguments = ["models=bmshj", "windows=2", "decode=1", "density=dense", "halo=0,32", "baselines=2", "margin=1", "surroundings=1",
-                 f"output={tmp_path}", *TINY]
+    arguments = [
+        "models=bmshj",
+        "windows=2",
+        "decode=1",
+        "density=dense",
+        "halo=0,32",
+        "baselines=2",
+        "margin=1",
+        "surroundings=1",
+        f"output={tmp_path}",
+        *TINY,
+    ]
     rd.main(arguments)
     printed = capsys.readouterr().out
     assert "built-in procedural scene" in printed and "| bmshj | 0.013 | dense | 32 |" in printed
@@ -167,7 +230,10 @@ def test_the_lowest_priority_satellite_is_drawn(tmp_path, capsys):
     assert (next(tmp_path.iterdir()) / "visual.png").stat().st_size > 5000
 
 
-@pytest.mark.parametrize("argument", ["models=jpeg", "lambdas=0.5", "halo=8x", "density=thin", "codec.model=mbt", "window=3", "margin=0"])
+@pytest.mark.parametrize(
+    "argument",
+    ["models=jpeg", "lambdas=0.5", "halo=8x", "density=thin", "codec.model=mbt", "window=3", "margin=0"],
+)
 def test_a_wrong_argument_is_one_clear_line(argument):
     with pytest.raises(UserError, match=argument.partition("=")[0]):
         rd.parse([argument])

@@ -1,4 +1,5 @@
-"""dlrc.studies.questions.robustness, dlrc.studies.common.flights and dlrc.studies.questions.multiview on tiny built-in scenes."""
+"""dlrc.studies.questions.robustness, dlrc.studies.common.flights and dlrc.studies.questions.multiview on tiny
+built-in scenes."""
 
 from __future__ import annotations
 
@@ -13,9 +14,22 @@ from nodes.coding import load_board
 from dlrc.studies.common.flights import fly, see, with_knobs
 from dlrc.studies.questions.multiview import pair_rows, pair_table, pairs_of
 from dlrc.studies.common.registration import register
-from dlrc.studies.questions.robustness import CONDITIONS, Condition, look_under, pick, summarise, survey, table
+from dlrc.studies.questions.robustness import (
+    CONDITIONS,
+    Condition,
+    look_under,
+    pick,
+    summarise,
+    survey,
+    table,
+)
 
-TINY = {"satellites": 3, "rounds": 1, "scene": {"size_px": 256}, "capture": {"patch_px": 128, "window_px": 192}}
+TINY = {
+    "satellites": 3,
+    "rounds": 1,
+    "scene": {"size_px": 256},
+    "capture": {"patch_px": 128, "window_px": 192},
+}
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +63,9 @@ def test_variants_of_a_round_share_captures_and_independent_streams(scenario, bo
     views = see(scenario, board, 0)
     off = fly(with_knobs(scenario, dlrc={"enabled": False, "signature": "content"}), board, 0, views)
     assert off.remote_share == 0
-    assert off.psnr_db == pytest.approx(fly(with_knobs(scenario, dlrc={"signature": "content"}), board, 0, views).psnr_db)
+    assert off.psnr_db == pytest.approx(
+        fly(with_knobs(scenario, dlrc={"signature": "content"}), board, 0, views).psnr_db
+    )
 
 
 def test_unknown_conditions_are_refused_with_the_list_of_those_there_are():
@@ -77,7 +93,9 @@ def test_a_folder_without_pairs_is_refused(tmp_path):
 
 def test_pictures_of_one_ground_are_laid_on_each_other_to_the_pixel():
     ground = gaussian_filter(np.random.default_rng(1).normal(size=(300, 340)), 1.5)
-    found = register(ground[20:260, 30:330], ground[57:297, 11:311] + np.random.default_rng(2).normal(0, 0.01, (240, 300)))
+    found = register(
+        ground[20:260, 30:330], ground[57:297, 11:311] + np.random.default_rng(2).normal(0, 0.01, (240, 300))
+    )
     assert (found.rows, found.cols) == (37, -19)
     assert (found.height, found.width) == (240 - 37, 300 - 19) and found.correlation > 0.9
 
@@ -94,5 +112,8 @@ def test_pictures_of_different_ground_are_left_out(scenario, board, tmp_path, ca
 
 def test_what_is_in_one_view_alone_is_in_every_satellites_view_in_turn(scenario):
     here, plain = look_under(Condition("object", one_view=True, object=True)), look_under(Condition("none"))
-    changed = [[(here(scenario, r, s)[0].image != plain(scenario, r, s)[0].image).any() for s in range(3)] for r in range(3)]
+    changed = [
+        [(here(scenario, r, s)[0].image != plain(scenario, r, s)[0].image).any() for s in range(3)]
+        for r in range(3)
+    ]
     assert np.array_equal(changed, np.eye(3, dtype=bool))
