@@ -1,8 +1,9 @@
-"""The golden rounds' only knowledge of the program: fly one round in this process, with latents that are given instead of analysed.
+"""The golden rounds' only knowledge of the program: fly one round in this process, with latents that are
+given instead of analysed.
 
-What a restructured program has to offer here: a scenario from words; where each satellite's patch lies; a round of satellites whose `analyse`
-is replaced; the words of a signature list; an encoder's assignment map; and the ground's decoder, with and without repair.
-"""
+What a restructured program has to offer here: a scenario from words; where each satellite's patch lies; a
+round of satellites whose `analyse` is replaced; the words of a signature list; an encoder's assignment map;
+and the ground's decoder, with and without repair. """
 
 from __future__ import annotations
 
@@ -15,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from codec.checkpoint import save_checkpoint
-from codec.models import build_model
-from constellation.errors import UserError
-from constellation.scenario import load_scenario
-from constellation.segment import SpaceSegment
+from codec.models.checkpoint import save_checkpoint
+from codec.models.model import build_model
+from constellation.common.errors import UserError
+from constellation.scenario.scenario import load_scenario
+from constellation.network import SpaceSegment
 from ground.decoder import RoundDecoder, RoundResult
 from ground.mosaic import mosaics
 from ground.repair import arrive, decode_with_repair
@@ -31,7 +32,9 @@ from nodes.satellite import Satellite
 
 METRIC_WORD = 2  # of a packed list: float64 bits of the priority metric
 
-Latents = Callable[[int, int, int], np.ndarray]  # satellite, row, col (latent cells of the window) -> y, float32 [M, H, W]
+Latents = Callable[
+    [int, int, int], np.ndarray
+]  # satellite, row, col (latent cells of the window) -> y, float32 [M, H, W]
 
 __all__ = ["Flown", "Ground", "Latents", "Refused", "build_model", "fly", "fly_for_real", "save_checkpoint"]
 
@@ -42,7 +45,8 @@ class Refused(Exception):
 
 @dataclass
 class Ground:
-    """What the ground made of streams: latents and their surroundings (rounds with a halo), unresolved positions, satellites that failed."""
+    """What the ground made of streams: latents and their surroundings (rounds with a halo), unresolved
+    positions, satellites that failed."""
 
     latents: dict[int, np.ndarray]
     surrounded: dict[int, np.ndarray]
@@ -55,11 +59,12 @@ class Ground:
 
 @dataclass
 class Flown:
-    """One round, by satellite. streams, independent: the containers. downlinked: the same two, read back from the message's bytes.
+    """One round, by satellite. streams, independent: the containers. downlinked: the same two, read back from
+    the message's bytes.
 
-    lists: packed words int64, the metric rounded to six digits. maps: the encoder's (fate, exact, owner, source). open_bits: the open-loop
-    estimate, NaN unless asked for. telling: (order, heard, oracle, payload bytes) of the telemetry.
-    """
+    lists: packed words int64, the metric rounded to six digits. maps: the encoder's (fate, exact, owner,
+    source). open_bits: the open-loop estimate, NaN unless asked for. telling: (order, heard, oracle, payload
+    bytes) of the telemetry. """
 
     streams: dict[int, bytes] = field(default_factory=dict)
     independent: dict[int, bytes] = field(default_factory=dict)
@@ -72,9 +77,15 @@ class Flown:
     ground_independent: Ground | None = None
 
 
-def fly(words: tuple[str, ...], weights: Path, latents: Latents, repair: bool = False,
-        hearing: Mapping[int, tuple[int, ...]] | None = None) -> Flown:
-    """Round 0 of `scenario=dense` with `words` and the checkpoint `weights`. With `repair`, the streams reach the ground as `ground.*` says.
+def fly(
+    words: tuple[str, ...],
+    weights: Path,
+    latents: Latents,
+    repair: bool = False,
+    hearing: Mapping[int, tuple[int, ...]] | None = None,
+) -> Flown:
+    """Round 0 of `scenario=dense` with `words` and the checkpoint `weights`. With `repair`, the streams reach
+    the ground as `ground.*` says.
 
     hearing: whom each satellite hears, in place of what the links let it hear.
     """
@@ -97,7 +108,9 @@ def fly(words: tuple[str, ...], weights: Path, latents: Latents, repair: bool = 
         assignment = satellite.arbitrate(own.selection, satellite.agree(own, lists), own.y.shape[1:])
         flown.streams[number], flown.independent[number] = message.stream, message.independent
         flown.downlinked[number] = read.stream, read.independent
-        flown.lists[number] = _steady(pack_list(own.own, len(own.selection.entry_of), satellite.with_contents))
+        flown.lists[number] = _steady(
+            pack_list(own.own, len(own.selection.entry_of), satellite.with_contents)
+        )
         flown.maps[number] = _arrays(assignment)
         flown.open_bits[number] = note.open_y_bits
         flown.telling[number] = note.order, note.heard, note.oracle, note.payload_bytes
@@ -113,7 +126,9 @@ def fly(words: tuple[str, ...], weights: Path, latents: Latents, repair: bool = 
         return flown.streams[satellite] if verdict == SEND_AGAIN else flown.independent[satellite]
 
     arrived = arrive(flown.streams, scenario.ground, scenario.seed, 0)
-    repaired = decode_with_repair(decoder, arrived, sorted(flown.streams), scenario.ground.silent_satellite, ask)
+    repaired = decode_with_repair(
+        decoder, arrived, sorted(flown.streams), scenario.ground.silent_satellite, ask
+    )
     flown.ground = _ground(repaired.result)
     flown.ground.resent, flown.ground.replaced = list(repaired.resent), list(repaired.replaced)
     return flown
@@ -121,7 +136,13 @@ def fly(words: tuple[str, ...], weights: Path, latents: Latents, repair: bool = 
 
 @functools.lru_cache(maxsize=8)
 def _board(weights: Path, model: str, grid: str, portable: bool) -> Board:
-    words = [f"codec.weights={weights}", f"codec.model={model}", f"codec.grid={grid}", f"codec.portable={portable}", "codec.device=cpu"]
+    words = [
+        f"codec.weights={weights}",
+        f"codec.model={model}",
+        f"codec.grid={grid}",
+        f"codec.portable={portable}",
+        "codec.device=cpu",
+    ]
     return load_board(load_scenario("dense", words))
 
 
@@ -145,7 +166,9 @@ def _with_participants(agree: Callable, participants: dict[int, frozenset[int]])
 def _segment(scenario) -> SpaceSegment:
     """One space segment for all scenarios that differ on board alone."""
     plain = load_scenario("dense")
-    return _segment_of(scenario.model_copy(update={"codec": plain.codec, "dlrc": plain.dlrc, "capture": plain.capture}))
+    return _segment_of(
+        scenario.model_copy(update={"codec": plain.codec, "dlrc": plain.dlrc, "capture": plain.capture})
+    )
 
 
 @functools.lru_cache(maxsize=16)
@@ -168,23 +191,39 @@ def _arrays(assignment) -> tuple[np.ndarray, ...]:
 def _ground(result: RoundResult) -> Ground:
     wide = {s: latents for s, latents in result.latents.items() if result.streams[s].header.settings.halo}
     surrounded = {s: mosaic.surrounded(s) for mosaic in mosaics(wide) for s in mosaic.corners}
-    return Ground(dict(result.latents), surrounded, {s: n for s, n in result.unresolved.items() if n}, sorted(result.failures),
-                  {s: _arrays(assignment) for s, assignment in result.maps.items()})
+    return Ground(
+        dict(result.latents),
+        surrounded,
+        {s: n for s, n in result.unresolved.items() if n},
+        sorted(result.failures),
+        {s: _arrays(assignment) for s, assignment in result.maps.items()},
+    )
 
 
-def fly_for_real(scenario_name: str, words: tuple[str, ...], rounds: int) -> Iterator[tuple[int, dict[str, dict[int, bytes]]]]:
+def fly_for_real(
+    scenario_name: str, words: tuple[str, ...], rounds: int
+) -> Iterator[tuple[int, dict[str, dict[int, bytes]]]]:
     """Rounds with the shipped weights, from pixels to pictures: for each, bytes by kind and satellite."""
-    from studies.rounds import Fleet
+    from dlrc.studies.common.rounds import Fleet
 
     fleet = Fleet(load_scenario(scenario_name, list(words)))
     for number in range(rounds):
         flight = fleet.fly(number)
         out: dict[str, dict[int, bytes]] = {"dlrc": {}, "independent": {}, "original": {}, "list": {}}
-        for satellite, seen, message in zip(fleet.satellites, flight.observations, flight.messages, strict=True):
-            out["dlrc"][satellite.number], out["independent"][satellite.number] = message.stream, message.independent
+        for satellite, seen, message in zip(
+            fleet.satellites, flight.observations, flight.messages, strict=True
+        ):
+            out["dlrc"][satellite.number], out["independent"][satellite.number] = (
+                message.stream,
+                message.independent,
+            )
             out["original"][satellite.number] = np.ascontiguousarray(message.original).tobytes()
-            out["list"][satellite.number] = pack_list(seen.own, len(seen.selection.entry_of), satellite.with_contents).tobytes()
+            out["list"][satellite.number] = pack_list(
+                seen.own, len(seen.selection.entry_of), satellite.with_contents
+            ).tobytes()
         for kind, result in flight.results.items():
-            out[f"latents_{kind}"] = {s: latents.astype("<f8").tobytes() for s, latents in result.latents.items()}
+            out[f"latents_{kind}"] = {
+                s: latents.astype("<f8").tobytes() for s, latents in result.latents.items()
+            }
             out[f"image_{kind}"] = {s: image.tobytes() for s, image in result.images.items()}
         yield number, out

@@ -1,15 +1,17 @@
-"""Golden digests: what rounds of a constellation put on the downlink, and what the ground makes of it, byte for byte.
+"""Golden digests: what rounds of a constellation put on the downlink, and what the ground makes of it, byte
+for byte.
 
     python -m tests.golden.freeze check=all             # every case against digests.json (check=some: the tests' selection)
     python -m tests.golden.freeze write=all             # freeze today's behaviour
     python -m tests.golden.freeze full=FOLDER           # pixels to pixels, shipped weights: digests on stdout, bytes in FOLDER
 
-Goldens hold on every machine: latents are synthetic multiples of 1/64 (g_a is float32 and is left out), h_a of the tiny checkpoints adds
-two terms at most, and what follows is integer arithmetic or float64 in a fixed order. `full` holds on one machine alone.
+Goldens hold on every machine: latents are synthetic multiples of 1/64 (g_a is float32 and is left out), h_a
+of the tiny checkpoints adds two terms at most, and what follows is integer arithmetic or float64 in a fixed
+order. `full` holds on one machine alone.
 
-Not covered, as they are float32 sums: g_a, g_s, `codec.portable=false`. `dlrc.rotation=dense` is a float32 product; its case is chosen so
-that no two candidates for a largest component come closer than 1e-4 of it. `map_coding=lzma` rests on liblzma's encoder.
-"""
+Not covered, as they are float32 sums: g_a, g_s, `codec.portable=false`. `dlrc.rotation=dense` is a float32
+product; its case is chosen so that no two candidates for a largest component come closer than 1e-4 of it.
+`map_coding=lzma` rests on liblzma's encoder. """
 
 from __future__ import annotations
 
@@ -34,14 +36,20 @@ MODELS = {"bmshj": 24, "mbt": 24, "cheng": 16, "elic": 24}  # latent channels
 BASE = ("satellites=4", "rounds=1", "seed=3", "capture.patch_px=128", "capture.window_px=256", "dlrc.k=6")
 PARTIAL = ("topology.max_distance_km=750", "satellites=6")  # nobody hears satellite 1, not even over relays
 PAIRS = ("topology.max_distance_km=700", "satellites=6")  # two pairs, two that are alone
-ONE_SIDED = {0: (0, 1), 1: (0, 1, 2), 2: (1, 2, 3), 3: (0, 3)}  # who hears whom: owners hear satellites that their followers do not
+ONE_SIDED = {
+    0: (0, 1),
+    1: (0, 1, 2),
+    2: (1, 2, 3),
+    3: (0, 3),
+}  # who hears whom: owners hear satellites that their followers do not
 PROTOTYPES = 5
 SCENE = "grey.png"
 
 
 @dataclass(frozen=True)
 class Case:
-    """One round: the family of its checkpoint, the scenario's words, whether the ground repairs what it lacks, and who hears whom if links don't tell."""
+    """One round: the family of its checkpoint, the scenario's words, whether the ground repairs what it
+    lacks, and who hears whom if links don't tell."""
 
     name: str
     model: str
@@ -57,7 +65,12 @@ def matrix() -> Iterator[Case]:
         for grid in ("fixed", "centred"):
             for context in ("exact", "independent", "open"):
                 for halo in (0, 48):
-                    yield Case(f"{model}-{grid}-{context}-halo{halo}", model, (f"codec.grid={grid}", f"codec.context={context}"), halo)
+                    yield Case(
+                        f"{model}-{grid}-{context}-halo{halo}",
+                        model,
+                        (f"codec.grid={grid}", f"codec.context={context}"),
+                        halo,
+                    )
 
 
 VARIANTS: dict[str, tuple[str, ...]] = {
@@ -104,7 +117,9 @@ def cases() -> list[Case]:
     for name, words in REPAIRS.items():
         out += [Case(f"{model}-{name}", model, words, repair=True) for model in ("mbt", "elic")]
     for name, words in ONE_SIDED_RULES.items():
-        out += [Case(f"{model}-{name}", model, words, hearing=ONE_SIDED) for model in ("bmshj", "mbt", "elic")]
+        out += [
+            Case(f"{model}-{name}", model, words, hearing=ONE_SIDED) for model in ("bmshj", "mbt", "elic")
+        ]
     return out
 
 
@@ -113,23 +128,38 @@ def some_cases() -> list[Case]:
     rows = list(matrix())
     chosen = [case for number, case in enumerate(rows) if number % 4 in (0, 3)]
     models = ("bmshj", "mbt", "elic")
-    turn = [Case(f"{models[n % 3]}-{name}", models[n % 3], words) for n, (name, words) in enumerate(VARIANTS.items())]
+    turn = [
+        Case(f"{models[n % 3]}-{name}", models[n % 3], words)
+        for n, (name, words) in enumerate(VARIANTS.items())
+    ]
     repairs = [Case(f"mbt-{name}", "mbt", words, repair=True) for name, words in REPAIRS.items()]
-    return chosen + turn + repairs + [Case(f"elic-{name}", "elic", words, hearing=ONE_SIDED) for name, words in ONE_SIDED_RULES.items()]
+    return (
+        chosen
+        + turn
+        + repairs
+        + [Case(f"elic-{name}", "elic", words, hearing=ONE_SIDED) for name, words in ONE_SIDED_RULES.items()]
+    )
 
 
 # ---------------------------------------------------------------- latents
+
 
 def _draws(*key: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([0x601D, *key])))
 
 
 def ground_field(channels: int) -> np.ndarray:
-    """Latents of the whole window in 64ths, int64 [M, 16, 16]: flat ground of a few kinds, some of it not quite like its kind, and details."""
+    """Latents of the whole window in 64ths, int64 [M, 16, 16]: flat ground of a few kinds, some of it not
+    quite like its kind, and details."""
     draws, side = _draws(channels), 16
     energy = np.maximum(6 - np.arange(channels) // 3, 1)[:, None]
+
     def vectors(count: int) -> np.ndarray:
-        return draws.integers(-9, 10, size=(channels, count)) * draws.integers(0, 9, size=(channels, count)) * energy
+        return (
+            draws.integers(-9, 10, size=(channels, count))
+            * draws.integers(0, 9, size=(channels, count))
+            * energy
+        )
 
     kinds, details = vectors(PROTOTYPES), vectors(side * side)
     kind = draws.integers(0, PROTOTYPES, size=side * side)
@@ -144,14 +174,19 @@ def _specks(draws: np.random.Generator, channels: int, cells: int, percent: int)
     out = np.zeros((channels, cells), dtype=np.int64)
     where = np.flatnonzero(draws.integers(0, 100, size=cells) < percent)
     for _ in range(3):
-        out[draws.integers(0, channels, size=len(where)), where] = draws.integers(0, 2, size=len(where)) * 4 - 2
+        out[draws.integers(0, channels, size=len(where)), where] = (
+            draws.integers(0, 2, size=len(where)) * 4 - 2
+        )
     return out
 
 
 def view(channels: int, halo_px: int, satellite: int, row: int, col: int, side: int = 8) -> np.ndarray:
-    """One satellite's y, float32 [M, side, side]: the cells it sees; without a halo its border differs from what others see there."""
+    """One satellite's y, float32 [M, side, side]: the cells it sees; without a halo its border differs from
+    what others see there."""
     draws = _draws(channels, satellite, halo_px)
-    y = ground_field(channels)[:, row : row + side, col : col + side] + _specks(draws, channels, side * side, 35).reshape(channels, side, side)
+    y = ground_field(channels)[:, row : row + side, col : col + side] + _specks(
+        draws, channels, side * side, 35
+    ).reshape(channels, side, side)
     border = np.ones((side, side), dtype=bool)
     border[1:-1, 1:-1] = False
     disturbed = border & (draws.integers(0, 100, size=(side, side)) < 70)
@@ -162,13 +197,18 @@ def view(channels: int, halo_px: int, satellite: int, row: int, col: int, side: 
 
 # ---------------------------------------------------------------- digests
 
+
 def digest(*parts: Any) -> str:
-    """First 16 hex digits of SHA-256 over bytes, arrays (with shape; integers as int64, floats as float32) and plain values."""
+    """First 16 hex digits of SHA-256 over bytes, arrays (with shape; integers as int64, floats as float32)
+    and plain values."""
     state = hashlib.sha256()
     for part in parts:
         if isinstance(part, np.ndarray):
             kind = "<f4" if part.dtype.kind == "f" else "<i8"
-            state.update(repr(part.shape).encode() + np.ascontiguousarray(part.astype(kind) + np.zeros(1, kind)).tobytes())  # + 0: no -0.0
+            state.update(
+                repr(part.shape).encode()
+                + np.ascontiguousarray(part.astype(kind) + np.zeros(1, kind)).tobytes()
+            )  # + 0: no -0.0
         else:
             state.update(part if isinstance(part, bytes) else repr(part).encode())
     return state.hexdigest()[:16]
@@ -176,13 +216,21 @@ def digest(*parts: Any) -> str:
 
 def digest_by_satellite(values: Mapping[int, Any]) -> str:
     """One digest of what all satellites have."""
-    parts = [part for satellite, value in sorted(values.items()) for part in (satellite, *(value if isinstance(value, tuple) else (value,)))]
+    parts = [
+        part
+        for satellite, value in sorted(values.items())
+        for part in (satellite, *(value if isinstance(value, tuple) else (value,)))
+    ]
     return digest(*parts)
 
 
 def _ground_digests(ground: Ground) -> dict[str, Any]:
-    out = {"latents": digest_by_satellite(ground.latents), "maps": digest_by_satellite(ground.maps), "failed": ground.failed,
-           "unresolved": {str(s): n for s, n in sorted(ground.unresolved.items())}}
+    out = {
+        "latents": digest_by_satellite(ground.latents),
+        "maps": digest_by_satellite(ground.maps),
+        "failed": ground.failed,
+        "unresolved": {str(s): n for s, n in sorted(ground.unresolved.items())},
+    }
     if ground.surrounded:
         out["surrounded"] = digest_by_satellite(ground.surrounded)
     if ground.resent or ground.replaced:
@@ -194,18 +242,26 @@ def frozen(flown: Flown) -> dict[str, Any]:
     """The digests of one round; sizes and counts stand beside them for those who look for what changed."""
     fate = [np.bincount(flown.maps[s][0].reshape(-1), minlength=3).tolist() for s in sorted(flown.maps)]
     exact = [int(flown.maps[s][1].sum()) for s in sorted(flown.maps)]
-    out = {"streams": digest_by_satellite(flown.streams), "independent": digest_by_satellite(flown.independent),
-           "downlinked": digest_by_satellite(flown.downlinked), "lists": digest_by_satellite(flown.lists), "maps": digest_by_satellite(flown.maps),
-           "telling": digest_by_satellite(flown.telling), "bytes": [sum(map(len, flown.streams.values())), sum(map(len, flown.independent.values()))],
-           "kept_local_remote_exact": [[*counts, n] for counts, n in zip(fate, exact, strict=True)],
-           "ground": _ground_digests(flown.ground), "ground_independent": _ground_digests(flown.ground_independent)}
+    out = {
+        "streams": digest_by_satellite(flown.streams),
+        "independent": digest_by_satellite(flown.independent),
+        "downlinked": digest_by_satellite(flown.downlinked),
+        "lists": digest_by_satellite(flown.lists),
+        "maps": digest_by_satellite(flown.maps),
+        "telling": digest_by_satellite(flown.telling),
+        "bytes": [sum(map(len, flown.streams.values())), sum(map(len, flown.independent.values()))],
+        "kept_local_remote_exact": [[*counts, n] for counts, n in zip(fate, exact, strict=True)],
+        "ground": _ground_digests(flown.ground),
+        "ground_independent": _ground_digests(flown.ground_independent),
+    }
     if not all(np.isnan(bits) for bits in flown.open_bits.values()):
         out["open_bits"] = [round(flown.open_bits[s], 2) for s in sorted(flown.open_bits)]
     return out
 
 
 class Checkpoints:
-    """The packed checkpoints, laid out as files for as long as the `with` block lasts, and beside them a grey scene (no pixel is coded)."""
+    """The packed checkpoints, laid out as files for as long as the `with` block lasts, and beside them a grey
+    scene (no pixel is coded)."""
 
     def __enter__(self) -> dict[str, Path]:
         self._folder = tempfile.TemporaryDirectory()
@@ -222,8 +278,13 @@ class Checkpoints:
 
 def freeze(case: Case, weights: Mapping[str, Path]) -> dict[str, Any]:
     """Fly one case and digest it; `{"refused": True}` where the program does not take the scenario."""
-    words = (*BASE, f"codec.model={case.model}", f"capture.halo_px={case.halo_px}", f"scene.path={weights[case.model].parent / SCENE}",
-             *case.words)
+    words = (
+        *BASE,
+        f"codec.model={case.model}",
+        f"capture.halo_px={case.halo_px}",
+        f"scene.path={weights[case.model].parent / SCENE}",
+        *case.words,
+    )
 
     def latents(satellite: int, row: int, col: int) -> np.ndarray:
         return view(MODELS[case.model], case.halo_px, satellite, row, col)
@@ -247,7 +308,8 @@ def differences(found: Mapping[str, Any], expected: Mapping[str, Any], prefix: s
 
 
 def freeze_for_real(folder: Path) -> dict[str, str]:
-    """Digests of the dense scenarios with every model's shipped weights, and every byte of them in `folder`. This machine only."""
+    """Digests of the dense scenarios with every model's shipped weights, and every byte of them in `folder`.
+    This machine only."""
     out = {}
     for model in MODELS:
         for scenario, rounds in (("dense", 2), ("dense_halo", 1)):

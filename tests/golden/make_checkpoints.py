@@ -1,8 +1,9 @@
-"""Tiny checkpoints of the four families for the golden rounds: `python -m tests.golden.make_checkpoints` (then freeze anew).
+"""Tiny checkpoints of the four families for the golden rounds: `python -m tests.golden.make_checkpoints`
+(then freeze anew).
 
-Weights are few-valued and sparse, so that a file is small once packed. h_a adds at most two latents, each times a power of two, without bias:
-a float32 sum of two has one rounding whatever the order, so z is the same on every machine. g_a and g_s are zero: nothing golden goes through them.
-"""
+Weights are few-valued and sparse, so that a file is small once packed. h_a adds at most two latents, each
+times a power of two, without bias: a float32 sum of two has one rounding whatever the order, so z is the same
+on every machine. g_a and g_s are zero: nothing golden goes through them. """
 
 from __future__ import annotations
 
@@ -26,15 +27,24 @@ def layers(part: nn.Module | None) -> list[nn.Module]:
 
 
 def scatter(rng: np.random.Generator, layer: nn.Module, active: int) -> None:
-    """About `active` weights per output other than zero, of size 1 to 3 times a power of two, that together keep a signal's size."""
+    """About `active` weights per output other than zero, of size 1 to 3 times a power of two, that together
+    keep a signal's size."""
     shape = layer.weight.shape
-    inputs = layer.weight[0].numel() if not isinstance(layer, nn.ConvTranspose2d) else shape[0] * shape[2] * shape[3] // 4
+    inputs = (
+        layer.weight[0].numel()
+        if not isinstance(layer, nn.ConvTranspose2d)
+        else shape[0] * shape[2] * shape[3] // 4
+    )
     share = min(1.0, active / inputs)
     unit = 2.0 ** round(np.log2(0.5 / np.sqrt(share * inputs)))
-    weight = rng.integers(-3, 4, size=shape) * (rng.integers(0, 1 << 16, size=shape) < share * (1 << 16)) * unit
+    weight = (
+        rng.integers(-3, 4, size=shape) * (rng.integers(0, 1 << 16, size=shape) < share * (1 << 16)) * unit
+    )
     layer.weight.data = torch.from_numpy(weight.astype(np.float32))
     if layer.bias is not None:
-        layer.bias.data = torch.from_numpy((rng.integers(-2, 3, size=layer.bias.shape) / 16).astype(np.float32))
+        layer.bias.data = torch.from_numpy(
+            (rng.integers(-2, 3, size=layer.bias.shape) / 16).astype(np.float32)
+        )
 
 
 def two_taps(rng: np.random.Generator, layer: nn.Module) -> None:
