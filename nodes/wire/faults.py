@@ -1,0 +1,80 @@
+"""Faults of a round as data: who dies, which messages are cut, damaged or lost. Pure, so every process applies them alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from nodes.wire.stages import Heard, Send, Stage, Step
+
+_LOSS = 0x105E  # stream of random numbers of its own
+
+
+@dataclass(frozen=True, eq=False)
+class Faults:
+    """What goes wrong between sending and hearing, the same under every transport.
+
+    deaths: node -> first stage that it takes no part in. cut: (node, stage) whose message reaches nobody but itself.
+    damaged: (node, stage) whose message arrives changed. mute: satellites whose DOWNLINK and ANSWER never arrive
+    (`ground.silent_satellite`). loss: share of DOWNLINK messages that arrive damaged (`ground.stream_loss`), drawn from
+    `seed`, satellite and round as the ground draws them. WITNESS is outside the simulated links: nothing touches it but a
+    death.
+    """
+
+    deaths: Mapping[int, Stage] = field(default_factory=dict)
+    cut: frozenset[tuple[int, Stage]] = frozenset()
+    damaged: frozenset[tuple[int, Stage]] = frozenset()
+    mute: frozenset[int] = frozenset()
+    loss: float = 0.0
+    seed: int = 0
+
+    def alive(self, nodes: frozenset[int], stage: Stage) -> frozenset[int]:
+        """The nodes that take part in a stage."""
+        return frozenset(n for n in nodes if n not in self.deaths or stage < self.deaths[n])
+
+    def apply(self, send: Send, alive: frozenset[int]) -> Heard:
+        """From everybody's messages of a stage, `send`, to what is heard by `alive`."""
+        stage, step = send.stage, send.stage.step
+        messages = {
+            s: self._passed(s, data, stage) for s, data in sorted(send.messages.items()) if s in alive
+        }
+        audience = send.audience if step == Step.EXCHANGE else None
+        by = {}
+        for receiver in sorted(step.receivers(alive)):
+            by[receiver] = frozenset(
+                s for s in messages if s == receiver or self._reaches(s, receiver, stage, audience)
+            )
+        if (
+            not step.gathers
+        ):  # what nobody heard is not there; a gathering is alike everywhere, `by` narrows it
+            heard = frozenset().union(*by.values()) if by else frozenset()
+            messages = {s: data for s, data in messages.items() if s in heard}
+        return Heard(messages, by)
+
+    def _reaches(self, sender: int, receiver: int, stage: Stage, audience) -> bool:
+        if stage.step == Step.WITNESS:
+            return True
+        if (sender, stage) in self.cut or (
+            sender in self.mute and stage.step in (Step.DOWNLINK, Step.ANSWER)
+        ):
+            return False
+        return audience is None or receiver in audience.get(sender, ())
+
+    def _passed(self, sender: int, data: bytes, stage: Stage) -> bytes:
+        """The message as it arrives: whole, or with one byte changed."""
+        if stage.step == Step.WITNESS or not data:
+            return data
+        if (sender, stage) in self.damaged:
+            return data[:-1] + bytes([data[-1] ^ 0xFF])
+        if stage.step == Step.DOWNLINK and self.loss > 0:
+            seeds = np.random.SeedSequence([_LOSS, self.seed, stage.round, sender])
+            draw = np.random.Generator(np.random.Philox(seeds))
+            if draw.random() < self.loss:
+                at = int(draw.integers(len(data)))
+                return data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :]
+        return data
+
+
+NO_FAULTS = Faults()
