@@ -59,6 +59,7 @@ class CheckpointInfo:
         str  # SHA-256 (first 16 hex digits) of the training pictures' names and sizes, or a free description
     )
     sha256: str  # of the file; of the parameters where there is no file (zoo)
+    stages: tuple[int, ...] = ()  # channels of the transforms' inner stages, () where they are n throughout
 
 
 def save_checkpoint(
@@ -74,7 +75,7 @@ def save_checkpoint(
 
     The model itself is left as it is: rounding to float16, masking and fresh bottleneck tables happen in a
     copy. `notes`: further metadata (command line, hardware), strings to strings."""
-    copy = build_model(model.name, model.n, model.m, model.groups or None)
+    copy = build_model(model.name, model.n, model.m, model.groups or None, model.stages)
     state = {key: value for key, value in model.net.state_dict().items() if not _is_table(key)}
     copy.net.load_state_dict(
         {**copy.net.state_dict(), **{key: value.detach().float().cpu() for key, value in state.items()}}
@@ -105,6 +106,8 @@ def save_checkpoint(
     }
     if model.groups:
         metadata["groups"] = json.dumps(list(model.groups))
+    if model.stages:
+        metadata["stages"] = json.dumps(list(model.stages))
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + f".{os.getpid()}.tmp")
@@ -114,7 +117,15 @@ def save_checkpoint(
     finally:
         temporary.unlink(missing_ok=True)
     return CheckpointInfo(
-        model.name, model.n, model.m, model.groups, float(lambda_), int(steps), data_digest, _sha256(path)
+        model.name,
+        model.n,
+        model.m,
+        model.groups,
+        float(lambda_),
+        int(steps),
+        data_digest,
+        _sha256(path),
+        model.stages,
     )
 
 
@@ -139,7 +150,7 @@ def load_checkpoint(
             info = _info(path, file.metadata() or {})
             if expect_model is not None and info.model != expect_model:
                 raise UserError(f"weights {path.name}: holds {info.model}, scenario asks for {expect_model}")
-            model = build_model(info.model, info.n, info.m, info.groups or None)
+            model = build_model(info.model, info.n, info.m, info.groups or None, info.stages)
             _check_header(path.name, file, model)
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
     except (SafetensorError, OSError, ValueError) as error:
@@ -246,13 +257,15 @@ def _info(path: Path, metadata: dict[str, str]) -> CheckpointInfo:
             int(metadata["M"]),
             float(metadata["lambda"]),
         )
-        groups = tuple(json.loads(metadata.get("groups", "[]")))
+        groups, stages = (tuple(json.loads(metadata.get(key, "[]"))) for key in ("groups", "stages"))
     except KeyError as error:
         raise UserError(
             f"weights {path.name}: metadata lacks {error}, expected model, N, M, lambda"
         ) from None
     except (ValueError, TypeError, RecursionError):
-        raise UserError(f"weights {path.name}: metadata N, M, lambda or groups is not a number") from None
+        raise UserError(
+            f"weights {path.name}: metadata N, M, lambda, groups or stages is not a number"
+        ) from None
     if not 1e-6 <= lambda_ <= 10:
         raise UserError(f"weights {path.name}: lambda {lambda_}, expected a number from 1e-06 to 10")
     steps = re.search(r"\d+", metadata.get("steps", "").replace(",", ""))
@@ -265,6 +278,7 @@ def _info(path: Path, metadata: dict[str, str]) -> CheckpointInfo:
         int(steps.group()[:12]) if steps else 0,
         metadata.get("data", ""),
         _sha256(path),
+        stages,
     )
 
 

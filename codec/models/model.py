@@ -1,8 +1,9 @@
 """The four image codecs by name, and one uniform way into their parts.
 
-Every network is CompressAI's own class with CompressAI's state-dict layout, so that its checkpoints load here
-and ours load there. What differs between the classes is where the parts sit and in which order a tensor is
-cut; `LatentModel` hides that and nothing else:
+Every network is CompressAI's own class with CompressAI's state-dict layout (`codec.models.families`: at
+uniform widths its checkpoints load here and ours load there; with `stages` the layers are slimmer). What
+differs between the classes is where the parts sit and in which order a tensor is cut; `LatentModel` hides
+that and nothing else:
 
     name   class (CompressAI 1.2.8)                  latent context                                      mean, scale
     bmshj  ScaleHyperprior                           none; h_a sees |y|                                  0, h_s(z_hat)
@@ -22,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from codec.models.torchvision_shim import ensure_torchvision_imports
+from codec.models.families import BUILDERS, Widths
 from constellation.common.errors import UserError
 
 MODEL_NAMES = ("bmshj", "mbt", "cheng", "elic")
@@ -47,19 +48,26 @@ class LatentModel:
 
     name: str  # one of MODEL_NAMES
     net: nn.Module  # CompressAI's module, owner of the state dict
-    n: int  # channels of the transforms and of z
+    n: int  # channels of z, and of the transforms where there are no `stages`
     m: int  # channels of y
     g_a: nn.Module
     g_s: nn.Module
     h_a: nn.Module
     h_s: nn.Module
     entropy_bottleneck: nn.Module
-    context_prediction: nn.Module | None = None  # mbt, cheng: 5x5 masked convolution, M -> 2M
+    context_prediction: nn.Module | None = None  # mbt, cheng: 5x5 masked convolution over M channels
     entropy_parameters: nn.Module | None = None  # mbt, cheng: 1x1 convolutions of cat(h_s(z_hat), context)
     groups: tuple[int, ...] = ()  # elic: channels of each group; the next three have one entry per group
     channel_context: tuple[nn.Module | None, ...] = ()  # earlier groups -> 2 g_k; None for the first group
     spatial_context: tuple[nn.Module, ...] = ()  # checkerboard masked convolution, g_k -> 2 g_k
     param_aggregation: tuple[nn.Module, ...] = ()  # 1x1 convolutions of cat(spatial, channel, h_s(z_hat))
+    stages: tuple[
+        int, ...
+    ] = ()  # channels of the transforms at 1/2, 1/4, 1/8 of the side, where they are not uniform
+
+    @property
+    def widths(self) -> Widths:
+        return Widths(self.n, self.m, self.stages, self.groups)
 
     @property
     def has_context(self) -> bool:
@@ -108,13 +116,17 @@ def default_elic_groups(m: int) -> tuple[int, ...]:
     return (*head, m - sum(head))
 
 
-def _check_widths(name: str, n: int, m: int, groups: Sequence[int] | None) -> None:
+def _check_widths(name: str, n: int, m: int, groups: Sequence[int] | None, stages: Sequence[int]) -> None:
     if name not in MODEL_NAMES:
         raise UserError(f"model {name!r}: expected one of {', '.join(MODEL_NAMES)}")
     for label, value in (("n", n), ("m", m)):
         if isinstance(value, bool) or not isinstance(value, int) or not 2 <= value <= MAX_CHANNELS:
             raise UserError(f"{label}={value!r}: expected a whole number from 2 to {MAX_CHANNELS}")
-    if name == "cheng" and n != m:
+    if stages and (
+        len(stages) != 3 or not all(type(s) is int and 2 <= s <= MAX_CHANNELS and s % 2 == 0 for s in stages)
+    ):
+        raise UserError(f"stages={list(stages)}: expected three even numbers from 2 to {MAX_CHANNELS}")
+    if name == "cheng" and n != m and not stages:
         raise UserError(f"model cheng: n={n} and m={m}, expected the same number (Cheng2020 has one width)")
     if name == "elic" and n % 2:
         raise UserError(f"model elic: n={n}, expected an even number (its bottleneck blocks halve it)")
@@ -131,30 +143,23 @@ def _check_widths(name: str, n: int, m: int, groups: Sequence[int] | None) -> No
             )
 
 
-def build_model(name: str, n: int, m: int, groups: Sequence[int] | None = None) -> LatentModel:
+def build_model(
+    name: str, n: int, m: int, groups: Sequence[int] | None = None, stages: Sequence[int] = ()
+) -> LatentModel:
     """A codec of that name and those widths with fresh random weights (torch's global generator), in
     evaluation mode.
 
-    `groups` is for elic alone (None: `default_elic_groups(m)`). Raises `UserError` for an unknown name or
-    impossible widths."""
-    _check_widths(name, n, m, groups)
-    ensure_torchvision_imports()
-    from compressai import models
-    from compressai.models.sensetime import Elic2022Official
-
-    if name == "bmshj":
-        net = models.ScaleHyperprior(n, m)
-    elif name == "mbt":
-        net = models.JointAutoregressiveHierarchicalPriors(n, m)
-    elif name == "cheng":
-        net = models.Cheng2020Attention(n)
-    else:
-        net = Elic2022Official(n, m, groups=list(groups or default_elic_groups(m)))
-    return wrap_network(name, net.eval())
+    `groups` is for elic alone (None: `default_elic_groups(m)`); `stages`: see `codec.models.families`. Raises
+    `UserError` for an unknown name or impossible widths."""
+    _check_widths(name, n, m, groups, stages)
+    groups = tuple(groups or default_elic_groups(m)) if name == "elic" else ()
+    net = BUILDERS[name](Widths(n, m, tuple(stages), groups))
+    return wrap_network(name, net.eval(), tuple(stages))
 
 
-def wrap_network(name: str, net: Any) -> LatentModel:
-    """Give the parts of a CompressAI network of the family `name` their uniform names; nothing is copied."""
+def wrap_network(name: str, net: Any, stages: tuple[int, ...] = ()) -> LatentModel:
+    """Give the parts of a CompressAI network of the family `name` their uniform names; nothing is copied.
+    `stages`: of one built with them."""
     n, m = widths_of(name, net.state_dict())
     if name != "elic":
         context = (
@@ -163,7 +168,17 @@ def wrap_network(name: str, net: Any) -> LatentModel:
             else {"context_prediction": net.context_prediction, "entropy_parameters": net.entropy_parameters}
         )
         return LatentModel(
-            name, net, n, m, net.g_a, net.g_s, net.h_a, net.h_s, net.entropy_bottleneck, **context
+            name,
+            net,
+            n,
+            m,
+            net.g_a,
+            net.g_s,
+            net.h_a,
+            net.h_s,
+            net.entropy_bottleneck,
+            stages=stages,
+            **context,
         )
     hyper, latent = net.latent_codec.hyper, net.latent_codec.y
     codecs = [latent.latent_codec[f"y{k}"] for k in range(len(latent.groups))]
@@ -182,13 +197,13 @@ def wrap_network(name: str, net: Any) -> LatentModel:
         channel_context=tuple(channel),
         spatial_context=tuple(c.context_prediction for c in codecs),
         param_aggregation=tuple(c.entropy_parameters for c in codecs),
+        stages=stages,
     )
 
 
 def widths_of(name: str, state: dict[str, Tensor]) -> tuple[int, int]:
     """(N, M) as a state dict of the family `name` shows them. Raises KeyError where a tensor is missing."""
-    first = "g_a.0.conv1.weight" if name == "cheng" else "g_a.0.weight"
-    n = int(state[first].shape[0])
-    if name == "cheng":
-        return n, n
-    return n, int(state["g_a.13.weight" if name == "elic" else "g_a.6.weight"].shape[0])
+    part = "latent_codec.hyper." if name == "elic" else ""
+    return int(state[f"{part}entropy_bottleneck.quantiles"].shape[0]), int(
+        state[f"{part}h_a.0.weight"].shape[1]
+    )

@@ -24,7 +24,7 @@ def warm_start(target: LatentModel, source: LatentModel, sample: Tensor, latent_
     sqrt(lambda / lambda of the source): at high rate the best step is proportional to 1 / sqrt(lambda) (the
     distortion is step^2 / 12), so a coarser or finer codec begins where it should end, instead of creeping
     there."""
-    if (target.name, target.n, target.m, target.groups) == (source.name, source.n, source.m, source.groups):
+    if (target.name, target.widths) == (source.name, source.widths):
         tables = ("_quantized_cdf", "_offset", "_cdf_length", "scale_table")
         state = {k: v for k, v in source.net.state_dict().items() if not k.endswith(tables)}
         target.net.load_state_dict({**target.net.state_dict(), **state})
