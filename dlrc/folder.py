@@ -12,8 +12,9 @@ from pathlib import Path
 from constellation.common.errors import UserError
 from constellation.scenario.scenario import Scenario
 from dlrc.report.pictures import View, draw_mosaics, draw_owners
-from dlrc.report.table import print_table, summarise, write_summary
-from ground.records import RoundRecord, RunFacts, SatelliteRecord
+from dlrc.report.table import print_table, write_summary
+from dlrc.results import RunFacts, summarise
+from ground.records import RoundRecord
 from dlrc.report.trace import write_trace
 from nodes.downlink import Downlink
 
@@ -48,7 +49,10 @@ class RunFolder:
         self._work = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
         self._spans: dict[str, list[_TraceSpan]] = {}
         for satellite in range(scenario.satellites):
-            self._spans |= {f"satellite {satellite}": [], f"satellite {satellite} (links)": []}
+            self._spans |= {
+                f"satellite {satellite}": [],
+                f"satellite {satellite} (links)": [],
+            }
         self._spans["ground"] = []
         for stale in self.path.parent.glob(f".{self.path.name}.*.tmp"):
             if not _alive(stale.suffixes[-2][1:]):  # of a run that was killed
@@ -109,15 +113,16 @@ class RunFolder:
                 self._spans.setdefault(name_of + (" (links)" if category == "link" else ""), []).append(span)
                 downlinks += [span] if name == "downlink" else []
         if downlinks:
-            first, last = min(span.start_s for span in downlinks), max(span.end_s for span in downlinks)
+            first, last = (
+                min(span.start_s for span in downlinks),
+                max(span.end_s for span in downlinks),
+            )
             self._spans["ground"].append(_TraceSpan("receive", first, last, round_number))
 
-    def finish(
-        self, facts: RunFacts, records: Sequence[SatelliteRecord], rounds: Sequence[RoundRecord]
-    ) -> None:
+    def finish(self, facts: RunFacts, rounds: Sequence[RoundRecord]) -> None:
         """Write summary and trace, move the folder to its name (replacing an older run of the same knobs),
         and print the table."""
-        summary = summarise(facts, records, rounds)
+        summary = summarise(facts, rounds)
         write_summary(summary, self._work / "summary.json")
         write_trace(self._work / "trace.json", self._spans)
         if self.path.exists():

@@ -1,22 +1,78 @@
-"""The values a report is made of: records of every view and round (what goes in), and `RunSummary` (what
-comes out, `summary.json`)."""
+"""What a round was, as values: bytes, fates, qualities and simulated times of every satellite, and JSON both ways.
+
+Table, `summary.json`, trace and pictures are drawn from these records and compute nothing that is not in them. Images
+and streams are not: whoever keeps them finds them by (round, satellite)."""
 
 from __future__ import annotations
 
+import base64
+import binascii
+import zlib
 from dataclasses import dataclass
-from typing import Literal
+from enum import StrEnum
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+import numpy as np
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    TypeAdapter,
+    ValidationError,
+)
 
+from codec.maps.assignment import KEPT, LOCAL, REMOTE, AssignmentMap
+from constellation.clock import Span
+from constellation.common.errors import UserError
 from ground.metrics import Quality
 
-# ---------------------------------------------------------------- what goes in
+MAX_POSITIONS = 1 << 20  # of one map, as in the container
+_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
+
+
+class Outcome(StrEnum):
+    """How a satellite's image came to the ground. Map, picture and rates of its record follow it.
+
+    EXACT: its stream decoded to what was coded. RESENT: so did the same stream, sent again after it had arrived damaged.
+    INDEPENDENT: its independent stream stood in, because it or an owner of its vectors was lost. INCOMPLETE: an image
+    with vectors that never came, zero in it. LOST: no image."""
+
+    EXACT = "exact"
+    RESENT = "resent"
+    INDEPENDENT = "independent"
+    INCOMPLETE = "incomplete"
+    LOST = "lost"
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Bytes of one satellite's downlink. first: sent at the first attempt. resent: sent on request, the stream again or
+    the independent one. received: arrived whole. lost: did not arrive, or damaged.
+
+    Every byte that was sent arrived or was lost: raises `ValueError` unless first + resent == received + lost."""
+
+    __pydantic_config__ = _STRICT
+
+    first: int
+    resent: int
+    received: int
+    lost: int
+
+    def __post_init__(self) -> None:
+        if min(self.first, self.resent, self.received, self.lost) < 0:
+            raise ValueError(f"ledger: {self}, expected no negative number of bytes")
+        if self.first + self.resent != self.received + self.lost:
+            raise ValueError(
+                f"ledger: {self.first} + {self.resent} bytes sent, {self.received} received and {self.lost} lost"
+            )
 
 
 @dataclass(frozen=True)
 class SectionBytes:
-    """Bytes of one stream, by section. Whole numbers of real streams; fractions where `codec.context=open`
-    estimates them."""
+    """Bytes of streams, by section; header is everything that is not y, z or map. Whole numbers of real streams;
+    fractions where `codec.context=open` estimates them."""
+
+    __pydantic_config__ = _STRICT
 
     y: float
     z: float
@@ -25,23 +81,121 @@ class SectionBytes:
 
     @property
     def total(self) -> float:
+        """All sections together, bytes."""
         return self.y + self.z + self.map + self.header
+
+    def __add__(self, other: SectionBytes) -> SectionBytes:
+        return SectionBytes(
+            self.y + other.y,
+            self.z + other.z,
+            self.map + other.map,
+            self.header + other.header,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Fates:
+    """Where each latent position's vector came from: an assignment map without the places that its copies name.
+
+    fate: uint8 [H, W], KEPT, LOCAL or REMOTE. exact: bool [H, W]. owner: int16 [H, W], -1 where not REMOTE. Read-only.
+    """
+
+    fate: np.ndarray
+    exact: np.ndarray
+    owner: np.ndarray
+
+    def __post_init__(self) -> None:
+        for name, kind in (("fate", "u1"), ("exact", "?"), ("owner", "<i2")):
+            array = np.array(getattr(self, name), dtype=kind)
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Fates):
+            return NotImplemented
+        return all(np.array_equal(getattr(self, n), getattr(other, n)) for n in ("fate", "exact", "owner"))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @staticmethod
+    def of(assignment: AssignmentMap) -> Fates:
+        """Those of an assignment map."""
+        return Fates(assignment.fate, assignment.exact, assignment.owner)
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Positions kept, copied from the same grid, copied from another satellite."""
+        counts = np.bincount(self.fate.reshape(-1), minlength=3)
+        return int(counts[KEPT]), int(counts[LOCAL]), int(counts[REMOTE])
+
+
+def _fates_to_json(fates: Fates | None) -> dict[str, Any] | None:
+    if fates is None:
+        return None
+    packed = zlib.compress(fates.fate.tobytes() + fates.exact.tobytes() + fates.owner.tobytes(), 9)
+    return {
+        "height": fates.fate.shape[0],
+        "width": fates.fate.shape[1],
+        "data": base64.b64encode(packed).decode(),
+    }
+
+
+def _fates_from_json(value: Any) -> Any:
+    """Back from `_fates_to_json`; what is no such value raises `ValueError` (pydantic tells where)."""
+    if value is None or isinstance(value, Fates):
+        return value
+    try:
+        height, width, data = (value[key] for key in ("height", "width", "data"))
+        cells = height * width
+        if not (isinstance(cells, int) and 0 < cells <= MAX_POSITIONS and height > 0 and len(value) == 3):
+            raise ValueError(f"a map of {height} x {width}, expected 1 to {MAX_POSITIONS} positions")
+        reader = zlib.decompressobj()
+        raw = reader.decompress(base64.b64decode(data, validate=True), 4 * cells + 1)
+    except (KeyError, TypeError, binascii.Error, zlib.error) as error:
+        raise ValueError(f"not a map ({type(error).__name__})") from None
+    if len(raw) != 4 * cells:
+        raise ValueError(f"{len(raw)} bytes of a map of {height} x {width}, expected {4 * cells}")
+    fate, exact = (np.frombuffer(raw, np.uint8, cells, at).reshape(height, width) for at in (0, cells))
+    owner = np.frombuffer(raw, "<i2", cells, 2 * cells).reshape(height, width)
+    if fate.max() > REMOTE or exact.max() > 1:
+        raise ValueError(f"a map with fate {fate.max()}, expected {KEPT}, {LOCAL} or {REMOTE}")
+    return Fates(fate, exact, owner)
+
+
+JsonFates = Annotated[Fates | None, BeforeValidator(_fates_from_json), PlainSerializer(_fates_to_json)]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a view lies, px: top left corner of the patch in the round's window, and of the window in the scene."""
+
+    __pydantic_config__ = _STRICT
+
+    row: int
+    col: int
+    window_row: int
+    window_col: int
+    scene: str
 
 
 @dataclass(frozen=True)
 class SatelliteRecord:
-    """One view: satellite x round.
+    """One view: one satellite in one round.
 
-    pixels: of the patch. dlrc, independent: bytes of its stream with and without DLRC. kept, local_copy,
-    remote_copy: latent positions by fate. oracle: latent positions that an earlier satellite of the priority
-    order covers. exact: whether the ground decoded the very y_hat that was coded. failed: whether it could
-    not be decoded, or a reference stayed unresolved. Qualities are None where there is no image. downlink_s:
-    simulated time from the capture until the stream is on the ground; None if unknown. heard: whether the
-    satellite downlinks at all; rates leave out, on both sides, what one that does not would have sent. dlrc
-    holds the independent stream as well where that had to be sent after all, because an owner was lost."""
+    pixels: of the patch. dlrc: bytes that its image took: of its DLRC stream, and of the independent one as well where
+    that stood in; a stream sent again counts once, as its loss would have hit any coding. independent: bytes of its
+    independent stream. kept, local_copy, remote_copy: latent positions by fate, of the image that the ground has (an
+    independent one keeps all; a lost one has none). oracle: latent positions that an earlier satellite of the priority
+    order covers. transmission_s: simulated time on the downlink alone, without waiting for a contact; None for a stream
+    that never came. fault: what was wrong with its stream, or empty. Of a satellite that died before it could tell about
+    itself: place, qualities, t_sync_s None, payload_bytes 0. A quality is None too where there is no image."""
+
+    __pydantic_config__ = _STRICT
 
     round: int
     satellite: int
+    outcome: Outcome
+    ledger: Ledger
     pixels: int
     dlrc: SectionBytes
     independent: SectionBytes
@@ -49,177 +203,64 @@ class SatelliteRecord:
     local_copy: int
     remote_copy: int
     oracle: int
-    exact: bool
-    failed: bool = False
-    heard: bool = True
     quality_dlrc: Quality | None = None
     quality_independent: Quality | None = None
-    downlink_s: float | None = None
+    fates: JsonFates = None
+    place: Place | None = None
+    heard: tuple[int, ...] = ()
+    payload_bytes: float = 0.0
+    t_sync_s: float | None = None
+    transmission_s: float | None = None
+    spans: tuple[Span, ...] = ()
+    fault: str = ""
+
+    @property
+    def exact(self) -> bool:
+        """Whether the ground decoded the very vectors that DLRC coded."""
+        return self.outcome in (Outcome.EXACT, Outcome.RESENT)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the image is missing, or vectors in it are."""
+        return self.outcome in (Outcome.INCOMPLETE, Outcome.LOST)
+
+    @property
+    def uncounted_bytes(self) -> int:
+        """Sent on request, and not in `dlrc`: no byte is counted twice."""
+        counted = int(self.independent.total) if self.outcome is Outcome.INDEPENDENT else 0
+        return self.ledger.resent - counted
 
 
 @dataclass(frozen=True)
 class RoundRecord:
-    """One sync round, simulated. payload_bytes: sent by one satellite (mean). t_sync_s: T_sync(s) of each
-    satellite, appendix A."""
+    """One round. satellites: ascending by number; one of which neither a stream nor word of itself came is not among
+    them. order: satellites by priority, highest first. t_round_s: simulated time of the exchange, None without one."""
 
-    round: int
-    payload_bytes: float
-    t_sync_s: tuple[float, ...]
-    t_round_s: float
+    __pydantic_config__ = _STRICT
 
+    number: int
+    satellites: tuple[SatelliteRecord, ...]
+    order: tuple[int, ...] = ()
+    t_round_s: float | None = None
 
-# ---------------------------------------------------------------- what comes out
+    @property
+    def payload_bytes(self) -> float:
+        """Sent by one satellite in the exchange, mean."""
+        return float(np.mean([one.payload_bytes for one in self.satellites])) if self.satellites else 0.0
 
+    def to_json(self) -> str:
+        """One line of JSON; `from_json` gives an equal record."""
+        return _ROUND.dump_json(self).decode()
 
-class _Part(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True, serialize_by_alias=True
-    )
-
-
-class ModelPart(_Part):
-    """The codec. `lambda` in JSON."""
-
-    name: str
-    lambda_: float = Field(alias="lambda")
-    weights_sha256: str
-
-
-class ScenePart(_Part):
-    """What was looked at; real is False for the built-in scene."""
-
-    source: str
-    real: bool
+    @staticmethod
+    def from_json(text: str | bytes) -> RoundRecord:
+        """Back from `to_json`. Raises `UserError`, one line, for anything else."""
+        try:
+            return _ROUND.validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "record of a round"
+            raise UserError(f"{where}: {first['msg']}") from None
 
 
-class IndependentRate(_Part):
-    """Bits per pixel without DLRC."""
-
-    y: float
-    z: float
-    header: float
-    total: float
-
-
-class DlrcRate(IndependentRate):
-    """Bits per pixel with DLRC."""
-
-    map: float
-
-
-class Rates(_Part):
-    """kind: bytes of `real streams`, or an `estimate` (`codec.context=open`, the paper's open loop, not
-    decodable)."""
-
-    kind: Literal["real streams", "estimate"]
-    independent: IndependentRate
-    dlrc: DlrcRate
-
-
-class Saving(_Part):
-    """Percent saved by DLRC, of y bytes and of all bytes; y_of_oracle: y saving in percent of the oracle
-    share of positions."""
-
-    y: float
-    total: float
-    y_of_oracle: float | None
-
-
-class MeanQuality(_Part):
-    """Means over the images that were decoded."""
-
-    psnr_db: float | None
-    ms_ssim: float | None
-
-
-class QualityPart(_Part):
-    """Against what was captured, on 8-bit images."""
-
-    independent: MeanQuality
-    dlrc: MeanQuality
-
-
-class Positions(_Part):
-    """Shares of all latent positions; oracle: covered by an earlier satellite; remote_of_oracle: remote
-    copies / oracle."""
-
-    kept: float
-    local_copy: float
-    remote_copy: float
-    oracle: float
-    remote_of_oracle: float | None
-
-
-class MeanMax(_Part):
-    """Of simulated seconds."""
-
-    mean: float
-    max: float
-
-
-class SyncPart(_Part):
-    """The signature rounds. noise: the link budget's noise rule (`link.noise`)."""
-
-    payload_bytes: float
-    noise: str
-    t_sync_s: MeanMax
-    t_round_s: MeanMax
-
-
-class DownlinkPart(_Part):
-    """Simulated time from a capture until its stream is on the ground."""
-
-    time_s: MeanMax | None
-
-
-class DecodePart(_Part):
-    """Streams with DLRC: how many, how many gave exactly the coded y_hat, how many could not be decoded or
-    resolved in the end, and the bytes sent beyond the first attempt (damaged streams again, independent
-    streams where an owner was lost), which no rate above counts."""
-
-    streams: int
-    exact: int
-    failed: int
-    resent_bytes: int = 0
-
-
-class RunSummary(_Part):
-    """`summary.json`."""
-
-    scenario: str
-    seed: int
-    satellites: int
-    rounds: int
-    context: str
-    model: ModelPart
-    scene: ScenePart
-    bpp: Rates
-    saving_pct: Saving
-    quality: QualityPart
-    positions: Positions
-    sync: SyncPart
-    downlink: DownlinkPart
-    decode: DecodePart
-    wall_s: float
-    peak_rss_mib: float
-
-
-@dataclass(frozen=True)
-class RunFacts:
-    """What the records do not say. peak_rss_mib: sum of the peaks of all processes. context:
-    `codec.context`."""
-
-    scenario: str
-    seed: int
-    satellites: int
-    rounds: int
-    context: str
-    model: str
-    lambda_: float
-    weights_sha256: str
-    scene_source: str
-    scene_real: bool
-    noise: str
-    wall_s: float
-    peak_rss_mib: float
-    resent_bytes: int = 0
+_ROUND = TypeAdapter(RoundRecord)

@@ -13,21 +13,30 @@ from dataclasses import replace
 
 import numpy as np
 
+from codec.maps.assignment import all_kept
 from codec.models.checkpoint import load_weights
+from constellation.clock import Span
 from constellation.scenario.scenario import Scenario
 from constellation.common.text import counted
 from ground.decoder import RoundDecoder, RoundResult
 from ground.metrics import Quality, quality
 from dlrc.folder import RunFolder
 from dlrc.report.pictures import View
+from dlrc.results import RunFacts
 from ground.repair import Repaired, arrive, decode_with_repair
-from ground.records import RoundRecord, RunFacts, SatelliteRecord, SectionBytes
+from ground.records import (
+    Fates,
+    Ledger,
+    Outcome,
+    Place,
+    RoundRecord,
+    SatelliteRecord,
+    SectionBytes,
+)
 from nodes.process.channel import Channel
 from nodes.downlink import ACKNOWLEDGED, Downlink
 from nodes.process.device import device_of, one_thread, peak_rss_mib
 from codec.imagery.scene import open_scene
-
-KEPT, LOCAL, REMOTE = 0, 1, 2
 
 
 class GroundStation:
@@ -46,11 +55,10 @@ class GroundStation:
             scenario.codec.portable,
         )
         self.scene = open_scene(scenario.scene, scenario.seed, 0, scenario.capture.window_px)
-        self.records: list[SatelliteRecord] = []
         self.rounds: list[RoundRecord] = []
         self.folder = RunFolder(scenario)
         channel.on_failure(self.folder.discard)
-        self.satellite_rss_mib, self.resent_bytes = 0.0, 0
+        self.satellite_rss_mib = 0.0
         for note in self.scene.notes:
             print(f"note: {note}", flush=True)
         print(
@@ -75,12 +83,13 @@ class GroundStation:
             "independent": self.decoder.decode({m.telemetry.satellite: m.independent for m in messages}),
         }
         self.decoder.synthesise(results)
-        records = [record_of(message, results, repaired.replaced, silent) for message in messages]
-        self.records += records
-        self.rounds.append(_round_record(round_number, messages))
+        records = [record_of(message, results, repaired, silent) for message in messages]
+        self.rounds.append(_round_record(round_number, messages, records))
         self.folder.add_round(round_number, messages, [self._view(m, results) for m in messages])
-        self.resent_bytes += _repair_bytes(messages, repaired)
-        print(_progress(round_number, self.scenario, records, results, repaired), flush=True)
+        print(
+            _progress(round_number, self.scenario, records, results, repaired),
+            flush=True,
+        )
 
     def _decode(self, round_number: int, messages: Sequence[Downlink]) -> Repaired:
         """Decode what arrives, and ask the satellites for what does not."""
@@ -117,9 +126,8 @@ class GroundStation:
             noise=self.scenario.link.noise,
             wall_s=time.time() - self.started,
             peak_rss_mib=self.satellite_rss_mib + peak_rss_mib(),
-            resent_bytes=self.resent_bytes,
         )
-        self.folder.finish(facts, self.records, self.rounds)
+        self.folder.finish(facts, self.rounds)
 
     def _view(self, message: Downlink, results: dict[str, RoundResult]) -> View:
         satellite = message.telemetry.satellite
@@ -136,42 +144,70 @@ class GroundStation:
 
 
 def record_of(
-    message: Downlink, results: dict[str, RoundResult], replaced: Sequence[int] = (), silent: int = -1
+    message: Downlink,
+    results: dict[str, RoundResult],
+    repaired: Repaired | None = None,
+    silent: int = -1,
 ) -> SatelliteRecord:
-    """Rates, fates and qualities of one satellite in one round; bytes are those of the streams.
+    """Outcome, rates, fates and qualities of one satellite in one round; bytes are those of the streams.
 
-    replaced: satellites that had to send their independent stream besides. silent: the one that never
-    downlinks."""
+    repaired: which satellites were asked for something. silent: the one that never downlinks."""
     note, satellite = message.telemetry, message.telemetry.satellite
     dlrc, alone = results["dlrc"], results["independent"]
+    outcome = _outcome(satellite, dlrc, repaired, silent)
     assignment = dlrc.maps.get(satellite)
-    counts = (
-        np.bincount(assignment.fate.reshape(-1), minlength=3) if assignment is not None else np.zeros(3, int)
-    )
-    failed = (
-        satellite not in dlrc.latents
-        or satellite not in alone.latents
-        or bool(dlrc.unresolved.get(satellite, 0))
-    )
+    if outcome is Outcome.LOST:
+        assignment = None
+    elif outcome is Outcome.INDEPENDENT:
+        assignment = all_kept(*dlrc.latents[satellite].shape[1:])
+    fates = None if assignment is None else Fates.of(assignment)
+    kept, local, remote = (0, 0, 0) if fates is None else fates.counts
     without = _sections(alone, satellite, len(message.independent), float("nan"))
     sent = _sections(dlrc, satellite, len(message.stream), note.open_y_bits)
+    spans = tuple(Span(*span) for span in note.spans)
     return SatelliteRecord(
         round=note.round,
         satellite=satellite,
+        outcome=outcome,
+        ledger=_ledger(message, outcome, repaired),
         pixels=message.original.shape[0] * message.original.shape[1],
-        heard=satellite != silent,
-        dlrc=_both(sent, without) if satellite in replaced else sent,
+        dlrc=sent + without if outcome is Outcome.INDEPENDENT else sent,
         independent=without,
-        kept=int(counts[KEPT]),
-        local_copy=int(counts[LOCAL]),
-        remote_copy=int(counts[REMOTE]),
+        kept=kept,
+        local_copy=local,
+        remote_copy=remote,
         oracle=int(note.oracle),
-        exact=not failed,
-        failed=failed,
         quality_dlrc=_quality(message.original, dlrc.images.get(satellite)),
         quality_independent=_quality(message.original, alone.images.get(satellite)),
-        downlink_s=next((duration for name, _, duration, _ in note.spans if name == "downlink"), None),
+        fates=fates,
+        place=Place(int(note.row), int(note.col), note.window_row, note.window_col, note.scene),
+        heard=note.heard,
+        payload_bytes=note.payload_bytes,
+        t_sync_s=note.t_sync_s,
+        transmission_s=None
+        if outcome is Outcome.LOST
+        else next((span.duration_s for span in spans if span.name == "downlink"), None),
+        spans=spans,
+        fault=str(dlrc.failures.get(satellite, "")),
     )
+
+
+def _outcome(satellite: int, dlrc: RoundResult, repaired: Repaired | None, silent: int) -> Outcome:
+    if satellite == silent or (satellite not in dlrc.latents and satellite in dlrc.failures):
+        return Outcome.LOST
+    if repaired is not None and satellite in repaired.replaced:
+        return Outcome.INDEPENDENT
+    if dlrc.unresolved.get(satellite, 0):
+        return Outcome.INCOMPLETE
+    return Outcome.RESENT if repaired is not None and satellite in repaired.resent else Outcome.EXACT
+
+
+def _ledger(message: Downlink, outcome: Outcome, repaired: Repaired | None) -> Ledger:
+    satellite, first = message.telemetry.satellite, len(message.stream)
+    again = first if repaired is not None and satellite in repaired.resent else 0
+    spare = len(message.independent) if repaired is not None and satellite in repaired.replaced else 0
+    lost = first if again or outcome is Outcome.LOST else 0
+    return Ledger(first, again + spare, first + again + spare - lost, lost)
 
 
 def _sections(result: RoundResult, satellite: int, total: int, open_y_bits: float) -> SectionBytes:
@@ -182,27 +218,20 @@ def _sections(result: RoundResult, satellite: int, total: int, open_y_bits: floa
     return SectionBytes(y=y, z=len(stream.z), map=len(stream.map), header=stream.framing_bytes)
 
 
-def _both(a: SectionBytes, b: SectionBytes) -> SectionBytes:
-    return SectionBytes(y=a.y + b.y, z=a.z + b.z, map=a.map + b.map, header=a.header + b.header)
-
-
 def _quality(original: np.ndarray, decoded: np.ndarray | None) -> Quality | None:
     return None if decoded is None else quality(original, decoded)
 
 
-def _round_record(round_number: int, messages: Sequence[Downlink]) -> RoundRecord:
+def _round_record(
+    round_number: int, messages: Sequence[Downlink], records: Sequence[SatelliteRecord]
+) -> RoundRecord:
     notes = [message.telemetry for message in messages]
     return RoundRecord(
         round_number,
-        float(np.mean([note.payload_bytes for note in notes])),
-        tuple(note.t_sync_s for note in notes),
+        tuple(records),
+        notes[0].order,
         max(note.t_round_s for note in notes),
     )
-
-
-def _repair_bytes(messages: Sequence[Downlink], repaired: Repaired) -> int:
-    again = sum(len(m.stream) for m in messages if m.telemetry.satellite in repaired.resent)
-    return again + sum(len(m.independent) for m in messages if m.telemetry.satellite in repaired.replaced)
 
 
 def _progress(
@@ -213,7 +242,7 @@ def _progress(
     repaired: Repaired,
 ) -> str:
     before, after = (
-        sum(getattr(record, kind).total for record in records if record.heard)
+        sum(getattr(record, kind).total for record in records if record.outcome is not Outcome.LOST)
         for kind in ("independent", "dlrc")
     )
     good = sum(record.exact for record in records)

@@ -7,7 +7,7 @@ byte of a real stream, and with `decode=True` the ground decoder sees nothing bu
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from constellation.scenario.scenario import Scenario
 from constellation.network import SpaceSegment
@@ -43,12 +43,14 @@ class Fleet:
             Satellite(scenario, number, self.board, self.segment) for number in range(scenario.satellites)
         ]
         self.decoder = RoundDecoder(
-            self.board.coder.model, self.board.checkpoint, self.board.coder.device, scenario.codec.portable
+            self.board.coder.model,
+            self.board.checkpoint,
+            self.board.coder.device,
+            scenario.codec.portable,
         )
 
     def fly(self, round_number: int, decode: bool = True) -> FlownRound:
-        """One round. `decode=False` counts bytes only (no images, no qualities; records say neither exact nor
-        failed)."""
+        """One round. `decode=False` counts bytes only: no images, no qualities, and outcomes that say nothing."""
         seen = [satellite.observe(round_number) for satellite in self.satellites]
         lists = [observation.own for observation in seen]
         messages = [
@@ -64,8 +66,6 @@ class Fleet:
         else:
             results = {kind: self.decoder.parse(data) for kind, data in streams.items()}
         records = [record_of(message, results) for message in messages]
-        if not decode:
-            records = [replace(record, exact=False, failed=False) for record in records]
         return FlownRound(round_number, seen, messages, results if decode else None, records)
 
     def rounds(self, decode: bool = True) -> Iterator[FlownRound]:

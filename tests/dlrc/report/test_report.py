@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ground.metrics import Quality
-from dlrc.report.table import print_table, read_summary, summarise, write_summary
-from ground.records import RoundRecord, RunFacts, SatelliteRecord, SectionBytes
+from dlrc.report.table import print_table, read_summary, write_summary
+from dlrc.results import RunFacts, summarise
+from ground.records import Ledger, Outcome, RoundRecord, SatelliteRecord, SectionBytes
 
 FACTS = RunFacts(
     scenario="dense",
@@ -33,6 +34,8 @@ def record(round, satellite, **changes):
     values = dict(
         round=round,
         satellite=satellite,
+        outcome=Outcome.EXACT,
+        ledger=Ledger(1170 + satellite, 0, 1170 + satellite, 0),
         pixels=65536,
         dlrc=SectionBytes(1000.0 + satellite, 100, 30, 40),
         independent=SectionBytes(2000, 100, 0, 36),
@@ -40,16 +43,21 @@ def record(round, satellite, **changes):
         local_copy=6,
         remote_copy=100,
         oracle=128,
-        exact=True,
         quality_dlrc=Quality(32.0, 0.97),
         quality_independent=Quality(32.1, 0.971),
-        downlink_s=400.0 + round,
+        payload_bytes=2056 + 2 * round,
+        t_sync_s=0.04,
+        transmission_s=400.0 + round,
     )
     return SatelliteRecord(**{**values, **changes})
 
 
-RECORDS = [record(round, satellite) for round in range(2) for satellite in range(2)]
-ROUNDS = [RoundRecord(0, 2056, (0.04, 0.05), 0.05), RoundRecord(1, 2058, (0.04, 0.09), 0.09)]
+def one_round(number, *records):
+    return RoundRecord(number, records, (0, 1), 0.05 + 0.04 * number)
+
+
+FIRST = (record(0, 0), record(0, 1, t_sync_s=0.05))
+ROUNDS = [one_round(0, *FIRST), one_round(1, record(1, 0), record(1, 1, t_sync_s=0.09))]
 
 
 def table(summary, width=None):
@@ -59,7 +67,7 @@ def table(summary, width=None):
 
 
 def test_the_summary_has_every_field_that_was_promised(tmp_path):
-    write_summary(summarise(FACTS, RECORDS, ROUNDS), tmp_path / "summary.json")
+    write_summary(summarise(FACTS, ROUNDS), tmp_path / "summary.json")
     values = json.loads((tmp_path / "summary.json").read_text())
     assert {
         "scenario",
@@ -86,14 +94,23 @@ def test_the_summary_has_every_field_that_was_promised(tmp_path):
     assert {"y", "total"} <= set(values["saving_pct"])
     assert all(set(values["quality"][side]) == {"psnr_db", "ms_ssim"} for side in ("independent", "dlrc"))
     assert {"kept", "local_copy", "remote_copy", "oracle"} <= set(values["positions"])
-    assert set(values["sync"]) == {"payload_bytes", "noise", "t_sync_s", "t_round_s"} and set(
-        values["sync"]["t_sync_s"]
-    ) == {"mean", "max"}
-    assert set(values["decode"]) == {"streams", "exact", "failed", "resent_bytes"}
+    assert set(values["sync"]) == {
+        "payload_bytes",
+        "noise",
+        "t_sync_s",
+        "t_round_s",
+    } and set(values["sync"]["t_sync_s"]) == {"mean", "max"}
+    assert set(values["decode"]) == {
+        "streams",
+        "exact",
+        "failed",
+        "independent",
+        "resent_bytes",
+    }
 
 
 def test_ratios_are_of_sums():
-    summary = summarise(FACTS, RECORDS, ROUNDS)
+    summary = summarise(FACTS, ROUNDS)
     assert summary.bpp.independent.y == pytest.approx(8 * 8000 / (4 * 65536))
     assert summary.bpp.dlrc.total == pytest.approx(8 * (4002 + 4 * 170) / (4 * 65536))
     assert summary.saving_pct.y == pytest.approx(100 * (1 - 4002 / 8000))
@@ -101,51 +118,85 @@ def test_ratios_are_of_sums():
     assert summary.positions.kept == pytest.approx(
         150 / 256
     ) and summary.positions.remote_of_oracle == pytest.approx(100 / 128)
-    assert (summary.sync.payload_bytes, summary.sync.t_round_s.mean, summary.sync.t_sync_s.max) == (
+    assert (
+        summary.sync.payload_bytes,
+        summary.sync.t_round_s.mean,
+        summary.sync.t_sync_s.max,
+    ) == (
         2057,
         pytest.approx(0.07),
         0.09,
     )
     assert (summary.downlink.time_s.mean, summary.downlink.time_s.max) == (400.5, 401)
-    assert summary.decode.model_dump() == {"streams": 4, "exact": 4, "failed": 0, "resent_bytes": 0}
+    assert summary.decode.model_dump() == {
+        "streams": 4,
+        "exact": 4,
+        "failed": 0,
+        "independent": 0,
+        "resent_bytes": 0,
+    }
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.permutations(RECORDS), st.permutations(ROUNDS))
-def test_the_order_of_records_does_not_matter(records, rounds):
-    assert summarise(FACTS, records, rounds) == summarise(FACTS, RECORDS, ROUNDS)
+@given(st.permutations(FIRST), st.permutations([0, 1]))
+def test_the_order_of_records_does_not_matter(records, turns):
+    rounds = [one_round(0, *records), ROUNDS[1]]
+    assert summarise(FACTS, [rounds[turn] for turn in turns]) == summarise(FACTS, ROUNDS)
 
 
 def test_rates_of_open_context_are_labelled_an_estimate():
-    summary = summarise(dataclasses.replace(FACTS, context="open"), RECORDS, ROUNDS)
+    summary = summarise(dataclasses.replace(FACTS, context="open"), ROUNDS)
     assert (
         summary.bpp.kind == "estimate"
         and "bpp (estimate)" in table(summary)
         and "rates are an estimate" in table(summary)
     )
-    assert "estimate" not in table(summarise(FACTS, RECORDS, ROUNDS))
+    assert "estimate" not in table(summarise(FACTS, ROUNDS))
 
 
 def test_failures_and_missing_images_show_and_leave_the_rest_standing():
-    records = RECORDS[:3] + [record(1, 1, exact=False, failed=True, quality_dlrc=None)]
-    summary = summarise(FACTS, records, ROUNDS)
-    assert (
-        summary.decode.model_dump() == {"streams": 4, "exact": 3, "failed": 1, "resent_bytes": 0}
-        and summary.quality.dlrc.psnr_db == 32.0
-    )
+    broken = record(1, 1, outcome=Outcome.INCOMPLETE, quality_dlrc=None)
+    summary = summarise(FACTS, [ROUNDS[0], one_round(1, record(1, 0), broken)])
+    assert (summary.decode.exact, summary.decode.failed) == (
+        3,
+        1,
+    ) and summary.quality.dlrc.psnr_db == 32.0
     assert "3 of 4 streams exactly, 1 FAILED" in table(summary)
-    blind = summarise(FACTS, [record(0, 0, quality_dlrc=None, oracle=0, downlink_s=None)], [])
+    blind = summarise(
+        FACTS,
+        [one_round(0, record(0, 0, quality_dlrc=None, oracle=0, transmission_s=None))],
+    )
     assert blind.quality.dlrc.psnr_db is None and blind.saving_pct.y_of_oracle is None
     assert "not simulated" in table(blind)
 
 
 def test_a_run_of_nothing_has_no_summary():
     with pytest.raises(ValueError, match="no record"):
-        summarise(FACTS, [], ROUNDS)
+        summarise(FACTS, [])
+
+
+def test_a_stream_that_was_replaced_is_no_exact_one_and_its_bytes_count_once():
+    replaced = record(
+        0,
+        1,
+        outcome=Outcome.INDEPENDENT,
+        ledger=Ledger(1171, 2136, 3307, 0),
+        dlrc=SectionBytes(3001, 200, 30, 76),
+    )
+    decode = summarise(FACTS, [one_round(0, record(0, 0), replaced)]).decode
+    assert (decode.exact, decode.independent, decode.failed, decode.resent_bytes) == (
+        1,
+        1,
+        0,
+        0,
+    )
+    resent = record(0, 1, outcome=Outcome.RESENT, ledger=Ledger(1171, 1171, 1171, 1171))
+    decode = summarise(FACTS, [one_round(0, record(0, 0), resent)]).decode
+    assert (decode.exact, decode.independent, decode.resent_bytes) == (2, 0, 1171)
 
 
 def test_the_summary_is_read_back_equal_and_no_temporary_file_stays(tmp_path):
-    summary = summarise(FACTS, RECORDS, ROUNDS)
+    summary = summarise(FACTS, ROUNDS)
     write_summary(summary, tmp_path / "summary.json")
     assert read_summary(tmp_path / "summary.json") == summary
     assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
@@ -154,7 +205,7 @@ def test_the_summary_is_read_back_equal_and_no_temporary_file_stays(tmp_path):
 @pytest.mark.parametrize("context", ["exact", "open"])
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_table_is_plain_text_within_the_terminal_when_piped(width, context):
-    text = table(summarise(dataclasses.replace(FACTS, context=context), RECORDS, ROUNDS), width)
+    text = table(summarise(dataclasses.replace(FACTS, context=context), ROUNDS), width)
     assert "\x1b" not in text
     assert max(len(line) for line in text.splitlines() if "scene" not in line) <= 80
     for piece in (
@@ -174,12 +225,9 @@ def test_the_table_is_plain_text_within_the_terminal_when_piped(width, context):
         assert piece in text
 
 
-def test_a_satellite_that_never_downlinks_saves_nothing():
-    silent = [
-        record(0, 0, heard=False, failed=True, dlrc=SectionBytes(0, 0), quality_dlrc=None),
-        record(0, 1),
-    ]
-    assert (
-        summarise(FACTS, silent, ROUNDS[:1]).saving_pct == summarise(FACTS, silent[1:], ROUNDS[:1]).saving_pct
-    )
-    assert summarise(FACTS, silent[:1], ROUNDS[:1]).saving_pct.total == 0
+def test_a_satellite_that_never_downlinks_counts_on_neither_side():
+    silent = record(0, 0, outcome=Outcome.LOST, ledger=Ledger(1170, 0, 0, 1170), transmission_s=1e6)
+    both, one = (summarise(FACTS, [one_round(0, *some)]) for some in ((silent, FIRST[1]), (FIRST[1],)))
+    assert both.saving_pct == one.saving_pct and both.bpp == one.bpp and both.positions == one.positions
+    assert both.downlink == one.downlink and "transmission alone" in table(both)
+    assert summarise(FACTS, [one_round(0, silent)]).saving_pct.total == 0
