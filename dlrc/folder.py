@@ -13,9 +13,9 @@ from constellation.common.errors import UserError
 from constellation.scenario.scenario import Scenario
 from dlrc.report.pictures import View, draw_mosaics, draw_owners
 from dlrc.report.table import print_table, write_summary
+from dlrc.report.trace import write_trace
 from dlrc.results import RunFacts, summarise
 from ground.records import RoundRecord
-from dlrc.report.trace import write_trace
 from nodes.downlink import Downlink
 
 MAX_PICTURED_ROUNDS = 4

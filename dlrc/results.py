@@ -19,11 +19,7 @@ from ground.records import Outcome, RoundRecord, SatelliteRecord, SectionBytes
 
 class _Part(BaseModel):
     model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        allow_inf_nan=False,
-        populate_by_name=True,
-        serialize_by_alias=True,
+        extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True, serialize_by_alias=True
     )
 
 
@@ -282,6 +278,5 @@ def _positions(records: Sequence[SatelliteRecord]) -> Positions:
     everything = count["kept"] + count["local_copy"] + count["remote_copy"]
     shares = {name: value / max(1, everything) for name, value in count.items()}
     return Positions(
-        **shares,
-        remote_of_oracle=count["remote_copy"] / count["oracle"] if count["oracle"] else None,
+        **shares, remote_of_oracle=count["remote_copy"] / count["oracle"] if count["oracle"] else None
     )

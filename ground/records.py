@@ -13,13 +13,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import (
-    BeforeValidator,
-    ConfigDict,
-    PlainSerializer,
-    TypeAdapter,
-    ValidationError,
-)
+from pydantic import BeforeValidator, ConfigDict, PlainSerializer, TypeAdapter, ValidationError
 
 from codec.maps.assignment import KEPT, LOCAL, REMOTE, AssignmentMap
 from constellation.clock import Span
@@ -86,10 +80,7 @@ class SectionBytes:
 
     def __add__(self, other: SectionBytes) -> SectionBytes:
         return SectionBytes(
-            self.y + other.y,
-            self.z + other.z,
-            self.map + other.map,
-            self.header + other.header,
+            self.y + other.y, self.z + other.z, self.map + other.map, self.header + other.header
         )
 
 

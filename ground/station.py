@@ -13,30 +13,22 @@ from dataclasses import replace
 
 import numpy as np
 
+from codec.imagery.scene import open_scene
 from codec.maps.assignment import all_kept
 from codec.models.checkpoint import load_weights
 from constellation.clock import Span
-from constellation.scenario.scenario import Scenario
 from constellation.common.text import counted
-from ground.decoder import RoundDecoder, RoundResult
-from ground.metrics import Quality, quality
+from constellation.scenario.scenario import Scenario
 from dlrc.folder import RunFolder
 from dlrc.report.pictures import View
 from dlrc.results import RunFacts
+from ground.decoder import RoundDecoder, RoundResult
+from ground.metrics import Quality, quality
+from ground.records import Fates, Ledger, Outcome, Place, RoundRecord, SatelliteRecord, SectionBytes
 from ground.repair import Repaired, arrive, decode_with_repair
-from ground.records import (
-    Fates,
-    Ledger,
-    Outcome,
-    Place,
-    RoundRecord,
-    SatelliteRecord,
-    SectionBytes,
-)
-from nodes.process.channel import Channel
 from nodes.downlink import ACKNOWLEDGED, Downlink
+from nodes.process.channel import Channel
 from nodes.process.device import device_of, one_thread, peak_rss_mib
-from codec.imagery.scene import open_scene
 
 
 class GroundStation:
@@ -86,10 +78,7 @@ class GroundStation:
         records = [record_of(message, results, repaired, silent) for message in messages]
         self.rounds.append(_round_record(round_number, messages, records))
         self.folder.add_round(round_number, messages, [self._view(m, results) for m in messages])
-        print(
-            _progress(round_number, self.scenario, records, results, repaired),
-            flush=True,
-        )
+        print(_progress(round_number, self.scenario, records, results, repaired), flush=True)
 
     def _decode(self, round_number: int, messages: Sequence[Downlink]) -> Repaired:
         """Decode what arrives, and ask the satellites for what does not."""
@@ -144,10 +133,7 @@ class GroundStation:
 
 
 def record_of(
-    message: Downlink,
-    results: dict[str, RoundResult],
-    repaired: Repaired | None = None,
-    silent: int = -1,
+    message: Downlink, results: dict[str, RoundResult], repaired: Repaired | None = None, silent: int = -1
 ) -> SatelliteRecord:
     """Outcome, rates, fates and qualities of one satellite in one round; bytes are those of the streams.
 
@@ -226,12 +212,7 @@ def _round_record(
     round_number: int, messages: Sequence[Downlink], records: Sequence[SatelliteRecord]
 ) -> RoundRecord:
     notes = [message.telemetry for message in messages]
-    return RoundRecord(
-        round_number,
-        tuple(records),
-        notes[0].order,
-        max(note.t_round_s for note in notes),
-    )
+    return RoundRecord(round_number, tuple(records), notes[0].order, max(note.t_round_s for note in notes))
 
 
 def _progress(

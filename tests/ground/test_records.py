@@ -10,15 +10,7 @@ from hypothesis import strategies as st
 from constellation.clock import Span
 from constellation.common.errors import UserError
 from ground.metrics import Quality
-from ground.records import (
-    Fates,
-    Ledger,
-    Outcome,
-    Place,
-    RoundRecord,
-    SatelliteRecord,
-    SectionBytes,
-)
+from ground.records import Fates, Ledger, Outcome, Place, RoundRecord, SatelliteRecord, SectionBytes
 
 sizes = st.integers(0, 1 << 40)
 seconds = st.floats(0, 1e6)
@@ -29,11 +21,7 @@ def fates(draw):
     shape = draw(st.integers(1, 9)), draw(st.integers(1, 9))
     random = np.random.default_rng(draw(st.integers(0, 99)))
     fate = random.integers(0, 3, shape)
-    return Fates(
-        fate,
-        random.random(shape) < 0.5,
-        np.where(fate == 2, random.integers(0, 32768, shape), -1),
-    )
+    return Fates(fate, random.random(shape) < 0.5, np.where(fate == 2, random.integers(0, 32768, shape), -1))
 
 
 @st.composite
@@ -72,15 +60,7 @@ PLAIN = RoundRecord(
     3,
     (
         SatelliteRecord(
-            *(
-                3,
-                0,
-                Outcome.EXACT,
-                Ledger(9, 0, 9, 0),
-                256,
-                SectionBytes(5, 1, 1, 2),
-                SectionBytes(5, 1),
-            ),
+            *(3, 0, Outcome.EXACT, Ledger(9, 0, 9, 0), 256, SectionBytes(5, 1, 1, 2), SectionBytes(5, 1)),
             *(4, 3, 9, 0),
             fates=Fates(np.zeros((4, 4)), np.zeros((4, 4)), np.full((4, 4), -1)),
         ),
@@ -95,16 +75,8 @@ PLAIN = RoundRecord(
         (("order",), [0.5], "order.0: "),
         (("extra",), 1, "extra: "),
         (("satellites", 0, "outcome"), "good", "satellites.0.outcome: "),
-        (
-            ("satellites", 0, "ledger", "lost"),
-            1,
-            "9 \\+ 0 bytes sent, 9 received and 1 lost",
-        ),
-        (
-            ("satellites", 0, "fates", "height"),
-            5,
-            "fates: .*64 bytes of a map of 5 x 4, expected 80",
-        ),
+        (("satellites", 0, "ledger", "lost"), 1, "9 \\+ 0 bytes sent, 9 received and 1 lost"),
+        (("satellites", 0, "fates", "height"), 5, "fates: .*64 bytes of a map of 5 x 4, expected 80"),
         (("satellites", 0, "fates", "height"), 1 << 40, "fates: .*expected 1 to"),
         (("satellites", 0, "fates", "height"), "4", "fates: "),
         (("satellites", 0, "fates", "data"), "!", "fates: "),

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ground.metrics import Quality
 from dlrc.report.table import print_table, read_summary, write_summary
 from dlrc.results import RunFacts, summarise
+from ground.metrics import Quality
 from ground.records import Ledger, Outcome, RoundRecord, SatelliteRecord, SectionBytes
 
 FACTS = RunFacts(
