@@ -4,7 +4,10 @@ bits per pixel.
 PSNR is 10 log10(255^2 / MSE), the MSE over all pixels and bands of one image; a mean PSNR is the mean of the
 images' own values (dB), as is usual in learned compression. `pooled_psnr_db` is the PSNR of the mean MSE
 instead: never above the former, and the one that follows from the training loss. Equal images have an
-infinite PSNR; it is capped at 100 dB, so that means and JSON stay finite."""
+infinite PSNR; it is capped at 100 dB, so that means and JSON stay finite.
+
+`valid`, np.bool_ [H, W], says which pixels of an image show anything (a capture's mask: no no-data cells); None: all.
+What is hidden counts for nothing: neither in the MSE, nor in MS-SSIM, nor in the pixels that a rate is divided by."""
 
 from __future__ import annotations
 
@@ -28,16 +31,18 @@ class Quality:
     ms_ssim: float
 
 
-def mse(original: np.ndarray, decoded: np.ndarray) -> float:
+def mse(original: np.ndarray, decoded: np.ndarray, valid: np.ndarray | None = None) -> float:
     """Mean squared error of two np.uint8 arrays of one shape, in squared 8-bit counts, exact."""
-    _check(original, decoded)
+    _check(original, decoded, valid)
     error = original.astype(np.int32) - decoded.astype(np.int32)
+    if valid is not None:
+        error = error[valid]
     return float(np.sum(error * error, dtype=np.int64)) / error.size
 
 
-def psnr_db(original: np.ndarray, decoded: np.ndarray) -> float:
+def psnr_db(original: np.ndarray, decoded: np.ndarray, valid: np.ndarray | None = None) -> float:
     """PSNR of two np.uint8 images [H, W, 3], dB, at most 100 (equal images)."""
-    return _psnr_of_mse(mse(original, decoded))
+    return _psnr_of_mse(mse(original, decoded, valid))
 
 
 def pooled_psnr_db(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
@@ -45,21 +50,26 @@ def pooled_psnr_db(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
     return _psnr_of_mse(float(np.mean([mse(original, decoded) for original, decoded in pairs])))
 
 
-def ms_ssim(original: np.ndarray, decoded: np.ndarray) -> float:
+def ms_ssim(original: np.ndarray, decoded: np.ndarray, valid: np.ndarray | None = None) -> float:
     """Multi-scale SSIM of two np.uint8 images [H, W, 3], mean over bands (pytorch_msssim, float32).
 
     Five scales need a shorter side above 160 px; a smaller image gets as many as fit (81 px: 4, 41 px: 3,
-    ...), their weights scaled to sum to one, so its value compares with other images of its size only. Raises
-    `ValueError` below 11 px."""
+    ...), their weights scaled to sum to one, so its value compares with other images of its size only. Of an image
+    that is hidden in part, hidden pixels are made alike in both, and the similarities of a scale are averaged with the
+    share of valid pixels in each window as the weight. Raises `ValueError` below 11 px."""
     import torch
     from pytorch_msssim import ms_ssim as ms_ssim_of, ssim
 
-    _check(original, decoded)
+    _check(original, decoded, valid)
     scales = ms_ssim_scales(min(original.shape[:2]))
+    if valid is not None and not valid.all():
+        decoded = np.where(valid[:, :, None], decoded, original)
     x, y = (
         torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float()[None]
         for image in (original, decoded)
     )
+    if valid is not None and not valid.all():
+        return _partly_hidden(x, y, torch.from_numpy(valid).float()[None, None], scales)
     if scales == 1:
         return float(ssim(x, y, data_range=PEAK))
     if scales == len(MS_SSIM_WEIGHTS):
@@ -79,9 +89,11 @@ def ms_ssim_scales(side_px: int) -> int:
     )
 
 
-def quality(original: np.ndarray, decoded: np.ndarray) -> Quality:
-    """PSNR and MS-SSIM of one np.uint8 image [H, W, 3] against its original."""
-    return Quality(psnr_db(original, decoded), ms_ssim(original, decoded))
+def quality(original: np.ndarray, decoded: np.ndarray, valid: np.ndarray | None = None) -> Quality | None:
+    """PSNR and MS-SSIM of one np.uint8 image [H, W, 3] against its original; None where nothing of it is valid."""
+    if valid is not None and not valid.any():
+        return None
+    return Quality(psnr_db(original, decoded, valid), ms_ssim(original, decoded, valid))
 
 
 def mean_quality(values: Sequence[Quality]) -> Quality:
@@ -101,10 +113,16 @@ def bpp(n_bytes: float, pixels: int) -> float:
     return 8.0 * n_bytes / pixels
 
 
-def _check(original: np.ndarray, decoded: np.ndarray) -> None:
+def _check(original: np.ndarray, decoded: np.ndarray, valid: np.ndarray | None = None) -> None:
     if original.shape != decoded.shape or original.dtype != np.uint8 or decoded.dtype != np.uint8:
         raise ValueError(
             f"images {original.shape} {original.dtype} and {decoded.shape} {decoded.dtype}: expected uint8 of one shape"
+        )
+    if valid is not None and (
+        valid.shape != original.shape[:2] or valid.dtype != np.bool_ or not valid.any()
+    ):
+        raise ValueError(
+            f"valid: {int(valid.sum())} pixels of {valid.shape} {valid.dtype}, expected some of {original.shape[:2]} bool"
         )
 
 
@@ -129,3 +147,33 @@ def _few_scales(x, y, scales: int) -> float:
     for part, weight in zip(parts, weights):
         value = value * part ** float(weight)
     return float(value.mean())
+
+
+def _partly_hidden(x, y, valid, scales: int) -> float:
+    """MS-SSIM with each window weighted by its Gaussian-weighted share of valid pixels. x, y: [1, 3, H, W]; valid:
+    [1, 1, H, W], zeros and ones."""
+    import torch.nn.functional as functional
+    from pytorch_msssim.ssim import _fspecial_gauss_1d, gaussian_filter
+
+    exponents = np.array(MS_SSIM_WEIGHTS[:scales]) / sum(MS_SSIM_WEIGHTS[:scales])
+    window = _fspecial_gauss_1d(_SSIM_WINDOW, 1.5)
+    windows = window.repeat([x.shape[1]] + [1] * 3)
+    value = 1.0
+    for scale, exponent in enumerate(exponents):
+        luminance, contrast = _similarities(x, y, lambda image: gaussian_filter(image, windows))
+        kind = contrast if scale < scales - 1 else luminance * contrast
+        weight = gaussian_filter(valid, window[None])  # above 0 somewhere: windows cover every pixel
+        part = (kind * weight).sum(dim=(2, 3)) / weight.sum()
+        value = value * part.relu() ** float(exponent)
+        padding = [side % 2 for side in x.shape[2:]]
+        x, y, valid = (functional.avg_pool2d(image, 2, padding=padding) for image in (x, y, valid))
+    return float(value.mean())
+
+
+def _similarities(x, y, blurred):
+    """Local luminance and contrast-structure similarity, as in `pytorch_msssim.ssim._ssim`, which keeps means only."""
+    c1, c2 = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
+    a, b = blurred(x), blurred(y)
+    variances = blurred(x * x) - a * a + blurred(y * y) - b * b
+    contrast = (2 * (blurred(x * y) - a * b) + c2) / (variances + c2)
+    return (2 * a * b + c1) / (a * a + b * b + c1), contrast

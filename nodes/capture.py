@@ -7,11 +7,12 @@ number of satellites, the order of ranks and the other knobs change nothing abou
 
 The flaws, in the order of the light path: a shift by a fraction of the stride and a rotation about the patch
 centre (resampled with cubic B-splines), clouds that this view alone has, a radiometric gain, sensor noise,
-rounding to 8 bits. All are off by default; the patch is then a plain crop."""
+rounding to 8 bits. All are off by default; the patch is then a plain crop. Cells where the scene has no data are zero
+after all of them, and the capture's mask says which they are."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ from constellation.scenario.scenario import CaptureKnobs
 from codec.imagery.scene import Scene
 
 LATENT_PX = 16  # ground pixels per latent position: every model of codec/models/model.py downsamples by 16
+Reader = Callable[[int, int, int, int], np.ndarray]  # row, col, height, width -> a window
 CLOUD_COLOUR = np.array([238.0, 240.0, 243.0])
 _WINDOW, _OFFSET, _POSE, _GAIN, _NOISE, _CLOUD = range(0xCA90, 0xCA96)  # names of the random streams
 
@@ -38,7 +40,9 @@ class Capture:
     (`ground_cells`), from the nominal
         position: it knows nothing of shift and rotation, like the geolocation that satellites would exchange.
     shift_px: (rows, cols) by which the view really is displaced. rotation_deg: about its centre. gain: factor
-    on radiance. cloud_share: share of the patch that is more cloud than ground."""
+    on radiance. cloud_share: share of the patch that is more cloud than ground. valid: np.bool_ [P, P], where the patch
+    shows the scene; None: everywhere. What is hidden (no data in the file) is zero in the image, and quality and rates
+    are over valid pixels."""
 
     satellite: int
     round: int
@@ -53,6 +57,7 @@ class Capture:
     rotation_deg: float
     gain: float
     cloud_share: float
+    valid: np.ndarray | None = None
 
 
 def window_of_round(scene: Scene, knobs: CaptureKnobs, seed: int, round: int) -> tuple[int, int]:
@@ -91,12 +96,13 @@ def capture(scene: Scene, knobs: CaptureKnobs, seed: int, round: int, satellite:
     row, col = patch_offset(knobs, seed, round, satellite)
     size, halo = knobs.patch_px, knobs.halo_px
 
-    pose = _stream(_POSE, seed, round, satellite).uniform(-1, 1, size=3)
-    shift = (float(pose[0] * knobs.jitter_px), float(pose[1] * knobs.jitter_px))
-    rotation = float(pose[2] * knobs.rotation_deg)
+    flaws = _stream(_POSE, seed, round, satellite).uniform(-1, 1, size=3)
+    shift = (float(flaws[0] * knobs.jitter_px), float(flaws[1] * knobs.jitter_px))
+    rotation = float(flaws[2] * knobs.rotation_deg)
     gain = 1.0 + float(_stream(_GAIN, seed, round, satellite).uniform(-1, 1) * knobs.gain)
 
-    padded = _look(scene, window_row + row - halo, window_col + col - halo, size + 2 * halo, shift, rotation)
+    pose = _Pose(window_row + row - halo, window_col + col - halo, size + 2 * halo, shift, rotation)
+    padded = _look(scene.read, scene, pose)
     cloud_share = 0.0
     if knobs.clouds > 0:
         cover, shade = _clouds(size, halo, knobs.clouds, _stream(_CLOUD, seed, round, satellite))
@@ -106,6 +112,9 @@ def capture(scene: Scene, knobs: CaptureKnobs, seed: int, round: int, satellite:
     if knobs.noise > 0:
         padded = padded + knobs.noise * _noise(size, halo, _stream(_NOISE, seed, round, satellite))
     padded = np.clip(np.rint(padded), 0, 255).astype(np.uint8)
+    seen = _seen(scene, pose)
+    if seen is not None:
+        padded[~seen] = 0  # no cloud, gain or noise over what is not there
     return Capture(
         satellite,
         round,
@@ -120,6 +129,7 @@ def capture(scene: Scene, knobs: CaptureKnobs, seed: int, round: int, satellite:
         rotation,
         gain,
         cloud_share,
+        None if seen is None or _centre(seen, halo).all() else np.ascontiguousarray(_centre(seen, halo)),
     )
 
 
@@ -185,34 +195,58 @@ def _mirrored(start: int, count: int, length: int) -> np.ndarray:
     return np.minimum(phase, 2 * length - 2 - phase)
 
 
-def _read_mirrored(scene: Scene, row: int, col: int, size: int) -> np.ndarray:
+def _read_mirrored(read: Reader, scene: Scene, row: int, col: int, size: int) -> np.ndarray:
     rows, cols = _mirrored(row, size, scene.height), _mirrored(col, size, scene.width)
     top, left = int(rows.min()), int(cols.min())
-    block = scene.read(top, left, int(rows.max()) - top + 1, int(cols.max()) - left + 1)
+    block = read(top, left, int(rows.max()) - top + 1, int(cols.max()) - left + 1)
     return block[np.ix_(rows - top, cols - left)]
 
 
-def _look(
-    scene: Scene, row: int, col: int, size: int, shift: tuple[float, float], rotation_deg: float
-) -> np.ndarray:
-    """size x size px around the nominal place, displaced by `shift` px and turned about its centre; uint8 or
-    float [size, size, 3]."""
-    if shift == (0.0, 0.0) and rotation_deg == 0.0:
-        return _read_mirrored(scene, row, col, size)
+@dataclass(frozen=True)
+class _Pose:
+    """A view of size x size px around its nominal place (row, col), displaced by `shift_px` and turned about its
+    centre."""
+
+    row: int
+    col: int
+    size: int
+    shift_px: tuple[float, float]
+    rotation_deg: float
+
+
+def _look(read: Reader, scene: Scene, pose: _Pose, order: int = 3) -> np.ndarray:
+    """What `read` shows at a pose, uint8 or float [size, size, bands]. order: of the spline between pixels."""
+    row, col, size = pose.row, pose.col, pose.size
+    if pose.shift_px == (0.0, 0.0) and pose.rotation_deg == 0.0:
+        return _read_mirrored(read, scene, row, col, size)
     from scipy.ndimage import affine_transform
 
-    angle = np.deg2rad(rotation_deg)
+    angle = np.deg2rad(pose.rotation_deg)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     centre = (size - 1) / 2
-    reach = centre * (abs(np.cos(angle)) + abs(np.sin(angle))) - centre + max(map(abs, shift))
+    reach = centre * (abs(np.cos(angle)) + abs(np.sin(angle))) - centre + max(map(abs, pose.shift_px))
     margin = int(np.ceil(reach)) + 16  # 16 px: the spline's prefilter has decayed below 1e-8 of a count there
-    block = _read_mirrored(scene, row - margin, col - margin, size + 2 * margin).astype(np.float64)
-    offset = margin + centre + np.array(shift) - turn @ np.array([centre, centre])
+    block = _read_mirrored(read, scene, row - margin, col - margin, size + 2 * margin).astype(np.float64)
+    offset = margin + centre + np.array(pose.shift_px) - turn @ np.array([centre, centre])
     planes = [
-        affine_transform(block[:, :, band], turn, offset, output_shape=(size, size), order=3, mode="mirror")
-        for band in range(3)
+        affine_transform(
+            block[:, :, band], turn, offset, output_shape=(size, size), order=order, mode="mirror"
+        )
+        for band in range(block.shape[2])
     ]
     return np.stack(planes, axis=2)
+
+
+def _seen(scene: Scene, pose: _Pose) -> np.ndarray | None:
+    """Where a view shows the scene, np.bool_ [size, size]; None: everywhere. A resampled pixel is seen where all the
+    pixels around it are."""
+    if scene.valid is None:
+        return None
+
+    def shares(row: int, col: int, height: int, width: int) -> np.ndarray:
+        return scene.read_valid(row, col, height, width)[:, :, None].astype(np.uint8)
+
+    return _look(shares, scene, pose, order=1)[:, :, 0] > 1 - 1e-6
 
 
 # ---------------------------------------------------------------- clouds and noise

@@ -26,6 +26,7 @@ HEADER_BYTES = 8 * HEADER_WORDS
 ORDER_BYTES = 8
 _HEADER = struct.Struct("<qqdqI")
 _WITNESS = struct.Struct("<IIIHHH")
+_MASKED = 1 << 15  # beside the number of bands: a mask follows the picture
 
 
 class MessageError(Exception):
@@ -201,17 +202,22 @@ class Witness:
     never sees it.
 
     original: uint8 [P, P, B]. alone: the independent stream. stream_bytes: of the stream that it sent, which may be lost.
+    valid: bool [P, P], which pixels of the original show anything; None: all. Only a mask with hidden pixels takes bytes.
     """
 
     original: np.ndarray
     alone: bytes
     stream_bytes: int
     note: Note
+    valid: np.ndarray | None = None
 
     def pack(self) -> bytes:
         note = json.dumps(asdict(self.note)).encode()
-        head = _WITNESS.pack(len(note), len(self.alone), self.stream_bytes, *self.original.shape)
-        return b"".join([head, note, self.alone, np.ascontiguousarray(self.original).tobytes()])
+        height, width, bands = self.original.shape
+        masked = _MASKED if self.valid is not None else 0
+        head = _WITNESS.pack(len(note), len(self.alone), self.stream_bytes, height, width, bands | masked)
+        mask = b"" if self.valid is None else np.packbits(self.valid).tobytes()
+        return b"".join([head, note, self.alone, np.ascontiguousarray(self.original).tobytes(), mask])
 
     @classmethod
     def unpack(cls, data: bytes) -> Witness:
@@ -219,11 +225,17 @@ class Witness:
         if len(data) < _WITNESS.size:
             raise MessageError(f"witness of {len(data)} bytes")
         note, alone, stream_bytes, height, width, bands = _WITNESS.unpack_from(data)
-        ends = np.cumsum([_WITNESS.size, note, alone, height * width * bands]).tolist()
+        bands, masked = bands & ~_MASKED, bool(bands & _MASKED)
+        mask = -(-height * width // 8) if masked else 0
+        ends = np.cumsum([_WITNESS.size, note, alone, height * width * bands, mask]).tolist()
         if ends[-1] != len(data):
             raise MessageError(f"witness of {len(data)} bytes, expected {ends[-1]}")
         values = json.loads(data[ends[0] : ends[1]])
         values |= {key: tuple(values[key]) for key in ("order", "heard")}
         values["spans"] = tuple(tuple(span) for span in values["spans"])
-        original = np.frombuffer(data, dtype=np.uint8, offset=ends[2]).reshape(height, width, bands)
-        return cls(original, data[ends[1] : ends[2]], stream_bytes, Note(**values))
+        pixels = np.frombuffer(data[ends[2] : ends[3]], dtype=np.uint8)
+        original, valid = pixels.reshape(height, width, bands), None
+        if masked:
+            bits = np.frombuffer(data[ends[3] :], dtype=np.uint8)
+            valid = np.unpackbits(bits, count=height * width).reshape(height, width).astype(bool)
+        return cls(original, data[ends[1] : ends[2]], stream_bytes, Note(**values), valid)

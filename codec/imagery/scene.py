@@ -66,7 +66,8 @@ class Scene:
     """One image of the ground, 8-bit RGB, `height` x `width` px.
 
     real: whether it is a picture (False: the procedural scene). source: one sentence for the report. notes:
-    what was skipped, and why."""
+    what was skipped, and why. valid: where the picture shows anything, as windows of np.bool_ [height, width]; None:
+    everywhere. Hidden cells read as zero."""
 
     name: str
     height: int
@@ -75,6 +76,7 @@ class Scene:
     source: str
     reader: Callable[[int, int, int, int], np.ndarray] = field(repr=False, compare=False)
     notes: tuple[str, ...] = ()
+    valid: Callable[[int, int, int, int], np.ndarray] | None = field(default=None, repr=False, compare=False)
 
     def read(self, row: int, col: int, height: int, width: int) -> np.ndarray:
         """The window with top left corner (row, col), np.uint8 [height, width, 3]; it must lie inside the
@@ -82,18 +84,22 @@ class Scene:
 
         Raises `UserError` where the file turns out to be damaged.
         """
-        if (
-            row < 0
-            or col < 0
-            or height < 1
-            or width < 1
-            or row + height > self.height
-            or col + width > self.width
-        ):
+        self._check(row, col, height, width)
+        return self.reader(row, col, height, width)
+
+    def read_valid(self, row: int, col: int, height: int, width: int) -> np.ndarray:
+        """Which pixels of that window show anything, np.bool_ [height, width]."""
+        self._check(row, col, height, width)
+        if self.valid is None:
+            return np.ones((height, width), dtype=bool)
+        return self.valid(row, col, height, width)
+
+    def _check(self, row: int, col: int, height: int, width: int) -> None:
+        inside = 0 <= row < row + height <= self.height and 0 <= col < col + width <= self.width
+        if not inside:
             raise ValueError(
                 f"window {height}x{width} at ({row}, {col}) leaves the scene of {self.height}x{self.width} px"
             )
-        return self.reader(row, col, height, width)
 
 
 def open_scene(knobs: SceneKnobs, seed: int, round: int, window_px: int = 1) -> Scene:

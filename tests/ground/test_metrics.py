@@ -109,3 +109,41 @@ def test_images_of_other_shapes_or_types_are_refused():
         psnr_db(PICTURE.astype(float), PICTURE)
     with pytest.raises(ValueError, match="at least 11"):
         ms_ssim(PICTURE[:8, :8], PICTURE[:8, :8])
+
+
+def half_hidden(height=192, width=176):
+    valid = np.zeros((height, width), bool)
+    valid[:, : width // 2] = True
+    return valid
+
+
+def test_what_is_hidden_counts_for_nothing():
+    valid, decoded = half_hidden(), noisy(PICTURE, 6)
+    other = np.where(valid[:, :, None], decoded, 255 - PICTURE)  # any rubbish where nothing is seen
+    assert psnr_db(PICTURE, other, valid) == psnr_db(PICTURE[:, :88], decoded[:, :88])
+    assert ms_ssim(PICTURE, other, valid) == ms_ssim(PICTURE, decoded, valid) < 1
+    assert quality(PICTURE, other, valid) == quality(PICTURE, decoded, valid)
+    assert quality(PICTURE, other, np.zeros_like(valid)) is None
+
+
+@pytest.mark.parametrize("side", [30, 70, 176])
+def test_a_mask_with_everything_in_it_changes_nothing_and_weights_agree_with_plain_means(side):
+    from ground import metrics
+
+    picture, valid = PICTURE[:side, :side], np.ones((side, side), bool)
+    decoded = noisy(picture, 12)
+    assert quality(picture, decoded, valid) == quality(picture, decoded)
+    import torch
+
+    x, y = (torch.from_numpy(image.transpose(2, 0, 1).copy()).float()[None] for image in (picture, decoded))
+    scales = metrics.ms_ssim_scales(side)
+    weighted = metrics._partly_hidden(x, y, torch.ones(1, 1, side, side), scales)
+    assert weighted == pytest.approx(ms_ssim(picture, decoded), abs=1e-5)
+
+
+def test_one_valid_pixel_in_a_corner_is_enough_and_a_mask_of_another_shape_is_a_bug():
+    valid = np.zeros((192, 176), bool)
+    valid[0, 0] = True
+    assert 0 <= ms_ssim(PICTURE, noisy(PICTURE, 3), valid) <= 1
+    with pytest.raises(ValueError, match="valid"):
+        psnr_db(PICTURE, PICTURE, valid[:-1])

@@ -1,5 +1,7 @@
 """Captures: where satellites look, what flaws do, and what an ideal deduplication could save."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -179,9 +181,10 @@ def test_rotation_turns_about_the_centre():
 
 
 def test_resampling_by_a_whole_number_of_pixels_is_exact_in_the_interior():
-    from nodes.capture import _look
+    from nodes.capture import _look, _Pose
 
-    moved = _look(scene_of(PICTURE), 100, 100, 64, (3.0, -2.0), 0.0)
+    scene = scene_of(PICTURE)
+    moved = _look(scene.read, scene, _Pose(100, 100, 64, (3.0, -2.0), 0.0))
     assert np.array_equal(np.rint(moved), PICTURE[103:167, 98:162])
 
 
@@ -217,3 +220,49 @@ def test_what_does_not_fit_is_one_line():
 def test_the_built_in_scene_can_be_captured():
     view = capture(open_scene(SceneKnobs(size_px=512), 0, 0, 512), CaptureKnobs(halo_px=32), 0, 0, 0)
     assert view.image.shape == (256, 256, 3) and view.padded.shape == (320, 320, 3) and view.image.std() > 10
+
+
+def masked_scene(picture, valid):
+    return dataclasses.replace(
+        scene_of(picture), valid=lambda row, col, h, w: valid[row : row + h, col : col + w]
+    )
+
+
+def test_a_capture_says_which_of_its_pixels_show_the_scene_and_the_others_are_zero():
+    valid = np.zeros((300, 340), bool)
+    valid[::2] = True
+    view = capture(masked_scene(PICTURE, valid), SMALL, 0, 2, 5)
+    row, col = view.window_row + view.row, view.window_col + view.col
+    assert np.array_equal(view.valid, valid[row : row + 64, col : col + 64])
+    assert np.array_equal(view.image, PICTURE[row : row + 64, col : col + 64] * view.valid[:, :, None])
+    assert capture(scene_of(PICTURE), SMALL, 0, 2, 5).valid is None
+    assert capture(masked_scene(PICTURE, np.ones_like(valid)), SMALL, 0, 2, 5).valid is None
+
+
+def test_no_flaw_of_the_instrument_reaches_into_what_is_hidden():
+    knobs = SMALL.model_copy(
+        update={
+            "halo_px": 16,
+            "jitter_px": 3.0,
+            "rotation_deg": 20.0,
+            "gain": 0.5,
+            "noise": 9.0,
+            "clouds": 0.6,
+        }
+    )
+    valid = COLS < 170
+    hidden = 0
+    for satellite in range(6):
+        view = capture(masked_scene(PICTURE, valid), knobs, 0, 0, satellite)
+        if view.valid is not None and view.valid.any():
+            hidden += int((~view.valid).sum())
+            assert (view.image[~view.valid] == 0).all() and (view.image[view.valid] > 0).mean() > 0.9
+    assert hidden > 1000
+
+
+def test_a_resampled_pixel_is_seen_only_where_all_around_it_are():
+    valid = np.ones((300, 340), bool)
+    valid[150, 170] = False
+    knobs = CaptureKnobs(patch_px=256, window_px=256, jitter_px=0.5)
+    view = capture(masked_scene(PICTURE, valid), knobs, 0, 0, 0)
+    assert (~view.valid).sum() == 4

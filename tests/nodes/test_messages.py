@@ -143,6 +143,15 @@ def test_a_witness_survives_its_packing_with_any_number_of_bands():
         assert (read.alone, read.stream_bytes) == (b"alone", 99)
 
 
+def test_a_witness_carries_the_mask_of_its_picture_where_something_is_hidden():
+    picture, valid = np.zeros((5, 3, 3), np.uint8), np.arange(15).reshape(5, 3) % 4 > 0
+    sent = Witness(picture, b"alone", 99, NOTE, valid).pack()
+    assert np.array_equal(Witness.unpack(sent).valid, valid)
+    assert len(sent) == len(Witness(picture, b"alone", 99, NOTE).pack()) + 2
+    with pytest.raises(MessageError):
+        Witness.unpack(sent[:-1])
+
+
 def test_a_witness_of_another_length_is_refused():
     sent = Witness(np.zeros((2, 2, 3), np.uint8), b"", 0, NOTE).pack()
     for data in (sent[:-1], sent + b"x", sent[:5]):
