@@ -109,7 +109,8 @@ class ComputeTimes:
                 raise ValueError(f"{part.name}: {value}, expected a finite time of at least 0 s")
         if self.hyperprior_s > self.entropy_modelling_s:
             raise ValueError(
-                f"hyperprior_s: {self.hyperprior_s}, expected at most entropy_modelling_s = {self.entropy_modelling_s}"
+                f"hyperprior_s: {self.hyperprior_s}, expected at most "
+                f"entropy_modelling_s = {self.entropy_modelling_s}"
             )
 
     @property
@@ -142,19 +143,20 @@ class DeviceProfile:
         `source` names the machine."""
         return cls("measured", source, {model: times}, patch_px, k)
 
-    def compute_times(self, model: str, patch_px: int, k: int) -> ComputeTimes:
-        """Stage times of `model` at another patch size and k. Raises `UserError` for a model that the profile
-        does not have.
+    def compute_times(self, model: str, patch_px: int, k: int, halo_px: int = 0) -> ComputeTimes:
+        """Stage times of `model` at another patch size, k and halo. Raises `UserError` for a model that the
+        profile does not have.
 
         Estimate: every stage grows with the patch's area (pixels, latent positions and signatures all do),
-        and the hash with k."""
+        the hash with k, and the analysis with the area that it sees, halo included."""
         if model not in self.reference:
             raise UserError(
-                f"clock.profile={self.name}: no times for the model {model}; there are: {', '.join(self.reference)}"
+                f"clock.profile={self.name}: no times for the model {model}; "
+                f"there are: {', '.join(self.reference)}"
             )
         base, area = self.reference[model], (patch_px / self.patch_px) ** 2
         return ComputeTimes(
-            base.analysis_s * area,
+            base.analysis_s * ((patch_px + 2 * halo_px) / self.patch_px) ** 2,
             base.hash_s * area * k / self.k,
             base.arbitrate_s * area,
             base.entropy_modelling_s * area,
@@ -191,9 +193,9 @@ def _table2(analysis_ms: float, modelling_ms: float, coding_ms: float) -> Comput
 TITAN_V = DeviceProfile(
     name="titan_v",
     source=(
-        "Table 2 of the paper: NVIDIA Titan V, 256 px, lambda = 0.0067 (C = 192), k = 20: analysis, entropy modelling and entropy coding of "
-        "each model, 12.89 ms of DLRC for all. Estimates: 80 % of DLRC is hashing; the hyperprior takes 7.85 ms in every model; other patch "
-        "sizes by area, other k in proportion"
+        "Table 2 of the paper: NVIDIA Titan V, 256 px, lambda = 0.0067 (C = 192), k = 20: analysis, entropy "
+        "modelling and entropy coding of each model, 12.89 ms of DLRC for all. Estimates: 80 % of DLRC is "
+        "hashing; the hyperprior takes 7.85 ms in every model; other patch sizes by area, other k in proportion"
     ),
     # Read as printed. mbt's row can only be CompressAI's mean-and-scale hyperprior, which has no context
     # loop; cheng's and elic's hold CompressAI's loop over positions (centred grid), which the fixed grid does
@@ -212,7 +214,8 @@ def device_profile(name: str) -> DeviceProfile:
     """A built-in profile by name. Raises `UserError` for an unknown one."""
     if name not in PROFILES:
         raise UserError(
-            f"clock.profile={name}: unknown profile; there are: {', '.join(PROFILES)} (measured ones are built from measurements)"
+            f"clock.profile={name}: unknown profile; there are: {', '.join(PROFILES)} "
+            "(measured ones are built from measurements)"
         )
     return PROFILES[name]
 

@@ -7,115 +7,146 @@ Every satellite computes the same from the scenario alone; no message is needed 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 
 from constellation.common.errors import UserError
+from constellation.common.frozen import value
 from constellation.links.budget import rate_bps
+from constellation.links.topology import Topology, select_region, topology_at
 from constellation.orbit.orbits import EARTH_RADIUS_KM, Constellation, load_constellation
 from constellation.scenario.scenario import Scenario
-from constellation.sync.timing import SyncResult, sync_round
-from constellation.links.topology import Topology, select_region, topology_at
+from constellation.sync.timing import sync_round
 
 
-@dataclass(frozen=True, eq=False)
-class RoundInSpace:
-    """One round's instant. members: int64 [N], constellation index of participant 0 .. N-1; topology: links
-    of the whole constellation."""
+@value
+class Sync:
+    """What one exchange reached and cost, by number of the participant. Simulated seconds after it began.
 
-    time_s: float
-    members: np.ndarray
-    topology: Topology
+    hearers: sender -> receivers whom its message reaches over the links, itself included. t_sync_s: until one
+    has sent and heard everything. t_round_s: until all have.
+    """
+
+    hearers: Mapping[int, frozenset[int]]
+    t_sync_s: Mapping[int, float]
+    t_round_s: float
+
+
+NO_SYNC = Sync({}, {}, 0.0)  # of a round in which nobody exchanges anything
+
+
+class Instant:
+    """One round's instant: participant 0 .. N-1 is satellite `members[number]`, int64 [N], of the
+    constellation, whose links are `topology`. time_s: simulated, of the run."""
+
+    def __init__(self, scenario: Scenario, constellation: Constellation, number: int) -> None:
+        self._scenario, self._constellation = scenario, constellation
+        self.number, self.time_s = number, number * scenario.orbit.step_s
+        when = np.array([self.time_s])
+        self.members = select_region(
+            constellation.positions_itrs_km(when)[0], scenario.region, scenario.satellites
+        )
+        if len(self.members) < scenario.satellites:
+            raise UserError(
+                f"region.rule={scenario.region.rule}: {len(self.members)} satellites see the region at "
+                f"{self.time_s:g} s, the round needs {scenario.satellites} (satellites); widen "
+                "region.max_off_nadir_deg or use region.rule=nearest"
+            )
+        self._positions_km = constellation.positions_teme_km(when)[0]
+        self.topology: Topology = topology_at(
+            self._positions_km, scenario.topology, scenario.link, constellation
+        )
+        self._exchanges: dict[tuple[tuple[int, float], ...], Sync] = {}
+
+    def exchange(self, payload_bytes: Mapping[int, float]) -> Sync:
+        """The exchange among those who have something to send, timed (appendix A). Satellites of one process
+        ask alike, so answers are kept."""
+        key = tuple(sorted(payload_bytes.items()))
+        if key not in self._exchanges:
+            self._exchanges[key] = self._exchange(key)
+        return self._exchanges[key]
+
+    def _exchange(self, payloads: tuple[tuple[int, float], ...]) -> Sync:
+        if not payloads:
+            return NO_SYNC
+        numbers, sizes = zip(*payloads, strict=True)
+        result = sync_round(self.topology, self.members[list(numbers)], sizes, self._scenario.sync)
+        hearers = {
+            sender: frozenset(numbers[r] for r in np.flatnonzero(result.heard[:, place])) | {sender}
+            for place, sender in enumerate(numbers)
+        }
+        t_sync_s = dict(zip(numbers, map(float, result.t_sync_s), strict=True))
+        return Sync(hearers, t_sync_s, float(result.t_round_s))
+
+    def metric(self, number: int) -> float:
+        """What one participant's header carries for `priority.rule`: the order's metric for `link` and
+        `energy`, the mean rate of the next contact, bit/s, for `balanced`, else 0."""
+        scenario, members = self._scenario, self.members[number : number + 1]
+        if scenario.priority.rule == "link":
+            from constellation.passes.contacts import link_metric
+
+            return float(link_metric(self._constellation, members, self.time_s, scenario.ground)[0])
+        if scenario.priority.rule == "balanced":
+            from constellation.passes.contacts import next_contact
+
+            contact = next_contact(self._constellation, members, self.time_s, scenario.ground)
+            return float(contact.mean_rate_bps[0])
+        if scenario.priority.rule == "energy":
+            from constellation.passes.energy import energy_metric
+
+            return float(energy_metric(self._constellation, members, self.time_s, scenario.energy)[0])
+        return 0.0
+
+    def downlink_rate_bps(self, number: int) -> float:
+        """Rate to the ground station at the edge of a pass (slant range at `ground.min_elevation_deg`), the
+        least that a contact offers."""
+        ground = self._scenario.ground
+        radius_km = float(np.linalg.norm(self._positions_km[self.members[number]]))
+        elevation = math.radians(ground.min_elevation_deg)
+        to_horizon_km = math.sqrt(radius_km**2 - (EARTH_RADIUS_KM * math.cos(elevation)) ** 2)
+        slant_km = to_horizon_km - EARTH_RADIUS_KM * math.sin(elevation)
+        return float(rate_bps(np.array([slant_km]), ground.downlink)[0])
 
 
 class SpaceSegment:
     """Positions, participants and links at each round's instant (round number times `orbit.step_s`)."""
 
     def __init__(self, scenario: Scenario) -> None:
-        self.scenario = scenario
-        self._last: tuple[int, RoundInSpace] | None = None
-        self._last_exchange: tuple[object, SyncResult] | None = None
+        self._scenario = scenario
+        self._last: Instant | None = None
         self.constellation: Constellation = load_constellation(scenario.orbit)
         if scenario.satellites > len(self.constellation):
             raise UserError(
-                f"satellites={scenario.satellites}: the constellation {scenario.orbit.pattern} has only {len(self.constellation)}"
+                f"satellites={scenario.satellites}: the constellation {scenario.orbit.pattern} has only "
+                f"{len(self.constellation)}"
             )
 
-    def at(self, round_number: int) -> RoundInSpace:
-        """Participants, links and rates of a round; the last round asked for is kept, as satellites of one
-        process ask alike."""
-        if self._last is None or self._last[0] != round_number:
-            self._last = (round_number, self._instant(round_number))
-        return self._last[1]
+    def at(self, number: int) -> Instant:
+        """Participants, links and rates of a round; the last one asked for is kept, as crews of one process
+        ask alike."""
+        if self._last is None or self._last.number != number:
+            self._last = Instant(self._scenario, self.constellation, number)
+        return self._last
 
-    def _instant(self, round_number: int) -> RoundInSpace:
-        scenario = self.scenario
-        time_s = round_number * scenario.orbit.step_s
-        when = np.array([time_s])
-        members = select_region(
-            self.constellation.positions_itrs_km(when)[0], scenario.region, scenario.satellites
-        )
-        if len(members) < scenario.satellites:
-            raise UserError(
-                f"region.rule={scenario.region.rule}: {len(members)} satellites see the region at {time_s:g} s, the round needs "
-                f"{scenario.satellites} (satellites); widen region.max_off_nadir_deg or use region.rule=nearest"
-            )
-        positions = self.constellation.positions_teme_km(when)[0]
-        topology = topology_at(positions, scenario.topology, scenario.link, self.constellation)
-        return RoundInSpace(time_s, members, topology)
+    # The old launch asks by place in a list.
 
-    def exchange(self, instant: RoundInSpace, payload_bytes: Sequence[float]) -> SyncResult:
-        """The signature round among the participants, timed (appendix A)."""
+    def exchange(self, instant, payload_bytes):
         key = (instant.time_s, tuple(payload_bytes))
-        if self._last_exchange is None or self._last_exchange[0] != key:
-            self._last_exchange = (
-                key,
-                sync_round(instant.topology, instant.members, list(payload_bytes), self.scenario.sync),
-            )
+        if getattr(self, "_last_exchange", (None,))[0] != key:
+            result = sync_round(instant.topology, instant.members, list(payload_bytes), self._scenario.sync)
+            self._last_exchange = key, result
         return self._last_exchange[1]
 
-    def metric(self, instant: RoundInSpace, participant: int) -> float:
-        """What one participant's header carries for `priority.rule`: the order's metric for `link` and
-        `energy`, the mean rate of the next contact, bit/s, for `balanced`, else 0."""
-        rule, members = self.scenario.priority.rule, instant.members[participant : participant + 1]
-        if rule == "link":
-            from constellation.passes.contacts import link_metric
+    def metric(self, instant, number):
+        return instant.metric(number)
 
-            return float(link_metric(self.constellation, members, instant.time_s, self.scenario.ground)[0])
-        if rule == "balanced":
-            from constellation.passes.contacts import next_contact
-
-            return float(
-                next_contact(self.constellation, members, instant.time_s, self.scenario.ground).mean_rate_bps[
-                    0
-                ]
-            )
-        if rule == "energy":
-            from constellation.passes.energy import energy_metric
-
-            return float(energy_metric(self.constellation, members, instant.time_s, self.scenario.energy)[0])
-        return 0.0
-
-    def downlink_rate_bps(self, instant: RoundInSpace, participant: int) -> float:
-        """Rate to the ground station at the edge of a pass (slant range at `ground.min_elevation_deg`), the
-        least that a contact offers."""
-        position = self.constellation.positions_teme_km(np.array([instant.time_s]))[
-            0, instant.members[participant]
-        ]
-        radius_km = float(np.linalg.norm(position))
-        elevation = math.radians(self.scenario.ground.min_elevation_deg)
-        slant_km = math.sqrt(
-            radius_km**2 - (EARTH_RADIUS_KM * math.cos(elevation)) ** 2
-        ) - EARTH_RADIUS_KM * math.sin(elevation)
-        return float(rate_bps(np.array([slant_km]), self.scenario.ground.downlink)[0])
+    def downlink_rate_bps(self, instant, number):
+        return instant.downlink_rate_bps(number)
 
     @staticmethod
-    def participants(result: SyncResult) -> dict[int, frozenset[int]]:
-        """For every participant number, the participant numbers it heard in the round, itself included."""
-        heard = result.heard
-        return {
-            receiver: frozenset(np.flatnonzero(heard[receiver]).tolist()) | {receiver}
-            for receiver in range(len(heard))
-        }
+    def participants(result):
+        return {r: frozenset(np.flatnonzero(row).tolist()) | {r} for r, row in enumerate(result.heard)}
+
+
+RoundInSpace = Instant

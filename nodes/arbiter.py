@@ -14,14 +14,16 @@ everyone whom the owner heard, we heard too."""
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from codec.maps.assignment import KEPT, LOCAL, REMOTE, AssignmentMap
 from constellation.priority import HEADER_WORDS, RoundHeader, assign_owners
+from nodes.crew import Known, Observation, Rules
 from nodes.selector import Selection
+from nodes.timeline import Watch
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,45 @@ def arbitrate(
     if exact_context:
         exact = _exact_entries(own, everyone, owner, index, participants)
     return _fill_map(selection, shape, me, owner, index, exact)
+
+
+def assignments(
+    rules: Rules, order: Sequence[int], known: Known, seen: Sequence[Observation], watch: Watch
+) -> dict[int, AssignmentMap]:
+    """The assignment map of every satellite of a crew. order: satellites, highest priority first.
+
+    Owners are decided once for each distinct set of lists that one of them heard; with whole views that is
+    once a crew.
+    """
+    groups: dict[frozenset[int], list[Observation]] = {}
+    for one in seen:
+        groups.setdefault(known.by[one.satellite], []).append(one)
+    maps = {}
+    for heard, group in groups.items():
+        with watch.span("arbitrate", *(one.satellite for one in group)):
+            lists = {s: known.lists[s] for s in order if s in heard and s in known.lists}
+            lists = lists or {one.satellite: one.own for one in group}  # of one that codes by itself
+            decided = _owners(rules.priority.rule, order, known.complete, lists)
+        for one in group:
+            with watch.span("arbitrate", one.satellite):
+                owner, index = decided[one.satellite]
+                exact = np.zeros(len(owner), dtype=bool)
+                if rules.exact_context:
+                    exact = _exact_entries(one.own, lists, owner, index, known.by)
+                shape = one.view.y.shape[1:]
+                maps[one.satellite] = _fill_map(one.selection, shape, one.satellite, owner, index, exact)
+    return maps
+
+
+def _owners(
+    rule: str, order: Sequence[int], complete: bool, lists: Mapping[int, SignatureList]
+) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """(owner, index in the owner's list) of every entry of `lists`, by satellite."""
+    ranked = [*order, *(s for s in lists if s not in order)]  # whose header nobody took is alone
+    rates = {s: one.header.metric for s, one in lists.items()} if rule == "balanced" else None
+    signatures = [one.signatures for one in lists.values()]
+    decided = assign_owners(signatures, list(lists), ranked, rule, complete, rates)
+    return dict(zip(lists, zip(*decided, strict=True), strict=True))
 
 
 def _exact_entries(

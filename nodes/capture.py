@@ -7,8 +7,8 @@ number of satellites, the order of ranks and the other knobs change nothing abou
 
 The flaws, in the order of the light path: a shift by a fraction of the stride and a rotation about the patch
 centre (resampled with cubic B-splines), clouds that this view alone has, a radiometric gain, sensor noise,
-rounding to 8 bits. All are off by default; the patch is then a plain crop. Cells where the scene has no data are zero
-after all of them, and the capture's mask says which they are."""
+rounding to 8 bits. All are off by default; the patch is then a plain crop. Cells where the scene has no data
+are zero after all of them, and the capture's mask says which they are."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from codec.imagery.scene import Scene, open_scene
 from constellation.common.errors import UserError
-from constellation.scenario.scenario import CaptureKnobs
-from codec.imagery.scene import Scene
+from constellation.scenario.scenario import CaptureKnobs, SceneKnobs
+from nodes.crew import Board, Look, Rules, See, View
+from nodes.encoder import analyse, view_of
+from nodes.timeline import Watch
 
 LATENT_PX = 16  # ground pixels per latent position: every model of codec/models/model.py downsamples by 16
 Reader = Callable[[int, int, int, int], np.ndarray]  # row, col, height, width -> a window
@@ -40,9 +43,9 @@ class Capture:
     (`ground_cells`), from the nominal
         position: it knows nothing of shift and rotation, like the geolocation that satellites would exchange.
     shift_px: (rows, cols) by which the view really is displaced. rotation_deg: about its centre. gain: factor
-    on radiance. cloud_share: share of the patch that is more cloud than ground. valid: np.bool_ [P, P], where the patch
-    shows the scene; None: everywhere. What is hidden (no data in the file) is zero in the image, and quality and rates
-    are over valid pixels."""
+    on radiance. cloud_share: share of the patch that is more cloud than ground. valid: np.bool_ [P, P], where
+    the patch shows the scene; None: everywhere. What is hidden (no data in the file) is zero in the image,
+    and quality and rates are over valid pixels."""
 
     satellite: int
     round: int
@@ -68,7 +71,8 @@ def window_of_round(scene: Scene, knobs: CaptureKnobs, seed: int, round: int) ->
     window = knobs.window_px
     if min(scene.height, scene.width) < window:
         raise UserError(
-            f"scene.path={scene.name}: {scene.width}x{scene.height} px, smaller than the window of {window} px"
+            f"scene.path={scene.name}: {scene.width}x{scene.height} px, "
+            f"smaller than the window of {window} px"
         )
     stream = _stream(_WINDOW, seed, round)
     return int(stream.integers(scene.height - window + 1)), int(stream.integers(scene.width - window + 1))
@@ -131,6 +135,29 @@ def capture(scene: Scene, knobs: CaptureKnobs, seed: int, round: int, satellite:
         cloud_share,
         None if seen is None or _centre(seen, halo).all() else np.ascontiguousarray(_centre(seen, halo)),
     )
+
+
+def camera(board: Board, rules: Rules, scene: SceneKnobs, capturing: CaptureKnobs, watch: Watch) -> See:
+    """How a crew comes by its views of a round: the scene is opened, each satellite's patch read from it and
+    analysed. Reading is not on the clock."""
+
+    def see(number: int, satellites: Sequence[int]) -> list[View]:
+        opened = open_scene(scene, rules.seed, number, capturing.window_px)
+        views = []
+        for satellite in satellites:
+            look = look_of(capture(opened, capturing, rules.seed, number, satellite), opened.name)
+            with watch.span("analysis", satellite):
+                y = analyse(board, look)
+            views.append(view_of(board, rules.codec, look, y))
+        return views
+
+    return see
+
+
+def look_of(taken: Capture, scene: str) -> Look:
+    """What of a capture travels through a round; its true pose does not."""
+    place = (taken.row, taken.col, taken.window_row, taken.window_col, scene)
+    return Look(taken.satellite, taken.round, taken.image, taken.padded, taken.footprint, place, taken.valid)
 
 
 def ground_cells(row: int, col: int, patch_px: int) -> np.ndarray:
@@ -204,8 +231,8 @@ def _read_mirrored(read: Reader, scene: Scene, row: int, col: int, size: int) ->
 
 @dataclass(frozen=True)
 class _Pose:
-    """A view of size x size px around its nominal place (row, col), displaced by `shift_px` and turned about its
-    centre."""
+    """A view of size x size px around its nominal place (row, col), displaced by `shift_px` and turned about
+    its centre."""
 
     row: int
     col: int
@@ -215,7 +242,8 @@ class _Pose:
 
 
 def _look(read: Reader, scene: Scene, pose: _Pose, order: int = 3) -> np.ndarray:
-    """What `read` shows at a pose, uint8 or float [size, size, bands]. order: of the spline between pixels."""
+    """What `read` shows at a pose, uint8 or float [size, size, bands]. order: of the spline between
+    pixels."""
     row, col, size = pose.row, pose.col, pose.size
     if pose.shift_px == (0.0, 0.0) and pose.rotation_deg == 0.0:
         return _read_mirrored(read, scene, row, col, size)
@@ -238,8 +266,8 @@ def _look(read: Reader, scene: Scene, pose: _Pose, order: int = 3) -> np.ndarray
 
 
 def _seen(scene: Scene, pose: _Pose) -> np.ndarray | None:
-    """Where a view shows the scene, np.bool_ [size, size]; None: everywhere. A resampled pixel is seen where all the
-    pixels around it are."""
+    """Where a view shows the scene, np.bool_ [size, size]; None: everywhere. A resampled pixel is seen where
+    all the pixels around it are."""
     if scene.valid is None:
         return None
 

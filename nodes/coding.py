@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from codec.models.checkpoint import CheckpointInfo, load_weights
 from codec.entropy.coder import EntropyCoder
-from codec.models.model import LATENT_STRIDE_PX, LatentModel
 from codec.entropy.schedule import ContextLayout
+from codec.models.checkpoint import CheckpointInfo, load_weights
+from codec.models.model import LATENT_STRIDE_PX, LatentModel
 from constellation.scenario.scenario import Scenario
 from nodes.process.device import device_of, one_thread
 

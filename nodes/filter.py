@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from codec.maps.assignment import KEPT, AssignmentMap
 from codec.entropy.coder import encoder_layout
 from codec.entropy.schedule import ContextLayout
+from codec.maps.assignment import KEPT, AssignmentMap
 
 
 def filter_positions(assignment: AssignmentMap, context: str) -> ContextLayout:

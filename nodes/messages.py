@@ -1,12 +1,13 @@
-"""What travels in a round, byte for byte: headers and signature lists between satellites, orders from the ground, and
-what a satellite tells the ground outside the simulated link.
+"""What travels in a round, byte for byte: headers and signature lists between satellites, orders from the
+ground, and what a satellite tells the ground outside the simulated link.
 
     HEADERS   Header: 40 bytes, with a checksum of its own and one of the list that follows
     EXCHANGE  SignatureList: int64 words, padded with zeros to the longest list that the headers announce
     REQUEST   Orders: what the ground still wants, or what it accepted
     WITNESS   Witness: original, independent stream, telemetry
 
-All integers are little-endian. What arrives damaged raises `MessageError`, and whoever hears it treats it as not heard.
+All integers are little-endian. What arrives damaged raises `MessageError`, and whoever hears it treats it as
+not heard.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -37,8 +39,8 @@ class MessageError(Exception):
 class Header:
     """What each satellite sends ahead of its signatures.
 
-    metric: for `priority.rule`. count: entries of its list. checksum: CRC-32 of the list's words, without padding. On the
-    wire the checksum's word holds in its high half a CRC-32 of everything before it.
+    metric: for `priority.rule`. count: entries of its list. checksum: CRC-32 of the list's words, without
+    padding. On the wire the checksum's word holds in its high half a CRC-32 of everything before it.
     """
 
     satellite: int
@@ -67,8 +69,8 @@ class Header:
 
 @value
 class SignatureList:
-    """What one satellite sent in a round. signatures: int64 [U]; contents: int64 [U], hashes of the vectors that it would
-    code, or None where the signature is the content."""
+    """What one satellite sent in a round. signatures: int64 [U]; contents: int64 [U], hashes of the vectors
+    that it would code, or None where the signature is the content."""
 
     header: Header
     signatures: np.ndarray
@@ -96,7 +98,8 @@ class SignatureList:
 
     @classmethod
     def unpack(cls, header: Header, data: bytes, with_contents: bool) -> SignatureList:
-        """The list that `header` announced. Raises `MessageError` where size, padding or checksum do not fit."""
+        """The list that `header` announced. Raises `MessageError` where size, padding or checksum do not
+        fit."""
         parts = 2 if with_contents else 1
         if len(data) % (8 * parts) or len(data) < 8 * parts * header.count:
             raise MessageError(
@@ -116,8 +119,8 @@ def _checksum(signatures: np.ndarray, contents: np.ndarray | None) -> int:
 
 
 def pack_order(order: Sequence[int]) -> bytes:
-    """One word ahead of a list, by which satellites notice that they disagree about the order: its CRC-32, and a CRC-32
-    of that."""
+    """One word ahead of a list, by which satellites notice that they disagree about the order: its CRC-32,
+    and a CRC-32 of that."""
     digest = zlib.crc32(np.asarray(order, dtype="<i4").tobytes()).to_bytes(4, "little")
     return digest + zlib.crc32(digest).to_bytes(4, "little")
 
@@ -133,8 +136,8 @@ def check_order(data: bytes) -> bytes:
 class Orders:
     """What the ground asks of the satellites after it has decoded. Sets of satellites.
 
-    again: send the stream once more. independent: send the stream that needs nobody. accepted: whose streams it kept; in
-    the Orders that close a round alone.
+    again: send the stream once more. independent: send the stream that needs nobody. accepted: whose streams
+    it kept; in the Orders that close a round alone.
     """
 
     again: frozenset[int] = field(default_factory=frozenset)
@@ -163,19 +166,19 @@ class Orders:
             raise MessageError(
                 f"the ground's orders name {len(words) - 3} satellites, expected {ends[-1] - 3}"
             )
-        return cls(*(frozenset(words[a:b]) for a, b in zip(ends, ends[1:])))
+        return cls(*(frozenset(words[a:b]) for a, b in pairwise(ends)))
 
 
 @dataclass(frozen=True)
 class Note:
     """Telemetry: what a satellite knows about its own round. Times are simulated seconds.
 
-    row, col: of the patch in the window, px. window_row, window_col: of the window in the scene, px. order: satellites,
-    highest priority first. heard: whose lists it used, itself included. payload_bytes: of its own message on its links
-    (unique signatures, header); gathered_bytes: of the same message in the gathering, padded to the longest list.
-    t_sync_s: until it has sent and heard everything; t_round_s: until everybody has. open_y_bits: the paper's open-loop
-    estimate for the kept vectors, NaN unless asked for. spans: (name, start_s, duration_s, category). peak_rss_mib: of its
-    process so far.
+    row, col: of the patch in the window, px. window_row, window_col: of the window in the scene, px. order:
+    satellites, highest priority first. heard: whose lists it used, itself included. payload_bytes: of its own
+    message on its links (unique signatures, header); gathered_bytes: of the same message in the gathering,
+    padded to the longest list. t_sync_s: until it has sent and heard everything; t_round_s: until everybody
+    has. open_y_bits: the paper's open-loop estimate for the kept vectors, NaN unless asked for. spans: (name,
+    start_s, duration_s, category). peak_rss_mib: of its process so far.
     """
 
     satellite: int
@@ -198,11 +201,12 @@ class Note:
 
 @value
 class Witness:
-    """What the ground hears of a satellite outside the simulated link, to measure quality and savings by; the decoder
-    never sees it.
+    """What the ground hears of a satellite outside the simulated link, to measure quality and savings by; the
+    decoder never sees it.
 
-    original: uint8 [P, P, B]. alone: the independent stream. stream_bytes: of the stream that it sent, which may be lost.
-    valid: bool [P, P], which pixels of the original show anything; None: all. Only a mask with hidden pixels takes bytes.
+    original: uint8 [P, P, B]. alone: the independent stream. stream_bytes: of the stream that it sent, which
+    may be lost. valid: bool [P, P], which pixels of the original show anything; None: all. Only a mask with
+    hidden pixels takes bytes.
     """
 
     original: np.ndarray

@@ -15,24 +15,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codec.maps.assignment import AssignmentMap, all_kept, combined_digest
 from codec.bitstream import Bitstream, Header, StreamSettings, pack
-from codec.models.checkpoint import CheckpointInfo
+from codec.imagery.scene import open_scene
+from codec.maps.assignment import AssignmentMap, all_kept, combined_digest
 from codec.maps.coding import encode_map
+from codec.models.checkpoint import CheckpointInfo
 from constellation.clock import ComputeTimes, round_timeline
+from constellation.network import RoundInSpace, SpaceSegment
 from constellation.priority import check_rule, priority_order
 from constellation.scenario.scenario import Scenario
-from constellation.network import RoundInSpace, SpaceSegment
 from constellation.sync.timing import SyncResult
 from nodes.arbiter import SignatureList, arbitrate, pack_list, signature_list, unpack_list
 from nodes.capture import Capture, capture, covered_by_earlier, ground_cells, patch_offset
-from nodes.process.channel import Channel
 from nodes.coding import Board, Coded, coding_order_of, load_board
 from nodes.downlink import SEND_AGAIN, SEND_INDEPENDENT, Downlink, Telemetry
 from nodes.filter import filter_positions, kept_positions
-from nodes.recognizer import content_hashes, hash_family, signatures
+from nodes.process.channel import Channel
 from nodes.process.device import compute_times
-from codec.imagery.scene import open_scene
+from nodes.recognizer import content_hashes, hash_family, signatures
 from nodes.selector import Selection, select
 
 

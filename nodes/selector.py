@@ -34,6 +34,11 @@ class Selection:
     y_hat: np.ndarray
 
 
+def coding_order_of(model_name: str) -> str:
+    """`raster` or `checkerboard`, as `codec.maps.assignment` and `select` name it."""
+    return "checkerboard" if model_name == "elic" else "raster"
+
+
 def select(
     y: np.ndarray, signatures: np.ndarray, order: str = "raster", representative: str = "mean"
 ) -> Selection:

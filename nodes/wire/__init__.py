@@ -1,1 +1,2 @@
-"""How satellites and ground talk: the protocol of a round, its faults, and what carries it between processes."""
+"""How satellites and ground talk: the protocol of a round, its faults, and what carries it between
+processes."""

@@ -1,4 +1,5 @@
-"""Faults of a round as data: who dies, which messages are cut, damaged or lost. Pure, so every process applies them alike."""
+"""Faults of a round as data: who dies, which messages are cut, damaged or lost. Pure, so every process
+applies them alike."""
 
 from __future__ import annotations
 
@@ -16,11 +17,11 @@ _LOSS = 0x105E  # stream of random numbers of its own
 class Faults:
     """What goes wrong between sending and hearing, the same under every transport.
 
-    deaths: node -> first stage that it takes no part in. cut: (node, stage) whose message reaches nobody but itself.
-    damaged: (node, stage) whose message arrives changed. mute: satellites whose DOWNLINK and ANSWER never arrive
-    (`ground.silent_satellite`). loss: share of DOWNLINK messages that arrive damaged (`ground.stream_loss`), drawn from
-    `seed`, satellite and round as the ground draws them. WITNESS is outside the simulated links: nothing touches it but a
-    death.
+    deaths: node -> first stage that it takes no part in. cut: (node, stage) whose message reaches nobody but
+    itself. damaged: (node, stage) whose message arrives changed. mute: satellites whose DOWNLINK and ANSWER
+    never arrive (`ground.silent_satellite`). loss: share of DOWNLINK messages that arrive damaged
+    (`ground.stream_loss`), drawn from `seed`, satellite and round as the ground draws them. WITNESS is
+    outside the simulated links: nothing touches it but a death.
     """
 
     deaths: Mapping[int, Stage] = field(default_factory=dict)

@@ -1,9 +1,10 @@
-"""A round as a protocol: its sides are generators that yield what they send and are resumed with what they hear.
+"""A round as a protocol: its sides are generators that yield what they send and are resumed with what they
+hear.
 
     HEADERS -> EXCHANGE -> DOWNLINK -> WITNESS -> (REQUEST -> ANSWER)* -> REQUEST that closes the round
 
-A side does no input or output. So a satellite's round runs alike in a test, in a notebook, in a study (`together`, all
-sides in one process) and under torchrun (`drive`, one side per process over a transport).
+A side does no input or output. So a satellite's round runs alike in a test, in a notebook, in a study
+(`together`, all sides in one process) and under torchrun (`drive`, one side per process over a transport).
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ class Transport(Protocol):
 
 
 def drive(side: Side[T], transport: Transport) -> T:
-    """Run one process's side of a round. What the transport raises is thrown into the side, so that it can clean up,
-    and then raised."""
+    """Run one process's side of a round. What the transport raises is thrown into the side, so that it can
+    clean up, and then raised."""
     try:
         send = next(side)
         while True:
@@ -47,9 +48,9 @@ def drive(side: Side[T], transport: Transport) -> T:
 def together(sides: Mapping[int | tuple[int, ...], Side[Any]], faults: Faults = NO_FAULTS) -> dict[Any, Any]:
     """Run all sides of a round in this process, in lock-step; the results by the same keys.
 
-    sides: the node, or the nodes of a crew, that each side speaks for. At each turn the earliest stage that a side waits
-    at is delivered. Raises `ValueError` for two speakers of one node, and for sides that disagree about a stage's size
-    or audience; every side is closed.
+    sides: the node, or the nodes of a crew, that each side speaks for. At each turn the earliest stage that a
+    side waits at is delivered. Raises `ValueError` for two speakers of one node, and for sides that disagree
+    about a stage's size or audience; every side is closed.
     """
     speakers = {key: frozenset((key,) if isinstance(key, int) else key) for key in sides}
     nodes = frozenset().union(*speakers.values())
@@ -72,7 +73,7 @@ def together(sides: Mapping[int | tuple[int, ...], Side[Any]], faults: Faults = 
         for key in sides:
             resume(key, None)
         while waiting:
-            stage = min((send.stage for send in waiting.values()))
+            stage = min(send.stage for send in waiting.values())
             here = [key for key, send in waiting.items() if send.stage == stage]
             alive = faults.alive(nodes, stage)
             heard = faults.apply(merged([waiting[key] for key in here]), alive)

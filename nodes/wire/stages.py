@@ -18,7 +18,8 @@ class Step(IntEnum):
 
     @property
     def gathers(self) -> bool:
-        """Whether every satellite's message of the step, all of one size, reaches every satellite's process."""
+        """Whether every satellite's message of the step, all of one size, reaches every satellite's
+        process."""
         return self <= Step.EXCHANGE
 
     def senders(self, nodes: frozenset[int]) -> frozenset[int]:
@@ -26,7 +27,8 @@ class Step(IntEnum):
         return nodes & {GROUND} if self == Step.REQUEST else nodes - {GROUND}
 
     def receivers(self, nodes: frozenset[int]) -> frozenset[int]:
-        """Who listens at the step: the satellites at HEADERS, EXCHANGE and REQUEST, the ground at the others."""
+        """Who listens at the step: the satellites at HEADERS, EXCHANGE and REQUEST, the ground at the
+        others."""
         return nodes - {GROUND} if self.gathers or self == Step.REQUEST else nodes & {GROUND}
 
 
@@ -50,9 +52,9 @@ class Stage:
 class Send:
     """What one side sends at a stage.
 
-    messages: by sender, of the nodes that this side speaks for; may be empty. size: bytes of every message of a step
-    that gathers, also known to a side that sends none. audience: sender -> receivers, of EXCHANGE alone and alike on
-    every side; None: everybody.
+    messages: by sender, of the nodes that this side speaks for; may be empty. size: bytes of every message of
+    a step that gathers, also known to a side that sends none. audience: sender -> receivers, of EXCHANGE
+    alone and alike on every side; None: everybody.
     """
 
     stage: Stage
@@ -65,9 +67,10 @@ class Send:
 class Heard:
     """What one side hears at a stage.
 
-    messages: ascending by sender; at HEADERS and EXCHANGE everybody's, alike on every side, at the other steps what this
-    side's nodes heard. by: receiver -> senders that it heard, itself included where it sent; the step's living receivers
-    only, so who is not in `by` of HEADERS or EXCHANGE is dead. lost: nodes gone since this side's last stage.
+    messages: ascending by sender; at HEADERS and EXCHANGE everybody's, alike on every side, at the other
+    steps what this side's nodes heard. by: receiver -> senders that it heard, itself included where it sent;
+    the step's living receivers only, so who is not in `by` of HEADERS or EXCHANGE is dead. lost: nodes gone
+    since this side's last stage.
     """
 
     messages: Mapping[int, bytes]

@@ -1,0 +1,250 @@
+"""Who flies a round, by which rules, and the values that a round on board is made of.
+
+    Look -> View -> Observation -> (Accord, Known) -> Task -> Product -> Flown
+
+A crew is the satellites, one or many, that one process flies. All values are frozen; H x W latent positions,
+M channels, P patch px, h halo px, B bands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+
+from codec.bitstream import StreamSettings
+from codec.entropy.coder import EncodedLatents, EntropyCoder
+from codec.maps.assignment import AssignmentMap
+from codec.models.checkpoint import CheckpointInfo, load_weights
+from codec.models.model import LatentModel
+from constellation.common.frozen import value
+from constellation.network import SpaceSegment, Sync
+from constellation.priority import check_rule
+from constellation.scenario.scenario import CodecKnobs, DlrcKnobs, PriorityKnobs, Scenario
+from nodes.messages import HEADER_WORDS, ORDER_BYTES, Header, SignatureList
+from nodes.process.device import device_of, one_thread
+from nodes.recognizer import HashFamily, hash_family
+from nodes.selector import Selection
+from nodes.timeline import Watch
+
+
+@value
+class Board:
+    """A loaded codec, one a process, shared by its satellites, or the ground's. device: of its networks."""
+
+    model: LatentModel
+    checkpoint: CheckpointInfo
+    device: str
+
+    def entropy(self, codec: CodecKnobs) -> EntropyCoder:
+        """The entropy coder of this model on a grid; made once."""
+        key = codec.grid, codec.portable
+        if key not in self._coders:
+            self._coders[key] = EntropyCoder(self.model, grid=codec.grid, portable=codec.portable)
+        return self._coders[key]
+
+    @cached_property
+    def _coders(self) -> dict[tuple[str, bool], EntropyCoder]:
+        return {}
+
+
+def load_board(codec: CodecKnobs) -> Board:
+    """Load the checkpoint that the knobs name onto this process's device, one thread. Raises `UserError`."""
+    one_thread()
+    model, checkpoint = load_weights(codec.weights, codec.model, codec.lambda_)
+    device = device_of(codec.device)
+    model.net.to(device)
+    return Board(model, checkpoint, device)
+
+
+@value
+class Rules:
+    """What all satellites of a run agree on before it: knobs, and the hash family that signatures are made
+    with."""
+
+    seed: int
+    codec: CodecKnobs
+    dlrc: DlrcKnobs
+    priority: PriorityKnobs
+    hashes: HashFamily
+
+    @classmethod
+    def of(cls, scenario: Scenario, channels: int) -> Rules:
+        """The rules of a scenario for a codec of `channels` latent channels. Raises `UserError` where they do
+        not go together."""
+        check_rule(scenario.priority.rule, scenario.codec.model, scenario.codec.context)
+        dlrc = scenario.dlrc
+        hashes = hash_family(scenario.seed, channels, dlrc.k, dlrc.rotation, dlrc.magnitude)
+        return cls(scenario.seed, scenario.codec, dlrc, scenario.priority, hashes)
+
+    @property
+    def exact_context(self) -> bool:
+        """Whether a remote copy can be known to equal the owner's vector, and then be context. Not with the
+        centred grid, where the coded vector depends on its context; nor by footprint, where no contents are
+        exchanged."""
+        return (
+            self.codec.context != "independent"
+            and self.codec.grid == "fixed"
+            and self.dlrc.dedup == "signature"
+        )
+
+    @property
+    def with_contents(self) -> bool:
+        """Whether lists carry content hashes beside the signatures."""
+        return self.dlrc.signature == "lsh" and self.dlrc.dedup == "signature"
+
+    @property
+    def own_order(self) -> bool:
+        """Whether the order is made by a function of the user's, which may differ between satellites."""
+        return ":" in self.priority.rule
+
+    def list_bytes(self, count: int) -> int:
+        """Bytes of an EXCHANGE message that has room for `count` entries."""
+        return 8 * count * (2 if self.with_contents else 1) + (ORDER_BYTES if self.own_order else 0)
+
+    def payload_bytes(self, count: int) -> int:
+        """Bytes of a satellite's message on its links: header and `count` entries; under footprint
+        deduplication four corners instead of signatures."""
+        sent = self.list_bytes(count)
+        return 8 * HEADER_WORDS + (sent - 8 * count + 32 if self.dlrc.dedup == "footprint" else sent)
+
+    def settings(self, dlrc: bool, halo: bool) -> StreamSettings:
+        """What a stream says about how it was coded."""
+        codec, knobs = self.codec, self.dlrc
+        return StreamSettings(
+            model=codec.model,
+            grid=codec.grid,
+            context=codec.context,
+            signature=knobs.signature,
+            representative=knobs.representative,
+            map_coding=knobs.map_coding,
+            dedup=knobs.dedup,
+            dlrc=dlrc,
+            halo=halo,
+        )
+
+
+@value
+class Look:
+    """What one satellite sees in a round.
+
+    image: uint8 [P, P, B], the patch. padded: uint8 [P + 2h, P + 2h, B], the patch in its surroundings.
+    footprint: int64 [H, W], ids of the ground cells below. place: (row, col) of the patch in the window and
+    of the window in the scene, px, and the scene's name. valid: bool [P, P], where the patch shows the scene;
+    None: everywhere.
+    """
+
+    satellite: int
+    round: int
+    image: np.ndarray
+    padded: np.ndarray
+    footprint: np.ndarray
+    place: tuple[float, float, int, int, str]
+    valid: np.ndarray | None = None
+
+    @property
+    def halo_px(self) -> int:
+        return (self.padded.shape[0] - self.image.shape[0]) // 2
+
+
+@value
+class View:
+    """A look, its latents y, float32 [M, H, W], and these coded alone. It needs no other satellite and no
+    rule of DLRC, so variants of DLRC share it."""
+
+    look: Look
+    y: np.ndarray
+    alone: EncodedLatents
+
+
+@value
+class Observation:
+    """A view and its clusters, ready to be exchanged. own: the list that the satellite sends."""
+
+    view: View
+    selection: Selection
+    own: SignatureList
+
+    @property
+    def satellite(self) -> int:
+        return self.view.look.satellite
+
+
+@value
+class Accord:
+    """What follows from the headers of a round, alike on every satellite.
+
+    order: satellites with an accepted header, highest priority first. headers: theirs. hearers: sender ->
+    receivers that the links allow. size: bytes of a message of EXCHANGE. sync: what the exchange costs.
+    """
+
+    order: tuple[int, ...]
+    headers: Mapping[int, Header]
+    hearers: Mapping[int, frozenset[int]]
+    size: int
+    sync: Sync
+
+
+@value
+class Known:
+    """What follows from the lists of a round, alike on every satellite.
+
+    lists: those that arrived whole and reached somebody. by: receiver -> satellites whose lists it heard,
+    itself included; who is not among `lists` heard itself alone.
+    """
+
+    lists: Mapping[int, SignatureList]
+    by: Mapping[int, frozenset[int]]
+
+    @property
+    def complete(self) -> bool:
+        """Whether everybody who takes part heard everybody."""
+        return all(len(self.by[satellite]) == len(self.lists) for satellite in self.lists)
+
+
+@value
+class Task:
+    """What one satellite has to code. participants: ids whose lists its map may refer to, sorted, itself
+    among them."""
+
+    observation: Observation
+    assignment: AssignmentMap
+    participants: tuple[int, ...]
+
+
+@value
+class Product:
+    """One satellite's bytes of a round, kept until the round is closed. alone: its independent stream, which
+    needs nobody. estimate_bits: open-loop estimate of y for the kept vectors, NaN unless asked for."""
+
+    stream: bytes
+    alone: bytes
+    assignment: AssignmentMap
+    estimate_bits: float
+
+
+See = Callable[[int, Sequence[int]], "list[View]"]  # round, satellites -> their views
+
+
+@value
+class Crew:
+    """The satellites that one process flies, `numbers`, and what they fly with."""
+
+    numbers: tuple[int, ...]
+    board: Board
+    rules: Rules
+    network: SpaceSegment
+    watch: Watch
+    see: See
+
+
+@value
+class Flown:
+    """What a crew has after a round, by satellite. tasks: of those that took part in the exchange; empty
+    without DLRC. accepted: whose streams the ground kept."""
+
+    accord: Accord
+    tasks: Mapping[int, Task]
+    products: Mapping[int, Product]
+    accepted: frozenset[int]

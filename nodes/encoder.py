@@ -1,0 +1,121 @@
+"""From pixels to latents, and from an assignment map to a stream: g_a, h_a, what the Filter leaves, entropy
+coding, container."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from codec.bitstream import Bitstream, Header, pack
+from codec.entropy.coder import EncodedLatents
+from codec.entropy.schedule import ContextLayout
+from codec.maps.assignment import all_kept, combined_digest
+from codec.maps.coding import encode_map
+from codec.models.model import LATENT_STRIDE_PX
+from constellation.scenario.scenario import CodecKnobs
+from nodes.crew import Board, Look, Product, Rules, Task, View
+from nodes.filter import filter_positions, kept_positions
+from nodes.timeline import Watch
+
+
+@torch.no_grad()
+def analyse(board: Board, look: Look) -> np.ndarray:
+    """y of the patch, float32 [M, P/16, P/16]: the halo feeds g_a and is then cut off."""
+    pixels = torch.from_numpy(look.padded.astype(np.float32) / 255)
+    y = board.model.analysis(pixels.permute(2, 0, 1)[None].to(board.device))[0].float().cpu().numpy()
+    cut = look.halo_px // LATENT_STRIDE_PX
+    return np.ascontiguousarray(y[:, cut : y.shape[1] - cut, cut : y.shape[2] - cut])
+
+
+def view_of(board: Board, codec: CodecKnobs, look: Look, y: np.ndarray) -> View:
+    """A look with its latents, float32 [M, H, W], coded alone."""
+    layout = ContextLayout.all_kept(*y.shape[1:])
+    return View(look, y, _coded(board, codec, hyper_symbols(board, codec, y), (y, _grid(y)), layout))
+
+
+def hyper_symbols(board: Board, codec: CodecKnobs, y: np.ndarray) -> np.ndarray:
+    """z of y, float32 [M, H, W]: int32 [N, h, w]."""
+    return board.entropy(codec).hyper_symbols(torch.tensor(y)[None].to(board.device))
+
+
+def encode(board: Board, rules: Rules, tasks: dict[int, Task], watch: Watch) -> dict[int, Product]:
+    """The streams of a crew's satellites, with DLRC and alone."""
+    return {satellite: _product(board, rules, task, watch) for satellite, task in tasks.items()}
+
+
+def encode_alone(board: Board, rules: Rules, views: list[View]) -> dict[int, Product]:
+    """The streams of a crew's satellites without DLRC: what each sends is its independent stream."""
+    products = {}
+    for view in views:
+        stream = alone_stream(board, rules, view)
+        kept = all_kept(*view.y.shape[1:])
+        products[view.look.satellite] = Product(stream, stream, kept, float("nan"))
+    return products
+
+
+def alone_stream(board: Board, rules: Rules, view: View) -> bytes:
+    """The independent stream of a view."""
+    header = _header(board, rules, view, (view.look.satellite,), dlrc=False)
+    coded = view.alone
+    return pack(Bitstream(header, coded.z_bytes, coded.y_bytes, b"", coded.y_digest))
+
+
+def _product(board: Board, rules: Rules, task: Task, watch: Watch) -> Product:
+    view, selection, kept = task.observation.view, task.observation.selection, task.assignment
+    satellite = view.look.satellite
+    with watch.span("arbitrate", satellite):
+        layout = filter_positions(kept, rules.codec.context)
+        section = encode_map(kept, rules.dlrc.map_coding, participants=task.participants, satellite=satellite)
+    with watch.span("modelling", satellite):
+        z = hyper_symbols(board, rules.codec, selection.y)
+    with watch.span("coding", satellite):
+        coded = _coded(board, rules.codec, z, (selection.y, selection.y_hat), layout)
+        header = _header(board, rules, view, task.participants, dlrc=True)
+        digest = combined_digest(coded.y_digest, kept)  # of the context map and of the references
+        stream = pack(Bitstream(header, coded.z_bytes, coded.y_bytes, section, digest))
+    estimate_bits = float("nan")
+    if rules.codec.context == "open":
+        estimate_bits = open_loop_bits(
+            board, rules.codec, z, (selection.y, selection.y_hat), kept_positions(kept)
+        )
+    return Product(stream, alone_stream(board, rules, view), kept, estimate_bits)
+
+
+def _header(board: Board, rules: Rules, view: View, participants: tuple[int, ...], dlrc: bool) -> Header:
+    look, weights = view.look, bytes.fromhex(board.checkpoint.sha256)[:4]
+    settings = rules.settings(dlrc, halo=look.halo_px > 0)
+    height, width = view.y.shape[1:]
+    return Header(settings, weights, look.satellite, look.round, height, width, rules.dlrc.k, participants)
+
+
+def _grid(y: np.ndarray) -> np.ndarray:
+    """The fixed grid: y_hat, int32, is known before any context."""
+    return np.rint(y).astype(np.int32)
+
+
+def _coded(
+    board: Board,
+    codec: CodecKnobs,
+    z: np.ndarray,
+    latents: tuple[np.ndarray, np.ndarray],
+    layout: ContextLayout,
+) -> EncodedLatents:
+    """Code the kept vectors of latents = (y float32, y_hat int32), [M, H, W] each: y_hat on the fixed grid, y
+    on the centred one."""
+    y, y_hat = latents
+    if codec.grid == "centred":
+        return board.entropy(codec).encode_centred(z, y, layout)
+    return board.entropy(codec).encode(z, y_hat, layout)
+
+
+@torch.no_grad()
+def open_loop_bits(
+    board: Board, codec: CodecKnobs, z: np.ndarray, latents: tuple[np.ndarray, np.ndarray], kept: np.ndarray
+) -> float:
+    """The paper's estimate: -log2 p of the kept vectors with the satellite's own complete y_hat as context.
+    Not decodable."""
+    y, y_hat = latents
+    entropy = board.entropy(codec)
+    if codec.grid == "centred" and board.model.has_context:
+        return float(entropy.estimate_centred_bits(z, y, kept).sum())
+    return float(entropy.estimate_bits(z, y_hat, y_hat, kept).sum())

@@ -1,0 +1,99 @@
+"""A satellite's round on the simulated clock, and the stopwatch that takes its stages' times.
+
+    capture  analysis  hash  +- sync -----------------+  arbitrate  entropy (coding)  downlink
+                             +- entropy (modelling) --+
+
+Results never contain wall time unless `clock.profile=measured` asks for it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from constellation.clock import CAPTURE_S, Activity, ComputeTimes, SimulatedClock, Span, device_profile
+from constellation.scenario.scenario import Scenario
+
+STAGES = ("analysis", "hash", "arbitrate", "modelling", "coding")
+
+
+class Watch:
+    """Takes the time of stages, by satellite, and says what they cost on the simulated clock: `times`, of a
+    device profile, or None for what was taken.
+
+    Stages: analysis (g_a, not reading the scene), hash (Recognizer and Selector), arbitrate (Arbiter, Filter,
+    map), modelling (h_a and z: what needs the satellite's own latents alone), coding (the context model and
+    range coding, which start when the map is known).
+    """
+
+    def __init__(self, times: ComputeTimes | None = None) -> None:
+        self._profile = times
+        self._taken_s: dict[tuple[int, str], float] = defaultdict(float)
+
+    @classmethod
+    def of(cls, scenario: Scenario) -> Watch:
+        """The watch that `clock.profile` names."""
+        if scenario.clock.profile == "measured":
+            return cls()
+        capture = scenario.capture
+        profile = device_profile(scenario.clock.profile)
+        return cls(
+            profile.compute_times(scenario.codec.model, capture.patch_px, scenario.dlrc.k, capture.halo_px)
+        )
+
+    @contextmanager
+    def span(self, stage: str, *satellites: int) -> Iterator[None]:
+        """Add what the `with` block takes to a stage of a satellite's round; of several, if it did for all of
+        them what each would have had to do."""
+        if stage not in STAGES:
+            raise ValueError(f"stage {stage!r}: expected one of {', '.join(STAGES)}")
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            taken_s = time.perf_counter() - started
+            for satellite in satellites:
+                self._taken_s[satellite, stage] += taken_s
+
+    def times(self, satellite: int) -> ComputeTimes:
+        """Seconds of the satellite's stages; what was taken is forgotten, for its next round."""
+        taken = {stage: self._taken_s.pop((satellite, stage), 0.0) for stage in STAGES}
+        if self._profile is not None:
+            return self._profile
+        return ComputeTimes(
+            analysis_s=taken["analysis"],
+            hash_s=taken["hash"],
+            arbitrate_s=taken["arbitrate"],
+            entropy_modelling_s=taken["modelling"],
+            entropy_coding_s=taken["coding"],
+            hyperprior_s=taken["modelling"],
+        )
+
+
+def round_timeline(
+    times: ComputeTimes, t_sync_s: float | None, downlink_s: float, overlaps: bool, start_s: float = 0.0
+) -> list[Span]:
+    """The spans of one satellite's round; t_sync_s None: without DLRC there is no hash, no sync, no
+    arbitration.
+
+    The hyperprior (h_a, z, h_s) needs the satellite's own y alone, so it always runs beside the sync. With
+    `overlaps` (the fixed grid: y_hat is known before any context) the context model of a device profile does
+    too. Assumption: of its outputs only those near *inexact* remote copies, about one copy in a hundred,
+    change with the arbitration's answer; computing those few again is not charged. Without `overlaps` the
+    context model waits for the arbitration. Spans that run side by side start together, so on one track they
+    nest.
+    """
+    clock = SimulatedClock(start_s)
+    clock.spend("capture", CAPTURE_S, "sensor")
+    clock.spend("analysis", times.analysis_s, "compute")
+    beside_s = 0.0
+    if t_sync_s is not None:
+        clock.spend("hash", times.hash_s, "compute")
+        beside_s = times.entropy_modelling_s if overlaps else times.hyperprior_s
+        clock.overlap([Activity("sync", t_sync_s, "network")], [Activity("entropy", beside_s, "compute")])
+        clock.spend("arbitrate", times.arbitrate_s, "compute")
+    clock.spend("entropy", times.entropy_modelling_s - beside_s + times.entropy_coding_s, "compute")
+    clock.spend("downlink", downlink_s, "network")
+    return clock.spans
