@@ -195,7 +195,8 @@ TITAN_V = DeviceProfile(
     source=(
         "Table 2 of the paper: NVIDIA Titan V, 256 px, lambda = 0.0067 (C = 192), k = 20: analysis, entropy "
         "modelling and entropy coding of each model, 12.89 ms of DLRC for all. Estimates: 80 % of DLRC is "
-        "hashing; the hyperprior takes 7.85 ms in every model; other patch sizes by area, other k in proportion"
+        "hashing; the hyperprior takes 7.85 ms in every model; other patch sizes by area, other k in "
+        "proportion"
     ),
     # Read as printed. mbt's row can only be CompressAI's mean-and-scale hyperprior, which has no context
     # loop; cheng's and elic's hold CompressAI's loop over positions (centred grid), which the fixed grid does
