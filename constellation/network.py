@@ -15,7 +15,8 @@ from constellation.common.errors import UserError
 from constellation.common.frozen import value
 from constellation.links.budget import rate_bps
 from constellation.links.topology import Topology, select_region, topology_at
-from constellation.orbit.orbits import EARTH_RADIUS_KM, Constellation, load_constellation
+from constellation.orbit.frames import EARTH_RADIUS_KM
+from constellation.orbit.orbits import Constellation, load_constellation
 from constellation.scenario.scenario import Scenario
 from constellation.sync.timing import sync_round
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from constellation.links.budget import fastest_stride_km_bps, rate_bps
 from constellation.links.routing import hop_delay_s
-from constellation.scenario.network import LinkKnobs, SyncKnobs, TopologyKnobs
 from constellation.links.topology import Topology, line_of_sight, sight_can_be_blocked, topology_of_pairs
+from constellation.scenario.network import LinkKnobs, SyncKnobs, TopologyKnobs
 
 _MAX_HELPERS = 24  # satellites beside the participants that the upper bounds may use
 _SLACK = 1 + 1e-9  # rounding never prunes a satellite that counts

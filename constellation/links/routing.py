@@ -17,8 +17,8 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
 
 from constellation.common.errors import UserError
-from constellation.scenario.network import SyncKnobs
 from constellation.links.topology import Topology
+from constellation.scenario.network import SyncKnobs
 
 if TYPE_CHECKING:
     import networkx
@@ -158,7 +158,7 @@ def networkx_paths(
 
 def _checked_sources(topology: Topology, sources: Sequence[int]) -> np.ndarray:
     sources = np.asarray(sources, dtype=np.int64).reshape(-1)
-    if len(sources) and not (0 <= sources.min() and sources.max() < topology.satellites):
+    if len(sources) and not (sources.min() >= 0 and sources.max() < topology.satellites):
         raise UserError(
             f"sources: found {sources.min()} to {sources.max()}, expected satellites 0 to {topology.satellites - 1}"
         )

@@ -16,7 +16,9 @@ from scipy.spatial import cKDTree
 
 from constellation.common.errors import UserError
 from constellation.links.budget import noise_label, rate_bps
-from constellation.orbit.orbits import EARTH_RADIUS_KM, Constellation, WalkerPattern, itrs_of_ground_point_km
+from constellation.orbit.frames import EARTH_RADIUS_KM, itrs_of_ground_point_km
+from constellation.orbit.orbits import Constellation
+from constellation.orbit.walker import WalkerPattern
 from constellation.scenario.network import LinkKnobs, RegionKnobs, TopologyKnobs
 
 _CANDIDATES_PER_TERMINAL = (

@@ -17,7 +17,8 @@ import numpy as np
 
 from constellation.common.errors import UserError
 from constellation.links.budget import rate_bps
-from constellation.orbit.orbits import Constellation, itrs_of_ground_point_km
+from constellation.orbit.frames import itrs_of_ground_point_km
+from constellation.orbit.orbits import Constellation, subset
 from constellation.scenario.network import GroundKnobs
 
 STEP_S = 60.0
@@ -148,17 +149,6 @@ def contact_windows(
     columns = [column[order] for column in columns]
     return ContactWindows(
         columns[0].astype(np.int64), *columns[1:], float(begin_s), float(end_s), ground.name
-    )
-
-
-def subset(constellation: Constellation, satellites: Sequence[int]) -> Constellation:
-    """The constellation of these satellites alone, in this order: what is about eight satellites propagates
-    eight."""
-    return replace(
-        constellation,
-        names=tuple(constellation.names[s] for s in satellites),
-        satrecs=tuple(constellation.satrecs[s] for s in satellites),
-        walker=None,
     )
 
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from constellation.clock import ComputeTimes
-from constellation.passes.contacts import DAY_S, ContactWindows
 from constellation.common.errors import UserError
+from constellation.passes.contacts import DAY_S, ContactWindows
 
 RAW_BITS_PER_PIXEL = 24  # 8-bit RGB
 REGIMES = (

@@ -17,8 +17,8 @@ from datetime import datetime, timezone
 import numpy as np
 
 from constellation.clock import ComputeTimes
-from constellation.passes.contacts import subset
-from constellation.orbit.orbits import EARTH_RADIUS_KM, Constellation
+from constellation.orbit.frames import EARTH_RADIUS_KM
+from constellation.orbit.orbits import Constellation, subset
 from constellation.scenario.network import EnergyKnobs
 
 AU_KM = 149_597_870.7  # IAU 2012 Resolution B2

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from constellation.passes.contacts import ContactWindows, downlink_rate_bps
 from constellation.common.errors import UserError
 from constellation.orbit.orbits import Constellation
+from constellation.passes.contacts import ContactWindows, downlink_rate_bps
 from constellation.scenario.network import GroundKnobs
 
 PIECE_S = (

@@ -6,9 +6,10 @@ All models are frozen pydantic models with strict numbers; defaults are the pape
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from datetime import date
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class Knobs(BaseModel):
@@ -19,6 +20,11 @@ class Knobs(BaseModel):
 
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
+# Wider than any radio or laser, narrow enough that no formula overflows
+PowerDbm = Annotated[float, Field(ge=-200, le=200)]
+GainDbi = Annotated[float, Field(ge=-100, le=200)]
+Watts = Annotated[float, Field(ge=0, le=1e9)]
+Seconds = Annotated[float, Field(ge=0, le=1e6)]
 
 
 class OrbitKnobs(Knobs):
@@ -28,12 +34,25 @@ class OrbitKnobs(Knobs):
     source: Literal["walker", "tle", "omm"] = "walker"
     kind: Literal["delta", "star"] = "delta"
     pattern: str = "53:1000/25/1"  # inclination_deg : total / planes / phasing
-    altitude_km: Positive = 550.0
+    altitude_km: Annotated[float, Field(gt=0, le=400000)] = 550.0  # as far as the Moon
     path: str = ""  # TLE or OMM file
     epoch: str = "2026-01-01T00:00:00Z"
     duration_s: Annotated[float, Field(gt=0, le=3.2e7)] = 43200.0  # at most a year
-    step_s: Positive = 60.0
-    max_age_days: Positive = 30.0  # of TLE or OMM elements, either way from the simulated time
+    step_s: Annotated[float, Field(ge=1e-3, le=3.2e7)] = 60.0
+    max_age_days: Annotated[float, Field(gt=0, le=36500)] = (
+        30.0  # of TLE or OMM elements, either way from the simulated time
+    )
+    skip_bad: bool = (
+        False  # go on without satellites whose elements are too old, have decayed, or are not SGP4's
+    )
+
+    @field_validator("epoch", "pattern", "path", mode="before")
+    @classmethod
+    def _text(cls, value: Any) -> Any:
+        """YAML reads 2026-01-01 without quotes as a date, not as the text that it looks like."""
+        if isinstance(value, date):
+            raise ValueError(f'that is a date to YAML: put it in quotes, "{value.isoformat()}"')
+        return value
 
 
 class LinkKnobs(Knobs):
@@ -41,28 +60,28 @@ class LinkKnobs(Knobs):
 
     kind: Literal["rf", "optical"] = "rf"
     noise: Literal["ktb", "paper"] = "ktb"
-    bandwidth_mhz: Positive = 100.0
-    frequency_ghz: Positive = 20.0
-    tx_power_dbm: float = 40.0
-    tx_gain_dbi: float = 35.0
-    rx_gain_dbi: float = 35.0
-    system_loss_db: NonNegative = 10.0
-    noise_temperature_k: Positive = 290.0
+    bandwidth_mhz: Annotated[float, Field(ge=1e-6, le=1e6)] = 100.0
+    frequency_ghz: Annotated[float, Field(ge=1e-6, le=1e6)] = 20.0
+    tx_power_dbm: PowerDbm = 40.0
+    tx_gain_dbi: GainDbi = 35.0
+    rx_gain_dbi: GainDbi = 35.0
+    system_loss_db: Annotated[float, Field(ge=0, le=300)] = 10.0
+    noise_temperature_k: Annotated[float, Field(ge=0.01, le=1e9)] = 290.0
     overhead: Annotated[float, Field(ge=0, lt=1)] = 0.2
-    optical_rate_bps: Positive = 10e9
-    optical_acquisition_s: NonNegative = 10.0
+    optical_rate_bps: Annotated[float, Field(ge=1, le=1e15)] = 10e9
+    optical_acquisition_s: Seconds = 10.0
 
 
 class TopologyKnobs(Knobs):
     """Which links exist at an instant."""
 
     rule: Literal["distance", "grid", "nearest"] = "distance"
-    max_distance_km: Positive = 3000.0
-    atmosphere_margin_km: NonNegative = 80.0
+    max_distance_km: Annotated[float, Field(gt=0, le=1e6)] = 3000.0
+    atmosphere_margin_km: Annotated[float, Field(ge=0, le=1e5)] = 80.0
     line_of_sight: bool = True
     terminals: Annotated[int, Field(ge=1)] = 4  # of `nearest`
-    setup_s: NonNegative = 0.005
-    teardown_s: NonNegative = 0.002
+    setup_s: Seconds = 0.005
+    teardown_s: Seconds = 0.002
 
 
 class SyncKnobs(Knobs):
@@ -70,12 +89,12 @@ class SyncKnobs(Knobs):
 
     contention: Literal["parallel", "serial", "shared"] = "parallel"
     schedule: Literal["unicast", "tree", "ring"] = "unicast"
-    relay_s: NonNegative = 0.0005
+    relay_s: Seconds = 0.0005
     relay_in_route: bool = (
         False  # the paper routes on propagation and transmission alone, then adds the relays
     )
-    control_s: NonNegative = 0.03
-    speed_of_light_m_s: Positive = 3e8
+    control_s: Seconds = 0.03
+    speed_of_light_m_s: Annotated[float, Field(ge=1e3, le=1e12)] = 3e8
 
 
 class RegionKnobs(Knobs):
@@ -95,7 +114,7 @@ class GroundKnobs(Knobs):
     name: str = "Matera"
     latitude_deg: Annotated[float, Field(ge=-90, le=90)] = 40.65
     longitude_deg: Annotated[float, Field(ge=-180, le=180)] = 16.70
-    elevation_m: float = 530.0
+    elevation_m: Annotated[float, Field(ge=-12000, le=1e5)] = 530.0
     min_elevation_deg: Annotated[float, Field(ge=0, lt=90)] = 10.0
     stream_loss: Annotated[float, Field(ge=0, lt=1)] = (
         0.0  # chance that a downlinked stream arrives damaged the first time
@@ -116,9 +135,9 @@ class GroundKnobs(Knobs):
 class EnergyKnobs(Knobs):
     """Battery and solar array, for `priority.rule=energy`."""
 
-    battery_wh: Positive = 100.0
-    solar_w: NonNegative = 80.0
-    idle_w: NonNegative = 30.0
-    compute_w: NonNegative = 40.0
-    transmit_w: NonNegative = 20.0
+    battery_wh: Annotated[float, Field(ge=1e-3, le=1e9)] = 100.0
+    solar_w: Watts = 80.0
+    idle_w: Watts = 30.0
+    compute_w: Watts = 40.0
+    transmit_w: Watts = 20.0
     initial_charge: Annotated[float, Field(ge=0, le=1)] = 0.8

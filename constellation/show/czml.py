@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from constellation.orbit.orbits import itrs_of_ground_point_km
+from constellation.orbit.frames import itrs_of_ground_point_km
 from constellation.show.data import ViewData
 
 POSITION_STEP_S = 120.0

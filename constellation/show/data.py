@@ -12,12 +12,12 @@ from typing import Literal
 
 import numpy as np
 
-from constellation.passes.contacts import ContactWindows, contact_windows
 from constellation.common.errors import UserError
 from constellation.links.budget import noise_label
-from constellation.orbit.orbits import load_constellation
-from constellation.scenario.scenario import Scenario
 from constellation.links.topology import select_region, topology_at
+from constellation.orbit.orbits import load_constellation
+from constellation.passes.contacts import ContactWindows, contact_windows
+from constellation.scenario.scenario import Scenario
 
 MAX_SAMPLES = 6_000_000  # satellites times instants: 12 h in minutes of 8,000 satellites, 36 MB of HTML
 MAX_LINK_INTERVALS = 100_000

@@ -10,15 +10,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from constellation.links.churn import distance_churn
 from constellation.common.errors import UserError
 from constellation.links.budget import noise_label
-from constellation.orbit.orbits import Constellation, load_constellation, sample_times_s
+from constellation.links.churn import distance_churn
 from constellation.links.pruning import local_topology, useful_satellites
 from constellation.links.routing import minimum_delay_paths
-from constellation.scenario.scenario import Scenario
-from constellation.scenario.network import SyncKnobs
-from constellation.sync.timing import sync_round, times_of_arrivals
 from constellation.links.topology import (
     Topology,
     TopologyEvents,
@@ -28,6 +24,10 @@ from constellation.links.topology import (
     topology_at,
     topology_events,
 )
+from constellation.orbit.orbits import Constellation, load_constellation, sample_times_s
+from constellation.scenario.network import SyncKnobs
+from constellation.scenario.scenario import Scenario
+from constellation.sync.timing import sync_round, times_of_arrivals
 
 _BLOCK_SATELLITE_STEPS = 200_000  # satellites times steps held at once, with 8 participants: about 100 MB
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from constellation.sync.schedules import SCHEDULES, Transfer
-from constellation.sync.contention import CONTENTIONS, Route
 from constellation.common.errors import UserError
 from constellation.links.routing import Paths, minimum_delay_paths
-from constellation.scenario.network import SyncKnobs
 from constellation.links.topology import Topology
+from constellation.scenario.network import SyncKnobs
+from constellation.sync.contention import CONTENTIONS, Route
+from constellation.sync.schedules import SCHEDULES, Transfer
 
 Router = Callable[[Topology, Sequence[int], float, SyncKnobs], Paths]
 
@@ -133,7 +133,7 @@ def _checked(
     members = np.asarray(participants, dtype=np.int64).reshape(-1)
     if len(np.unique(members)) != len(members):
         raise UserError(f"participants: {members.tolist()}, expected every satellite once")
-    if len(members) and not (0 <= members.min() and members.max() < topology.satellites):
+    if len(members) and not (members.min() >= 0 and members.max() < topology.satellites):
         raise UserError(
             f"participants: {members.tolist()}, expected satellites 0 to {topology.satellites - 1}"
         )

@@ -4,16 +4,10 @@ import numpy as np
 import pytest
 from skyfield.api import wgs84
 
-from constellation.passes.contacts import (
-    contact_windows,
-    downlink_rate_bps,
-    link_metric,
-    next_contact,
-    subset,
-)
+from constellation.passes.contacts import contact_windows, downlink_rate_bps, link_metric, next_contact
 from constellation.common.errors import UserError
 from constellation.links.budget import rate_bps
-from constellation.orbit.orbits import load_constellation
+from constellation.orbit.orbits import load_constellation, subset
 from constellation.scenario.network import GroundKnobs, OrbitKnobs
 
 HALF_DAY_S = 43200.0

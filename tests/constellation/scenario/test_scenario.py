@@ -110,3 +110,26 @@ def test_a_scenario_file_that_asks_for_the_impossible_is_refused(tmp_path, text)
 def test_a_silent_satellite_must_be_one_of_them():
     with pytest.raises(UserError, match="ground.silent_satellite=5: expected less than satellites=2"):
         check_inputs(load_scenario("smoke", ["ground.silent_satellite=5"]))
+
+
+@pytest.mark.parametrize(
+    "override,says",
+    [
+        ("link.tx_power_dbm=4000", "less than or equal to 200"),
+        ("ground.downlink.tx_power_dbm=4000", "less than or equal to 200"),
+        ("link.noise_temperature_k=1e-300", "greater than or equal to 0.01"),
+        ("link.frequency_ghz=1e-300", "greater than or equal to 0.000001"),
+        ("orbit.step_s=1e-6", "greater than or equal to 0.001"),
+        ("orbit.altitude_km=1e30", "less than or equal to 400000"),
+    ],
+)
+def test_physics_beyond_any_radio_or_orbit_is_refused_before_it_overflows(override, says):
+    key, _, value = override.partition("=")
+    with pytest.raises(UserError, match=f"{key}: found .*{says}"):
+        load_scenario("edge_space_com", [override])
+
+
+def test_a_date_that_yaml_took_for_a_date_is_refused_with_the_remedy(tmp_path):
+    (tmp_path / "dated.yaml").write_text("orbit:\n  epoch: 2026-01-01T00:00:00Z\n")
+    with pytest.raises(UserError, match='put it in quotes, "2026-01-01'):
+        load_scenario(str(tmp_path / "dated.yaml"))
