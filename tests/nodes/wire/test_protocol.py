@@ -2,7 +2,7 @@
 
 import pytest
 
-from nodes.wire.faults import Faults
+from nodes.wire.faults import NO_FAULTS, Faults
 from nodes.wire.protocol import drive, together
 from nodes.wire.stages import GROUND, Heard, Send, Stage, Step
 
@@ -18,7 +18,7 @@ def ground():
     return (yield Send(Stage(0, Step.DOWNLINK)))
 
 
-def fly(faults=Faults()):
+def fly(faults=NO_FAULTS):
     log = {}
     done = together({**{n: satellite(n, log) for n in range(3)}, GROUND: ground()}, faults)
     return log, done
