@@ -19,6 +19,7 @@ from constellation.common.knobs import (
     build,
     keys_of,
     overlay,
+    refuse_repeats,
     sections_of,
     split_word,
     unknown_key,
@@ -125,6 +126,7 @@ def options_of(command: Command, words: Sequence[str]) -> tuple[list[str], bool]
 def read(command: Command, words: Sequence[str]) -> Given:
     """The words as values. Raises `UserError`."""
     own_keys, subject = keys_of(command.own), command.subject
+    refuse_repeats(words)
     own, others, names = [], [], []
     for word in words:
         name, text = split_word(word)
@@ -211,8 +213,6 @@ def version() -> str:
 
 
 def _name_of(command: Command, subject: Subject, names: Sequence[str]) -> str:
-    if len(names) > 1:
-        raise UserError(f"{subject.key}: given twice ({shown(names[0])} and {shown(names[1])})")
     name = names[0] if names else command.default
     if not name:
         there = ", ".join(subject.shipped())

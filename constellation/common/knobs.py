@@ -29,10 +29,13 @@ Positive = Annotated[float, Field(gt=0, le=1e18)]
 NonNegative = Annotated[float, Field(ge=0, le=1e18)]
 Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 
+ADDED = "added"
+"""In `Annotated[bool, ADDED]`: a knob younger than the digests of runs, not in them at its default."""
+
 UNITS = {
     "_px": "px", "_km": "km", "_m": "m", "_m_s": "m/s", "_s": "s", "_deg": "deg", "_days": "days",
-    "_mhz": "MHz", "_ghz": "GHz", "_dbm": "dBm", "_dbi": "dBi", "_db": "dB", "_k": "K", "_bps": "bit/s", "_w": "W",
-    "_wh": "Wh", "_kib": "KiB", "_mib": "MiB", "_pct": "%",
+    "_mhz": "MHz", "_ghz": "GHz", "_dbm": "dBm", "_dbi": "dBi", "_db": "dB", "_k": "K", "_bps": "bit/s",
+    "_w": "W", "_wh": "Wh", "_kib": "KiB", "_mib": "MiB", "_pct": "%",
 }  # fmt: skip
 _NAMED_PATTERNS = {r"^[a-z][a-z0-9_-]{0,63}$": "a word of small letters"}
 
@@ -110,6 +113,16 @@ def sections_of(model: type[Knobs]) -> dict[str, type[Knobs]]:
     }
 
 
+def without_added(knobs: Knobs, values: dict[str, Any]) -> dict[str, Any]:
+    """The dumped values of a model without its ADDED knobs that are at their defaults."""
+    out = {}
+    for name, field in type(knobs).model_fields.items():
+        key, held = field.alias or name, getattr(knobs, name)
+        if key in values and not (ADDED in field.metadata and held == field.default):
+            out[key] = without_added(held, values[key]) if isinstance(held, Knobs) else values[key]
+    return out
+
+
 def is_section(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, Knobs)
 
@@ -126,19 +139,26 @@ def build(model: type[M], values: Mapping[str, Any], source: str = "") -> M:
 
 
 def overlay(values: dict[str, Any], words: Sequence[str], model: type[Knobs]) -> dict[str, Any]:
-    """Plain values with `section.key=value` words laid over them. Raises `UserError` for an unknown key, a
-    word given twice, and a value that is none."""
-    keys, seen = keys_of(model), dict[str, str]()
+    """Plain values with `section.key=value` words laid over them; the last of a key wins. Raises `UserError`
+    for an unknown key and for a value that is none."""
+    keys = keys_of(model)
     out = _copied(values)
     for word in words:
         name, text = split_word(word)
         if name not in keys:
             raise UserError(unknown_key(name, keys, sections_of(model)))
+        _place(out, name, value_of(keys[name], text))
+    return out
+
+
+def refuse_repeats(words: Iterable[str]) -> None:
+    """Raises `UserError` where a key is given twice on one command line."""
+    seen: dict[str, str] = {}
+    for word in words:
+        name, text = split_word(word)
         if name in seen:
             raise UserError(f"{name}: given twice ({shown(seen[name])} and {shown(text)})")
         seen[name] = text
-        _place(out, name, value_of(keys[name], text))
-    return out
 
 
 def split_word(word: str) -> tuple[str, str]:

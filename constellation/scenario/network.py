@@ -1,127 +1,146 @@
-"""Knobs of the space network: orbits, links, topology, routing, sync, ground segment, energy (Table A1 and
-beyond).
+"""Knobs of the space network: orbits, links, topology, routing, sync, ground segment, energy.
 
-All models are frozen pydantic models with strict numbers; defaults are the paper's (section 4.1, appendix A).
-"""
+Defaults are the paper's (section 4.1, Table A1, appendix A), and ours where it gives none."""
 
 from __future__ import annotations
 
-from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field
 
+from constellation.common.knobs import ADDED, Knobs, NonNegative, Positive
 
-class Knobs(BaseModel):
-    """Base of every scenario section: unknown keys, NaN and booleans-as-numbers are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
-
-
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
 # Wider than any radio or laser, narrow enough that no formula overflows
 PowerDbm = Annotated[float, Field(ge=-200, le=200)]
 GainDbi = Annotated[float, Field(ge=-100, le=200)]
-Watts = Annotated[float, Field(ge=0, le=1e9)]
 Seconds = Annotated[float, Field(ge=0, le=1e6)]
+Power = Annotated[float, Field(ge=0, le=1e9)]
+Latitude = Annotated[float, Field(ge=-90, le=90)]
+Longitude = Annotated[float, Field(ge=-180, le=180)]
 
 
 class OrbitKnobs(Knobs):
-    """Where the satellites are. `source: walker` uses pattern/altitude/kind; `source: tle` or `omm` reads
-    `path`."""
+    """Where the satellites are, and over which time the network is looked at."""
 
     source: Literal["walker", "tle", "omm"] = "walker"
+    """a Walker pattern, or elements read from `path`"""
     kind: Literal["delta", "star"] = "delta"
-    pattern: str = "53:1000/25/1"  # inclination_deg : total / planes / phasing
-    altitude_km: Annotated[float, Field(gt=0, le=400000)] = 550.0  # as far as the Moon
-    path: str = ""  # TLE or OMM file
+    """planes over 360 deg, or over 180 deg"""
+    pattern: str = "53:1000/25/1"
+    """inclination in deg : satellites / planes / phasing"""
+    altitude_km: Annotated[float, Field(gt=0, le=400000)] = 550.0
+    """of the pattern's circular orbits, above the equator's radius; at most the Moon's"""
+    path: str = ""
+    """file of two-line elements or OMM"""
     epoch: str = "2026-01-01T00:00:00Z"
-    duration_s: Annotated[float, Field(gt=0, le=3.2e7)] = 43200.0  # at most a year
+    """UTC at which simulated time begins"""
+    duration_s: Annotated[float, Field(gt=0, le=3.2e7)] = 43200.0
+    """how long the network is looked at; at most a year"""
     step_s: Annotated[float, Field(ge=1e-3, le=3.2e7)] = 60.0
-    max_age_days: Annotated[float, Field(gt=0, le=36500)] = (
-        30.0  # of TLE or OMM elements, either way from the simulated time
-    )
-    skip_bad: bool = (
-        False  # go on without satellites whose elements are too old, have decayed, or are not SGP4's
-    )
-
-    @field_validator("epoch", "pattern", "path", mode="before")
-    @classmethod
-    def _text(cls, value: Any) -> Any:
-        """YAML reads 2026-01-01 without quotes as a date, not as the text that it looks like."""
-        if isinstance(value, date):
-            raise ValueError(f'that is a date to YAML: put it in quotes, "{value.isoformat()}"')
-        return value
+    """between two instants"""
+    max_age_days: Annotated[float, Field(gt=0, le=36500)] = 30.0
+    """of elements from a file, either way from the simulated time"""
+    skip_bad: Annotated[bool, ADDED] = False
+    """go on without satellites whose elements are too old, have decayed, or are not SGP4's"""
 
 
 class LinkKnobs(Knobs):
-    """Link budget (Table A1) of an inter-satellite link, or an optical terminal of fixed rate."""
+    """Budget of a radio link (Table A1), or an optical terminal of fixed rate."""
 
     kind: Literal["rf", "optical"] = "rf"
+    """radio, or optical"""
     noise: Literal["ktb", "paper"] = "ktb"
+    """k T B, or the formula as the paper prints it"""
     bandwidth_mhz: Annotated[float, Field(ge=1e-6, le=1e6)] = 100.0
+    """of the channel"""
     frequency_ghz: Annotated[float, Field(ge=1e-6, le=1e6)] = 20.0
+    """of the carrier"""
     tx_power_dbm: PowerDbm = 40.0
+    """of the transmitter"""
     tx_gain_dbi: GainDbi = 35.0
+    """of the transmitting antenna"""
     rx_gain_dbi: GainDbi = 35.0
+    """of the receiving antenna"""
     system_loss_db: Annotated[float, Field(ge=0, le=300)] = 10.0
+    """pointing, polarisation, cables"""
     noise_temperature_k: Annotated[float, Field(ge=0.01, le=1e9)] = 290.0
+    """of the receiver"""
     overhead: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """share of the capacity that carries no payload"""
     optical_rate_bps: Annotated[float, Field(ge=1, le=1e15)] = 10e9
+    """of an optical terminal"""
     optical_acquisition_s: Seconds = 10.0
+    """until two optical terminals see each other"""
 
 
 class TopologyKnobs(Knobs):
     """Which links exist at an instant."""
 
     rule: Literal["distance", "grid", "nearest"] = "distance"
+    """everybody in reach; four neighbours in the pattern; or the nearest ones"""
     max_distance_km: Annotated[float, Field(gt=0, le=1e6)] = 3000.0
+    """longest link"""
     atmosphere_margin_km: Annotated[float, Field(ge=0, le=1e5)] = 80.0
+    """height above ground that a line of sight must keep"""
     line_of_sight: bool = True
-    terminals: Annotated[int, Field(ge=1)] = 4  # of `nearest`
+    """whether the Earth blocks links"""
+    terminals: Annotated[int, Field(ge=1, le=10**4)] = 4
+    """of a satellite, under rule=nearest"""
     setup_s: Seconds = 0.005
+    """to set a link up"""
     teardown_s: Seconds = 0.002
+    """to take a link down"""
 
 
 class SyncKnobs(Knobs):
-    """One signature round (appendix A)."""
+    """One exchange of signatures (appendix A)."""
 
     contention: Literal["parallel", "serial", "shared"] = "parallel"
+    """transfers at once, one after another, or sharing links"""
     schedule: Literal["unicast", "tree", "ring"] = "unicast"
+    """how the all_gather is laid over the network"""
     relay_s: Seconds = 0.0005
-    relay_in_route: bool = (
-        False  # the paper routes on propagation and transmission alone, then adds the relays
-    )
+    """that a relaying satellite adds"""
+    relay_in_route: bool = False
+    """whether routes count relays; the paper adds them afterwards"""
     control_s: Seconds = 0.03
+    """fixed part of every exchange"""
     speed_of_light_m_s: Annotated[float, Field(ge=1e3, le=1e12)] = 3e8
+    """the paper rounds it"""
 
 
 class RegionKnobs(Knobs):
-    """Which satellites observe: the N nearest to a point of the ground, or those whose sensor footprint sees
-    it."""
+    """Which satellites observe: those near a point on the ground."""
 
-    latitude_deg: Annotated[float, Field(ge=-90, le=90)] = 30.25
-    longitude_deg: Annotated[float, Field(ge=-180, le=180)] = 120.17
+    latitude_deg: Latitude = 30.25
+    """of the point, north"""
+    longitude_deg: Longitude = 120.17
+    """of the point, east"""
     rule: Literal["nearest", "footprint"] = "nearest"
+    """the nearest ones, or those whose footprint holds the point"""
     max_off_nadir_deg: Annotated[float, Field(gt=0, lt=90)] = 45.0
+    """half the opening of a footprint"""
 
 
 class GroundKnobs(Knobs):
-    """Ground station and space-to-ground link. A 53 deg shell at 550 km is seen (10 deg mask) from latitudes
-    up to 67.9 deg only."""
+    """Ground station, its link from space, and what goes wrong on it.
+
+    A 53 deg shell at 550 km is seen (10 deg mask) from latitudes up to 67.9 deg only."""
 
     name: str = "Matera"
-    latitude_deg: Annotated[float, Field(ge=-90, le=90)] = 40.65
-    longitude_deg: Annotated[float, Field(ge=-180, le=180)] = 16.70
+    """of the station"""
+    latitude_deg: Latitude = 40.65
+    """of the station, north"""
+    longitude_deg: Longitude = 16.70
+    """of the station, east"""
     elevation_m: Annotated[float, Field(ge=-12000, le=1e5)] = 530.0
+    """of the station, above the ellipsoid"""
     min_elevation_deg: Annotated[float, Field(ge=0, lt=90)] = 10.0
-    stream_loss: Annotated[float, Field(ge=0, lt=1)] = (
-        0.0  # chance that a downlinked stream arrives damaged the first time
-    )
-    silent_satellite: Annotated[
-        int, Field(ge=-1)
-    ] = -1  # a satellite that takes part in the rounds and never downlinks; -1: none
+    """mask: how high a satellite must stand"""
+    stream_loss: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """chance that a downlinked stream arrives damaged the first time"""
+    silent_satellite: Annotated[int, Field(ge=-1, lt=1024)] = -1
+    """takes part in rounds and never downlinks; -1: none"""
     downlink: LinkKnobs = LinkKnobs(
         bandwidth_mhz=50.0,
         frequency_ghz=8.2,
@@ -133,11 +152,23 @@ class GroundKnobs(Knobs):
 
 
 class EnergyKnobs(Knobs):
-    """Battery and solar array, for `priority.rule=energy`."""
+    """Battery and solar array of a satellite, for priority.rule=energy."""
 
     battery_wh: Annotated[float, Field(ge=1e-3, le=1e9)] = 100.0
-    solar_w: Watts = 80.0
-    idle_w: Watts = 30.0
-    compute_w: Watts = 40.0
-    transmit_w: Watts = 20.0
+    """capacity"""
+    solar_w: Power = 80.0
+    """in sunlight"""
+    idle_w: Power = 30.0
+    """drawn always"""
+    compute_w: Power = 40.0
+    """drawn while computing, on top"""
+    transmit_w: Power = 20.0
+    """drawn while sending, on top"""
     initial_charge: Annotated[float, Field(ge=0, le=1)] = 0.8
+    """share of the capacity at the start"""
+
+
+__all__ = [
+    "EnergyKnobs", "GroundKnobs", "Knobs", "LinkKnobs", "NonNegative", "OrbitKnobs", "Positive",
+    "RegionKnobs", "SyncKnobs", "TopologyKnobs",
+]  # fmt: skip

@@ -1,121 +1,45 @@
-"""Every knob of a run, as frozen pydantic models, and `load_scenario(name, overrides)`.
-
-A scenario is a YAML file of `scenarios/` (or any path to a `.yaml`), laid over the defaults below, and then
-over it `section.key=value` overrides from the command line. Unknown keys, wrong types, NaN and booleans where
-a number is meant are refused with one line that names the key and the nearest known one."""
+"""Every knob of a run, as one frozen value of sections."""
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-import re
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field
 
-from constellation.common.errors import UserError
+from constellation.common.knobs import Knobs, without_added
+from constellation.scenario.coding import CodecKnobs, DlrcKnobs
+from constellation.scenario.imaging import CaptureKnobs, SceneKnobs
 from constellation.scenario.network import (
     EnergyKnobs,
     GroundKnobs,
-    Knobs,
     LinkKnobs,
-    NonNegative,
     OrbitKnobs,
-    Positive,
     RegionKnobs,
     SyncKnobs,
     TopologyKnobs,
 )
+from constellation.scenario.operation import ClockKnobs, PriorityKnobs
 
-SCENARIO_FOLDER = Path(__file__).resolve().parents[2] / "scenarios"
-_EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
-MAX_SCENARIO_BYTES = 1 << 20
-
-
-class SceneKnobs(Knobs):
-    """What is on the ground. An empty `path` means the built-in procedural scene."""
-
-    path: str = ""  # an image file, or a folder of them
-    size_px: Annotated[int, Field(ge=64, le=16384)] = 2048  # of the procedural scene
-    scale_16bit: Literal["percentile", "full"] = "percentile"  # how 16-bit samples become 8-bit
+_NO_RESULT = {"output": True, "timeout_s": True, "priority": {"trust"}}  # knobs that change no result
 
 
-class CaptureKnobs(Knobs):
-    """Paper section 4.1: P x P patches at random multiples of `stride_px` inside a W x W window."""
+class NetworkScenario(Knobs):
+    """The space network alone: orbits, links, topology, sync, region, ground station, energy."""
 
-    patch_px: Annotated[int, Field(ge=64, le=4096, multiple_of=64)] = 256
-    stride_px: Annotated[int, Field(ge=1, le=4096)] = 16
-    window_px: Annotated[int, Field(ge=64, le=65536)] = 512
-    halo_px: Annotated[int, Field(ge=0, le=1024, multiple_of=16)] = 0
-    jitter_px: Annotated[float, Field(ge=0, le=64)] = 0.0  # sub-stride shift, uniform in [-jitter, jitter]
-    rotation_deg: Annotated[float, Field(ge=0, le=45)] = 0.0  # uniform in [-rotation, rotation]
-    gain: Annotated[float, Field(ge=0, lt=1)] = 0.0  # radiometric gain, uniform in [1 - gain, 1 + gain]
-    noise: Annotated[float, Field(ge=0, le=64)] = 0.0  # sensor noise, standard deviation in 8-bit counts
-    clouds: Annotated[float, Field(ge=0, le=1)] = (
-        0.0  # share of a view hidden by clouds that this view alone has
-    )
-
-
-class CodecKnobs(Knobs):
-    """Learned image compression model, its checkpoint, and the coding rules of design.md."""
-
-    model: Literal["bmshj", "mbt", "cheng", "elic"] = "bmshj"
-    lambda_: Annotated[float, Field(gt=0, alias="lambda")] = 0.013
-    weights: str = ""  # a checkpoint file; "" = the shipped one; "zoo" = CompressAI's (needs a network)
-    grid: Literal["fixed", "centred"] = "fixed"
-    context: Literal["exact", "independent", "open"] = "exact"
-    portable: bool = True
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-
-
-class DlrcKnobs(Knobs):
-    """Distributed Latent Representation Clustering (paper sections 3.3 to 3.5)."""
-
-    enabled: bool = True
-    k: Annotated[int, Field(ge=1, le=64)] = 20  # hash rounds
-    rotation: Literal["hadamard", "dense"] = "hadamard"
-    magnitude: bool = (
-        True  # hash the length of a latent vector beside its direction; false: the paper's signature
-    )
-    signature: Literal["lsh", "content"] = "lsh"
-    representative: Literal["original", "mean"] = "mean"
-    dedup: Literal["signature", "footprint"] = "signature"
-    map_coding: Literal["successor", "lzma"] = "successor"
-
-
-class PriorityKnobs(Knobs):
-    """Who keeps a signature that several satellites hold: id, link, energy, random, balanced, or
-    `module:function`."""
-
-    rule: str = "id"
-
-
-class ClockKnobs(Knobs):
-    """Where simulated compute times come from: the paper's Table 2 (Titan V), or this machine's
-    measurement."""
-
-    profile: Literal["titan_v", "measured"] = "titan_v"
-
-
-class Scenario(Knobs):
-    """One experiment, complete and immutable. `satellites` = world size."""
-
-    name: Annotated[str, Field(pattern=r"^\w[\w .-]{0,63}$")] = "dense"  # names the folder of a run
+    name: Annotated[str, Field(pattern=r"^\w[\w .-]{0,63}$")] = "dense"
+    """names the folder of a run; the scenario's own by default"""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """of every draw"""
     satellites: Annotated[int, Field(ge=1, le=1024)] = 8
+    """that take part in a round; one process each"""
     rounds: Annotated[int, Field(ge=1, le=100000)] = 4
+    """captures, one window each"""
     timeout_s: Annotated[float, Field(ge=1, le=86400)] = 45.0
+    """after which a silent process is given up"""
     output: str = "runs"
-    scene: SceneKnobs = SceneKnobs()
-    capture: CaptureKnobs = CaptureKnobs()
-    codec: CodecKnobs = CodecKnobs(**{"lambda": 0.013})
-    dlrc: DlrcKnobs = DlrcKnobs()
-    priority: PriorityKnobs = PriorityKnobs()
-    clock: ClockKnobs = ClockKnobs()
+    """folder that results are written below"""
     orbit: OrbitKnobs = OrbitKnobs()
     link: LinkKnobs = LinkKnobs()
     topology: TopologyKnobs = TopologyKnobs()
@@ -126,119 +50,47 @@ class Scenario(Knobs):
 
     @property
     def digest(self) -> str:
-        """First 8 hex digits of SHA-256 over every knob (the output folder aside): equal digests mean equal
-        runs."""
-        knobs = self.model_dump(mode="json", by_alias=True, exclude={"output", "timeout_s"})
+        """First 8 hex digits of SHA-256 over every knob that can change a result: equal digests mean equal
+        runs (over the same pictures and weights)."""
+        knobs = self.model_dump(mode="json", by_alias=True, exclude=_NO_RESULT)
+        knobs = without_added(self, knobs)
         return hashlib.sha256(json.dumps(knobs, sort_keys=True).encode()).hexdigest()[:8]
 
 
-def available_scenarios(folder: Path = SCENARIO_FOLDER) -> list[str]:
-    """Names of the shipped scenarios, sorted."""
-    return sorted(path.stem for path in folder.glob("*.yaml"))
+class Scenario(NetworkScenario):
+    """One experiment, complete: the space network, what is seen, how it is coded, who goes first."""
+
+    scene: SceneKnobs = SceneKnobs()
+    capture: CaptureKnobs = CaptureKnobs()
+    codec: CodecKnobs = CodecKnobs()
+    dlrc: DlrcKnobs = DlrcKnobs()
+    priority: PriorityKnobs = PriorityKnobs()
+    clock: ClockKnobs = ClockKnobs()
+
+    @property
+    def network(self) -> NetworkScenario:
+        """Its space network alone."""
+        fields = NetworkScenario.model_fields
+        return NetworkScenario.model_construct(**{name: getattr(self, name) for name in fields})
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What somebody who starts a run should be told, a line each."""
+        lines = []
+        if not self.scene.path:
+            lines.append(
+                "no picture given: the built-in procedural scene is flown; scene.path=FILE takes yours"
+            )
+        if ":" in self.priority.rule:
+            lines.append(
+                f"priority.rule={self.priority.rule}: runs code, because priority.trust=true says so"
+            )
+        return tuple(lines)
 
 
-def load_scenario(name: str, overrides: Iterable[str] = ()) -> Scenario:
-    """The scenario `name` (shipped, or a path to a YAML file) with `section.key=value` overrides applied.
+def __getattr__(name: str) -> Any:  # names of constellation.scenario.load, while call sites move there
+    if name in ("SCENARIO_FOLDER", "available_scenarios", "build_scenario", "load_scenario"):
+        from constellation.scenario import load
 
-    Raises `UserError` for an unknown scenario or key, a wrong type, or a value out of range.
-    """
-    values = _read_yaml(_scenario_path(name))
-    values.setdefault("name", Path(name).stem)
-    for override in overrides:
-        _apply_override(values, override)
-    return build_scenario(values, source=f"scenario {name}")
-
-
-def build_scenario(values: dict[str, Any], source: str = "scenario") -> Scenario:
-    """Validate plain values into a `Scenario`; the first fault becomes a one-line `UserError`."""
-    try:
-        return Scenario.model_validate(values)
-    except ValidationError as error:
-        raise UserError(f"{source}: {_explain(error)}") from None
-
-
-def _scenario_path(name: str) -> Path:
-    if name.endswith((".yaml", ".yml")):
-        path = Path(name)
-        if not path.is_file():
-            raise UserError(f"scenario={name}: no such file")
-        return path
-    path = SCENARIO_FOLDER / f"{name}.yaml"
-    if "/" in name or not path.is_file():
-        raise UserError(f"scenario={name}: unknown scenario; there are: {', '.join(available_scenarios())}")
-    return path
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    if path.stat().st_size > MAX_SCENARIO_BYTES:
-        raise UserError(
-            f"{path}: {path.stat().st_size} bytes, expected a scenario of at most {MAX_SCENARIO_BYTES}"
-        )
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (
-        yaml.YAMLError,
-        ValueError,
-        RecursionError,
-    ) as error:  # ValueError: a date that does not exist, bytes that are not UTF-8
-        raise UserError(f"{path}: not YAML: {error}") from None
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise UserError(f"{path}: found a {type(values).__name__}, expected sections of keys")
-    return values
-
-
-def _apply_override(values: dict[str, Any], override: str) -> None:
-    key, separator, text = override.partition("=")
-    if not separator or not key:
-        raise UserError(f"argument {override!r}: expected key=value, for example codec.model=mbt")
-    field = _field_at(key)
-    try:
-        value = text if field is str or text == "" else yaml.safe_load(text)
-        if isinstance(value, str) and _EXPONENT.fullmatch(
-            value
-        ):  # YAML 1.1 wants a dot and a signed exponent
-            value = float(value)
-    except (yaml.YAMLError, ValueError):
-        raise UserError(f"{key}={text}: not a YAML value") from None
-    section = values
-    *path, last = key.split(".")
-    for part in path:
-        section = section.setdefault(part, {})
-        if not isinstance(section, dict):
-            raise UserError(f"{key}: {part} is a value, not a section")
-    section[last] = value
-
-
-def _known_keys(model: type[BaseModel] = Scenario, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, field in model.model_fields.items():
-        key = prefix + (field.alias or name)
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _known_keys(field.annotation, key + ".")
-        else:
-            yield key, field.annotation
-
-
-def _field_at(key: str) -> Any:
-    known = dict(_known_keys())
-    if key not in known:
-        raise UserError(f"{key}: unknown key{_suggest(key, known)}")
-    return known[key]
-
-
-def _suggest(key: str, known: Iterable[str]) -> str:
-    known = list(known)
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    if not near:
-        near = [other for other in known if other.rsplit(".", 1)[-1] == key.rsplit(".", 1)[-1]][:1]
-    return f"; did you mean {near[0]}?" if near else f"; sections are {', '.join(Scenario.model_fields)}"
-
-
-def _explain(error: ValidationError) -> str:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        return f"{key}: unknown key{_suggest(key, (name for name, _ in _known_keys()))}"
-    found = first.get("input")
-    return f"{key}: found {found!r}, {first['msg'][:1].lower()}{first['msg'][1:]}"
+        return getattr(load, name)
+    raise AttributeError(name)

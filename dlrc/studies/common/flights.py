@@ -13,16 +13,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from codec.imagery.scene import open_scene
 from codec.maps.assignment import LOCAL, REMOTE, AssignmentMap
+from constellation.scenario.load import changed
 from constellation.scenario.scenario import Scenario
+from dlrc.studies.common.rounds import Fleet
 from ground.decoder import RoundDecoder, RoundResult
 from ground.metrics import psnr_db
 from nodes.arbiter import signature_list
 from nodes.capture import Capture, capture
 from nodes.coding import Board
 from nodes.satellite import Observation
-from codec.imagery.scene import open_scene
-from dlrc.studies.common.rounds import Fleet
 
 Look = Callable[[Scenario, int, int], tuple[Capture, str]]
 
@@ -150,8 +151,4 @@ def _decode(decoder: RoundDecoder, streams: dict[int, bytes]) -> RoundResult:
 def with_knobs(scenario: Scenario, **sections: dict) -> Scenario:
     """A copy with some knobs of some sections replaced, for instance `with_knobs(s, dlrc={"k": 8},
     capture={"halo_px": 32})`."""
-    copies = {}
-    for name, values in sections.items():
-        section = getattr(scenario, name)
-        copies[name] = type(section).model_validate({**section.model_dump(by_alias=True), **values})
-    return scenario.model_copy(update=copies)
+    return changed(scenario, **sections)

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from constellation.common import yaml_values
 from constellation.common.errors import UserError
-from constellation.common.knobs import Knobs, Several, build, keys_of, overlay, text_of
+from constellation.common.knobs import Knobs, Several, build, keys_of, overlay, refuse_repeats, text_of
 
 
 class Inner(Knobs):
@@ -90,8 +90,10 @@ def test_a_mistake_names_the_key_and_what_was_expected(word, expected):
     assert expected in refused(word)
 
 
-def test_a_repeated_key_is_refused():
-    assert refused("count=3", "count=4") == "count: given twice ('3' and '4')"
+def test_a_repeated_key_is_refused_on_a_command_line_and_the_last_wins_elsewhere():
+    with pytest.raises(UserError, match="count: given twice"):
+        refuse_repeats(["count=3", "count=4"])
+    assert made("count=3", "count=4").count == 4
 
 
 def test_a_section_keeps_the_defaults_that_its_owner_gave_it():

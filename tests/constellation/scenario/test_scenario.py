@@ -3,7 +3,16 @@
 import pytest
 
 from constellation.common.errors import UserError
-from constellation.scenario.scenario import available_scenarios, load_scenario
+from constellation.common.knobs import keys_of
+from constellation.scenario.load import (
+    available_scenarios,
+    changed,
+    load_network,
+    load_scenario,
+    shipped_scenarios,
+    write_scenario,
+)
+from constellation.scenario.scenario import Scenario
 from nodes.process.preflight import check_inputs
 
 
@@ -108,28 +117,113 @@ def test_a_scenario_file_that_asks_for_the_impossible_is_refused(tmp_path, text)
 
 
 def test_a_silent_satellite_must_be_one_of_them():
-    with pytest.raises(UserError, match="ground.silent_satellite=5: expected less than satellites=2"):
+    with pytest.raises(UserError, match=r"ground\.silent_satellite=5: expected less than satellites=2"):
         check_inputs(load_scenario("smoke", ["ground.silent_satellite=5"]))
 
 
+@pytest.mark.parametrize("word", ["satellites=1:00", "seed=010", "seed=0x10", "seed=1_0"])
+def test_a_number_in_another_notation_is_refused_and_not_converted(word):
+    key, text = word.split("=")
+    assert f"{key}: found" in refused("dense", word) and text in refused("dense", word)
+
+
+def test_a_number_in_another_notation_is_refused_in_a_file_too(tmp_path):
+    for text in ("satellites: 1:00", "seed: 010"):
+        (tmp_path / "odd.yaml").write_text(text)
+        assert text.partition(": ")[2] in refused(str(tmp_path / "odd.yaml"))
+
+
+def test_three_thousand_brackets_are_one_line():
+    assert "nested" in refused("dense", "dlrc.k=" + "[" * 3000)
+
+
+def test_an_unquoted_date_is_read_as_it_is_written(tmp_path):
+    (tmp_path / "dated.yaml").write_text("orbit: {epoch: 2026-01-01T00:00:00Z}\n")
+    assert load_scenario(str(tmp_path / "dated.yaml")).orbit.epoch == "2026-01-01T00:00:00Z"
+    (tmp_path / "dated.yaml").write_text("orbit: {epoch: 2026}\n")
+    assert "in quotes" in refused(str(tmp_path / "dated.yaml"))
+
+
 @pytest.mark.parametrize(
-    "override,says",
+    ("word", "limits"),
     [
-        ("link.tx_power_dbm=4000", "less than or equal to 200"),
-        ("ground.downlink.tx_power_dbm=4000", "less than or equal to 200"),
-        ("link.noise_temperature_k=1e-300", "greater than or equal to 0.01"),
-        ("link.frequency_ghz=1e-300", "greater than or equal to 0.000001"),
-        ("orbit.step_s=1e-6", "greater than or equal to 0.001"),
-        ("orbit.altitude_km=1e30", "less than or equal to 400000"),
+        ("link.tx_power_dbm=4000", "from -200 to 200"),
+        ("ground.downlink.tx_power_dbm=4000", "from -200 to 200"),
+        ("link.noise_temperature_k=1e-300", "from 0.01 to 1e9"),
+        ("link.frequency_ghz=1e-300", "from 1e-6 to 1e6"),
+        ("link.bandwidth_mhz=1e300", "from 1e-6 to 1e6"),
+        ("orbit.step_s=1e-6", "from 0.001 to 32000000"),
+        ("orbit.altitude_km=1e30", "above 0 and of at most 400000"),
+        ("ground.elevation_m=1e9", "from -12000 to 100000"),
+        ("sync.speed_of_light_m_s=1e-300", "from 1000 to 1e12"),
+        ("topology.setup_s=1e300", "from 0 to 1e6"),
     ],
 )
-def test_physics_beyond_any_radio_or_orbit_is_refused_before_it_overflows(override, says):
-    key, _, value = override.partition("=")
-    with pytest.raises(UserError, match=f"{key}: found .*{says}"):
-        load_scenario("edge_space_com", [override])
+def test_physics_beyond_any_radio_or_orbit_is_refused_before_it_overflows(word, limits):
+    assert refused("edge_space_com", word).startswith(word.partition("=")[0])
+    assert f"expected a number {limits}" in refused("edge_space_com", word)
 
 
-def test_a_date_that_yaml_took_for_a_date_is_refused_with_the_remedy(tmp_path):
-    (tmp_path / "dated.yaml").write_text("orbit:\n  epoch: 2026-01-01T00:00:00Z\n")
-    with pytest.raises(UserError, match='put it in quotes, "2026-01-01'):
-        load_scenario(str(tmp_path / "dated.yaml"))
+def test_a_scenario_that_names_code_says_so_and_cannot_trust_itself(tmp_path):
+    path = tmp_path / "foreign.yaml"
+    path.write_text("priority: {rule: 'os:getcwd'}\n")
+    assert "would run code" in refused(str(path)) and "priority.trust=true" in refused(str(path))
+    assert load_scenario(str(path), ["priority.trust=true"]).priority.rule == "os:getcwd"
+    assert any("runs code" in note for note in load_scenario(str(path), ["priority.trust=true"]).notes)
+    path.write_text("priority: {rule: 'os:getcwd', trust: true}\n")
+    assert "cannot trust itself" in refused(str(path))
+    assert "cannot trust itself" in refused(str(path), "priority.trust=true")
+
+
+def test_trust_changes_no_result_and_is_not_written_into_files(tmp_path):
+    trusting = load_scenario("dense", ["priority.trust=true"])
+    assert trusting.digest == load_scenario("dense").digest
+    write_scenario(trusting, tmp_path / "again.yaml")
+    assert load_scenario(str(tmp_path / "again.yaml")).digest == trusting.digest
+    assert not load_scenario(str(tmp_path / "again.yaml")).priority.trust
+
+
+def test_a_knob_added_later_is_part_of_the_digest_only_where_it_is_used():
+    plain = load_scenario("dense").digest
+    assert load_scenario("dense", ["orbit.skip_bad=false"]).digest == plain
+    assert load_scenario("dense", ["orbit.skip_bad=true"]).digest != plain
+
+
+def test_digests_are_those_that_folders_of_earlier_runs_carry():
+    assert load_scenario("dense").digest == "b7111418"
+    assert load_scenario("edge_space_com").digest == "b523774b"
+    assert load_scenario("smoke", ["codec.lambda=0.025", "seed=3"]).digest == "1d8a69d0"
+
+
+def test_a_network_is_a_scenario_without_pictures_and_codec():
+    network = load_network("dense", ["link.noise=paper"])
+    assert network.link.noise == "paper" and not hasattr(network, "codec")
+    with pytest.raises(UserError, match=r"codec\.model: unknown key"):
+        load_network("dense", ["codec.model=mbt"])
+
+
+def test_a_changed_scenario_is_checked_like_a_new_one():
+    assert changed(load_scenario("dense"), rounds=2, dlrc={"k": 8}).dlrc.k == 8
+    with pytest.raises(UserError, match=r"capture\.halo_px: found 10, expected a multiple of 16"):
+        changed(load_scenario("dense"), capture={"halo_px": 10})
+
+
+def test_a_fault_of_the_file_names_the_file_and_one_of_a_word_does_not(tmp_path):
+    path = tmp_path / "wrong.yaml"
+    path.write_text("dlrc: {k: many}\n")
+    assert refused(str(path), "seed=1").startswith(f"scenario {path}: dlrc.k: found 'many'")
+    assert refused("dense", "dlrc.k=many").startswith("dlrc.k")
+
+
+def test_every_knob_says_what_it_means():
+    keys = keys_of(Scenario).values()
+    assert [key.name for key in keys if not key.meaning] == []
+
+
+def test_a_run_without_a_picture_is_told_how_to_give_one():
+    assert "scene.path=" in load_scenario("dense").notes[0]
+    assert load_scenario("dense", ["scene.path=a.png"]).notes == ()
+
+
+def test_every_shipped_scenario_says_in_a_line_what_it_is():
+    assert all(len(text) > 20 for text in shipped_scenarios().values())
