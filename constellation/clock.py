@@ -2,10 +2,7 @@
 device.
 
 Results never contain wall time. A stage's duration comes from a `DeviceProfile`: the paper's Table 2 (Titan
-V), or stage times that somebody measured and handed in. `round_timeline` lays the stages of one round out:
-
-    capture  analysis  hash  +- sync -----------------+  arbitrate  entropy (coding)  downlink
-                             +- entropy (modelling) --+
+V), or stage times that somebody measured and handed in.
 """
 
 from __future__ import annotations
@@ -219,26 +216,3 @@ def device_profile(name: str) -> DeviceProfile:
             "(measured ones are built from measurements)"
         )
     return PROFILES[name]
-
-
-def round_timeline(
-    times: ComputeTimes, t_sync_s: float, downlink_s: float, overlaps: bool, start_s: float = 0.0
-) -> list[Span]:
-    """The spans of one satellite's round: capture, analysis, hash, sync, entropy (modelling), arbitrate,
-    entropy (coding), downlink.
-
-    The hyperprior (h_a, z, h_s) needs the satellite's own y alone, so it always runs beside the sync. With
-    `overlaps` (the fixed grid: y_hat is known before any context) the context model does too. Assumption: of
-    its outputs only those near *inexact* remote copies, about one copy in a hundred, change with the
-    arbitration's answer; computing those few again is not charged. Without `overlaps` the context model waits
-    for the arbitration. Spans that run side by side start together, so on one track they nest."""
-    clock = SimulatedClock(start_s)
-    clock.spend("capture", CAPTURE_S, "sensor")
-    clock.spend("analysis", times.analysis_s, "compute")
-    clock.spend("hash", times.hash_s, "compute")
-    beside_s = times.entropy_modelling_s if overlaps else times.hyperprior_s
-    clock.overlap([Activity("sync", t_sync_s, "network")], [Activity("entropy", beside_s, "compute")])
-    clock.spend("arbitrate", times.arbitrate_s, "compute")
-    clock.spend("entropy", times.entropy_modelling_s - beside_s + times.entropy_coding_s, "compute")
-    clock.spend("downlink", downlink_s, "network")
-    return clock.spans

@@ -20,7 +20,7 @@ from codec.imagery.scene import open_scene
 from codec.maps.assignment import AssignmentMap, all_kept, combined_digest
 from codec.maps.coding import encode_map
 from codec.models.checkpoint import CheckpointInfo
-from constellation.clock import ComputeTimes, round_timeline
+from constellation.clock import ComputeTimes
 from constellation.network import RoundInSpace, SpaceSegment
 from constellation.priority import check_rule, priority_order
 from constellation.scenario.scenario import Scenario
@@ -34,6 +34,7 @@ from nodes.process.channel import Channel
 from nodes.process.device import compute_times
 from nodes.recognizer import content_hashes, hash_family, signatures
 from nodes.selector import Selection, select
+from nodes.timeline import round_timeline
 
 
 @dataclass(frozen=True)

@@ -3,23 +3,10 @@
 import math
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from constellation.clock import (
-    CAPTURE_S,
-    TITAN_V,
-    Activity,
-    ComputeTimes,
-    DeviceProfile,
-    SimulatedClock,
-    device_profile,
-    round_timeline,
-)
+from constellation.clock import TITAN_V, Activity, ComputeTimes, DeviceProfile, SimulatedClock, device_profile
 from constellation.common.errors import UserError
-from dlrc.report.trace import trace_events
 
-SECONDS = st.floats(0, 100)
 TABLE_2_TOTAL_MS = {"bmshj": 24.68, "mbt": 24.71, "cheng": 985.83, "elic": 274.07}
 
 
@@ -83,27 +70,7 @@ def test_an_unknown_profile_lists_those_there_are():
         device_profile("orin")
 
 
-def test_a_round_has_the_stages_in_order():
-    names = [span.name for span in round_timeline(some_times(), 1.0, 6.0, overlaps=True)]
-    assert names == ["capture", "analysis", "hash", "sync", "entropy", "arbitrate", "entropy", "downlink"]
-
-
-@given(SECONDS, SECONDS, st.booleans(), SECONDS)
-def test_a_round_lasts_as_long_as_its_stages_less_what_overlaps(t_sync_s, downlink_s, overlaps, start_s):
-    times = some_times()
-    spans = round_timeline(times, t_sync_s, downlink_s, overlaps, start_s)
-    beside_s = times.entropy_modelling_s if overlaps else times.hyperprior_s
-    serial_s = CAPTURE_S + times.lic_s + times.dlrc_s + t_sync_s + downlink_s
-    assert spans[-1].end_s - start_s == pytest.approx(serial_s - min(t_sync_s, beside_s))
-    assert sum(span.duration_s for span in spans if span.name == "entropy") == pytest.approx(9.0)
-
-
-@given(SECONDS, st.booleans())
-def test_arbitration_waits_for_the_sync(t_sync_s, overlaps):
-    spans = {span.name: span for span in round_timeline(some_times(), t_sync_s, 0.0, overlaps)}
-    assert spans["arbitrate"].start_s >= spans["sync"].end_s
-
-
-def test_overlapping_spans_nest_so_that_a_trace_can_show_them():
-    events = trace_events({"satellite 0": round_timeline(some_times(), 2.0, 1.0, overlaps=True)})
-    assert [event["name"] for event in events if event["ph"] == "X"].count("entropy") == 2
+def test_a_halo_is_paid_for_by_the_analysis_alone_with_the_area_that_it_adds():
+    plain, wide = (TITAN_V.compute_times("elic", 256, 20, halo_px) for halo_px in (0, 64))
+    assert wide.analysis_s == pytest.approx(plain.analysis_s * (384 / 256) ** 2)
+    assert (wide.hash_s, wide.lic_s - wide.analysis_s) == (plain.hash_s, plain.lic_s - plain.analysis_s)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from codec.maps.assignment import KEPT, LOCAL, REMOTE, validate
 from constellation.priority import RoundHeader, assign_owners, priority_order
 from ground.reconstructor import resolve
-from nodes.arbiter import SignatureList, arbitrate, pack_list, signature_list, unpack_list
+from nodes.arbiter import arbitrate, pack_list, signature_list, unpack_list
 from nodes.selector import select
 
 H, W, C = 4, 4, 2

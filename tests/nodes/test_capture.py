@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from codec.imagery.scene import Scene, open_scene
 from constellation.common.errors import UserError
 from constellation.scenario.scenario import CaptureKnobs, SceneKnobs
 from nodes.capture import (
@@ -17,7 +18,6 @@ from nodes.capture import (
     patch_offset,
     window_of_round,
 )
-from codec.imagery.scene import Scene, open_scene
 
 RNG = np.random.default_rng(0)
 

@@ -198,7 +198,7 @@ def test_an_order_that_differs_between_crews_is_refused_in_one_line():
         return ids if len(turn) % 2 else ids[::-1]
 
     with module_of("moody_rule", order=moody):
-        words = ("priority.rule=moody_rule:order",)
+        words = ("priority.rule=moody_rule:order", "priority.trust=true")
         crews = [crew_of("bmshj", (0, 1), words), crew_of("bmshj", (2, 3, 4), words)]
         with pytest.raises(UserError, match="satellites 0 and 2 made different orders") as refusal:
             fly(crews)
@@ -210,7 +210,7 @@ def test_an_order_of_the_users_own_costs_one_word_and_damage_in_it_is_heard_by_n
         return sorted((header.satellite for header in headers), reverse=True)
 
     with module_of("backward_rule", order=backwards):
-        crew = crew_of("bmshj", EVERYBODY, ("priority.rule=backward_rule:order",))
+        crew = crew_of("bmshj", EVERYBODY, ("priority.rule=backward_rule:order", "priority.trust=true"))
         _, tasks, (images, _, witnesses) = fly([crew], ground=small_ground("bmshj", 0))
         assert not (tasks[4].assignment.fate == REMOTE).any() and images == set(EVERYBODY)
         counts = {s: len(task.observation.selection.signatures) for s, task in tasks.items()}
