@@ -32,7 +32,7 @@ from codec.entropy.coder import EntropyCoder, encoder_layout
 from codec.maps.coding import encode_map
 from codec.models.model import MODEL_NAMES
 from constellation.common.errors import user_errors_to_exit
-from ground.decoder import RoundDecoder, RoundResult
+from ground.repair import RoundDecoder, RoundResult
 from dlrc.studies.common.options import choice, number, own_values, whole_number
 
 DEFAULTS = {

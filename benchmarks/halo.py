@@ -19,7 +19,7 @@ from codec.models.checkpoint import load_weights
 from codec.models.model import LATENT_STRIDE_PX, MODEL_NAMES
 from codec.surroundings import RING
 from constellation.common.errors import UserError, user_errors_to_exit
-from ground.decoder import synthesise
+from ground.reconstructor import synthesise
 from nodes.coding import BoardCoder
 from nodes.process.device import one_thread
 from dlrc.studies.common.options import choice, split_arguments, whole_number

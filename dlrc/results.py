@@ -1,8 +1,9 @@
 """What a run found: one summary of its records, `summary.json`.
 
-Sums come first, ratios last: bits per pixel are the bytes of all streams over all pixels, a saving is one minus the
-ratio of two such sums, positions are counted over all views. Quality is the mean over images. Nothing here measures:
-wall time and memory come in from outside and change no other field. What is LOST counts on neither side."""
+Sums come first, ratios last: bits per pixel are the bytes of all streams over all pixels, a saving is one
+minus the ratio of two such sums, positions are counted over all views. Quality is the mean over images.
+Nothing here measures: wall time and memory come in from outside and change no other field. What is LOST
+counts on neither side."""
 
 from __future__ import annotations
 
@@ -113,16 +114,16 @@ class SyncPart(_Part):
 
 
 class DownlinkPart(_Part):
-    """Simulated time of transmission alone, of the streams that came: neither the queue on board nor the wait for a
-    contact is in it."""
+    """Simulated time of transmission alone, of the streams that came: neither the queue on board nor the wait
+    for a contact is in it."""
 
     time_s: MeanMax | None
 
 
 class DecodePart(_Part):
-    """Streams with DLRC: how many; how many gave exactly the coded y_hat (some when sent again); in place of how many the
-    independent stream stood in; how many gave no image, or one with gaps. resent_bytes: sent on request and counted by no
-    rate above (the rates count an independent stream that stood in)."""
+    """Streams with DLRC: how many; how many gave exactly the coded y_hat (some when sent again); in place of
+    how many the independent stream stood in; how many gave no image, or one with gaps. resent_bytes: sent on
+    request and counted by no rate above (the rates count an independent stream that stood in)."""
 
     streams: int
     exact: int

@@ -1,197 +1,216 @@
-"""From the streams of a round to its latents and images: what the ground knows is the bytes, the checkpoint,
-and nothing else."""
+"""From the streams of a round to its latents: what the ground knows is the bytes and the checkpoint, nothing
+else.
+
+    streams -> containers and maps -> references -> latents, all streams of a round side by side -> copies
+    resolved
+
+Streams are independent of the order in which they are listed; a stream that cannot be read, and what needs
+its vectors, is a fault beside the others, never an exception."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 
 import numpy as np
-import torch
 
-from codec.maps.assignment import AssignmentMap, all_kept, combined_digest
 from codec.bitstream import Bitstream, unpack
-from codec.models.checkpoint import CheckpointInfo
 from codec.entropy.coder import DecodedLatents, EntropyCoder, StreamItem, decoder_layout
+from codec.maps.assignment import REMOTE, AssignmentMap, all_kept, combined_digest
 from codec.maps.coding import decode_map
-from codec.models.model import LATENT_STRIDE_PX, LatentModel
-from codec.surroundings import RING
 from constellation.common.errors import BitstreamError
-from ground.mosaic import mosaics
+from constellation.common.frozen import value
+from constellation.scenario.scenario import CodecKnobs
 from ground.reconstructor import immediate_sources, reassemble, resolve
+from nodes.crew import Board
+from nodes.selector import coding_order_of
+
+Source = tuple[int, int]  # satellite, round
+Maps = dict[Source, AssignmentMap]
 
 
-@dataclass(frozen=True)
-class RoundResult:
-    """What a round's streams gave, by satellite.
+@value
+class Decoded:
+    """What streams gave, by source: (satellite, round).
 
-    streams: parsed containers. maps: assignment maps. latents: y_tilde, [M, H, W], complete where
-    `unresolved` is 0. failures: why a stream gave nothing. unresolved: positions whose vector never arrived.
-    images: uint8 [P, P, 3], after `synthesise`."""
+    streams: containers of those that could be read, maps included. maps: their assignment maps. latents:
+    y_tilde, float [M, H, W], of those that decoded to what was coded, complete but where `missing`, bool [H,
+    W]: zero there, as the owner's vectors never came. faults: why a stream gave no latents."""
 
-    streams: dict[int, Bitstream] = field(default_factory=dict)
-    maps: dict[int, AssignmentMap] = field(default_factory=dict)
-    latents: dict[int, np.ndarray] = field(default_factory=dict)
-    failures: dict[int, BitstreamError] = field(default_factory=dict)
-    unresolved: dict[int, int] = field(default_factory=dict)
-    images: dict[int, np.ndarray] = field(default_factory=dict)
+    streams: Mapping[Source, Bitstream]
+    maps: Mapping[Source, AssignmentMap]
+    latents: Mapping[Source, np.ndarray]
+    missing: Mapping[Source, np.ndarray]
+    faults: Mapping[Source, BitstreamError]
 
+    @property
+    def whole(self) -> frozenset[Source]:
+        """Streams that gave all their vectors, exactly as coded."""
+        return frozenset(source for source in self.latents if not self.missing[source].any())
 
-class RoundDecoder:
-    """Decodes rounds with one checkpoint. Streams of other checkpoints are refused, one by one."""
-
-    def __init__(
-        self, model: LatentModel, checkpoint: CheckpointInfo, device: str = "cpu", portable: bool = True
-    ) -> None:
-        self.model, self.checkpoint, self.device, self.portable = model, checkpoint, device, portable
-        model.net.to(device)
-        self._coders: dict[str, EntropyCoder] = {}
-
-    def decode(self, streams: Mapping[int, bytes]) -> RoundResult:
-        """Decode all streams of one round: parse, decode maps, then the latents in one joint schedule by
-        priority, then resolve copies.
-
-        A stream that cannot be read, and every stream that needs vectors of such a one, is reported in
-        `failures`; nothing is raised."""
-        result = self.parse(streams)
-        kind_of = {s: (m.shape, result.streams[s].header.settings.grid) for s, m in result.maps.items()}
-        for kind in sorted(set(kind_of.values())):  # one decode call takes maps of one size on one grid
-            self._decode_latents(
-                result, {s: m for s, m in result.maps.items() if kind_of[s] == kind}, kind[1]
-            )
-        return result
-
-    def parse(self, streams: Mapping[int, bytes]) -> RoundResult:
-        """Containers and assignment maps alone, without latents and images."""
-        result = RoundResult()
-        for satellite, data in streams.items():
-            try:
-                self._open(result, satellite, data)
-            except BitstreamError as error:
-                result.failures[satellite] = error
-        return result
-
-    def _open(self, result: RoundResult, satellite: int, data: bytes) -> None:
-        stream = unpack(data)
-        header, settings = stream.header, stream.header.settings
-        if header.satellite != satellite:
-            raise BitstreamError(f"stream of satellite {header.satellite}, expected satellite {satellite}")
-        if header.weights != bytes.fromhex(self.checkpoint.sha256)[:4] or settings.model != self.model.name:
-            raise BitstreamError(
-                f"coded by {settings.model} with weights {header.weights.hex()}, this ground station has {self.model.name} with "
-                f"{self.checkpoint.sha256[:8]}"
-            )
-        assignment = all_kept(header.height, header.width)
-        if settings.dlrc:
-            order = "checkerboard" if settings.model == "elic" else "raster"
-            assignment = decode_map(
-                stream.map,
-                settings.map_coding,
-                height=header.height,
-                width=header.width,
-                participants=header.participants,
-                satellite=satellite,
-                order=order,
-            )
-        result.streams[satellite] = stream
-        result.maps[satellite] = assignment
-
-    def _decode_latents(self, result: RoundResult, maps: dict[int, AssignmentMap], grid: str) -> None:
-        maps = dict(maps)
-        items: dict[int, StreamItem] = {}
-        while len(items) != len(
-            maps
-        ):  # a stream whose references lead nowhere is blocked, and so may be those that need it
-            items = self._items(result, maps)
-            maps = {satellite: maps[satellite] for satellite in items}
-        if not items:
-            return
-        coded = {}
-        for satellite, decoded in zip(items, self._decoded(items, grid), strict=True):
-            error = (
-                decoded
-                if isinstance(decoded, BitstreamError)
-                else self._mismatch(result, satellite, decoded.y_digest)
-            )
-            if error is not None:
-                result.failures[satellite] = error
-            else:
-                coded[satellite] = decoded.y_context
-        self._reassemble(result, {satellite: maps[satellite] for satellite in coded}, coded)
-
-    def _decoded(self, items: dict[int, StreamItem], grid: str) -> list[DecodedLatents | BitstreamError]:
-        try:
-            return self._coder(grid).decode(list(items.values()), on_error="return")
-        except BitstreamError as error:  # a size or a reference that no stream of the batch survives
-            return [error] * len(items)
-
-    def _items(self, result: RoundResult, maps: dict[int, AssignmentMap]) -> dict[int, StreamItem]:
-        sources = immediate_sources(maps)
-        items = {}
-        for slot, (satellite, assignment) in enumerate(maps.items()):
-            stream = result.streams[satellite]
-            context = "independent" if stream.header.settings.context == "independent" else "exact"
-            try:
-                layout = decoder_layout(assignment, sources[slot], list(range(len(maps))), context)
-            except BitstreamError as error:
-                result.failures[satellite] = error
-                continue
-            items[satellite] = StreamItem(stream.z, stream.y, *assignment.shape, layout)
-        return items
-
-    def _mismatch(self, result: RoundResult, satellite: int, y_digest: int) -> BitstreamError | None:
-        stream = result.streams[satellite]
-        found = combined_digest(y_digest, result.maps[satellite]) if stream.header.settings.dlrc else y_digest
-        if found == stream.digest:
-            return None
-        return BitstreamError(
-            f"decoded latents have digest {found:08x}, the satellite coded {stream.digest:08x}"
+    @property
+    def damaged(self) -> frozenset[Source]:
+        """Streams that are at fault themselves: unreadable, or decoded to something else than what was coded
+        although every owner that their map names is sound. Of one whose owner has a fault, nobody can
+        tell."""
+        return frozenset(
+            source
+            for source in self.faults
+            if source not in self.streams or _owners(self.maps[source], source[1]) <= self.latents.keys()
         )
 
-    def _reassemble(
-        self, result: RoundResult, maps: dict[int, AssignmentMap], coded: dict[int, np.ndarray]
-    ) -> None:
-        if not maps:
-            return
-        origins = resolve(maps)
-        stack = np.stack([coded[satellite].reshape(coded[satellite].shape[0], -1) for satellite in maps])
-        for satellite, latents, resolved in zip(
-            maps, reassemble(stack, origins), origins.resolved, strict=True
-        ):
-            result.latents[satellite] = latents.reshape(coded[satellite].shape)
-            result.unresolved[satellite] = int((~resolved).sum())
-
-    def _coder(self, grid: str) -> EntropyCoder:
-        if grid not in self._coders:
-            self._coders[grid] = EntropyCoder(self.model, portable=self.portable, grid=grid)
-        return self._coders[grid]
-
-    @torch.no_grad()
-    def synthesise(self, results: Mapping[str, RoundResult]) -> None:
-        """x_hat = g_s(y_tilde), clamped and rounded to 8 bits, into `images`; equal latents are synthesised
-        once.
-
-        Latents that were made with a halo are given surroundings from the other streams of the round
-        (ground.mosaic) before g_s."""
-        done: dict[tuple[int, tuple[int, ...], bytes], np.ndarray] = {}
-        for result in results.values():
-            wide = {
-                s: latents for s, latents in result.latents.items() if result.streams[s].header.settings.halo
-            }
-            mosaic_of = {satellite: mosaic for mosaic in mosaics(wide) for satellite in mosaic.corners}
-            for satellite, latents in result.latents.items():
-                ring = RING if satellite in wide else 0
-                given = mosaic_of[satellite].surrounded(satellite) if ring else latents
-                key = ring, given.shape, given.tobytes()
-                if key not in done:
-                    done[key] = synthesise(self.model, given, ring)
-                result.images[satellite] = done[key]
+    @property
+    def satellites(self) -> frozenset[int]:
+        """Of all streams that were given, sound or not."""
+        return frozenset(satellite for satellite, _ in (*self.streams, *self.faults))
 
 
-@torch.no_grad()
-def synthesise(model: LatentModel, latents: np.ndarray, ring: int) -> np.ndarray:
-    """uint8 [16 H, 16 W, 3] from latents [M, H + 2 ring, W + 2 ring]: the ring feeds g_s and is cut off."""
-    y_tilde = torch.from_numpy(latents.astype(np.float32))[None].to(model.device)
-    x_hat = model.synthesis(y_tilde)[0].clamp(0, 1).permute(1, 2, 0).float().cpu().numpy()
-    edge = ring * LATENT_STRIDE_PX
-    return np.rint(x_hat[edge : x_hat.shape[0] - edge, edge : x_hat.shape[1] - edge] * 255).astype(np.uint8)
+NOTHING = Decoded({}, {}, {}, {}, {})
+
+
+def _owners(assignment: AssignmentMap, number: int) -> set[Source]:
+    return {(int(owner), number) for owner in np.unique(assignment.owner[assignment.fate == REMOTE])}
+
+
+def parse(board: Board, streams: Mapping[Source, bytes]) -> Decoded:
+    """Containers and assignment maps alone: no latents."""
+    opened, maps, faults = {}, {}, {}
+    for source, data in sorted(streams.items()):
+        try:
+            opened[source], maps[source] = _opened(board, source, data)
+        except BitstreamError as error:
+            faults[source] = error
+    return Decoded(opened, maps, {}, {}, faults)
+
+
+def decode(board: Board, streams: Mapping[Source, bytes], portable: bool = True) -> Decoded:
+    """Decode streams with `board` (nodes.crew.Board): each under its source, in which it must name itself;
+    those of one round follow each other's references.
+
+    portable: `codec.portable` of the run, which containers do not say."""
+    read = parse(board, streams)
+    latents, missing, faults = {}, {}, dict(read.faults)
+    for group in _groups(read):  # one decode call takes maps of one size on one grid
+        knobs = CodecKnobs(grid=read.streams[group[0]].header.settings.grid, portable=portable)
+        coded = _decoded(board.entropy(knobs), read.streams, {s: read.maps[s] for s in group}, faults)
+        found, gaps = _copied({source: read.maps[source] for source in coded}, coded)
+        latents, missing = latents | found, missing | gaps
+    return Decoded(read.streams, read.maps, latents, missing, faults)
+
+
+def _opened(board: Board, source: Source, data: bytes) -> tuple[Bitstream, AssignmentMap]:
+    """A stream's container and map. Raises `BitstreamError` where it is not the stream of `source`, or of
+    another checkpoint."""
+    stream = unpack(data)
+    header, settings = stream.header, stream.header.settings
+    if (header.satellite, header.round) != source:
+        raise BitstreamError(
+            f"stream of satellite {header.satellite} in round {header.round}, expected satellite {source[0]} "
+            f"in round {source[1]}"
+        )
+    mine = bytes.fromhex(board.checkpoint.sha256)[:4]
+    if header.weights != mine or settings.model != board.model.name:
+        raise BitstreamError(
+            f"coded by {settings.model} with weights {header.weights.hex()}, this ground station has "
+            f"{board.model.name} with {mine.hex()}"
+        )
+    if not settings.dlrc:
+        return stream, all_kept(header.height, header.width)
+    return stream, decode_map(
+        stream.map,
+        settings.map_coding,
+        height=header.height,
+        width=header.width,
+        participants=header.participants,
+        satellite=header.satellite,
+        order=coding_order_of(settings.model),
+    )
+
+
+def _groups(read: Decoded) -> Iterable[list[Source]]:
+    kind_of = {
+        source: (source[1], stream.header.settings.grid, read.maps[source].shape)
+        for source, stream in read.streams.items()
+    }
+    return [
+        [source for source in kind_of if kind_of[source] == kind] for kind in sorted(set(kind_of.values()))
+    ]
+
+
+def _decoded(
+    coder: EntropyCoder, streams: Mapping[Source, Bitstream], maps: Maps, faults: dict[Source, BitstreamError]
+) -> dict[Source, np.ndarray]:
+    """The coded vectors, [M, H, W], of those that decode to what was coded; the others' faults into
+    `faults`."""
+    items: dict[Source, StreamItem] = {}
+    while len(items) != len(
+        maps
+    ):  # without a stream whose references lead nowhere, those that need it lead nowhere
+        items = _items(streams, maps, faults)
+        maps = {source: maps[source] for source in items}
+    coded = {}
+    for source, result in zip(items, _results(coder, list(items.values())), strict=True):
+        error = result
+        if not isinstance(result, BitstreamError):
+            error = _mismatch(streams[source], maps[source], result.y_digest)
+        if error is None:
+            coded[source] = result.y_context
+        else:
+            faults[source] = error
+    return coded
+
+
+def _items(
+    streams: Mapping[Source, Bitstream], maps: Maps, faults: dict[Source, BitstreamError]
+) -> dict[Source, StreamItem]:
+    sources = immediate_sources(_by_satellite(maps))
+    items = {}
+    for slot, (source, assignment) in enumerate(maps.items()):
+        stream = streams[source]
+        context = "independent" if stream.header.settings.context == "independent" else "exact"
+        try:
+            layout = decoder_layout(assignment, sources[slot], list(range(len(maps))), context)
+        except BitstreamError as error:
+            faults[source] = error
+            continue
+        items[source] = StreamItem(stream.z, stream.y, *assignment.shape, layout)
+    return items
+
+
+def _results(coder: EntropyCoder, items: list[StreamItem]) -> list[DecodedLatents | BitstreamError]:
+    if not items:
+        return []
+    try:
+        return coder.decode(items, on_error="return")
+    except BitstreamError as error:  # a size or a reference that no stream of the batch survives
+        return [error] * len(items)
+
+
+def _mismatch(stream: Bitstream, assignment: AssignmentMap, y_digest: int) -> BitstreamError | None:
+    found = combined_digest(y_digest, assignment) if stream.header.settings.dlrc else y_digest
+    if found == stream.digest:
+        return None
+    return BitstreamError(
+        f"decoded latents have digest {found:08x}, the satellite coded {stream.digest:08x}: damaged, "
+        "or coded with codec.portable=false, which a container does not say and which decodes only where "
+        "float32 sums come out as on board"
+    )
+
+
+def _copied(
+    maps: Maps, coded: dict[Source, np.ndarray]
+) -> tuple[dict[Source, np.ndarray], dict[Source, np.ndarray]]:
+    """Latents [M, H, W] with every copy resolved, and where one could not be, bool [H, W]."""
+    if not maps:
+        return {}, {}
+    origins = resolve(_by_satellite(maps))
+    stack = np.stack([coded[source].reshape(coded[source].shape[0], -1) for source in maps])
+    latents, missing = {}, {}
+    for source, values, resolved in zip(maps, reassemble(stack, origins), origins.resolved, strict=True):
+        latents[source] = values.reshape(coded[source].shape)
+        missing[source] = ~resolved.reshape(maps[source].shape)
+    return latents, missing
+
+
+def _by_satellite(maps: Maps) -> dict[int, AssignmentMap]:
+    """Of one round: its maps name owners by satellite."""
+    return {satellite: assignment for (satellite, _), assignment in maps.items()}

@@ -76,7 +76,7 @@ def decode_files(files: dict[Path, bytes], weights: str):
     """Images (uint8 [P, P, 3]) and failures of one round's files."""
     from codec.bitstream import unpack
     from codec.models.checkpoint import WEIGHTS_FOLDER, load_checkpoint
-    from ground.decoder import RoundDecoder
+    from ground.repair import RoundDecoder
 
     headers = {path: unpack(data).header for path, data in files.items()}
     path_of = {header.satellite: path for path, header in headers.items()}

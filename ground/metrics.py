@@ -6,8 +6,9 @@ images' own values (dB), as is usual in learned compression. `pooled_psnr_db` is
 instead: never above the former, and the one that follows from the training loss. Equal images have an
 infinite PSNR; it is capped at 100 dB, so that means and JSON stay finite.
 
-`valid`, np.bool_ [H, W], says which pixels of an image show anything (a capture's mask: no no-data cells); None: all.
-What is hidden counts for nothing: neither in the MSE, nor in MS-SSIM, nor in the pixels that a rate is divided by."""
+`valid`, np.bool_ [H, W], says which pixels of an image show anything (a capture's mask: no no-data cells);
+None: all. What is hidden counts for nothing: neither in the MSE, nor in MS-SSIM, nor in the pixels that a
+rate is divided by."""
 
 from __future__ import annotations
 
@@ -54,19 +55,19 @@ def ms_ssim(original: np.ndarray, decoded: np.ndarray, valid: np.ndarray | None 
     """Multi-scale SSIM of two np.uint8 images [H, W, 3], mean over bands (pytorch_msssim, float32).
 
     Five scales need a shorter side above 160 px; a smaller image gets as many as fit (81 px: 4, 41 px: 3,
-    ...), their weights scaled to sum to one, so its value compares with other images of its size only. Of an image
-    that is hidden in part, hidden pixels are made alike in both, and the similarities of a scale are averaged with the
-    share of valid pixels in each window as the weight. Raises `ValueError` below 11 px."""
+    ...), their weights scaled to sum to one, so its value compares with other images of its size only. Of an
+    image that is hidden in part, hidden pixels are made alike in both, and the similarities of a scale are
+    averaged with the share of valid pixels in each window as the weight. Raises `ValueError` below 11 px."""
     import torch
-    from pytorch_msssim import ms_ssim as ms_ssim_of, ssim
+    from pytorch_msssim import ms_ssim as ms_ssim_of
+    from pytorch_msssim import ssim
 
     _check(original, decoded, valid)
     scales = ms_ssim_scales(min(original.shape[:2]))
     if valid is not None and not valid.all():
         decoded = np.where(valid[:, :, None], decoded, original)
     x, y = (
-        torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float()[None]
-        for image in (original, decoded)
+        torch.from_numpy(image.transpose(2, 0, 1).astype(np.float32))[None] for image in (original, decoded)
     )
     if valid is not None and not valid.all():
         return _partly_hidden(x, y, torch.from_numpy(valid).float()[None, None], scales)
@@ -90,7 +91,8 @@ def ms_ssim_scales(side_px: int) -> int:
 
 
 def quality(original: np.ndarray, decoded: np.ndarray, valid: np.ndarray | None = None) -> Quality | None:
-    """PSNR and MS-SSIM of one np.uint8 image [H, W, 3] against its original; None where nothing of it is valid."""
+    """PSNR and MS-SSIM of one np.uint8 image [H, W, 3] against its original; None where nothing of it is
+    valid."""
     if valid is not None and not valid.any():
         return None
     return Quality(psnr_db(original, decoded, valid), ms_ssim(original, decoded, valid))
@@ -116,13 +118,15 @@ def bpp(n_bytes: float, pixels: int) -> float:
 def _check(original: np.ndarray, decoded: np.ndarray, valid: np.ndarray | None = None) -> None:
     if original.shape != decoded.shape or original.dtype != np.uint8 or decoded.dtype != np.uint8:
         raise ValueError(
-            f"images {original.shape} {original.dtype} and {decoded.shape} {decoded.dtype}: expected uint8 of one shape"
+            f"images {original.shape} {original.dtype} and {decoded.shape} {decoded.dtype}: expected uint8 "
+            "of one shape"
         )
     if valid is not None and (
         valid.shape != original.shape[:2] or valid.dtype != np.bool_ or not valid.any()
     ):
         raise ValueError(
-            f"valid: {int(valid.sum())} pixels of {valid.shape} {valid.dtype}, expected some of {original.shape[:2]} bool"
+            f"valid: {int(valid.sum())} pixels of {valid.shape} {valid.dtype}, expected some of "
+            f"{original.shape[:2]} bool"
         )
 
 
@@ -150,8 +154,8 @@ def _few_scales(x, y, scales: int) -> float:
 
 
 def _partly_hidden(x, y, valid, scales: int) -> float:
-    """MS-SSIM with each window weighted by its Gaussian-weighted share of valid pixels. x, y: [1, 3, H, W]; valid:
-    [1, 1, H, W], zeros and ones."""
+    """MS-SSIM with each window weighted by its Gaussian-weighted share of valid pixels. x, y: [1, 3, H, W];
+    valid: [1, 1, H, W], zeros and ones."""
     import torch.nn.functional as functional
     from pytorch_msssim.ssim import _fspecial_gauss_1d, gaussian_filter
 
@@ -171,7 +175,8 @@ def _partly_hidden(x, y, valid, scales: int) -> float:
 
 
 def _similarities(x, y, blurred):
-    """Local luminance and contrast-structure similarity, as in `pytorch_msssim.ssim._ssim`, which keeps means only."""
+    """Local luminance and contrast-structure similarity, as in `pytorch_msssim.ssim._ssim`, which keeps means
+    only."""
     c1, c2 = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
     a, b = blurred(x), blurred(y)
     variances = blurred(x * x) - a * a + blurred(y * y) - b * b

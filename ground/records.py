@@ -1,7 +1,8 @@
-"""What a round was, as values: bytes, fates, qualities and simulated times of every satellite, and JSON both ways.
+"""What a round was, as values: bytes, fates, qualities and simulated times of every satellite, and JSON both
+ways.
 
-Table, `summary.json`, trace and pictures are drawn from these records and compute nothing that is not in them. Images
-and streams are not: whoever keeps them finds them by (round, satellite)."""
+Table, `summary.json`, trace and pictures are drawn from these records and compute nothing that is not in
+them. Images and streams are not: whoever keeps them finds them by (round, satellite)."""
 
 from __future__ import annotations
 
@@ -27,9 +28,9 @@ _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, arbitrary
 class Outcome(StrEnum):
     """How a satellite's image came to the ground. Map, picture and rates of its record follow it.
 
-    EXACT: its stream decoded to what was coded. RESENT: so did the same stream, sent again after it had arrived damaged.
-    INDEPENDENT: its independent stream stood in, because it or an owner of its vectors was lost. INCOMPLETE: an image
-    with vectors that never came, zero in it. LOST: no image."""
+    EXACT: its stream decoded to what was coded. RESENT: so did the same stream, sent again after it had
+    arrived damaged. INDEPENDENT: its independent stream stood in, because it or an owner of its vectors was
+    lost. INCOMPLETE: an image with vectors that never came, zero in it. LOST: no image."""
 
     EXACT = "exact"
     RESENT = "resent"
@@ -40,10 +41,11 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Ledger:
-    """Bytes of one satellite's downlink. first: sent at the first attempt. resent: sent on request, the stream again or
-    the independent one. received: arrived whole. lost: did not arrive, or damaged.
+    """Bytes of one satellite's downlink. first: sent at the first attempt. resent: sent on request, the
+    stream again or the independent one. received: arrived whole. lost: did not arrive, or damaged.
 
-    Every byte that was sent arrived or was lost: raises `ValueError` unless first + resent == received + lost."""
+    Every byte that was sent arrived or was lost: raises `ValueError` unless first + resent == received +
+    lost."""
 
     __pydantic_config__ = _STRICT
 
@@ -57,14 +59,15 @@ class Ledger:
             raise ValueError(f"ledger: {self}, expected no negative number of bytes")
         if self.first + self.resent != self.received + self.lost:
             raise ValueError(
-                f"ledger: {self.first} + {self.resent} bytes sent, {self.received} received and {self.lost} lost"
+                f"ledger: {self.first} + {self.resent} bytes sent, {self.received} received and "
+                f"{self.lost} lost"
             )
 
 
 @dataclass(frozen=True)
 class SectionBytes:
-    """Bytes of streams, by section; header is everything that is not y, z or map. Whole numbers of real streams;
-    fractions where `codec.context=open` estimates them."""
+    """Bytes of streams, by section; header is everything that is not y, z or map. Whole numbers of real
+    streams; fractions where `codec.context=open` estimates them."""
 
     __pydantic_config__ = _STRICT
 
@@ -86,10 +89,11 @@ class SectionBytes:
 
 @dataclass(frozen=True, eq=False)
 class Fates:
-    """Where each latent position's vector came from: an assignment map without the places that its copies name.
+    """Where each latent position's vector came from: an assignment map without the places that its copies
+    name.
 
-    fate: uint8 [H, W], KEPT, LOCAL or REMOTE. exact: bool [H, W]. owner: int16 [H, W], -1 where not REMOTE. Read-only.
-    """
+    fate: uint8 [H, W], KEPT, LOCAL or REMOTE. exact: bool [H, W]. owner: int16 [H, W], -1 where not REMOTE.
+    Read-only."""
 
     fate: np.ndarray
     exact: np.ndarray
@@ -158,7 +162,8 @@ JsonFates = Annotated[Fates | None, BeforeValidator(_fates_from_json), PlainSeri
 
 @dataclass(frozen=True)
 class Place:
-    """Where a view lies, px: top left corner of the patch in the round's window, and of the window in the scene."""
+    """Where a view lies, px: top left corner of the patch in the round's window, and of the window in the
+    scene."""
 
     __pydantic_config__ = _STRICT
 
@@ -173,13 +178,14 @@ class Place:
 class SatelliteRecord:
     """One view: one satellite in one round.
 
-    pixels: of the patch. dlrc: bytes that its image took: of its DLRC stream, and of the independent one as well where
-    that stood in; a stream sent again counts once, as its loss would have hit any coding. independent: bytes of its
-    independent stream. kept, local_copy, remote_copy: latent positions by fate, of the image that the ground has (an
-    independent one keeps all; a lost one has none). oracle: latent positions that an earlier satellite of the priority
-    order covers. transmission_s: simulated time on the downlink alone, without waiting for a contact; None for a stream
-    that never came. fault: what was wrong with its stream, or empty. Of a satellite that died before it could tell about
-    itself: place, qualities, t_sync_s None, payload_bytes 0. A quality is None too where there is no image."""
+    pixels: of the patch. dlrc: bytes that its image took: of its DLRC stream, and of the independent one as
+    well where that stood in; a stream sent again counts once, as its loss would have hit any coding.
+    independent: bytes of its independent stream. kept, local_copy, remote_copy: latent positions by fate, of
+    the image that the ground has (an independent one keeps all; a lost one has none). oracle: latent
+    positions that an earlier satellite of the priority order covers. transmission_s: simulated time on the
+    downlink alone, without waiting for a contact; None for a stream that never came. fault: what was wrong
+    with its stream, or empty. Of a satellite that died before it could tell about itself: place, qualities,
+    t_sync_s None, payload_bytes 0. A quality is None too where there is no image."""
 
     __pydantic_config__ = _STRICT
 
@@ -199,7 +205,8 @@ class SatelliteRecord:
     fates: JsonFates = None
     place: Place | None = None
     heard: tuple[int, ...] = ()
-    payload_bytes: float = 0.0
+    payload_bytes: int = 0
+    gathered_bytes: int = 0
     t_sync_s: float | None = None
     transmission_s: float | None = None
     spans: tuple[Span, ...] = ()
@@ -224,8 +231,9 @@ class SatelliteRecord:
 
 @dataclass(frozen=True)
 class RoundRecord:
-    """One round. satellites: ascending by number; one of which neither a stream nor word of itself came is not among
-    them. order: satellites by priority, highest first. t_round_s: simulated time of the exchange, None without one."""
+    """One round. satellites: ascending by number; one of which neither a stream nor word of itself came is
+    not among them. order: satellites by priority, highest first. t_round_s: simulated time of the exchange,
+    None without one."""
 
     __pydantic_config__ = _STRICT
 

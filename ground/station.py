@@ -22,10 +22,9 @@ from constellation.scenario.scenario import Scenario
 from dlrc.folder import RunFolder
 from dlrc.report.pictures import View
 from dlrc.results import RunFacts
-from ground.decoder import RoundDecoder, RoundResult
 from ground.metrics import Quality, quality
 from ground.records import Fates, Ledger, Outcome, Place, RoundRecord, SatelliteRecord, SectionBytes
-from ground.repair import Repaired, arrive, decode_with_repair
+from ground.repair import Repaired, RoundDecoder, RoundResult, arrive, decode_with_repair
 from nodes.downlink import ACKNOWLEDGED, Downlink
 from nodes.process.channel import Channel
 from nodes.process.device import device_of, one_thread, peak_rss_mib

@@ -179,12 +179,17 @@ def covered_by_earlier(footprints: Sequence[np.ndarray], order: Sequence[int]) -
     """
     if sorted(order) != list(range(len(footprints))):
         raise ValueError(f"order {list(order)} is no permutation of {len(footprints)} footprints")
-    covered: list[np.ndarray] = [np.empty(0, dtype=bool)] * len(footprints)
-    seen = np.empty(0, dtype=np.int64)
-    for index in order:
-        covered[index] = np.isin(footprints[index], seen)
-        seen = np.union1d(seen, footprints[index])
-    return covered
+    if not footprints:
+        return []
+    rank_of = {index: rank for rank, index in enumerate(order)}
+    ranks = np.concatenate([np.full(cells.size, rank_of[i]) for i, cells in enumerate(footprints)])
+    cell = np.unique(np.concatenate([cells.reshape(-1) for cells in footprints]), return_inverse=True)[
+        1
+    ].reshape(-1)
+    earliest = np.full(int(cell.max()) + 1, len(footprints))
+    np.minimum.at(earliest, cell, ranks)  # one index over all cells: n log n, however many footprints
+    covered = np.split(earliest[cell] < ranks, np.cumsum([cells.size for cells in footprints])[:-1])
+    return [part.reshape(cells.shape) for part, cells in zip(covered, footprints, strict=True)]
 
 
 def oracle_share(captures: Sequence[Capture], order: Sequence[int] | None = None) -> np.ndarray:

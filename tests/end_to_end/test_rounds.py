@@ -6,7 +6,7 @@ import pytest
 
 from constellation.scenario.scenario import load_scenario
 from nodes.coding import load_board
-from ground.decoder import synthesise
+from ground.reconstructor import synthesise
 from dlrc.studies.common.rounds import Fleet
 
 MODELS = ["bmshj", "mbt", "cheng", "elic"]

@@ -21,9 +21,8 @@ from codec.models.model import build_model
 from constellation.common.errors import UserError
 from constellation.scenario.scenario import load_scenario
 from constellation.network import SpaceSegment
-from ground.decoder import RoundDecoder, RoundResult
 from ground.mosaic import mosaics
-from ground.repair import arrive, decode_with_repair
+from ground.repair import RoundDecoder, RoundResult, arrive, decode_with_repair
 from nodes.arbiter import pack_list
 from nodes.capture import patch_offset
 from nodes.coding import Board, load_board

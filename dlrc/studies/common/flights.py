@@ -18,8 +18,8 @@ from codec.maps.assignment import LOCAL, REMOTE, AssignmentMap
 from constellation.scenario.load import changed
 from constellation.scenario.scenario import Scenario
 from dlrc.studies.common.rounds import Fleet
-from ground.decoder import RoundDecoder, RoundResult
 from ground.metrics import psnr_db
+from ground.repair import RoundDecoder, RoundResult
 from nodes.arbiter import signature_list
 from nodes.capture import Capture, capture
 from nodes.coding import Board

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from constellation.scenario.scenario import Scenario
 from constellation.network import SpaceSegment
-from ground.decoder import RoundDecoder, RoundResult
+from ground.repair import RoundDecoder, RoundResult
 from ground.station import record_of
 from ground.records import SatelliteRecord
 from nodes.coding import Board, load_board

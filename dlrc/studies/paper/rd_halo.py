@@ -16,7 +16,7 @@ import numpy as np
 from codec.models.model import LATENT_STRIDE_PX
 from codec.surroundings import RING
 from constellation.scenario.scenario import Scenario
-from ground.decoder import synthesise
+from ground.reconstructor import synthesise
 from ground.metrics import psnr_db
 from nodes.capture import capture
 from codec.imagery.scene import open_scene

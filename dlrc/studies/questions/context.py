@@ -27,7 +27,7 @@ from codec.entropy.schedule import ContextLayout
 from codec.surroundings import RING
 from constellation.common.errors import UserError, user_errors_to_exit
 from constellation.scenario.scenario import Scenario, load_scenario
-from ground.decoder import synthesise
+from ground.reconstructor import synthesise
 from ground.metrics import psnr_db
 from ground.mosaic import mosaics
 from nodes.coding import Board, BoardCoder, load_board

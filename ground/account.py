@@ -1,0 +1,195 @@
+"""The account of a round: what came and what was lost, in bytes, fates and qualities, satellite by
+satellite."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import cached_property
+
+import numpy as np
+
+from codec.bitstream import Bitstream
+from codec.maps.assignment import AssignmentMap, all_kept
+from codec.models.model import LATENT_STRIDE_PX
+from constellation.clock import Span
+from constellation.common.frozen import value
+from ground.decoder import Decoded, Source
+from ground.metrics import Quality, quality
+from ground.receive import Arrival, Arrived, Kind
+from ground.records import Fates, Ledger, Outcome, Place, RoundRecord, SatelliteRecord, SectionBytes
+from nodes.capture import covered_by_earlier, ground_cells
+from nodes.messages import Witness
+
+
+@value
+class Landed:
+    """A round at the ground, with what is too large for its record.
+
+    arrived: every send, and the witnesses with the originals. decoded: the DLRC streams. spares: the
+    independent streams that stood in. alone: those to compare with. images, images_alone: uint8 [P, P, B] by
+    satellite, with and without DLRC; none of a satellite of which nothing came."""
+
+    arrived: Arrived
+    decoded: Decoded
+    spares: Decoded
+    alone: Decoded
+    images: Mapping[int, np.ndarray]
+    images_alone: Mapping[int, np.ndarray]
+
+    @cached_property
+    def record(self) -> RoundRecord:
+        """The round's record; computed once."""
+        arrived = self.arrived
+        oracle = oracle_positions(arrived.witness)
+        notes = [witness.note for witness in arrived.witness.values()]
+        return RoundRecord(
+            arrived.number,
+            tuple(_record(self, (s, arrived.number), oracle.get(s, 0)) for s in sorted(arrived.sends)),
+            notes[0].order if notes else (),
+            max((note.t_round_s for note in notes), default=None),
+        )
+
+
+def oracle_positions(witnesses: Mapping[int, Witness]) -> dict[int, int]:
+    """Latent positions of each satellite's patch that a satellite before it in the round's order sees as
+    well, by nominal footprints. 0 for one that is not in the order: it took no part."""
+    order = [s for one in list(witnesses.values())[:1] for s in one.note.order if s in witnesses]
+    cells = [
+        ground_cells(int(note.row), int(note.col), witnesses[s].original.shape[0])
+        for s in order
+        for note in [witnesses[s].note]
+    ]
+    covered = covered_by_earlier(cells, range(len(order)))
+    return {satellite: int(seen.sum()) for satellite, seen in zip(order, covered, strict=True)}
+
+
+def _record(landed: Landed, source: Source, oracle: int) -> SatelliteRecord:
+    satellite, number = source
+    witness, outcome = landed.arrived.witness.get(satellite), _outcome(landed, source)
+    dlrc, alone = _bytes(landed, source, outcome)
+    assignment = _assignment(landed, source, outcome)
+    kept, local, remote = Fates.of(assignment).counts if assignment is not None else (0, 0, 0)
+    shared = outcome is Outcome.INDEPENDENT or (
+        source in landed.decoded.streams and landed.decoded.streams[source].header.settings.dlrc
+    )
+    return SatelliteRecord(
+        round=number,
+        satellite=satellite,
+        outcome=outcome,
+        ledger=_ledger(landed, source),
+        pixels=_pixels(landed, source),
+        dlrc=dlrc,
+        independent=alone,
+        kept=kept,
+        local_copy=local,
+        remote_copy=remote,
+        oracle=oracle,
+        quality_dlrc=_quality(witness, landed.images.get(satellite)),
+        quality_independent=_quality(witness, landed.images_alone.get(satellite)),
+        fates=Fates.of(assignment) if assignment is not None and shared else None,
+        fault=_fault(landed.decoded, source),
+        **_told(witness, outcome),
+    )
+
+
+def _told(witness: Witness | None, outcome: Outcome) -> dict:
+    """The fields of a record that its satellite told about itself."""
+    if witness is None:
+        return {}
+    note = witness.note
+    spans = tuple(Span(*span) for span in note.spans)
+    sent = [span.duration_s for span in spans if span.name == "downlink"]
+    return dict(  # noqa: C408
+        place=Place(int(note.row), int(note.col), note.window_row, note.window_col, note.scene),
+        heard=note.heard,
+        payload_bytes=note.payload_bytes,
+        gathered_bytes=note.gathered_bytes,
+        t_sync_s=note.t_sync_s,
+        transmission_s=sent[0] if sent and outcome is not Outcome.LOST else None,
+        spans=spans,
+    )
+
+
+def _outcome(landed: Landed, source: Source) -> Outcome:
+    sends = landed.arrived.sends[source[0]]
+    if source in landed.decoded.whole:
+        again = any(one.kind is Kind.AGAIN for one in sends)
+        return Outcome.RESENT if again else Outcome.EXACT
+    if source in landed.spares.latents:
+        return Outcome.INDEPENDENT
+    return Outcome.INCOMPLETE if source in landed.decoded.latents else Outcome.LOST
+
+
+def _fault(decoded: Decoded, source: Source) -> str:
+    if source in decoded.faults:
+        return str(decoded.faults[source])
+    gaps = int(decoded.missing[source].sum()) if source in decoded.missing else 0
+    return f"{gaps} positions refer to a stream that never came" if gaps else ""
+
+
+def _assignment(landed: Landed, source: Source, outcome: Outcome) -> AssignmentMap | None:
+    """The map of the image that the ground has."""
+    if outcome is Outcome.LOST:
+        return None
+    if outcome is Outcome.INDEPENDENT:
+        return all_kept(*landed.spares.latents[source].shape[1:])
+    return landed.decoded.maps[source]
+
+
+def _ledger(landed: Landed, source: Source) -> Ledger:
+    sends = landed.arrived.sends[source[0]]
+    sizes = [_size(one, sends, landed.arrived.witness.get(source[0])) for one in sends]
+    damaged = source in landed.decoded.damaged
+    last = max(place for place, one in enumerate(sends) if one.kind is not Kind.INDEPENDENT)
+
+    def sound(place: int) -> bool:
+        if sends[place].data is None:
+            return False
+        if sends[place].kind is Kind.INDEPENDENT:
+            return source in landed.spares.latents
+        return place == last and not damaged  # what was asked for again had come damaged
+
+    received = sum(size for place, size in enumerate(sizes) if sound(place))
+    return Ledger(sizes[0], sum(sizes[1:]), received, sum(sizes) - received)
+
+
+def _size(send: Arrival, sends: tuple[Arrival, ...], witness: Witness | None) -> int:
+    """Bytes that were sent; of what never came, as its sender told, or as large as the same that did."""
+    if witness is not None:
+        return len(witness.alone) if send.kind is Kind.INDEPENDENT else witness.stream_bytes
+    alike = [one.data for one in sends if (one.kind is Kind.INDEPENDENT) == (send.kind is Kind.INDEPENDENT)]
+    return max((len(data) for data in alike if data is not None), default=0)
+
+
+def _bytes(landed: Landed, source: Source, outcome: Outcome) -> tuple[SectionBytes, SectionBytes]:
+    """What the image took with DLRC, and what it takes without."""
+    sends, witness = landed.arrived.sends[source[0]], landed.arrived.witness.get(source[0])
+    estimate = witness.note.open_y_bits if witness is not None else math.nan
+    dlrc = _sections(landed.decoded.streams.get(source), _size(sends[0], sends, witness), estimate)
+    apart = landed.spares if witness is None else landed.alone
+    alone = _sections(apart.streams.get(source), len(witness.alone) if witness is not None else 0, math.nan)
+    return dlrc + alone if outcome is Outcome.INDEPENDENT else dlrc, alone
+
+
+def _sections(stream: Bitstream | None, total: int, open_y_bits: float) -> SectionBytes:
+    if stream is None:  # unreadable: its bytes count all the same
+        return SectionBytes(y=0, z=0, map=0, header=total)
+    y = len(stream.y) if math.isnan(open_y_bits) else open_y_bits / 8
+    return SectionBytes(y=y, z=len(stream.z), map=len(stream.map), header=stream.framing_bytes)
+
+
+def _pixels(landed: Landed, source: Source) -> int:
+    """Of the patch; those that show anything."""
+    witness = landed.arrived.witness.get(source[0])
+    if witness is not None:
+        seen = witness.valid
+        return math.prod(witness.original.shape[:2]) if seen is None else int(seen.sum())
+    stream = landed.decoded.streams.get(source) or landed.spares.streams.get(source)
+    return 0 if stream is None else stream.header.height * stream.header.width * LATENT_STRIDE_PX**2
+
+
+def _quality(witness: Witness | None, image: np.ndarray | None) -> Quality | None:
+    if witness is None or image is None or image.shape != witness.original.shape:
+        return None
+    return quality(witness.original, image, witness.valid)

@@ -1,0 +1,72 @@
+"""One round at the ground, from what arrives to a closed round, as a protocol: the side that
+`nodes.round.fly_round` speaks with.
+
+    DOWNLINK, WITNESS -> decode -> (REQUEST -> ANSWER -> decode)* -> REQUEST that closes the round -> images,
+    record
+
+The decoder sees the bytes of the link and nothing else. What travels outside it, the witnesses, gives
+originals to measure by, independent streams to compare with, and simulated times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import count
+
+from constellation.common.frozen import value
+from ground.account import Landed
+from ground.decoder import NOTHING, Decoded, Source, decode
+from ground.receive import Arrived, receive, wanted
+from ground.reconstructor import Grid, reconstruct
+from nodes.crew import Board
+from nodes.messages import Orders
+from nodes.wire.stages import GROUND, Send, Side, Stage, Step
+
+
+@value
+class Station:
+    """The ground station of a run. portable: `codec.portable` of its streams, which a container does not
+    say."""
+
+    board: Board
+    portable: bool = True
+
+    def decode(self, streams: Mapping[Source, bytes]) -> Decoded:
+        """Streams by source, with this station's checkpoint."""
+        return decode(self.board, streams, self.portable) if streams else NOTHING
+
+
+def hear_round(station: Station, number: int) -> Side[Landed]:
+    """The ground's side of round `number`."""
+    downlink = yield Send(Stage(number, Step.DOWNLINK))
+    arrived = receive(number, downlink, (yield Send(Stage(number, Step.WITNESS))))
+    asked: list[Orders] = []
+    decoded = station.decode(arrived.streams)
+    for part in count():
+        orders = wanted(decoded, arrived, asked)
+        told = yield Send(Stage(number, Step.REQUEST, part), {GROUND: orders.pack()})
+        if orders.closed:
+            break
+        asked.append(orders)
+        before = arrived.streams
+        answers = yield Send(Stage(number, Step.ANSWER, part))
+        arrived = arrived.plus(orders, answers, told.lost | answers.lost)
+        if arrived.streams != before:  # independent streams change nothing that others refer to
+            decoded = station.decode(arrived.streams)
+    return land(station, arrived, decoded)
+
+
+def land(station: Station, arrived: Arrived, decoded: Decoded) -> Landed:
+    """The images of a closed round. decoded: of `arrived.streams`."""
+    spares = station.decode(arrived.spares)
+    same = arrived.alone == arrived.streams  # without DLRC, what is sent is the independent stream
+    alone = decoded if same else station.decode(arrived.alone)
+    images, images_alone = reconstruct(station.board.model, grids(decoded) | grids(spares), grids(alone))
+    return Landed(arrived, decoded, spares, alone, images, images_alone)
+
+
+def grids(decoded: Decoded) -> dict[int, Grid]:
+    """Latents by satellite, as the Reconstructor takes them."""
+    return {
+        source[0]: Grid(latents, decoded.streams[source].header.settings.halo)
+        for source, latents in decoded.latents.items()
+    }
