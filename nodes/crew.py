@@ -22,7 +22,7 @@ from constellation.common.frozen import value
 from constellation.network import SpaceSegment, Sync
 from constellation.priority import check_rule
 from constellation.scenario.scenario import CodecKnobs, DlrcKnobs, PriorityKnobs, Scenario
-from nodes.messages import HEADER_WORDS, ORDER_BYTES, Header, SignatureList
+from nodes.messages import HEADER_WORDS, ORDER_BYTES, Header, Note, SignatureList
 from nodes.process.device import device_of, one_thread
 from nodes.recognizer import HashFamily, hash_family
 from nodes.selector import Selection
@@ -242,9 +242,10 @@ class Crew:
 @value
 class Flown:
     """What a crew has after a round, by satellite. tasks: of those that took part in the exchange; empty
-    without DLRC. accepted: whose streams the ground kept."""
+    without DLRC. notes: telemetry. accepted: whose streams the ground kept."""
 
     accord: Accord
     tasks: Mapping[int, Task]
     products: Mapping[int, Product]
+    notes: Mapping[int, Note]
     accepted: frozenset[int]

@@ -74,7 +74,8 @@ def fly_round(crew: Crew, number: int) -> Side[Flown]:
         for view in views
     }
     accepted = yield from hand_down(crew, number, products, witnesses)
-    return Flown(accord, tasks, products, accepted)
+    notes = {satellite: one.note for satellite, one in witnesses.items()}
+    return Flown(accord, tasks, products, notes, accepted)
 
 
 def share(crew: Crew, instant: Instant, views: Sequence[View]) -> Side[tuple[Accord, Known, dict[int, Task]]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from constellation.clock import CAPTURE_S, Activity, ComputeTimes, SimulatedClock, Span, device_profile
@@ -21,15 +21,17 @@ STAGES = ("analysis", "hash", "arbitrate", "modelling", "coding")
 
 class Watch:
     """Takes the time of stages, by satellite, and says what they cost on the simulated clock: `times`, of a
-    device profile, or None for what was taken.
+    device profile, or None for what was taken by `clock`.
 
     Stages: analysis (g_a, not reading the scene), hash (Recognizer and Selector), arbitrate (Arbiter, Filter,
     map), modelling (h_a and z: what needs the satellite's own latents alone), coding (the context model and
     range coding, which start when the map is known).
     """
 
-    def __init__(self, times: ComputeTimes | None = None) -> None:
-        self._profile = times
+    def __init__(
+        self, times: ComputeTimes | None = None, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._profile, self._clock = times, clock
         self._taken_s: dict[tuple[int, str], float] = defaultdict(float)
 
     @classmethod
@@ -49,11 +51,11 @@ class Watch:
         them what each would have had to do."""
         if stage not in STAGES:
             raise ValueError(f"stage {stage!r}: expected one of {', '.join(STAGES)}")
-        started = time.perf_counter()
+        started = self._clock()
         try:
             yield
         finally:
-            taken_s = time.perf_counter() - started
+            taken_s = self._clock() - started
             for satellite in satellites:
                 self._taken_s[satellite, stage] += taken_s
 

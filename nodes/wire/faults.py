@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from constellation.scenario.network import GroundKnobs
 from nodes.wire.stages import Heard, Send, Stage, Step
 
 _LOSS = 0x105E  # stream of random numbers of its own
@@ -30,6 +31,12 @@ class Faults:
     mute: frozenset[int] = frozenset()
     loss: float = 0.0
     seed: int = 0
+
+    @classmethod
+    def of(cls, ground: GroundKnobs, seed: int) -> Faults:
+        """Those that a scenario asks for: `ground.silent_satellite` and `ground.stream_loss`."""
+        silent = ground.silent_satellite
+        return cls(mute=frozenset({silent} if silent >= 0 else ()), loss=ground.stream_loss, seed=seed)
 
     def alive(self, nodes: frozenset[int], stage: Stage) -> frozenset[int]:
         """The nodes that take part in a stage."""

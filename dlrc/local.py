@@ -1,0 +1,76 @@
+"""Rounds flown in this process: all satellites as one crew, and the ground, in lock-step.
+
+Studies, benchmarks, notebooks and `dlrc.run` fly with this. Its streams are those of a launched run: what carries the
+messages is all that differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from constellation.common.frozen import value
+from constellation.scenario.scenario import Scenario
+from ground.account import Landed
+from ground.decoder import NOTHING, parse
+from ground.receive import receive
+from ground.round import Station, hear_round
+from nodes.crew import Board, Crew, Flown
+from nodes.messages import Orders
+from nodes.round import crew_of, fly_round
+from nodes.wire.faults import Faults
+from nodes.wire.protocol import together
+from nodes.wire.stages import GROUND, Send, Side, Stage, Step
+
+
+@value
+class Sides:
+    """Who flies a scenario's rounds: a crew of all satellites, the ground, and what goes wrong between them."""
+
+    crew: Crew
+    station: Station
+    faults: Faults
+
+
+@value
+class Flight:
+    """One round: what the crew has after it, and what the ground made of it."""
+
+    number: int
+    flown: Flown
+    landed: Landed
+
+
+def sides_of(scenario: Scenario, board: Board | None = None) -> Sides:
+    """The sides of a scenario. board: a loaded codec, shared by many scenarios, else that of the knobs. Raises
+    `UserError`."""
+    crew = crew_of(scenario, range(scenario.satellites), board)
+    station = Station(crew.board, scenario.codec.portable)
+    return Sides(crew, station, Faults.of(scenario.ground, scenario.seed))
+
+
+def fly(sides: Sides, number: int, decode: bool = True) -> Flight:
+    """Fly round `number`. decode=False: the ground reads containers and maps alone, for their bytes; it has no latents, no
+    images, and its record says that all is lost."""
+    listens = hear_round if decode else skim
+    crew = sides.crew
+    done = together(
+        {crew.numbers: fly_round(crew, number), GROUND: listens(sides.station, number)}, sides.faults
+    )
+    return Flight(number, done[crew.numbers], done[GROUND])
+
+
+def flights(scenario: Scenario, board: Board | None = None) -> Iterator[Flight]:
+    """All rounds of a scenario, one after the other."""
+    sides = sides_of(scenario, board)
+    for number in range(scenario.rounds):
+        yield fly(sides, number)
+
+
+def skim(station: Station, number: int) -> Side[Landed]:
+    """The ground's side of a round that it does not decode: it accepts what can be read."""
+    downlink = yield Send(Stage(number, Step.DOWNLINK))
+    arrived = receive(number, downlink, (yield Send(Stage(number, Step.WITNESS))))
+    decoded, alone = (parse(station.board, streams) for streams in (arrived.streams, arrived.alone))
+    accepted = frozenset(satellite for satellite, _ in decoded.streams)
+    yield Send(Stage(number, Step.REQUEST), {GROUND: Orders(accepted=accepted).pack()})
+    return Landed(arrived, decoded, NOTHING, alone, {}, {})
