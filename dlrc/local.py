@@ -1,7 +1,7 @@
 """Rounds flown in this process: all satellites as one crew, and the ground, in lock-step.
 
-Studies, benchmarks, notebooks and `dlrc.run` fly with this. Its streams are those of a launched run: what carries the
-messages is all that differs.
+Studies, benchmarks, notebooks and `dlrc.run` fly with this. Its streams are those of a launched run: what
+carries the messages is all that differs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from nodes.wire.stages import GROUND, Send, Side, Stage, Step
 
 @value
 class Sides:
-    """Who flies a scenario's rounds: a crew of all satellites, the ground, and what goes wrong between them."""
+    """Who flies a scenario's rounds: a crew of all satellites, the ground, and what goes wrong between
+    them."""
 
     crew: Crew
     station: Station
@@ -41,16 +42,16 @@ class Flight:
 
 
 def sides_of(scenario: Scenario, board: Board | None = None) -> Sides:
-    """The sides of a scenario. board: a loaded codec, shared by many scenarios, else that of the knobs. Raises
-    `UserError`."""
+    """The sides of a scenario. board: a loaded codec, shared by many scenarios, else that of the knobs.
+    Raises `UserError`."""
     crew = crew_of(scenario, range(scenario.satellites), board)
     station = Station(crew.board, scenario.codec.portable)
     return Sides(crew, station, Faults.of(scenario.ground, scenario.seed))
 
 
 def fly(sides: Sides, number: int, decode: bool = True) -> Flight:
-    """Fly round `number`. decode=False: the ground reads containers and maps alone, for their bytes; it has no latents, no
-    images, and its record says that all is lost."""
+    """Fly round `number`. decode=False: the ground reads containers and maps alone, for their bytes; it has
+    no latents, no images, and its record says that all is lost."""
     listens = hear_round if decode else skim
     crew = sides.crew
     done = together(

@@ -147,7 +147,7 @@ def camera(board: Board, rules: Rules, scene: SceneKnobs, capturing: CaptureKnob
         for satellite in satellites:
             look = look_of(capture(opened, capturing, rules.seed, number, satellite), opened.name)
             with watch.span("analysis", satellite):
-                y = analyse(board, look)
+                y = analyse(board, look.padded, look.halo_px)
             views.append(view_of(board, rules.codec, look, y))
         return views
 

@@ -19,18 +19,19 @@ from nodes.timeline import Watch
 
 
 @torch.no_grad()
-def analyse(board: Board, look: Look) -> np.ndarray:
-    """y of the patch, float32 [M, P/16, P/16]: the halo feeds g_a and is then cut off."""
-    pixels = torch.from_numpy(look.padded.astype(np.float32) / 255)
+def analyse(board: Board, padded: np.ndarray, halo_px: int) -> np.ndarray:
+    """y of a patch, float32 [M, P/16, P/16], from uint8 [P + 2h, P + 2h, B]: the halo feeds g_a and is then
+    cut off."""
+    pixels = torch.from_numpy(padded.astype(np.float32) / 255)
     y = board.model.analysis(pixels.permute(2, 0, 1)[None].to(board.device))[0].float().cpu().numpy()
-    cut = look.halo_px // LATENT_STRIDE_PX
+    cut = halo_px // LATENT_STRIDE_PX
     return np.ascontiguousarray(y[:, cut : y.shape[1] - cut, cut : y.shape[2] - cut])
 
 
 def view_of(board: Board, codec: CodecKnobs, look: Look, y: np.ndarray) -> View:
     """A look with its latents, float32 [M, H, W], coded alone."""
     layout = ContextLayout.all_kept(*y.shape[1:])
-    return View(look, y, _coded(board, codec, hyper_symbols(board, codec, y), (y, _grid(y)), layout))
+    return View(look, y, code(board, codec, hyper_symbols(board, codec, y), (y, _grid(y)), layout))
 
 
 def hyper_symbols(board: Board, codec: CodecKnobs, y: np.ndarray) -> np.ndarray:
@@ -69,7 +70,7 @@ def _product(board: Board, rules: Rules, task: Task, watch: Watch) -> Product:
     with watch.span("modelling", satellite):
         z = hyper_symbols(board, rules.codec, selection.y)
     with watch.span("coding", satellite):
-        coded = _coded(board, rules.codec, z, (selection.y, selection.y_hat), layout)
+        coded = code(board, rules.codec, z, (selection.y, selection.y_hat), layout)
         header = _header(board, rules, view, task.participants, dlrc=True)
         digest = combined_digest(coded.y_digest, kept)  # of the context map and of the references
         stream = pack(Bitstream(header, coded.z_bytes, coded.y_bytes, section, digest))
@@ -93,7 +94,7 @@ def _grid(y: np.ndarray) -> np.ndarray:
     return np.rint(y).astype(np.int32)
 
 
-def _coded(
+def code(
     board: Board,
     codec: CodecKnobs,
     z: np.ndarray,

@@ -1,8 +1,9 @@
-"""Rounds flown several times over the same views: what a study needs that compares DLRC's variants on one set of
-captures.
+"""Rounds flown several times over the same views: what a study needs that compares DLRC's variants on one set
+of captures.
 
-Capture, analysis and independent coding are done once per view; a variant (another signature, k, deduplication rule or
-context) then only clusters, arbitrates, codes and decodes again. Streams and decoder are those of a run.
+Capture, analysis and independent coding are done once per view; a variant (another signature, k,
+deduplication rule or context) then only clusters, arbitrates, codes and decodes again. Streams and decoder
+are those of a run.
 """
 
 from __future__ import annotations
@@ -28,13 +29,15 @@ from nodes.round import fly_round
 from nodes.timeline import Watch
 from nodes.wire.protocol import together
 
-Looks = Callable[[Scenario, int, int], tuple[Capture, str]]  # scenario, round, satellite -> capture, scene's name
+Looks = Callable[
+    [Scenario, int, int], tuple[Capture, str]
+]  # scenario, round, satellite -> capture, scene's name
 
 
 @value
 class Shared:
-    """A view that variants share. alone: its independent stream; alone_image: the ground's image of that, uint8
-    [P, P, B]."""
+    """A view that variants share. alone: its independent stream; alone_image: the ground's image of that,
+    uint8 [P, P, B]."""
 
     view: View
     alone: bytes
@@ -55,22 +58,19 @@ class Shared:
 
 @value
 class Variant:
-    """A variant's outcome in one round, per satellite. y_bytes, total_bytes, map_bytes: of the real streams; psnr_db
-    against the satellite's own capture; images: None where a stream did not decode; select_s: CPU time of Recognizer +
-    Selector per satellite (mean)."""
+    """A variant's outcome in one round, per satellite. y_bytes, total_bytes, map_bytes: of the real streams;
+    psnr_db against the satellite's own capture; images: None where a stream did not decode; tasks: none
+    without DLRC; select_s: CPU time of Recognizer + Selector per satellite (mean)."""
 
     y_bytes: list[int]
     total_bytes: list[int]
     map_bytes: list[int]
     psnr_db: list[float]
     images: list[np.ndarray | None]
-    tasks: list[Task]
+    assignments: list[AssignmentMap]
+    tasks: Mapping[int, Task]
     select_s: float
     failed: int
-
-    @property
-    def assignments(self) -> list[AssignmentMap]:
-        return [task.assignment for task in self.tasks]
 
     @property
     def remote_share(self) -> float:
@@ -93,7 +93,7 @@ def see(scenario: Scenario, board: Board, number: int, looks: Looks = nominal_lo
     views = []
     for satellite in range(scenario.satellites):
         look = look_of(*looks(scenario, number, satellite))
-        views.append(view_of(board, scenario.codec, look, analyse(board, look)))
+        views.append(view_of(board, scenario.codec, look, analyse(board, look.padded, look.halo_px)))
     streams = {view.look.satellite: alone_stream(board, rules, view) for view in views}
     images = _images(Station(board, scenario.codec.portable), streams, number)
     return [Shared(view, streams[n], images[n]) for n, view in enumerate(views)]
@@ -127,8 +127,9 @@ def fly(
         [len(stream.map) for stream in opened],
         psnr,
         pictures,
-        [flown.tasks[n] for n in crew.numbers],
-        float(np.mean(hashing_s)),
+        [flown.products[n].assignment for n in crew.numbers],
+        flown.tasks,
+        float(np.mean(hashing_s)) if hashing_s else 0.0,
         sum(picture is None for picture in pictures),
     )
 

@@ -17,12 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from constellation.common.errors import UserError, user_errors_to_exit
-from constellation.scenario.scenario import Scenario, load_scenario
-from ground.metrics import ms_ssim, psnr_db
-from nodes.coding import Board, load_board
-from dlrc.studies.common.flights import View, fly, see, with_knobs
+from constellation.scenario.load import changed, load_scenario
+from constellation.scenario.scenario import Scenario
 from dlrc.studies.common.options import make_folder, refuse_estimates, split_arguments, surveyed, whole_number
+from dlrc.studies.common.variants import Shared, fly, see
 from dlrc.studies.questions.robustness import write_rows
+from ground.metrics import ms_ssim, psnr_db
+from nodes.crew import Board, load_board
 
 DEFAULTS = {"scenario": "dense", "windows": "4", "k": "2,4,8,12,16,20,24"}
 REPRESENTATIVES = ("original", "mean")
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str]) -> None:
         )
     folder = Path(scenario.output) / f"ablation-{scenario.digest}"
     make_folder(folder)
-    rows = survey(scenario, load_board(scenario), windows, ks, folder / "ablation.csv")
+    rows = survey(scenario, load_board(scenario.codec), windows, ks, folder / "ablation.csv")
     print(f"{scenario.codec.model}, {scenario.name}, {surveyed(scenario, windows)}\n")
     print(table(summarise(rows)))
     draw(
@@ -55,7 +56,7 @@ def survey(scenario: Scenario, board: Board, windows: int, ks: Sequence[int], pa
     rows: list[dict] = []
     for window in range(windows):
         views = see(scenario, board, window)
-        alone = [ms_ssim(view.capture.image, view.alone_image) for view in views]
+        alone = [ms_ssim(view.look.image, view.alone_image) for view in views]
         for k in ks:
             for representative in REPRESENTATIVES:
                 rows.append(
@@ -64,7 +65,7 @@ def survey(scenario: Scenario, board: Board, windows: int, ks: Sequence[int], pa
                         "k": k,
                         "representative": representative,
                         **outcome(
-                            with_knobs(scenario, dlrc={"k": k, "representative": representative}),
+                            changed(scenario, dlrc={"k": k, "representative": representative}),
                             board,
                             window,
                             views,
@@ -77,17 +78,17 @@ def survey(scenario: Scenario, board: Board, windows: int, ks: Sequence[int], pa
 
 
 def outcome(
-    scenario: Scenario, board: Board, window: int, views: Sequence[View], alone_ms_ssim: Sequence[float]
+    scenario: Scenario, board: Board, window: int, views: Sequence[Shared], alone_ms_ssim: Sequence[float]
 ) -> dict:
     """Rate, quality and time of one k in one window."""
     flown = fly(scenario, board, window, views)
-    pixels = sum(view.capture.image.shape[0] * view.capture.image.shape[1] for view in views)
+    pixels = sum(view.look.image.shape[0] * view.look.image.shape[1] for view in views)
     change = [
-        psnr - psnr_db(view.capture.image, view.alone_image)
+        psnr - psnr_db(view.look.image, view.alone_image)
         for psnr, view in zip(flown.psnr_db, views, strict=True)
     ]
     similar = [
-        ms_ssim(view.capture.image, image) - before
+        ms_ssim(view.look.image, image) - before
         for view, image, before in zip(views, flown.images, alone_ms_ssim, strict=True)
     ]
     return {

@@ -13,16 +13,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from codec.imagery.scene import open_scene
 from codec.models.model import LATENT_STRIDE_PX
 from codec.surroundings import RING
 from constellation.scenario.scenario import Scenario
-from ground.reconstructor import synthesise
-from ground.metrics import psnr_db
-from nodes.capture import capture
-from codec.imagery.scene import open_scene
-from dlrc.studies.paper.rd_rounds import Configuration, Row, board_of
+from dlrc.local import fly, sides_of
 from dlrc.studies.common.statistics import Estimate, bootstrap
-from dlrc.studies.common.rounds import Fleet
+from dlrc.studies.paper.rd_rounds import Configuration, Row, board_of
+from ground.metrics import psnr_db
+from ground.reconstructor import synthesise
+from nodes.capture import capture
+from nodes.crew import Board
+from nodes.encoder import analyse
 
 WAYS = ("nothing", "edge repeated", "the ground's ring", "true surroundings")
 
@@ -158,26 +160,25 @@ class RingGain:
 def ring_gain(configuration: Configuration, overrides: Sequence[str], windows: int) -> RingGain:
     """Over all satellites of the first `windows` windows."""
     scenario = configuration.scenario(overrides)
-    fleet = Fleet(scenario, board_of(scenario))
-    model, plain, ways = fleet.board.coder.model, [], []
+    board = board_of(scenario)
+    sides, model, plain, ways = sides_of(scenario, board), board.model, [], []
     for number in range(windows):
-        flown = fleet.fly(number)
-        dlrc = flown.results["dlrc"]
-        for satellite, own in dlrc.latents.items():
-            image = flown.messages[satellite].original
+        landed = fly(sides, number).landed
+        for (satellite, _), own in landed.decoded.latents.items():
+            image = landed.arrived.witness[satellite].original
             repeated = np.pad(own, ((0, 0), (RING, RING), (RING, RING)), mode="edge")
             images = (
                 synthesise(model, own, 0),
                 synthesise(model, repeated, RING),
-                dlrc.images[satellite],
-                synthesise(model, _true_surroundings(fleet, scenario, number, satellite), RING),
+                landed.images[satellite],
+                synthesise(model, _true_surroundings(board, scenario, number, satellite), RING),
             )
             ways.append([psnr_db(image, one) for one in images])
-            plain.append(psnr_db(image, synthesise(model, np.rint(fleet.board.coder.analyse(image, 0)), 0)))
+            plain.append(psnr_db(image, synthesise(model, np.rint(analyse(board, image, 0)), 0)))
     return RingGain(len(plain), float(np.mean(plain)), tuple(np.mean(ways, axis=0).tolist()))
 
 
-def _true_surroundings(fleet: Fleet, scenario: Scenario, number: int, satellite: int) -> np.ndarray:
+def _true_surroundings(board: Board, scenario: Scenario, number: int, satellite: int) -> np.ndarray:
     halo = scenario.capture.halo_px + RING * LATENT_STRIDE_PX
     wide = scenario.capture.model_copy(update={"halo_px": halo})
     view = capture(
@@ -187,7 +188,7 @@ def _true_surroundings(fleet: Fleet, scenario: Scenario, number: int, satellite:
         number,
         satellite,
     )
-    return np.rint(fleet.board.coder.analyse(view.padded, scenario.capture.halo_px))
+    return np.rint(analyse(board, view.padded, scenario.capture.halo_px))
 
 
 def ring_table(gains: Mapping[Configuration, RingGain]) -> list[str]:

@@ -16,13 +16,14 @@ from pathlib import Path
 
 import numpy as np
 
-from codec.maps.assignment import KEPT
 from codec.bitstream import VERSION
+from codec.maps.assignment import KEPT, LOCAL, REMOTE
 from codec.models.checkpoint import WEIGHTS_FOLDER
 from constellation.common.errors import UserError
 from constellation.scenario.scenario import Scenario, load_scenario
-from nodes.coding import Board, load_board
-from dlrc.studies.common.rounds import Fleet, FlownRound
+from dlrc.local import Flight, fly, sides_of
+from ground.records import Outcome, SatelliteRecord
+from nodes.crew import Board, load_board
 
 CHUNK_WINDOWS = (
     10  # windows of one configuration before the next has its turn: an interrupted study is balanced
@@ -99,7 +100,7 @@ def _board(model: str, lambda_: float, weights: str, device: str, portable: bool
                 f"codec.grid={grid}",
             ]
             + ([f"codec.weights={weights}"] if weights else []),
-        )
+        ).codec
     )
 
 
@@ -162,69 +163,65 @@ def fly_missing(
             ]
             if not missing:
                 continue
-            fleet = Fleet(scenario, board_of(scenario))
+            sides = sides_of(scenario, board_of(scenario))
             for number in missing:
-                append_rows(path, rows_of(fleet.fly(number, number < decode)))
+                append_rows(path, rows_of(fly(sides, number, number < decode), number < decode))
             print(f"  {configuration.name}: windows {missing[0]} to {missing[-1]}", flush=True)
 
 
-def rows_of(flown: FlownRound) -> list[Row]:
-    """The rows of one round."""
-    rows = []
-    for seen, message, record in zip(flown.observations, flown.messages, flown.records, strict=True):
-        note, decoded = message.telemetry, flown.results is not None
-        quality_d, quality_i = record.quality_dlrc, record.quality_independent
-        values = [
-            float("nan") if q is None else q
-            for q in (
-                quality_d and quality_d.psnr_db,
-                quality_i and quality_i.psnr_db,
-                quality_d and quality_d.ms_ssim,
-                quality_i and quality_i.ms_ssim,
-            )
-        ]
-        exact = decoded and not record.failed and _came_back(flown, record.satellite, seen)
-        positions = record.kept + record.local_copy + record.remote_copy
-        failed = (
-            record.failed if decoded else not positions
-        )  # a stream that is only read fails where its map cannot be read
-        rows.append(
-            Row(
-                record.round,
-                record.satellite,
-                note.order.index(record.satellite),
-                note.scene,
-                record.pixels,
-                positions,
-                record.kept,
-                record.local_copy,
-                record.remote_copy,
-                record.oracle,
-                record.dlrc.y,
-                record.dlrc.z,
-                record.dlrc.map,
-                record.dlrc.header,
-                record.independent.y,
-                record.independent.z,
-                record.independent.header,
-                *values,
-                int(decoded),
-                int(exact),
-                int(failed),
-            )
-        )
-    return rows
+def rows_of(flight: Flight, decoded: bool) -> list[Row]:
+    """The rows of one round. decoded: whether the ground decoded it, or read containers and maps alone."""
+    return [_row(flight, record, decoded) for record in flight.landed.record.satellites]
 
 
-def _came_back(flown: FlownRound, satellite: int, seen) -> bool:
+def _row(flight: Flight, record: SatelliteRecord, decoded: bool) -> Row:
+    satellite, source = record.satellite, (record.satellite, record.round)
+    note, assignment = flight.flown.notes[satellite], flight.landed.decoded.maps.get(source)
+    counts = (
+        [0, 0, 0] if assignment is None else np.bincount(assignment.fate.reshape(-1), minlength=3).tolist()
+    )
+    good = (
+        record.outcome in (Outcome.EXACT, Outcome.RESENT) if decoded else assignment is not None
+    )  # one only read: its map
+    return Row(
+        record.round,
+        satellite,
+        note.order.index(satellite),
+        note.scene,
+        record.pixels,
+        sum(counts),
+        *(counts[fate] for fate in (KEPT, LOCAL, REMOTE)),
+        record.oracle,
+        record.dlrc.y,
+        record.dlrc.z,
+        record.dlrc.map,
+        record.dlrc.header,
+        record.independent.y,
+        record.independent.z,
+        record.independent.header,
+        *(
+            float("nan") if quality is None else getattr(quality, name)
+            for name in ("psnr_db", "ms_ssim")
+            for quality in (record.quality_dlrc, record.quality_independent)
+        ),
+        int(decoded),
+        int(decoded and good and _came_back(flight, source)),
+        int(not good),
+    )
+
+
+def _came_back(flight: Flight, source: tuple[int, int]) -> bool:
     """Whether the ground's vectors are those that were coded: all of the independent stream, the kept ones of
     DLRC's."""
-    alone, dlrc = flown.results["independent"].latents[satellite], flown.results["dlrc"].latents[satellite]
-    kept = flown.results["dlrc"].maps[satellite].fate == KEPT
-    if flown.results["dlrc"].streams[satellite].header.settings.grid == "centred":
-        return True  # vectors of its own, which nobody but the stream's digest knows
-    return np.array_equal(alone, np.rint(seen.y)) and np.array_equal(
-        dlrc[:, kept], seen.selection.y_hat[:, kept]
+    landed, task = flight.landed, flight.flown.tasks.get(source[0])
+    if task is None or landed.decoded.streams[source].header.settings.grid == "centred":
+        return (
+            True  # nothing but the independent stream, or vectors of its own, which the stream's digest knows
+        )
+    kept = landed.decoded.maps[source].fate == KEPT
+    seen = task.observation
+    return np.array_equal(landed.alone.latents[source], np.rint(seen.view.y)) and np.array_equal(
+        landed.decoded.latents[source][:, kept], seen.selection.y_hat[:, kept]
     )
 
 

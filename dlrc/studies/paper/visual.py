@@ -22,12 +22,13 @@ from codec.maps.assignment import REMOTE
 from codec.models.model import LATENT_STRIDE_PX, MODEL_NAMES
 from constellation.common.errors import UserError, user_errors_to_exit
 from constellation.scenario.scenario import load_scenario
-from ground.metrics import Quality, bpp
+from dlrc.local import fly, sides_of
 from dlrc.studies.common.options import choice, make_folder, refuse_estimates, split_arguments, whole_number
 from dlrc.studies.paper.rd_figures import save
 from dlrc.studies.paper.rd_rounds import board_of
-from dlrc.studies.common.rounds import Fleet
 from dlrc.studies.paper.sync_files import write_csv
+from ground.metrics import Quality, bpp
+from ground.records import Outcome
 
 DEFAULTS = {"models": ",".join(MODEL_NAMES), "density": "dense", "window": "0", "crop": "128"}
 
@@ -119,21 +120,19 @@ def look(model: str, density: str, overrides: Sequence[str], window: int) -> Sig
     """Fly one window with one model and take the last satellite of the priority order. Raises `UserError`
     where its streams did not decode."""
     scenario = load_scenario(density, [*overrides, f"codec.model={model}"])
-    flown = Fleet(scenario, board_of(scenario)).fly(window)
-    satellite = flown.messages[0].telemetry.order[-1]
-    record, message = flown.records[satellite], flown.messages[satellite]
-    if record.failed or record.quality_dlrc is None:
-        raise UserError(
-            f"window={window}: satellite {satellite} of {model} was not decoded: {flown.results['dlrc'].failures.get(satellite)}"
-        )
+    landed = fly(sides_of(scenario, board_of(scenario)), window).landed
+    satellite = landed.record.order[-1]
+    record, witness = landed.record.satellites[satellite], landed.arrived.witness[satellite]
+    if record.outcome is not Outcome.EXACT:
+        raise UserError(f"window={window}: satellite {satellite} of {model} was not decoded: {record.fault}")
     return Sight(
         model,
         satellite,
-        message.telemetry.scene,
-        message.original,
-        flown.results["independent"].images[satellite],
-        flown.results["dlrc"].images[satellite],
-        flown.results["dlrc"].maps[satellite].fate == REMOTE,
+        witness.note.scene,
+        witness.original,
+        landed.images_alone[satellite],
+        landed.images[satellite],
+        landed.decoded.maps[satellite, window].fate == REMOTE,
         bpp(record.independent.total, record.pixels),
         bpp(record.dlrc.total, record.pixels),
         record.quality_independent,

@@ -20,20 +20,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from codec.maps.assignment import KEPT
-from codec.entropy.schedule import ContextLayout
 from codec.surroundings import RING
 from constellation.common.errors import UserError, user_errors_to_exit
-from constellation.scenario.scenario import Scenario, load_scenario
-from ground.reconstructor import synthesise
+from constellation.scenario.load import changed, load_scenario
+from constellation.scenario.scenario import CodecKnobs, Scenario
+from dlrc.studies.common.options import make_folder, split_arguments, surveyed, whole_number
+from dlrc.studies.common.variants import Shared, Variant, fly, see
+from dlrc.studies.questions.robustness import write_rows
 from ground.metrics import psnr_db
 from ground.mosaic import mosaics
-from nodes.coding import Board, BoardCoder, load_board
-from dlrc.studies.common.flights import Variant, View, fly, see, with_knobs
-from dlrc.studies.common.options import make_folder, split_arguments, surveyed, whole_number
-from dlrc.studies.questions.robustness import write_rows
+from ground.reconstructor import synthesise
+from nodes.crew import Board, View, load_board
+from nodes.encoder import hyper_symbols, open_loop_bits, view_of
 
 DEFAULTS = {"scenario": "dense", "models": "bmshj,mbt,cheng,elic", "halos": "0,32", "windows": "3"}
 MODELS = ("bmshj", "mbt", "cheng", "elic")
@@ -56,12 +56,8 @@ def main(arguments: Sequence[str]) -> None:
     make_folder(folder)
     rows: list[dict] = []
     for model in models:
-        scenario = with_knobs(base, codec={"model": model, "grid": "fixed", "context": "exact"})
-        board = load_board(scenario)
-        centred = Board(
-            BoardCoder(board.coder.model, board.coder.device, scenario.codec.portable, "centred"),
-            board.checkpoint,
-        )
+        scenario = changed(base, codec={"model": model, "grid": "fixed", "context": "exact"})
+        board = load_board(scenario.codec)
         for halo in halos:
             for window in range(windows):
                 rows.append(
@@ -69,7 +65,7 @@ def main(arguments: Sequence[str]) -> None:
                         "model": model,
                         "halo_px": halo,
                         "window": window,
-                        **compare(with_knobs(scenario, capture={"halo_px": halo}), board, centred, window),
+                        **compare(changed(scenario, capture={"halo_px": halo}), board, window),
                     }
                 )
                 write_rows(folder / "context.csv", rows)
@@ -78,17 +74,18 @@ def main(arguments: Sequence[str]) -> None:
     print(f"\nwrote {folder}/ (context.csv, context.png)")
 
 
-def compare(scenario: Scenario, board: Board, centred: Board, window: int) -> dict:
+def compare(scenario: Scenario, board: Board, window: int) -> dict:
     """All variants on one window: bits of y and of everything, quality changes."""
-    views = see(scenario, board, window)
-    alone = [psnr_db(view.capture.image, view.alone_image) for view in views]
+    views, centred = see(scenario, board, window), changed(scenario, codec={"grid": "centred"})
+    on_centred = [view_of(board, centred.codec, view.look, view.y) for view in views]
+    alone = [psnr_db(view.look.image, view.alone_image) for view in views]
     row = {
         "alone_y_bits": 8 * sum(v.alone_y_bytes for v in views),
         "alone_bits": 8 * sum(len(v.alone) for v in views),
         "alone_psnr_db": float(np.mean(alone)),
     }
     for name, (codec, dlrc) in REAL.items():
-        flown = fly(with_knobs(scenario, codec=codec, dlrc=dlrc), board, window, views)
+        flown = fly(changed(scenario, codec=codec, dlrc=dlrc), board, window, views)
         row |= {
             f"{name}_y_bits": 8 * sum(flown.y_bytes),
             f"{name}_bits": 8 * sum(flown.total_bytes),
@@ -96,73 +93,73 @@ def compare(scenario: Scenario, board: Board, centred: Board, window: int) -> di
             f"{name}_failed": flown.failed,
         }
         if name == "exact":
-            row |= estimates(board.coder, centred.coder, flown, views)
-    if board.coder.model.has_context:
-        filled = fly(
-            with_knobs(scenario, codec={"grid": "centred", "context": "independent"}), centred, window, views
-        )
+            row |= estimates(board, (scenario.codec, centred.codec), flown, views)
+            row |= alone_centred(board, views, on_centred)
+    if board.model.has_context:
+        shared = [
+            Shared(one, view.alone, view.alone_image) for one, view in zip(on_centred, views, strict=True)
+        ]
+        filled = fly(changed(centred, codec={"context": "independent"}), board, window, shared)
         row |= {"centred_filled_y_bits": 8 * sum(filled.y_bytes), "centred_filled_failed": filled.failed}
     else:
         row |= {"centred_filled_y_bits": float("nan"), "centred_filled_failed": 0}
     return row
 
 
-def estimates(fixed: BoardCoder, centred: BoardCoder, flown: Variant, views: Sequence[View]) -> dict:
-    """Open-loop bits of the kept vectors and of all vectors, on both grids, and what the centred grid itself
-    gives without DLRC."""
-    out = dict.fromkeys(
-        ("open_y_bits", "open_alone_y_bits", "open_centred_y_bits", "open_centred_alone_y_bits"), 0.0
-    )
-    bits_of_centred, latents = 0, {}
-    for number, (one, assignment, view) in enumerate(
-        zip(flown.observations, flown.assignments, views, strict=True)
-    ):
-        kept, everything = assignment.fate == KEPT, np.ones(assignment.shape, dtype=bool)
-        y, y_hat = one.selection.y, one.selection.y_hat
-        plain = np.rint(view.y).astype(np.int32)
-        out["open_y_bits"] += fixed.open_loop_bits(y, y_hat, kept)
-        out["open_alone_y_bits"] += fixed.open_loop_bits(view.y, plain, everything)
-        out["open_centred_y_bits"] += centred.open_loop_bits(y, y_hat, kept)
-        out["open_centred_alone_y_bits"] += centred.open_loop_bits(view.y, plain, everything)
-        bits, latents[number] = alone_centred(centred, view)
-        bits_of_centred += bits
-    return out | {
-        "centred_alone_y_bits": bits_of_centred,
-        "centred_alone_psnr_db": float(np.mean(centred_psnr_db(centred, views, latents))),
+def estimates(
+    board: Board, grids: tuple[CodecKnobs, CodecKnobs], flown: Variant, views: Sequence[Shared]
+) -> dict:
+    """Open-loop bits of the kept vectors and of all vectors. grids: knobs with the fixed and with the centred
+    grid."""
+    out: dict[str, float] = {}
+    for name, codec in zip(("open", "open_centred"), grids, strict=True):
+        kept_bits = alone_bits = 0.0
+        for number, view in enumerate(views):
+            task = flown.tasks[number]
+            kept, everything = task.assignment.fate == KEPT, np.ones(task.assignment.shape, dtype=bool)
+            selected = task.observation.selection.y, task.observation.selection.y_hat
+            plain = view.y, np.rint(view.y).astype(np.int32)
+            kept_bits += _open_loop_bits(board, codec, selected, kept)
+            alone_bits += _open_loop_bits(board, codec, plain, everything)
+        out |= {f"{name}_y_bits": kept_bits, f"{name}_alone_y_bits": alone_bits}
+    return out
+
+
+def _open_loop_bits(board: Board, codec: CodecKnobs, latents, kept: np.ndarray) -> float:
+    return open_loop_bits(board, codec, hyper_symbols(board, codec, latents[0]), latents, kept)
+
+
+def alone_centred(board: Board, views: Sequence[Shared], on_centred: Sequence[View]) -> dict:
+    """Real bits of y and PSNR on the centred grid without DLRC; a model without context has no centred grid
+    of its own (same as fixed)."""
+    if not board.model.has_context:
+        latents = {n: np.rint(view.y) for n, view in enumerate(views)}
+        return _of_centred(8 * sum(view.alone_y_bytes for view in views), board, views, latents)
+    latents = {
+        n: np.asarray(one.alone.y_hat, dtype=np.float32).reshape(one.y.shape)
+        for n, one in enumerate(on_centred)
     }
+    return _of_centred(8 * sum(len(one.alone.y_bytes) for one in on_centred), board, views, latents)
 
 
-def centred_psnr_db(
-    coder: BoardCoder, views: Sequence[View], latents: Mapping[int, np.ndarray]
-) -> list[float]:
+def _of_centred(bits: int, board: Board, views: Sequence[Shared], latents: Mapping[int, np.ndarray]) -> dict:
+    psnr = float(np.mean(centred_psnr_db(board, views, latents)))
+    return {"centred_alone_y_bits": bits, "centred_alone_psnr_db": psnr}
+
+
+def centred_psnr_db(board: Board, views: Sequence[Shared], latents: Mapping[int, np.ndarray]) -> list[float]:
     """Quality of the images of `latents`. With a halo they are surrounded as the fixed grid's are, on which
     patches can tell where they lie."""
-    ring = RING if views[0].capture.padded.shape != views[0].capture.image.shape else 0
-    placed = (
-        {
-            n: mosaic
-            for mosaic in mosaics(latents, {n: np.rint(view.y) for n, view in enumerate(views)})
-            for n in mosaic.corners
-        }
-        if ring
-        else {}
-    )
+    ring = RING if views[0].look.halo_px else 0
+    placed = {}
+    if ring:
+        found = mosaics(latents, {n: np.rint(view.y) for n, view in enumerate(views)})
+        placed = {n: mosaic for mosaic in found for n in mosaic.corners}
     given = [placed[n].surrounded(n) if ring else values for n, values in latents.items()]
     return [
-        psnr_db(view.capture.image, synthesise(coder.model, values, ring))
+        psnr_db(view.look.image, synthesise(board.model, values, ring))
         for view, values in zip(views, given, strict=True)
     ]
-
-
-@torch.no_grad()
-def alone_centred(coder: BoardCoder, view: View) -> tuple[int, np.ndarray]:
-    """Real bits of y on the centred grid, and y_hat, [M, H, W]; a model without context has no centred grid
-    of its own (same as fixed)."""
-    if not coder.model.has_context:
-        return 8 * view.alone_y_bytes, np.rint(view.y)
-    z = coder.entropy.hyper_symbols(torch.from_numpy(view.y)[None].to(coder.device))
-    coded = coder.entropy.encode_centred(z, view.y, ContextLayout.all_kept(*view.y.shape[1:]))
-    return 8 * len(coded.y_bytes), np.asarray(coded.y_hat, dtype=np.float32).reshape(view.y.shape)
 
 
 def summarise(rows: Sequence[dict]) -> list[dict]:

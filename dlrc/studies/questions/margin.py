@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from constellation.scenario.scenario import Scenario
-from nodes.capture import capture
-from nodes.coding import BoardCoder
 from codec.imagery.scene import open_scene
+from constellation.scenario.scenario import Scenario
 from dlrc.studies.paper.rd_rounds import board_of
+from nodes.capture import capture
+from nodes.crew import Board
+from nodes.encoder import analyse
 
 DEPTHS = 8
 WIDE_HALO_PX = 128
@@ -44,20 +45,21 @@ class Margin:
 
 def margin_of(scenario: Scenario, rounds: int = 12, satellites: Sequence[int] = (0, 1)) -> Margin:
     """Measured on the patches that `satellites` see in the first `rounds` rounds of the scenario."""
-    coder = board_of(scenario).coder
+    board = board_of(scenario)
     wide = scenario.capture.model_copy(update={"halo_px": WIDE_HALO_PX})
     pairs = []
     for number in range(rounds):
         scene = open_scene(scenario.scene, scenario.seed, number, wide.window_px)
         for satellite in satellites:
             view = capture(scene, wide, scenario.seed, number, satellite)
-            pairs.append(agreement(coder, view.image, view.padded))
+            pairs.append(agreement(board, view.image, view.padded))
     return by_depth(pairs)
 
 
-def agreement(coder: BoardCoder, image: np.ndarray, padded: np.ndarray) -> np.ndarray:
+def agreement(board: Board, image: np.ndarray, padded: np.ndarray) -> np.ndarray:
     """Whether round(y) of the patch alone equals round(y) of the patch in its surroundings, bool [H, W]."""
-    alone, inside = coder.analyse(image, 0), coder.analyse(padded, (padded.shape[0] - image.shape[0]) // 2)
+    halo_px = (padded.shape[0] - image.shape[0]) // 2
+    alone, inside = analyse(board, image, 0), analyse(board, padded, halo_px)
     return (np.rint(alone) == np.rint(inside)).all(axis=0)
 
 

@@ -9,16 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
+from codec.imagery.scene import open_scene
 from codec.models.model import LATENT_STRIDE_PX
 from constellation.common.errors import UserError
-from constellation.scenario.scenario import SceneKnobs, Scenario
+from constellation.scenario.load import changed
+from constellation.scenario.scenario import Scenario, SceneKnobs
+from dlrc.studies.common.registration import overlap_at, register, registered_rasters
+from dlrc.studies.common.variants import fly, see
 from ground.metrics import psnr_db
 from nodes.capture import Capture
-from nodes.coding import Board
+from nodes.crew import Board
 from nodes.recognizer import content_hashes, hash_family, signatures
-from codec.imagery.scene import open_scene
-from dlrc.studies.common.flights import fly, see, with_knobs
-from dlrc.studies.common.registration import overlap_at, register, registered_rasters
 
 SUFFIXES = (".png", ".tif", ".tiff", ".webp", ".jpg", ".jpeg")
 KS = (8, 20)
@@ -122,9 +123,7 @@ def pair_rows(scenario: Scenario, board: Board, pairs: Sequence[Pair], path: Pat
     from dlrc.studies.questions.robustness import METHODS, write_rows
 
     patch = scenario.capture.patch_px
-    two = with_knobs(
-        scenario.model_copy(update={"satellites": 2}), capture={"window_px": patch, "halo_px": 0}
-    )
+    two = changed(scenario, satellites=2, capture={"window_px": patch, "halo_px": 0})
     rows: list[dict] = []
     for number, pair in enumerate(pairs):
         try:
@@ -132,11 +131,11 @@ def pair_rows(scenario: Scenario, board: Board, pairs: Sequence[Pair], path: Pat
         except UserError as error:
             print(f"left out: {error}")
             continue
-        raw_db = psnr_db(views[0].capture.image, views[1].capture.image)
-        equal = equal_shares(two, board.coder.model.m, [view.y for view in views])
+        raw_db = psnr_db(views[0].look.image, views[1].look.image)
+        equal = equal_shares(two, board.model.m, [view.y for view in views])
         for method, knobs in METHODS.items():
-            flown = fly(with_knobs(two, dlrc=knobs), board, number, views)
-            alone = np.array([psnr_db(view.capture.image, view.alone_image) for view in views])
+            flown = fly(changed(two, dlrc=knobs), board, number, views)
+            alone = np.array([psnr_db(view.look.image, view.alone_image) for view in views])
             change = np.array(flown.psnr_db) - alone
             rows.append(
                 {

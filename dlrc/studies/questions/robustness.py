@@ -23,12 +23,13 @@ from pathlib import Path
 import numpy as np
 
 from constellation.common.errors import UserError, user_errors_to_exit
-from constellation.scenario.scenario import Scenario, load_scenario
+from constellation.scenario.load import changed, load_scenario
+from constellation.scenario.scenario import Scenario
+from dlrc.studies.common.options import make_folder, refuse_estimates, split_arguments, surveyed, whole_number
+from dlrc.studies.common.variants import Shared, fly, nominal_look, see
 from ground.metrics import psnr_db
 from nodes.capture import Capture
-from nodes.coding import Board, load_board
-from dlrc.studies.common.flights import View, fly, nominal_look, see, with_knobs
-from dlrc.studies.common.options import make_folder, refuse_estimates, split_arguments, surveyed, whole_number
+from nodes.crew import Board, load_board
 
 DEFAULTS = {"scenario": "dense", "windows": "4", "pairs": "", "conditions": "all"}
 METHODS = {
@@ -74,7 +75,7 @@ def look_under(condition: Condition):
     def look(scenario: Scenario, round_number: int, satellite: int) -> tuple[Capture, str]:
         disturbed = satellite == round_number % scenario.satellites or not condition.one_view
         view, name = nominal_look(
-            with_knobs(scenario, capture=condition.knobs) if disturbed else scenario, round_number, satellite
+            changed(scenario, capture=condition.knobs) if disturbed else scenario, round_number, satellite
         )
         return (with_object(view) if condition.object and disturbed else view), name
 
@@ -103,7 +104,7 @@ def main(arguments: Sequence[str]) -> None:
     wanted = pick(values["conditions"])
     folder = Path(scenario.output) / f"robustness-{scenario.digest}"
     make_folder(folder)
-    board = load_board(scenario)
+    board = load_board(scenario.codec)
     rows = survey(scenario, board, windows, wanted, folder / "robustness.csv")
     print(
         f"{scenario.codec.model}, {scenario.name}, k = {scenario.dlrc.k}, {surveyed(scenario, windows)}\n\n{table(rows)}"
@@ -148,17 +149,17 @@ def survey(
                         "condition": condition.name,
                         "method": method,
                         "window": window,
-                        **outcome(with_knobs(scenario, dlrc=knobs), board, window, views),
+                        **outcome(changed(scenario, dlrc=knobs), board, window, views),
                     }
                 )
             write_rows(path, rows)
     return rows
 
 
-def outcome(scenario: Scenario, board: Board, window: int, views: Sequence[View]) -> dict:
+def outcome(scenario: Scenario, board: Board, window: int, views: Sequence[Shared]) -> dict:
     """Bytes with and without deduplication, and quality against every satellite's own capture."""
     flown = fly(scenario, board, window, views)
-    alone = np.array([psnr_db(view.capture.image, view.alone_image) for view in views])
+    alone = np.array([psnr_db(view.look.image, view.alone_image) for view in views])
     change = np.array(flown.psnr_db) - alone
     return {
         "y_bytes": sum(flown.y_bytes),

@@ -1,5 +1,5 @@
-"""dlrc.studies.questions.robustness, dlrc.studies.common.flights and dlrc.studies.questions.multiview on tiny
-built-in scenes."""
+"""dlrc.studies.questions.robustness, dlrc.studies.common.variants and dlrc.studies.questions.multiview on
+tiny built-in scenes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from constellation.common.errors import UserError
+from constellation.scenario.load import changed
 from constellation.scenario.scenario import build_scenario
-from nodes.coding import load_board
-from dlrc.studies.common.flights import fly, see, with_knobs
-from dlrc.studies.questions.multiview import pair_rows, pair_table, pairs_of
 from dlrc.studies.common.registration import register
+from dlrc.studies.common.variants import fly, see
+from dlrc.studies.questions.multiview import pair_rows, pair_table, pairs_of
 from dlrc.studies.questions.robustness import (
     CONDITIONS,
     Condition,
@@ -23,6 +23,7 @@ from dlrc.studies.questions.robustness import (
     survey,
     table,
 )
+from nodes.crew import load_board
 
 TINY = {
     "satellites": 3,
@@ -39,7 +40,7 @@ def scenario():
 
 @pytest.fixture(scope="module")
 def board(scenario):
-    return load_board(scenario)
+    return load_board(scenario.codec)
 
 
 def test_content_signatures_change_no_picture_and_every_method_decodes(scenario, board, tmp_path):
@@ -61,10 +62,10 @@ def test_an_object_is_in_the_first_view_alone(scenario):
 
 def test_variants_of_a_round_share_captures_and_independent_streams(scenario, board):
     views = see(scenario, board, 0)
-    off = fly(with_knobs(scenario, dlrc={"enabled": False, "signature": "content"}), board, 0, views)
+    off = fly(changed(scenario, dlrc={"enabled": False, "signature": "content"}), board, 0, views)
     assert off.remote_share == 0
     assert off.psnr_db == pytest.approx(
-        fly(with_knobs(scenario, dlrc={"signature": "content"}), board, 0, views).psnr_db
+        fly(changed(scenario, dlrc={"signature": "content"}), board, 0, views).psnr_db
     )
 
 
