@@ -24,9 +24,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from codec.models.checkpoint import load_weights
 from codec.entropy.coder import ContextLayout, EntropyCoder, StreamItem, warm_up
-from codec.models.model import LatentModel, build_model
+from codec.models import registry
+from codec.models.checkpoint import load_weights
+from codec.models.model import LatentModel
+from codec.models.registry import build_model
+from codec.training.initialise import entropy_outputs
 from constellation.common.errors import user_errors_to_exit
 from dlrc.studies.common.options import choice, own_values, whole_number
 
@@ -38,13 +41,9 @@ DEFAULTS = {
     "weights": "random",
     "backend": "auto",
 }
-WIDTHS = {"bmshj": (128, 192), "mbt": (192, 192), "cheng": (128, 128), "elic": (192, 320)}
-GOALS = {  # times faster than CompressAI, at 256 px: encode, decode, decode per patch of a batch of 8
-    "bmshj": (1, 1, 1),
-    "mbt": (25, 10, 25),
-    "cheng": (12, 6, 15),
-    "elic": (3, 1.5, 3),
-}
+WIDTHS = dict(zip(registry.names(), ((128, 192), (192, 192), (128, 128), (192, 320)), strict=False))
+# times faster than CompressAI, at 256 px: encode, decode, decode per patch of a batch of 8
+GOALS = dict(zip(registry.names(), ((1, 1, 1), (25, 10, 25), (12, 6, 15), (3, 1.5, 3)), strict=False))
 
 
 class Spread(nn.Module):
@@ -79,14 +78,9 @@ def random_model(name: str, x: torch.Tensor) -> LatentModel:
     model = build_model(name, *WIDTHS[name])
     spread = Spread(model.g_a(x))
     model.net.g_a = nn.Sequential(model.net.g_a, spread)
-    heads = (
-        [model.h_s[4]]
-        if name == "bmshj"
-        else [head[-1] for head in model.param_aggregation] or [model.entropy_parameters[-1]]
-    )
     start = 0
-    for layer in heads:
-        width = layer.out_channels // (1 if name == "bmshj" else 2)
+    for layer in entropy_outputs(model):
+        width = layer.out_channels // (1 if model.passes[0].head is None else 2)
         layer.bias.data[:width] = spread.wanted[start : start + width]
         start += width
     model.net.update(force=True)

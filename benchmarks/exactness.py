@@ -22,15 +22,17 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from codec.models.checkpoint import load_weights
+from codec.entropy import smooth
 from codec.entropy.coder import ContextLayout, EntropyCoder, StreamItem
-from codec.models.model import MODEL_NAMES, LatentModel
-from codec.entropy.smooth import SCALE_MIN, gaussian_likelihood, gaussian_parameters
-from codec.entropy.exact import int8_is_exact
+from codec.entropy.digits import int8_is_exact
+from codec.entropy.smooth import SCALE_MIN, gaussian_likelihood
 from codec.entropy.tables import gaussian_tables
+from codec.imagery.scene import default_data_folder, open_scene
+from codec.models import registry
+from codec.models.checkpoint import load_weights
+from codec.models.model import LatentModel
 from constellation.common.errors import user_errors_to_exit
 from constellation.scenario.scenario import SceneKnobs
-from codec.imagery.scene import default_data_folder, open_scene
 from dlrc.studies.common.options import choice, number, own_values, whole_number
 
 DEFAULTS = {
@@ -94,11 +96,11 @@ def float_indices(
 ) -> list[np.ndarray]:
     """Table indices by the ordinary network: float32, without oneDNN, channels_last, float64."""
     last = torch.channels_last
-    runs = [gaussian_parameters(model, z_hat, y)]
+    runs = [smooth.parameters(model, z_hat, y)]
     with arithmetic(1, onednn=False):
-        runs.append(gaussian_parameters(model, z_hat, y))
-    runs.append(gaussian_parameters(model, z_hat.to(memory_format=last), y.to(memory_format=last)))
-    runs.append(gaussian_parameters(double, z_hat.double(), y.double()))
+        runs.append(smooth.parameters(model, z_hat, y))
+    runs.append(smooth.parameters(model, z_hat.to(memory_format=last), y.to(memory_format=last)))
+    runs.append(smooth.parameters(double, z_hat.double(), y.double()))
     pairs = [
         np.concatenate(
             (scale[0].flatten(1).double().numpy().T, mean[0].flatten(1).double().numpy().T), axis=1
@@ -155,7 +157,7 @@ def examine(name: str, patches: int, patch_px: int, lambda_: float, seed: int) -
         totals["float indices differ"] += any(not np.array_equal(indices[0], one) for one in indices[1:])
         totals["bits"] += coder.estimate_bits(z, y_hat, y_hat, kept).sum()
         totals["float bits"] += floats.estimate_bits(z, y_hat, y_hat, kept).sum()
-        mean, scale = gaussian_parameters(double, z_hat.double(), y_map.double())
+        mean, scale = smooth.parameters(double, z_hat.double(), y_map.double())
         totals["ideal bits"] += float(
             -torch.log2(gaussian_likelihood(y_map.double(), mean, scale.clamp_min(SCALE_MIN))).sum()
         )
@@ -166,7 +168,7 @@ def main(arguments: list[str]) -> None:
     """Print one row per model; exit code 1 if anything differed."""
     options = own_values(arguments, __doc__, DEFAULTS)
     torch.set_num_threads(1)
-    models = [choice("models", name, MODEL_NAMES) for name in options["models"].split(",")]
+    models = [choice("models", name, registry.names()) for name in options["models"].split(",")]
     patches, patch_px = (
         whole_number("patches", options["patches"], 1, 10**6),
         whole_number("patch_px", options["patch_px"], 64, 1024, 64),

@@ -25,15 +25,15 @@ import numpy as np
 import torch
 
 from benchmarks.map_coding import make_round
-from codec.maps.assignment import AssignmentMap, combined_digest
 from codec.bitstream import Bitstream, Header, StreamSettings, pack, unpack
-from codec.models.checkpoint import load_checkpoint, shipped_weights
 from codec.entropy.coder import EntropyCoder, encoder_layout
+from codec.maps.assignment import AssignmentMap, combined_digest
 from codec.maps.coding import encode_map
-from codec.models.model import MODEL_NAMES
+from codec.models import registry
+from codec.models.checkpoint import load_checkpoint, shipped_weights
 from constellation.common.errors import user_errors_to_exit
-from ground.repair import RoundDecoder, RoundResult
 from dlrc.studies.common.options import choice, number, own_values, whole_number
+from ground.repair import RoundDecoder, RoundResult
 
 DEFAULTS = {
     "cases": "100000",
@@ -178,7 +178,7 @@ def damage_inside(data: bytes, kind: str, rng: np.random.Generator, other: bytes
         values = {
             "context": ("independent", "open"),
             "grid": ("centred",),
-            "model": ("bmshj", "mbt", "cheng", "elic"),
+            "model": registry.names(),
             "map_coding": ("successor", "lzma", "lzma_joint"),
             "dlrc": (False,),
         }[field]
@@ -248,7 +248,7 @@ def fuzz(cases: int, models: list[str], seed: int, side: int, growth_mib: int = 
 
 def main(arguments: list[str]) -> None:
     given = own_values(arguments, __doc__, DEFAULTS)
-    models = [choice("models", name, MODEL_NAMES) for name in given["models"].split(",")]
+    models = [choice("models", name, registry.names()) for name in given["models"].split(",")]
     cases, seed, side, growth_mib = (
         whole_number(key, given[key], low, 2**31)
         for key, low in (("cases", 1), ("seed", 0), ("side", 4), ("growth_mib", 1))

@@ -15,23 +15,24 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.overhead import fastest
+from codec.models import registry
 from codec.models.checkpoint import load_weights
-from codec.models.model import LATENT_STRIDE_PX, MODEL_NAMES
+from codec.models.model import LATENT_STRIDE_PX
 from codec.surroundings import RING
 from constellation.common.errors import UserError, user_errors_to_exit
+from dlrc.studies.common.options import choice, split_arguments, whole_number
 from ground.reconstructor import synthesise
 from nodes.coding import BoardCoder
 from nodes.process.device import one_thread
-from dlrc.studies.common.options import choice, split_arguments, whole_number
 
-DEFAULTS = {"models": ",".join(MODEL_NAMES), "halos": "16,32,48", "sizes": "256,512", "repeats": "3"}
+DEFAULTS = {"models": ",".join(registry.names()), "halos": "16,32,48", "sizes": "256,512", "repeats": "3"}
 
 
 def main(arguments: Sequence[str]) -> None:
     values, rest = split_arguments(arguments, __doc__, DEFAULTS)
     if rest:
         raise UserError(f"{rest[0]}: unknown key; this benchmark's own are {', '.join(DEFAULTS)}")
-    models = [choice("models", text, MODEL_NAMES) for text in values["models"].split(",")]
+    models = [choice("models", text, registry.names()) for text in values["models"].split(",")]
     halos = [whole_number("halos", text, 16, 1024, LATENT_STRIDE_PX) for text in values["halos"].split(",")]
     sizes = [whole_number("sizes", text, 64, 4096, 64) for text in values["sizes"].split(",")]
     repeats = whole_number("repeats", values["repeats"], 1, 1000)

@@ -22,6 +22,7 @@ import numpy as np
 
 from codec.maps.assignment import KEPT, LOCAL, REMOTE, AssignmentMap, coding_rank, dense_numbering
 from codec.maps.coding import encode_joint, encode_map, lzma_raw
+from codec.models import registry
 from constellation.common.errors import user_errors_to_exit
 from dlrc.studies.common.options import number, own_values, whole_number
 
@@ -184,7 +185,7 @@ def captured_table(seed: int, captures: int) -> Iterator[str]:
     from benchmarks.real_maps import captured_round, model_of, real_scenario
 
     yield f"{'model':>6} {'window':7} {'halo':>6} {'remote':>6} {'local':>5} {HEAD}"
-    for name in ("bmshj", "mbt", "cheng", "elic"):
+    for name in registry.names():
         for window in WINDOWS:
             for halo_px in (0, 32):
                 scenario = real_scenario(window, name, halo_px, seed)

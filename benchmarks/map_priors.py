@@ -28,6 +28,7 @@ from codec.maps.assignment import KEPT, AssignmentMap
 from codec.maps.binary_coder import FLOOR, LIMIT, ONE, TALLY
 from codec.maps.coding import map_arrays
 from codec.maps.symbols import CONTEXTS
+from codec.models import registry
 from constellation.common.errors import user_errors_to_exit
 from dlrc.studies.common.options import own_values, whole_number
 
@@ -87,12 +88,12 @@ def synthetic() -> list[tuple[int, float, np.ndarray]]:
 def captured(rounds: int) -> list[tuple[int, float, np.ndarray]]:
     """The same of captured maps: of four models, three overlaps, without and with halo."""
     out = []
-    for name in ("bmshj", "mbt", "cheng", "elic"):
+    for name in registry.names():
         for window_px in WINDOWS_PX:
             for halo_px, share in ((0, 1.0), (32, 0.34)):
                 scenario = real_scenario("dense", name, halo_px, folder="train", window_px=window_px)
                 model = model_of(scenario)
-                profile = 0 if halo_px else (4 if name in ("bmshj", "mbt") else 5)
+                profile = 0 if halo_px else (4 if name in registry.names()[:2] else 5)
                 for number in range(max(1, round(rounds * share))):
                     out += [
                         (profile, 3.0, counts) for counts in tallies(captured_round(scenario, number, model))

@@ -22,23 +22,30 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
+from codec.imagery.scene import open_scene
 from codec.maps.assignment import AssignmentMap
-from codec.models.checkpoint import load_weights
 from codec.maps.coding import encode_map
-from codec.models.model import LatentModel, build_model
+from codec.models import registry
+from codec.models.checkpoint import load_weights
+from codec.models.model import LatentModel
+from codec.models.registry import build_model
 from constellation.common.errors import user_errors_to_exit
 from constellation.scenario.scenario import load_scenario
+from dlrc.studies.common.options import choice, split_arguments, whole_number
 from nodes.arbiter import SignatureList, arbitrate, assign_owners, signature_list
 from nodes.capture import capture
 from nodes.coding import BoardCoder, coding_order_of
 from nodes.filter import filter_positions
-from nodes.recognizer import HashFamily, hash_family, signatures
 from nodes.process.device import one_thread
-from codec.imagery.scene import open_scene
+from nodes.recognizer import HashFamily, hash_family, signatures
 from nodes.selector import Selection, select
-from dlrc.studies.common.options import choice, split_arguments, whole_number
 
-DEFAULTS = {"model": "bmshj", "sizes": "256,512,1024,2048", "satellites": "8,64,256,1024", "repeats": "5"}
+DEFAULTS = {
+    "model": registry.names()[0],
+    "sizes": "256,512,1024,2048",
+    "satellites": "8,64,256,1024",
+    "repeats": "5",
+}
 NEIGHBOURS = 8
 PAPER_WIDTHS = 128, 192
 PARTS = ("analysis", "coding", "recognizer", "selector", "arbiter", "filter", "map")
@@ -46,7 +53,7 @@ PARTS = ("analysis", "coding", "recognizer", "selector", "arbiter", "filter", "m
 
 def main(arguments: Sequence[str]) -> None:
     values, rest = split_arguments(arguments, __doc__, DEFAULTS)
-    name = choice("model", values["model"], ("bmshj", "mbt", "cheng", "elic"))
+    name = choice("model", values["model"], registry.names())
     sizes = [whole_number("sizes", text, 64, 4096, 64) for text in values["sizes"].split(",")]
     counts = [whole_number("satellites", text, 2, 4096) for text in values["satellites"].split(",")]
     repeats = whole_number("repeats", values["repeats"], 1, 1000)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from codec.imagery.scene import open_scene
 from codec.maps.assignment import AssignmentMap
 from codec.models.checkpoint import load_weights
 from codec.models.model import LATENT_STRIDE_PX, LatentModel
@@ -17,7 +18,6 @@ from nodes.arbiter import arbitrate, signature_list
 from nodes.capture import capture
 from nodes.coding import coding_order_of
 from nodes.recognizer import content_hashes, hash_family, signatures
-from codec.imagery.scene import open_scene
 from nodes.selector import select
 
 

@@ -101,11 +101,11 @@ def _networkx(sample: int, overrides: list[str]) -> tuple[float, float]:
     """CPU seconds per instant of the plain loop, and the worst relative difference of its delays."""
     import networkx
 
-    from constellation.orbit.orbits import load_constellation
     from constellation.links.routing import hop_delay_s
+    from constellation.links.topology import select_region, topology_at
+    from constellation.orbit.orbits import load_constellation
     from constellation.sync.series import simulate
     from constellation.sync.timing import times_of_arrivals
-    from constellation.links.topology import select_region, topology_at
 
     scenario = _scenario(1000, overrides)
     constellation = load_constellation(scenario.orbit)
@@ -138,9 +138,9 @@ def _networkx(sample: int, overrides: list[str]) -> tuple[float, float]:
 def _counting() -> None:
     """The link-counting sweep against listing the links of both instants and intersecting them."""
     from constellation.links.churn import distance_churn
+    from constellation.links.topology import topology_at, topology_events
     from constellation.orbit.orbits import load_constellation
     from constellation.scenario.network import LinkKnobs, TopologyKnobs
-    from constellation.links.topology import topology_at, topology_events
 
     first, second = load_constellation(_scenario(1000, []).orbit).positions_itrs_km(np.array([0.0, 60.0]))
     distance_churn(first, second, 3000.0)

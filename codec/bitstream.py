@@ -22,11 +22,11 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass, field
 
+from codec.models import registry
 from constellation.common.errors import BitstreamError
 
 MAGIC = b"\xd7L"
 VERSION = 2
-MODELS = ("bmshj", "mbt", "cheng", "elic")
 GRIDS = ("fixed", "centred")
 CONTEXTS = ("exact", "independent", "open")
 SIGNATURES = ("lsh", "content")
@@ -45,7 +45,7 @@ class StreamSettings:
     """How the stream was coded; every field but the last two is one of the tuples above. halo: the latents
     saw what surrounds the patch."""
 
-    model: str = "bmshj"
+    model: str = registry.NAMES[0]
     grid: str = "fixed"
     context: str = "exact"
     signature: str = "lsh"
@@ -180,7 +180,7 @@ def _check_ranges(header: Header, error: type[Exception]) -> None:
 # ---------------------------------------------------------------- fields
 
 _FIELDS = (
-    ("model", MODELS, 3),
+    ("model", None, 3),  # by the families' numbers
     ("grid", GRIDS, 1),
     ("context", CONTEXTS, 2),
     ("signature", SIGNATURES, 1),
@@ -192,9 +192,15 @@ _FIELDS = (
 )
 
 
+def _models() -> tuple[str, ...]:
+    by_number = registry.numbers()
+    return tuple(by_number[number] for number in range(len(by_number)))
+
+
 def _settings_bits(settings: StreamSettings) -> int:
     bits = shift = 0
     for name, values, width in _FIELDS:
+        values = _models() if values is None else values
         bits |= values.index(getattr(settings, name)) << shift
         shift += width
     return bits
@@ -205,6 +211,7 @@ def _settings_of(bits: int) -> StreamSettings:
     for name, values, width in _FIELDS:
         index = bits & ((1 << width) - 1)
         bits >>= width
+        values = _models() if values is None else values
         if index >= len(values):
             raise BitstreamError(f"settings: {name} is number {index}, expected at most {len(values) - 1}")
         chosen[name] = values[index]

@@ -168,51 +168,31 @@ _HASH_SHARE = (
 )
 
 
-def _table2(analysis_ms: float, modelling_ms: float, coding_ms: float) -> ComputeTimes:
-    hyperprior_ms = min(
-        7.85, modelling_ms
-    )  # estimate: BMSHJ's entropy modelling, which is nothing but its hyperprior
-    return ComputeTimes(
-        *(
-            1e-3 * ms
-            for ms in (
-                analysis_ms,
-                _HASH_SHARE * _DLRC_MS,
-                (1 - _HASH_SHARE) * _DLRC_MS,
-                modelling_ms,
-                coding_ms,
-                hyperprior_ms,
-            )
-        )
-    )
-
-
-TITAN_V = DeviceProfile(
-    name="titan_v",
-    source=(
+# What a device's times mean; the times themselves are the models' own (codec.models, Family.seconds)
+SOURCES = {
+    "titan_v": (
         "Table 2 of the paper: NVIDIA Titan V, 256 px, lambda = 0.0067 (C = 192), k = 20: analysis, entropy "
         "modelling and entropy coding of each model, 12.89 ms of DLRC for all. Estimates: 80 % of DLRC is "
         "hashing; the hyperprior takes 7.85 ms in every model; other patch sizes by area, other k in "
         "proportion"
-    ),
-    # Read as printed. mbt's row can only be CompressAI's mean-and-scale hyperprior, which has no context
-    # loop; cheng's and elic's hold CompressAI's loop over positions (centred grid), which the fixed grid does
-    # not need on board: for those two the profile is slow.
-    reference={
-        "bmshj": _table2(2.31, 7.85, 14.52),  # sum 24.68 ms, as in the table
-        "mbt": _table2(2.39, 7.98, 14.34),  # 24.71 ms
-        "cheng": _table2(7.41, 963.95, 14.48),  # 985.84 ms; the table's total is 985.83
-        "elic": _table2(8.31, 251.45, 14.31),  # 274.07 ms
-    },
-)
-PROFILES = {TITAN_V.name: TITAN_V}
+    )
+}
+_HYPERPRIOR_S = 7.85e-3  # estimate: the first model's entropy modelling, which is nothing but its hyperprior
 
 
-def device_profile(name: str) -> DeviceProfile:
-    """A built-in profile by name. Raises `UserError` for an unknown one."""
-    if name not in PROFILES:
+def device_profile(name: str, seconds: Mapping[str, Sequence[float]]) -> DeviceProfile:
+    """A built-in profile by name. Raises `UserError` for an unknown one.
+
+    seconds: by model, analysis, entropy modelling and entropy coding of a 256 px patch on that device, s."""
+    if name not in SOURCES:
         raise UserError(
-            f"clock.profile={name}: unknown profile; there are: {', '.join(PROFILES)} "
+            f"clock.profile={name}: unknown profile; there are: {', '.join(SOURCES)} "
             "(measured ones are built from measurements)"
         )
-    return PROFILES[name]
+    return DeviceProfile(name, SOURCES[name], {model: _reference(*parts) for model, parts in seconds.items()})
+
+
+def _reference(analysis_s: float, modelling_s: float, coding_s: float) -> ComputeTimes:
+    dlrc_s, hyperprior_s = 1e-3 * _DLRC_MS, min(_HYPERPRIOR_S, modelling_s)
+    hash_s, arbitrate_s = _HASH_SHARE * dlrc_s, (1 - _HASH_SHARE) * dlrc_s
+    return ComputeTimes(analysis_s, hash_s, arbitrate_s, modelling_s, coding_s, hyperprior_s)

@@ -85,15 +85,15 @@ def rule_is_total_order(rule: str) -> bool:
     return rule != "balanced"
 
 
-def check_rule(rule: str, model: str = "bmshj", context: str = "exact") -> None:
-    """Raise `UserError` for a rule that does not exist, or that the codec's context cannot be decoded
-    under."""
+def check_rule(rule: str, sequential: bool = False) -> None:
+    """Raise `UserError` for a rule that does not exist, or that the codec cannot be decoded under. sequential: vectors
+    are coded in the light of other satellites', so that these must be decoded before."""
     if rule not in RULES:
         _user_function(rule)
-    if not rule_is_total_order(rule) and model != "bmshj" and context != "independent":
+    if sequential and not rule_is_total_order(rule):
         raise UserError(
-            f"priority.rule=balanced: satellites may refer to each other in a circle, which {model} with codec.context={context} "
-            "cannot decode; use codec.context=independent or codec.model=bmshj"
+            f"priority.rule={rule}: satellites may refer to each other in a circle, which a codec.model with a "
+            "context cannot decode; use codec.context=independent or a model without one"
         )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from codec.bitstream import StreamSettings
 from codec.entropy.coder import EncodedLatents, EntropyCoder
 from codec.maps.assignment import AssignmentMap
+from codec.models import registry
 from codec.models.checkpoint import CheckpointInfo, load_weights
 from codec.models.model import LatentModel
 from constellation.common.frozen import value
@@ -73,7 +74,7 @@ class Rules:
     def of(cls, scenario: Scenario, channels: int) -> Rules:
         """The rules of a scenario for a codec of `channels` latent channels. Raises `UserError` where they do
         not go together."""
-        check_rule(scenario.priority.rule, scenario.codec.model, scenario.codec.context)
+        check_rule(scenario.priority.rule, registry.sequential(scenario.codec.model, scenario.codec.context))
         dlrc = scenario.dlrc
         hashes = hash_family(scenario.seed, channels, dlrc.k, dlrc.rotation, dlrc.magnitude)
         return cls(scenario.seed, scenario.codec, dlrc, scenario.priority, hashes)

@@ -19,6 +19,7 @@ from codec.bitstream import Bitstream, Header, StreamSettings, pack
 from codec.imagery.scene import open_scene
 from codec.maps.assignment import AssignmentMap, all_kept, combined_digest
 from codec.maps.coding import encode_map
+from codec.models import registry
 from codec.models.checkpoint import CheckpointInfo
 from constellation.clock import ComputeTimes
 from constellation.network import RoundInSpace, SpaceSegment
@@ -70,7 +71,7 @@ class Satellite:
     def __init__(
         self, scenario: Scenario, number: int, board: Board | None = None, segment: SpaceSegment | None = None
     ) -> None:
-        check_rule(scenario.priority.rule, scenario.codec.model, scenario.codec.context)
+        check_rule(scenario.priority.rule, registry.sequential(scenario.codec.model, scenario.codec.context))
         self.scenario, self.number = scenario, number
         self.segment = segment or SpaceSegment(scenario)
         self.board = board or load_board(scenario)

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from codec.models import registry
 from constellation.clock import CAPTURE_S, Activity, ComputeTimes, SimulatedClock, Span, device_profile
 from constellation.scenario.scenario import Scenario
 
@@ -40,7 +41,7 @@ class Watch:
         if scenario.clock.profile == "measured":
             return cls()
         capture = scenario.capture
-        profile = device_profile(scenario.clock.profile)
+        profile = device_profile(scenario.clock.profile, registry.seconds(scenario.clock.profile))
         return cls(
             profile.compute_times(scenario.codec.model, capture.patch_px, scenario.dlrc.k, capture.halo_px)
         )

@@ -22,13 +22,13 @@ import numpy as np
 import torch
 
 from codec.entropy import rans
+from codec.entropy.digits import int8_is_exact
+from codec.entropy.exact import ExactParameters
 from codec.entropy.joint import BATCH_ROWS, JointRun, codable
 from codec.entropy.layouts import KNOWN, ContextLayout, decoder_layout, encoder_layout
-from codec.models.model import LatentModel, wrap_network
-from codec.entropy.exact import int8_is_exact
-from codec.entropy.priors import portable_prior
 from codec.entropy.schedule import CodingOrder, coding_order, neighbours
 from codec.entropy.tables import bottleneck_tables, code_lengths, gaussian_tables
+from codec.models.model import LatentModel
 from constellation.common.errors import BitstreamError
 
 __all__ = [
@@ -110,15 +110,10 @@ class EntropyCoder:
             raise ValueError(f"grid {grid!r}: expected fixed or centred")
         self.model, self.family, self.portable, self.grid = model, model.name, portable, grid
         with torch.no_grad():
-            self.prior = portable_prior(model, portable, backend)
+            self.prior = ExactParameters(model, portable, backend)
         self.tables = gaussian_tables()
-        self.z_tables = bottleneck_tables(model.entropy_bottleneck)
-        self._z_median = model.entropy_bottleneck._get_medians().detach().cpu().reshape(-1, 1, 1)
-
-    @staticmethod
-    def of_network(name: str, net, **options) -> EntropyCoder:
-        """A coder for CompressAI's own network of the family bmshj | mbt | cheng | elic."""
-        return EntropyCoder(wrap_network(name, net), **options)
+        self.z_tables = bottleneck_tables(model.bottleneck)
+        self._z_median = model.bottleneck._get_medians().detach().cpu().reshape(-1, 1, 1)
 
     # ---- on board
     # ------------------------------------------------------------------------------------------------------------------
@@ -250,14 +245,14 @@ class EntropyCoder:
         vectors = np.zeros((height * width + 1, m), dtype=np.int16)
         vectors[:-1] = context.reshape(m, -1).T
         hyper = self.prior.hyper(z_symbols, height, width)
-        window = neighbours(height, width, self.prior.window_offsets)
-        for number in range(self.prior.passes):
+        window = neighbours(height, width, self.prior.passes[-1].offsets)
+        for number in range(len(self.prior.passes)):
             positions, start = order.positions, 0
             if self.family == "elic":
                 start, positions = order.bounds[number % 2], order.group(number % 2)
                 if number % 2 == 0:
-                    side = self.prior.side(
-                        number, vectors, np.arange(height * width), height, width, order.positions
+                    side = self.prior.earlier(
+                        number, vectors, np.arange(height * width).reshape(height, width), order.positions
                     )
             for at in range(0, max(1, len(positions)), BATCH_ROWS):
                 some = positions[at : at + BATCH_ROWS]
@@ -266,8 +261,8 @@ class EntropyCoder:
                     if self.family != "elic" or side is None
                     else side[start + at : start + at + len(some)]
                 )
-                parameters = self.prior.parameters(number, hyper[some], beside, vectors, window[some])
-                yield some, self.prior.channels(number), parameters
+                parameters = self.prior.parameters(number, hyper[some], beside, (vectors, window[some]))
+                yield some, self.prior.passes[number].step.channels, parameters
 
     def _z_indices(self, positions: int) -> np.ndarray:
         return np.tile(np.arange(self.z_tables.count, dtype=np.int32), positions)

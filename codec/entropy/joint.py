@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from codec.entropy.exact import ExactParameters
 from codec.entropy.layouts import FILL, ContextLayout
-from codec.entropy.priors import HyperPrior
 from codec.entropy.schedule import coding_order, joint_schedule, layout_fault, neighbours, referred, resolve
 from constellation.common.errors import BitstreamError
 
@@ -27,7 +27,7 @@ class JointRun:
 
     def __init__(
         self,
-        prior: HyperPrior,
+        prior: ExactParameters,
         family: str,
         layouts: Sequence[ContextLayout],
         known: Sequence[np.ndarray | None],
@@ -42,7 +42,7 @@ class JointRun:
                 raise BitstreamError(f"stream {b} of the batch: {fault}")
         self.orders = [coding_order(family, layout) for layout in layouts]
         self._pointers = pointers = resolve(layouts, known_counts)
-        self._schedule = joint_schedule(family, layouts, self.orders, pointers, prior.passes)
+        self._schedule = joint_schedule(family, layouts, self.orders, pointers, len(prior.passes))
         self._vectors = np.zeros((pointers.zero + 1, prior.m), dtype=kind)  # rows of `pointers`
         if any(k is not None for k in known):
             self._vectors[pointers.first[-1] : pointers.zero] = np.concatenate(
@@ -51,7 +51,7 @@ class JointRun:
         hyper, window = [np.zeros((0, 0))] * (not layouts), [np.zeros((0, 0), np.int64)] * (not layouts)
         for first, layout, z in zip(pointers.first, layouts, z_symbols, strict=False):
             hyper.append(prior.hyper(z, layout.height, layout.width))
-            cells = neighbours(layout.height, layout.width, prior.window_offsets)
+            cells = neighbours(layout.height, layout.width, prior.passes[-1].offsets)
             window.append(pointers.row[np.where(cells < len(layout.source), first + cells, pointers.zero)])
         self._hyper = np.concatenate(hyper)  # [cells of all images, P]
         self._window = np.concatenate(window)  # [cells, 12], rows of each cell's context vectors
@@ -95,13 +95,13 @@ class JointRun:
             return
         beside = [self._side_of(number, b) for b, _ in pairs]
         side = None if beside[0] is None else np.concatenate(beside)
-        channels = self._prior.channels(number)
+        channels = self._prior.passes[number].step.channels
         parts = []
         for at in range(0, len(rows), BATCH_ROWS):
             some = rows[at : at + BATCH_ROWS]
             part = None if side is None else side[at : at + BATCH_ROWS]
             parts.append(
-                self._prior.parameters(number, self._hyper[some], part, self._vectors, self._window[some])
+                self._prior.parameters(number, self._hyper[some], part, (self._vectors, self._window[some]))
             )
         parameters = parts[0] if len(parts) == 1 else np.concatenate(parts)
         self._vectors[rows, channels] = exchange(
@@ -115,7 +115,9 @@ class JointRun:
             cells = self._pointers.row[first[b] : first[b + 1]]
             self._side[b] = (
                 number // 2,
-                self._prior.side(number, self._vectors, cells, layout.height, layout.width, order.positions),
+                self._prior.earlier(
+                    number, self._vectors, cells.reshape(layout.height, layout.width), order.positions
+                ),
             )
         side = self._side[b][1]
         return None if side is None else side[order.bounds[number % 2] : order.bounds[number % 2 + 1]]

@@ -1,24 +1,24 @@
-"""Means and scales of y over the whole latent map in one pass, for all four codecs: float32 and
-differentiable.
+"""Means and scales of y over the whole latent map at once, for every codec: float32 and differentiable.
 
-On the fixed grid (design.md) y_hat = round(y) is known before any context model runs, so the parameters of
-every position follow from one masked convolution over the known-context map instead of a loop over positions.
-Training uses this module; the portable coder (`codec/entropy/exact.py`) computes the same numbers in exact
-arithmetic, and is tested against it."""
+On the fixed grid y_hat = round(y) is known before any context model runs, so the parameters of every position
+follow from one masked convolution over the known-context map instead of a loop over positions. Training uses
+this module; codec/entropy/exact.py computes the same numbers in exact arithmetic, and is tested against it."""
 
 from __future__ import annotations
+
+from itertools import groupby
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from codec.models.model import LatentModel
+from codec.models.model import Cells, Given, LatentModel, Pass
 
 SCALE_MIN = 0.11  # CompressAI's smallest scale: below it the scale table ends
 LIKELIHOOD_MIN = 1e-9  # CompressAI's lower bound of a probability
 
 
-def gaussian_parameters(
+def parameters(
     model: LatentModel,
     z_hat: Tensor,  # [B, N, H/4, W/4]
     y_context: Tensor,  # [B, M, H, W] known vectors, integers, zero where nothing is known
@@ -26,17 +26,40 @@ def gaussian_parameters(
     """Entropy parameters of y given z_hat and the known-context map; a position sees only what precedes it in
     coding order.
 
-    mbt, cheng: Minnen et al. 2018, figure 1; elic: He et al. 2022, equation 4. With the net's own y_hat as
-    context the result is that of CompressAI's own forward pass. Scales are not yet bounded below
-    (`SCALE_MIN`)."""
+    With the net's own y_hat as context the result is that of CompressAI's own forward pass. Scales are not yet
+    bounded below (`SCALE_MIN`)."""
     hyper = model.h_s(z_hat)
-    if model.name == "bmshj":
-        return torch.zeros_like(hyper), hyper
-    if model.name == "elic":
-        return _elic_parameters(model, hyper, y_context)
-    context = masked_convolution(model.context_prediction, y_context)
-    scales, means = model.entropy_parameters(torch.cat((hyper, context), dim=1)).chunk(2, 1)
-    return means, scales
+    means, scales = [], []
+    for (start, _), steps in groupby(model.passes, key=lambda step: (step.channels.start, id(step.head))):
+        scale, mean = _slice_parameters(list(steps), hyper, y_context, start)
+        means.append(mean)
+        scales.append(scale)
+    return torch.cat(means, dim=1), torch.cat(scales, dim=1)
+
+
+def _slice_parameters(
+    steps: list[Pass], hyper: Tensor, y_context: Tensor, start: int
+) -> tuple[Tensor, Tensor]:
+    """Scales and means of passes over the same channels with one head: one evaluation of the head for all of
+    their positions, each seeing what its own pass gives it (a pass without a window: nothing, not even a bias)."""
+    first = steps[0]
+    if first.head is None:
+        return hyper, torch.zeros_like(hyper)
+    given = {Given.HYPER: hyper}
+    if first.earlier is not None:
+        given[Given.EARLIER] = first.earlier(y_context[:, :start])
+    for step in steps:
+        if step.window is not None:
+            seen = masked_convolution(step.window, y_context[:, step.channels])
+            seen = seen if step.cells is Cells.ALL else seen * _cells(step.cells, seen)
+            given[Given.WINDOW] = given[Given.WINDOW] + seen if Given.WINDOW in given else seen
+    scale, mean = first.head(torch.cat([given[part] for part in first.inputs], dim=1)).chunk(2, 1)
+    return scale, mean
+
+
+def _cells(cells: Cells, like: Tensor) -> Tensor:
+    anchors = checkerboard(*like.shape[-2:], device=like.device)
+    return (anchors if cells is Cells.ANCHORS else ~anchors).to(like.dtype)
 
 
 def masked_convolution(layer: nn.Module, values: Tensor) -> Tensor:
@@ -49,23 +72,6 @@ def checkerboard(height: int, width: int, device: torch.device | str = "cpu") ->
     """True at the anchors, (row + column) even: bool [height, width]."""
     rows, columns = torch.arange(height, device=device), torch.arange(width, device=device)
     return (rows[:, None] + columns[None, :]) % 2 == 0
-
-
-def _elic_parameters(model: LatentModel, hyper: Tensor, y_context: Tensor) -> tuple[Tensor, Tensor]:
-    """Group after group: earlier groups everywhere, this group's anchors for the non-anchors, nothing (not
-    even a bias) for the anchors."""
-    follower = (~checkerboard(*y_context.shape[-2:], device=y_context.device)).to(y_context.dtype)
-    parts = torch.split(y_context, model.groups, dim=1)
-    means, scales = [], []
-    for k, part in enumerate(parts):
-        side = hyper
-        if k:
-            side = torch.cat((model.channel_context[k](torch.cat(parts[:k], dim=1)), hyper), dim=1)
-        spatial = masked_convolution(model.spatial_context[k], part) * follower
-        scale, mean = model.param_aggregation[k](torch.cat((spatial, side), dim=1)).chunk(2, 1)
-        means.append(mean)
-        scales.append(scale)
-    return torch.cat(means, dim=1), torch.cat(scales, dim=1)
 
 
 def gaussian_likelihood(values: Tensor, means: Tensor, scales: Tensor) -> Tensor:

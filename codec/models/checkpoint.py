@@ -6,25 +6,25 @@ Gaussian conditional, which are the same for every codec and are made on load. T
 are stored as int32 and kept as they are on load: made from floats, they could come out differently on another
 machine, and then streams would not decode.
 
-Design choices: a checkpoint is a foreign file until every name, shape, type and table in it has been checked
-against the network that its metadata announces; nothing is unpickled."""
+A checkpoint is a foreign file until every name, shape, type and table in it has been checked against the
+network that its metadata announces; nothing is unpickled, and nothing is allocated before the header fits."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from codec.models.model import LatentModel, build_model, wrap_network
-from codec.models.torchvision_shim import ensure_torchvision_imports
+from codec.models import registry
+from codec.models.model import LatentModel, Widths, mask_context_weights
+from codec.models.zoo import zoo_checkpoint
 from constellation.common.errors import UserError
 
 WEIGHTS_FOLDER = Path(__file__).resolve().parent / "weights"
@@ -32,101 +32,117 @@ MAX_CHECKPOINT_BYTES = 256 << 20
 MAX_TABLE_LENGTH = 1 << 14  # symbols of one z channel: far above any trained bottleneck
 CDF_TOTAL = 1 << 16  # CompressAI's 16-bit probabilities
 BOTTLENECK_TABLES = ("_quantized_cdf", "_offset", "_cdf_length")
-ZOO_NAMES = {"bmshj": "bmshj2018_hyperprior", "mbt": "mbt2018", "cheng": "cheng2020_attn"}
-ZOO_LAMBDAS = (
-    0.0018,
-    0.0035,
-    0.0067,
-    0.013,
-    0.025,
-    0.0483,
-    0.0932,
-    0.18,
-)  # CompressAI's qualities 1 to 8 (MSE); cheng has 1 to 6
 
 
 @dataclass(frozen=True)
 class CheckpointInfo:
     """What a checkpoint says about itself, and what identifies it."""
 
-    model: str  # bmshj | mbt | cheng | elic
-    n: int  # channels of the transforms and of z
-    m: int  # channels of y
-    groups: tuple[int, ...]  # elic's channel groups, else ()
-    lambda_: float  # the loss was R + lambda * 255^2 * MSE
-    steps: int  # optimiser steps of the last training run
-    data_digest: (
-        str  # SHA-256 (first 16 hex digits) of the training pictures' names and sizes, or a free description
-    )
-    sha256: str  # of the file; of the parameters where there is no file (zoo)
-    stages: tuple[int, ...] = ()  # channels of the transforms' inner stages, () where they are n throughout
+    model: str
+    """the family's name"""
+    widths: Widths
+    lambda_: float
+    """the loss was R + lambda * 255^2 * MSE"""
+    steps: int
+    """optimiser steps of the last training run"""
+    data_digest: str
+    """SHA-256 (first 16 hex digits) of the training pictures' names and sizes, or a free description"""
+    sha256: str
+    """of the file; of the parameters where there is no file (zoo)"""
+
+    @property
+    def n(self) -> int:
+        """Channels of z."""
+        return self.widths.n
+
+    @property
+    def m(self) -> int:
+        """Channels of y."""
+        return self.widths.m
+
+
+# ---------------------------------------------------------------- writing
 
 
 def save_checkpoint(
-    path: str | os.PathLike,
-    model: LatentModel,
-    lambda_: float,
-    steps: int,
-    data_digest: str = "",
-    notes: dict[str, str] | None = None,
+    path: str | os.PathLike, model: LatentModel, lambda_: float, steps: int, notes: Mapping[str, str] = {}
 ) -> CheckpointInfo:
     """Write `model` as a float16 checkpoint (temporary name, then renamed) and return what a later
     `load_checkpoint` will say.
 
     The model itself is left as it is: rounding to float16, masking and fresh bottleneck tables happen in a
-    copy. `notes`: further metadata (command line, hardware), strings to strings."""
-    copy = build_model(model.name, model.n, model.m, model.groups or None, model.stages)
-    state = {key: value for key, value in model.net.state_dict().items() if not _is_table(key)}
-    copy.net.load_state_dict(
-        {**copy.net.state_dict(), **{key: value.detach().float().cpu() for key, value in state.items()}}
-    )
-    copy.entropy_bottleneck._update_quantiles()
-    for parameter in copy.net.parameters():
-        parameter.data = parameter.data.half().float()
-    _mask_context_weights(copy)
-    copy.entropy_bottleneck.update(force=True)
-    tensors = {}
-    for key, value in copy.net.state_dict().items():
-        if "gaussian_conditional" in key:
-            continue
-        tensors[key] = (value.to(torch.int32) if _is_table(key) else value.half()).contiguous()
-        if not bool(torch.isfinite(tensors[key]).all()):
-            raise UserError(
-                f"weights {Path(path).name}: {key} is not finite in float16, so nothing was written"
-            )
-    metadata = {
-        "model": model.name,
-        "N": str(model.n),
-        "M": str(model.m),
-        "lambda": repr(float(lambda_)),
-        "steps": str(int(steps)),
-        "data": data_digest,
-        "precision": "float16",
-        **(notes or {}),
-    }
-    if model.groups:
-        metadata["groups"] = json.dumps(list(model.groups))
-    if model.stages:
-        metadata["stages"] = json.dumps(list(model.stages))
+    copy. `notes`: further metadata, strings to strings; `data` among them describes the training pictures."""
     path = Path(path)
+    content = _serialize(
+        _tensors(path.name, _rounded(model)), {**_metadata(model, lambda_, steps), "data": "", **notes}
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + f".{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(_serialize(tensors, metadata))
+        temporary.write_bytes(content)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
     return CheckpointInfo(
-        model.name,
-        model.n,
-        model.m,
-        model.groups,
-        float(lambda_),
-        int(steps),
-        data_digest,
-        _sha256(path),
-        model.stages,
+        model.name, model.widths, float(lambda_), int(steps), notes.get("data", ""), _sha256(path)
     )
+
+
+def _rounded(model: LatentModel) -> LatentModel:
+    """A copy on the CPU with float16's values, masked context weights and fresh bottleneck tables."""
+    copy = registry.build(model.name, model.widths)
+    state = {key: value for key, value in model.net.state_dict().items() if not _is_table(key)}
+    state = {key: value.detach().float().cpu() for key, value in state.items()}
+    copy.net.load_state_dict({**copy.net.state_dict(), **state})
+    copy.bottleneck._update_quantiles()
+    for parameter in copy.net.parameters():
+        parameter.data = parameter.data.half().float()
+    mask_context_weights(copy)
+    copy.bottleneck.update(force=True)
+    return copy
+
+
+def _tensors(name: str, model: LatentModel) -> dict[str, Tensor]:
+    tensors = {}
+    for key, value in model.net.state_dict().items():
+        if "gaussian_conditional" in key:
+            continue
+        tensors[key] = (value.to(torch.int32) if _is_table(key) else value.half()).contiguous()
+        if not bool(torch.isfinite(tensors[key]).all()):
+            raise UserError(f"weights {name}: {key} is not finite in float16, so nothing was written")
+    return tensors
+
+
+def _metadata(model: LatentModel, lambda_: float, steps: int) -> dict[str, str]:
+    widths = model.widths
+    optional = {"groups": list(widths.groups), "stages": list(widths.stages)}
+    return {
+        "model": model.name,
+        "N": str(widths.n),
+        "M": str(widths.m),
+        "lambda": repr(float(lambda_)),
+        "steps": str(int(steps)),
+        "precision": "float16",
+        **{key: json.dumps(value) for key, value in optional.items() if value},
+        **({"bands": str(widths.bands)} if widths.bands != 3 else {}),
+    }
+
+
+def _serialize(tensors: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
+    """safetensors bytes with the header's keys in order (the library's own order changes from process to
+    process): equal runs, equal files."""
+    from safetensors.torch import save
+
+    content = save(tensors, metadata)
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(dict(sorted(header.items())), separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[end:]
+
+
+# ---------------------------------------------------------------- reading
 
 
 def load_checkpoint(
@@ -150,11 +166,11 @@ def load_checkpoint(
             info = _info(path, file.metadata() or {})
             if expect_model is not None and info.model != expect_model:
                 raise UserError(f"weights {path.name}: holds {info.model}, scenario asks for {expect_model}")
-            model = build_model(info.model, info.n, info.m, info.groups or None, info.stages)
-            _check_header(path.name, file, model)
+            _check_header(path.name, file, info)
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"weights {path.name}: not a readable safetensors file ({error})") from None
+    model = registry.build(info.model, info.widths)
     _load_state(path.name, model, state)
     return model, info
 
@@ -162,7 +178,7 @@ def load_checkpoint(
 def shipped_weights(model: str, lambda_: float, folder: Path = WEIGHTS_FOLDER) -> Path:
     """The checkpoint that ships for this model and lambda; `UserError` with a list of what there is
     otherwise."""
-    path = folder / f"{model}_lambda{lambda_:g}.safetensors"
+    path = folder / f"{registry.family(model).name}_lambda{lambda_:g}.safetensors"
     if path.is_file():
         return path
     found = ", ".join(sorted(p.stem for p in folder.glob("*.safetensors"))) or "none"
@@ -174,59 +190,10 @@ def shipped_weights(model: str, lambda_: float, folder: Path = WEIGHTS_FOLDER) -
 def load_weights(weights: str, model: str, lambda_: float) -> tuple[LatentModel, CheckpointInfo]:
     """What the scenario's `codec.weights` means: "" the shipped checkpoint, "zoo" CompressAI's own, anything
     else a file."""
-    if weights == "zoo":
-        return zoo_checkpoint(model, lambda_)
-    return load_checkpoint(weights or shipped_weights(model, lambda_), expect_model=model)
-
-
-def zoo_checkpoint(model: str, lambda_: float) -> tuple[LatentModel, CheckpointInfo]:
-    """CompressAI's pretrained network (photographs, centred grid), downloaded once into torch's cache; not
-    for elic, which it lacks."""
-    if model not in ZOO_NAMES:
-        raise UserError(
-            f"codec.weights zoo: CompressAI has no pretrained {model}, expected one of {', '.join(ZOO_NAMES)}"
-        )
-    lambdas = ZOO_LAMBDAS[:6] if model == "cheng" else ZOO_LAMBDAS
-    quality = next(
-        (q for q, value in enumerate(lambdas, 1) if math.isclose(value, lambda_, rel_tol=1e-6)), None
-    )
-    if quality is None:
-        raise UserError(
-            f"codec.lambda={lambda_:g}: the zoo has {model} at {', '.join(f'{value:g}' for value in lambdas)}"
-        )
-    ensure_torchvision_imports()
-    from compressai import zoo
-
-    try:
-        net = getattr(zoo, ZOO_NAMES[model])(quality=quality, metric="mse", pretrained=True, progress=False)
-    except (OSError, RuntimeError) as error:  # URLError is an OSError; a torn download is a RuntimeError
-        reason = str(error).splitlines()[0][:200]
-        raise UserError(
-            f"codec.weights zoo: {ZOO_NAMES[model]} could not be fetched, the zoo needs a network ({reason})"
-        ) from None
-    wrapped = wrap_network(model, net.eval())
-    _mask_context_weights(wrapped)
-    net.update()
-    digest = hashlib.sha256()
-    for key, value in sorted(net.state_dict().items()):
-        digest.update(key.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-    return wrapped, CheckpointInfo(
-        model, wrapped.n, wrapped.m, (), lambda_, 0, "CompressAI zoo", digest.hexdigest()
-    )
-
-
-def _serialize(tensors: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
-    """safetensors bytes with the header's keys in order (the library's own order changes from process to
-    process): equal runs, equal files."""
-    from safetensors.torch import save
-
-    content = save(tensors, metadata)
-    end = 8 + int.from_bytes(content[:8], "little")
-    header = json.loads(content[8:end])
-    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    text = json.dumps(dict(sorted(header.items())), separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + content[end:]
+    if weights != "zoo":
+        return load_checkpoint(weights or shipped_weights(model, lambda_), expect_model=model)
+    wrapped, sha256 = zoo_checkpoint(model, lambda_)
+    return wrapped, CheckpointInfo(model, wrapped.widths, lambda_, 0, "CompressAI zoo", sha256)
 
 
 def _is_table(key: str) -> bool:
@@ -234,29 +201,17 @@ def _is_table(key: str) -> bool:
 
 
 def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
     with open(path, "rb") as file:
-        return (
-            hashlib.file_digest(file, "sha256").hexdigest()
-            if hasattr(hashlib, "file_digest")
-            else hashlib.sha256(file.read()).hexdigest()
-        )
-
-
-def _mask_context_weights(model: LatentModel) -> None:
-    """Zero what the context masks hide: CompressAI's decoder reads the weight without its mask."""
-    for layer in (model.context_prediction, *model.spatial_context):
-        if layer is not None:
-            layer.weight.data *= layer.mask
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def _info(path: Path, metadata: dict[str, str]) -> CheckpointInfo:
     try:
-        name, n, m, lambda_ = (
-            metadata["model"],
-            int(metadata["N"]),
-            int(metadata["M"]),
-            float(metadata["lambda"]),
-        )
+        name, n, m = metadata["model"], int(metadata["N"]), int(metadata["M"])
+        lambda_, bands = float(metadata["lambda"]), int(metadata.get("bands", "3"))
         groups, stages = (tuple(json.loads(metadata.get(key, "[]"))) for key in ("groups", "stages"))
     except KeyError as error:
         raise UserError(
@@ -264,51 +219,43 @@ def _info(path: Path, metadata: dict[str, str]) -> CheckpointInfo:
         ) from None
     except (ValueError, TypeError, RecursionError):
         raise UserError(
-            f"weights {path.name}: metadata N, M, lambda, groups or stages is not a number"
+            f"weights {path.name}: metadata N, M, lambda, bands, groups or stages is not a number"
         ) from None
     if not 1e-6 <= lambda_ <= 10:
         raise UserError(f"weights {path.name}: lambda {lambda_}, expected a number from 1e-06 to 10")
-    steps = re.search(r"\d+", metadata.get("steps", "").replace(",", ""))
-    return CheckpointInfo(
-        name,
-        n,
-        m,
-        groups,
-        lambda_,
-        int(steps.group()[:12]) if steps else 0,
-        metadata.get("data", ""),
-        _sha256(path),
-        stages,
-    )
+    found = re.search(r"\d+", metadata.get("steps", "").replace(",", ""))
+    steps = int(found.group()[:12]) if found else 0
+    widths = Widths(n, m, stages, groups, bands)
+    return CheckpointInfo(name, widths, lambda_, steps, metadata.get("data", ""), _sha256(path))
 
 
-def _check_header(name: str, file, model: LatentModel) -> None:
-    """Names, shapes and types of every tensor against the network, before any is read."""
-    expected = model.net.state_dict()
+def _check_header(name: str, file, info: CheckpointInfo) -> None:
+    """Names, shapes and types of every tensor against those of the announced network, before either is in memory."""
+    expected = registry.shapes(info.model, info.widths)
     found = set(file.keys())
     missing = sorted(key for key in expected if key not in found and "gaussian_conditional" not in key)
     extra = sorted(found - expected.keys())
     if missing or extra:
         what = f"lacks {missing[0]}" if missing else f"has a foreign tensor {extra[0]}"
         raise UserError(
-            f"weights {name}: {what} ({len(missing)} missing, {len(extra)} foreign), expected {model.name} N={model.n} M={model.m}"
+            f"weights {name}: {what} ({len(missing)} missing, {len(extra)} foreign), "
+            f"expected {info.model} N={info.n} M={info.m}"
         )
     for key in found:
         piece = file.get_slice(key)
         shape, kind = list(piece.get_shape()), piece.get_dtype()
-        if _is_table(key):
-            good = (
-                kind == "I32"
-                and len(shape) == (2 if key.endswith("_quantized_cdf") else 1)
-                and all(s <= MAX_TABLE_LENGTH for s in shape)
-            )
-        elif key.endswith("scale_table"):
-            good = kind in ("F16", "F32") and len(shape) == 1 and shape[0] <= 1024
-        else:
-            good = kind in ("F16", "BF16", "F32") and shape == list(expected[key].shape)
-        if not good:
-            wanted = "an int32 table" if _is_table(key) else f"floats of shape {list(expected[key].shape)}"
+        if not _fits(key, kind, shape, expected[key]):
+            wanted = "an int32 table" if _is_table(key) else f"floats of shape {expected[key]}"
             raise UserError(f"weights {name}: {key} is {kind} {shape}, expected {wanted}")
+
+
+def _fits(key: str, kind: str, shape: list[int], expected: list[int]) -> bool:
+    if _is_table(key):
+        sides = 2 if key.endswith("_quantized_cdf") else 1
+        return kind == "I32" and len(shape) == sides and all(s <= MAX_TABLE_LENGTH for s in shape)
+    if key.endswith("scale_table"):
+        return kind in ("F16", "F32") and len(shape) == 1 and shape[0] <= 1024
+    return kind in ("F16", "BF16", "F32") and shape == expected
 
 
 def _load_state(name: str, model: LatentModel, state: dict[str, Tensor]) -> None:
@@ -323,7 +270,7 @@ def _load_state(name: str, model: LatentModel, state: dict[str, Tensor]) -> None
         _check_tables(name, key, values, model.n)
     fixed = {key: value for key, value in model.net.state_dict().items() if "gaussian_conditional" in key}
     model.net.load_state_dict({**fixed, **state})
-    _mask_context_weights(model)
+    mask_context_weights(model)
     model.net.update()  # the Gaussian tables alone: the bottleneck has its own already
     model.net.eval()
 
@@ -340,12 +287,8 @@ def _check_tables(name: str, stem: str, tables: tuple[Tensor, Tensor, Tensor], c
     crash on anything else."""
     cdf, offset, length = tables
     good = cdf.shape[0] == offset.shape[0] == length.shape[0] == channels
-    good = (
-        good
-        and int(length.min()) >= 3
-        and int(length.max()) <= cdf.shape[1]
-        and int(offset.long().abs().max()) <= MAX_TABLE_LENGTH
-    )
+    good = good and int(length.min()) >= 3 and int(length.max()) <= cdf.shape[1]
+    good = good and int(offset.long().abs().max()) <= MAX_TABLE_LENGTH
     if good:
         used = torch.arange(cdf.shape[1])[None, :] < length[:, None]
         rising = (cdf[:, 1:] > cdf[:, :-1]) | ~used[:, 1:]

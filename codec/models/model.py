@@ -1,81 +1,167 @@
-"""The four image codecs by name, and one uniform way into their parts.
+"""What every codec is to the rest of the program: transforms, a hyperprior, and a list of coding passes.
 
-Every network is CompressAI's own class with CompressAI's state-dict layout (`codec.models.families`: at
-uniform widths its checkpoints load here and ours load there; with `stages` the layers are slimmer). What
-differs between the classes is where the parts sit and in which order a tensor is cut; `LatentModel` hides
-that and nothing else:
+Every network is CompressAI's own class with CompressAI's state-dict layout (at uniform widths its checkpoints
+load here and ours load there; with `Widths.stages` the layers are slimmer, see codec/models/layers.py). A
+family (codec/models/registry.py) says how such a network is built and where its parts sit. How its latents are
+coded follows from `LatentModel.passes` alone:
 
-    name   class (CompressAI 1.2.8)                  latent context                                      mean, scale
-    bmshj  ScaleHyperprior                           none; h_a sees |y|                                  0, h_s(z_hat)
-    mbt    JointAutoregressiveHierarchicalPriors     5x5 masked convolution, raster order                chunk 1, chunk 0
-    cheng  Cheng2020Attention (M = N)                5x5 masked convolution, raster order                chunk 1, chunk 0
-    elic   Elic2022Official                          channel groups, and a checkerboard within each      chunk 1, chunk 0 of each group
+    x -> g_a -> y -> h_a -> z -> (bottleneck) -> z_hat -> h_s -> HYPER ------\\
+                y_hat, this pass's channels -> window ----------> WINDOW ---- head -> scales, means of y
+                y_hat, earlier passes' channels -> earlier -----> EARLIER --/
 
-Chunk 0 is always the scales, chunk 1 the means. The checkerboard's anchors are the positions with (row +
-column) even."""
+The checkerboard's anchors are the positions with (row + column) even."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from codec.models.families import BUILDERS, Widths
 from constellation.common.errors import UserError
+from constellation.common.frozen import value
 
-MODEL_NAMES = ("bmshj", "mbt", "cheng", "elic")
 LATENT_STRIDE_PX = 16  # one latent position per 16 x 16 px
 HYPER_STRIDE_PX = 64  # one hyper-latent position per 64 x 64 px: image sides are multiples of it
-FULL_ELIC_GROUPS = (
-    16,
-    16,
-    32,
-    64,
-)  # channels of ELIC's first four groups at full width; the fifth takes the rest
 MAX_CHANNELS = 1024
+MAX_BANDS = 32
+STAGES = 3  # inner stages of the transforms, at 1/2, 1/4 and 1/8 of the picture's side
 
 
 @dataclass(frozen=True)
-class LatentModel:
-    """A codec network with its parts under the names of the literature, whatever CompressAI's class calls
-    them.
+class Widths:
+    """Channels of one codec, from which the shape of every tensor of its checkpoint follows."""
 
-    x: [B, 3, H, W] in 0..1, H and W multiples of 64 px.  y = g_a(x): [B, M, H/16, W/16].  z = hyper_analysis(y): [B, N, H/64, W/64].
-    """
-
-    name: str  # one of MODEL_NAMES
-    net: nn.Module  # CompressAI's module, owner of the state dict
-    n: int  # channels of z, and of the transforms where there are no `stages`
-    m: int  # channels of y
-    g_a: nn.Module
-    g_s: nn.Module
-    h_a: nn.Module
-    h_s: nn.Module
-    entropy_bottleneck: nn.Module
-    context_prediction: nn.Module | None = None  # mbt, cheng: 5x5 masked convolution over M channels
-    entropy_parameters: nn.Module | None = None  # mbt, cheng: 1x1 convolutions of cat(h_s(z_hat), context)
-    groups: tuple[int, ...] = ()  # elic: channels of each group; the next three have one entry per group
-    channel_context: tuple[nn.Module | None, ...] = ()  # earlier groups -> 2 g_k; None for the first group
-    spatial_context: tuple[nn.Module, ...] = ()  # checkerboard masked convolution, g_k -> 2 g_k
-    param_aggregation: tuple[nn.Module, ...] = ()  # 1x1 convolutions of cat(spatial, channel, h_s(z_hat))
-    stages: tuple[
-        int, ...
-    ] = ()  # channels of the transforms at 1/2, 1/4, 1/8 of the side, where they are not uniform
+    n: int
+    """of z (and, without `stages`, of the transforms)"""
+    m: int
+    """of y"""
+    stages: tuple[int, ...] = ()
+    """of the transforms at 1/2, 1/4, 1/8 of the picture's side, or () for CompressAI's uniform n"""
+    groups: tuple[int, ...] = ()
+    """of the groups that are coded one after the other, which add up to m; () for one"""
+    bands: int = 3
+    """of the picture"""
 
     @property
-    def widths(self) -> Widths:
-        return Widths(self.n, self.m, self.stages, self.groups)
+    def hidden(self) -> int:
+        """Channels inside the entropy model of a network with `stages`."""
+        return 3 * self.n // 2
+
+    def checked(self) -> Widths:
+        """These widths, if any family could have them; else `UserError`."""
+        for label, number, low, high in (
+            ("n", self.n, 2, MAX_CHANNELS),
+            ("m", self.m, 2, MAX_CHANNELS),
+            ("bands", self.bands, 1, MAX_BANDS),
+        ):
+            if type(number) is not int or not low <= number <= high:
+                raise UserError(f"{label}={number!r}: expected a whole number from {low} to {high}")
+        even = all(type(s) is int and 2 <= s <= MAX_CHANNELS and s % 2 == 0 for s in self.stages)
+        if self.stages and (len(self.stages) != STAGES or not even):
+            raise UserError(
+                f"stages={list(self.stages)}: expected three even numbers from 2 to {MAX_CHANNELS}"
+            )
+        return self
+
+
+class Cells(Enum):
+    """Which positions a pass codes: all, the checkerboard's anchors, or the others."""
+
+    ALL = "all"
+    ANCHORS = "anchors"
+    OTHERS = "others"
+
+
+class Given(Enum):
+    """What the head of a pass reads."""
+
+    HYPER = "hyper"  # h_s(z_hat)
+    WINDOW = "window"  # the masked convolution over the pass's own channels
+    EARLIER = "earlier"  # the network over the channels of earlier passes
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """One step of the entropy coding of y: some channels at some positions, all of them at once unless `window` sees
+    what the pass itself codes (then along a wavefront, codec/entropy/order.py)."""
+
+    channels: slice
+    """what it codes"""
+    cells: Cells
+    """where"""
+    window: nn.Module | None
+    """CompressAI's masked convolution over `channels`"""
+    earlier: nn.Module | None
+    """convolutions over channels 0 .. channels.start, complete by then; passes that share it follow one another"""
+    inputs: tuple[Given, ...]
+    """of `head`, in the order of its weights; one whose network is None counts as zeros"""
+    head: nn.Module | None
+    """1x1 convolutions -> scales, means of `channels`; None: HYPER are the scales, the means are 0"""
+
+    @property
+    def width(self) -> int:
+        """Channels that it codes."""
+        return self.channels.stop - self.channels.start
+
+
+@value
+class LatentModel:
+    """A codec network with its parts under the names of the literature, whatever its class calls them.
+
+    x: [B, bands, H, W] in 0..1, H and W multiples of 64 px.  y = g_a(x): [B, M, H/16, W/16].
+    z = h_a(y): [B, N, H/64, W/64]."""
+
+    family: Family
+    net: nn.Module
+    """CompressAI's module, owner of the state dict"""
+    widths: Widths
+    g_a: nn.Sequential
+    g_s: nn.Sequential
+    h_a: nn.Sequential
+    h_s: nn.Sequential
+    bottleneck: nn.Module
+    """z's prior"""
+    passes: tuple[Pass, ...]
+    """how y is coded, first to last; together they cover every channel at every position once"""
+
+    @property
+    def name(self) -> str:
+        """The family's name."""
+        return self.family.name
+
+    @property
+    def n(self) -> int:
+        """Channels of z."""
+        return self.widths.n
+
+    @property
+    def m(self) -> int:
+        """Channels of y."""
+        return self.widths.m
 
     @property
     def has_context(self) -> bool:
-        """Whether the entropy parameters of y depend on other vectors of y (all but bmshj)."""
-        return self.name != "bmshj"
+        """Whether the entropy parameters of y depend on other vectors of y."""
+        return any(step.window is not None or step.earlier is not None for step in self.passes)
+
+    @property
+    def heads(self) -> tuple[nn.Module, ...]:
+        """The networks whose outputs are scales and means of y: heads of passes, each once, or h_s."""
+        return tuple(dict.fromkeys(step.head for step in self.passes if step.head is not None)) or (self.h_s,)
+
+    @property
+    def context_networks(self) -> tuple[nn.Module, ...]:
+        """The networks that read y_hat where y is coded: windows, and those over earlier channels, each once."""
+        read = [part for step in self.passes for part in (step.earlier, step.window)]
+        return tuple(dict.fromkeys(part for part in read if part is not None))
 
     @property
     def device(self) -> torch.device:
+        """Where the weights are."""
         return next(self.net.parameters()).device
 
     def analysis(self, x: Tensor) -> Tensor:
@@ -87,12 +173,12 @@ class LatentModel:
         return self.g_s(y_hat)
 
     def hyper_analysis(self, y: Tensor) -> Tensor:
-        """z = h_a(|y|) for bmshj, h_a(y) for the others."""
-        return self.h_a(y.abs() if self.name == "bmshj" else y)
+        """z = h_a(y)."""
+        return self.h_a(y)
 
     def medians(self) -> Tensor:
         """Medians of z's prior, the centre of its quantisation grid: [1, N, 1, 1]."""
-        return self.entropy_bottleneck._get_medians().detach().reshape(1, -1, 1, 1)
+        return self.bottleneck._get_medians().detach().reshape(1, -1, 1, 1)
 
     def quantize_hyper(self, z: Tensor) -> Tensor:
         """z_hat = round(z - median) + median, CompressAI's rule; no gradient."""
@@ -100,110 +186,56 @@ class LatentModel:
         return torch.round(z - medians) + medians
 
 
-def default_elic_groups(m: int) -> tuple[int, ...]:
-    """ELIC's channel groups for M latent channels: the paper's 16, 16, 32, 64, rest, halved until the rest is
-    no smaller than an eighth of M.
-
-    >>> default_elic_groups(192), default_elic_groups(96)
-    ((16, 16, 32, 64, 64), (8, 8, 16, 32, 32))
-    """
-    divisor = 1
-    while m - sum(FULL_ELIC_GROUPS) // divisor < max(1, m // 8) and divisor < 16:
-        divisor *= 2
-    head = tuple(size // divisor for size in FULL_ELIC_GROUPS)
-    if m - sum(head) < 1:
-        raise UserError(f"m={m}: elic needs at least 9 latent channels")
-    return (*head, m - sum(head))
+def mask_context_weights(model: LatentModel) -> None:
+    """Zero what the context masks hide: CompressAI's decoder reads the weight without its mask."""
+    for step in model.passes:
+        if step.window is not None:
+            step.window.weight.data *= step.window.mask
 
 
-def _check_widths(name: str, n: int, m: int, groups: Sequence[int] | None, stages: Sequence[int]) -> None:
-    if name not in MODEL_NAMES:
-        raise UserError(f"model {name!r}: expected one of {', '.join(MODEL_NAMES)}")
-    for label, value in (("n", n), ("m", m)):
-        if isinstance(value, bool) or not isinstance(value, int) or not 2 <= value <= MAX_CHANNELS:
-            raise UserError(f"{label}={value!r}: expected a whole number from 2 to {MAX_CHANNELS}")
-    if stages and (
-        len(stages) != 3 or not all(type(s) is int and 2 <= s <= MAX_CHANNELS and s % 2 == 0 for s in stages)
-    ):
-        raise UserError(f"stages={list(stages)}: expected three even numbers from 2 to {MAX_CHANNELS}")
-    if name == "cheng" and n != m and not stages:
-        raise UserError(f"model cheng: n={n} and m={m}, expected the same number (Cheng2020 has one width)")
-    if name == "elic" and n % 2:
-        raise UserError(f"model elic: n={n}, expected an even number (its bottleneck blocks halve it)")
-    if groups is not None:
-        if name != "elic":
-            raise UserError(f"model {name}: has no channel groups, found groups={list(groups)}")
-        if (
-            not all(isinstance(g, int) and g > 0 for g in groups)
-            or sum(groups) != m
-            or not 2 <= len(groups) <= 16
-        ):
-            raise UserError(
-                f"model elic: groups={list(groups)}, expected 2 to 16 positive numbers that add up to m={m}"
-            )
+@dataclass(frozen=True)
+class Zoo:
+    """CompressAI's pretrained networks of a family: its name for them, and the lambda of quality 1, 2, ... (MSE)."""
+
+    architecture: str
+    lambdas: tuple[float, ...]
 
 
-def build_model(
-    name: str, n: int, m: int, groups: Sequence[int] | None = None, stages: Sequence[int] = ()
-) -> LatentModel:
-    """A codec of that name and those widths with fresh random weights (torch's global generator), in
-    evaluation mode.
-
-    `groups` is for elic alone (None: `default_elic_groups(m)`); `stages`: see `codec.models.families`. Raises
-    `UserError` for an unknown name or impossible widths."""
-    _check_widths(name, n, m, groups, stages)
-    groups = tuple(groups or default_elic_groups(m)) if name == "elic" else ()
-    net = BUILDERS[name](Widths(n, m, tuple(stages), groups))
-    return wrap_network(name, net.eval(), tuple(stages))
+ZOO_LAMBDAS = (0.0018, 0.0035, 0.0067, 0.013, 0.025, 0.0483, 0.0932, 0.18)
 
 
-def wrap_network(name: str, net: Any, stages: tuple[int, ...] = ()) -> LatentModel:
-    """Give the parts of a CompressAI network of the family `name` their uniform names; nothing is copied.
-    `stages`: of one built with them."""
-    n, m = widths_of(name, net.state_dict())
-    if name != "elic":
-        context = (
-            {}
-            if name == "bmshj"
-            else {"context_prediction": net.context_prediction, "entropy_parameters": net.entropy_parameters}
-        )
-        return LatentModel(
-            name,
-            net,
-            n,
-            m,
-            net.g_a,
-            net.g_s,
-            net.h_a,
-            net.h_s,
-            net.entropy_bottleneck,
-            stages=stages,
-            **context,
-        )
-    hyper, latent = net.latent_codec.hyper, net.latent_codec.y
-    codecs = [latent.latent_codec[f"y{k}"] for k in range(len(latent.groups))]
-    channel = [latent.channel_context[f"y{k}"] if k else None for k in range(len(latent.groups))]
-    return LatentModel(
-        name,
-        net,
-        n,
-        m,
-        net.g_a,
-        net.g_s,
-        hyper.h_a,
-        hyper.h_s,
-        hyper.entropy_bottleneck,
-        groups=tuple(latent.groups),
-        channel_context=tuple(channel),
-        spatial_context=tuple(c.context_prediction for c in codecs),
-        param_aggregation=tuple(c.entropy_parameters for c in codecs),
-        stages=stages,
-    )
+@dataclass(frozen=True, eq=False)
+class Family:
+    """A kind of codec; one file beside this one each."""
+
+    name: str
+    number: int
+    """in containers"""
+    build: Callable[[Widths], Any]
+    """a network of checked widths with fresh random weights (torch's global generator)"""
+    parts: Callable[[Any, Widths], LatentModel]
+    """the parts of such a network; nothing is copied"""
+    widths_of: Callable[[Mapping[str, Tensor]], Widths]
+    """what a state dict of CompressAI's shows; KeyError where a tensor is missing"""
+    check: Callable[[Widths], Widths]
+    """widths with what they leave open filled in, or `UserError`"""
+    has_context: bool
+    """whether vectors of y are coded in the light of others: `LatentModel.has_context`, without a network"""
+    zoo: Zoo | None
+    seconds: Mapping[str, tuple[float, float, float]]
+    """analysis, entropy modelling and entropy coding of one 256 px patch on a device of constellation/clock.py"""
 
 
-def widths_of(name: str, state: dict[str, Tensor]) -> tuple[int, int]:
-    """(N, M) as a state dict of the family `name` shows them. Raises KeyError where a tensor is missing."""
-    part = "latent_codec.hyper." if name == "elic" else ""
-    return int(state[f"{part}entropy_bottleneck.quantiles"].shape[0]), int(
-        state[f"{part}h_a.0.weight"].shape[1]
-    )
+class OfMagnitude(nn.Sequential):
+    """Layers that are given |y|: the hyper-analysis of Balle et al. 2018."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The layers' output for |input|."""
+        return super().forward(input.abs())
+
+
+def one_group(widths: Widths, family: str) -> Widths:
+    """These widths, if they have no channel groups; for families without."""
+    if widths.groups:
+        raise UserError(f"model {family}: has no channel groups, found groups={list(widths.groups)}")
+    return widths

@@ -12,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from codec.entropy import smooth
+from codec.entropy.smooth import LIKELIHOOD_MIN, gaussian_likelihood
 from codec.models.model import LATENT_STRIDE_PX, LatentModel
-from codec.entropy.smooth import LIKELIHOOD_MIN, gaussian_likelihood, gaussian_parameters
 from codec.surroundings import RING
 
 PART = 8  # cells of the side of a part that is coded alone
@@ -64,7 +65,7 @@ def rate_and_distortion(
         known = ~draw_holes(y.shape[0], y.shape[2], y.shape[3], switches.holes, random, y.device)
         known = known.to(y.dtype)
         context, weight = y_hat * known, known / known.mean((1, 2, 3), keepdim=True)
-    means, scales = gaussian_parameters(model, z_hat, context)
+    means, scales = smooth.parameters(model, z_hat, context)
     y_bits = -torch.log2(gaussian_likelihood(rated, means, scales)).sum(1, keepdim=True)
     y_bits = y_bits.sum() if weight is None else (y_bits * weight).sum()
     with torch.autocast(x.device.type, torch.bfloat16, enabled=bf16):
@@ -79,14 +80,14 @@ def hyper_likelihood(model: LatentModel, values: Tensor) -> Tensor:
     """Probability of the unit interval around each value of z [B, N, h, w] under its prior, as rows [N, 1, B
     h w]."""
     rows = values.transpose(0, 1).reshape(values.shape[1], 1, -1)
-    return model.entropy_bottleneck._likelihood(rows)[0].clamp_min(LIKELIHOOD_MIN)
+    return model.bottleneck._likelihood(rows)[0].clamp_min(LIKELIHOOD_MIN)
 
 
 @torch.no_grad()
 def follow_medians(model: LatentModel) -> None:
     """Set the quantiles of z's prior by bisection, without waiting for the device: what CompressAI's
     auxiliary loss tends to."""
-    bottleneck = model.entropy_bottleneck
+    bottleneck = model.bottleneck
     low = torch.full_like(bottleneck.quantiles, -QUANTILE_RADIUS)
     high = -low
     for _ in range(QUANTILE_STEPS):

@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from codec.entropy import smooth
+from codec.entropy.smooth import gaussian_likelihood
 from codec.models.checkpoint import WEIGHTS_FOLDER, load_checkpoint
-from codec.training.data import CropSampler, open_pictures
 from codec.models.model import LatentModel
-from codec.entropy.smooth import gaussian_likelihood, gaussian_parameters
+from codec.training.data import CropSampler, open_pictures
 from codec.training.step import evaluate
 from constellation.common.errors import UserError, user_errors_to_exit
 
@@ -39,7 +40,7 @@ def missing_context_cost(model: LatentModel, x: Tensor) -> float:
     z_hat, y_hat = model.quantize_hyper(model.hyper_analysis(y)), torch.round(y)
     half, bits = y.shape[-1] // 2, []
     for context in (y_hat, torch.cat((torch.zeros_like(y_hat[..., :half]), y_hat[..., half:]), dim=-1)):
-        means, scales = gaussian_parameters(model, z_hat, context)
+        means, scales = smooth.parameters(model, z_hat, context)
         bits.append(float(-torch.log2(gaussian_likelihood(y_hat, means, scales))[..., half:].sum()))
     return bits[1] / bits[0] - 1
 

@@ -143,24 +143,23 @@ def _silence(net: nn.Module) -> None:
 
 def entropy_outputs(model: LatentModel) -> list[nn.Conv2d]:
     """The layers whose outputs are scales and means of y, or of one group's."""
-    heads = model.param_aggregation or (
-        (model.entropy_parameters,) if model.entropy_parameters is not None else (model.h_s,)
-    )
-    return [[layer for layer in head if isinstance(layer, nn.Conv2d)][-1] for head in heads]
+    return [[layer for layer in head.modules() if isinstance(layer, nn.Conv2d)][-1] for head in model.heads]
 
 
 def latent_inputs(model: LatentModel) -> list[tuple[nn.Module, slice]]:
     """The layers outside g_s that read y, each with the channels it reads."""
-    layers = [
-        (layer, slice(0, model.m)) for layer in (model.h_a[0], model.context_prediction) if layer is not None
-    ]
-    start = 0
-    for k, size in enumerate(model.groups):
-        layers.append((model.spatial_context[k], slice(start, start + size)))
-        if k:
-            layers.append((model.channel_context[k][0], slice(0, start)))
-        start += size
-    return layers
+    layers = {first_convolution(model.h_a): slice(0, model.m)}
+    for step in model.passes:
+        if step.window is not None:
+            layers[step.window] = step.channels
+        if step.earlier is not None:
+            layers[first_convolution(step.earlier)] = slice(0, step.channels.start)
+    return list(layers.items())
+
+
+def first_convolution(part: nn.Module) -> nn.Conv2d:
+    """The layer of a network that reads its input."""
+    return next(layer for layer in part.modules() if isinstance(layer, nn.Conv2d))
 
 
 def _set_entropy(model: LatentModel, y: Tensor) -> None:
@@ -168,7 +167,7 @@ def _set_entropy(model: LatentModel, y: Tensor) -> None:
     channels of equal size."""
     deviation = (y.var((0, 2, 3)) + 1 / 12).sqrt()
     start = 0
-    for layer, size in zip(entropy_outputs(model), model.groups or (model.m,), strict=True):
+    for layer, size in zip(entropy_outputs(model), model.widths.groups or (model.m,), strict=True):
         layer.weight.mul_(HEAD)
         layer.bias.zero_()
         layer.bias[:size] = deviation[start : start + size]

@@ -17,10 +17,19 @@ from typing import Annotated, Literal
 
 import torch
 import torch.distributed as dist
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from codec.models.model import HYPER_STRIDE_PX
+from codec.models import registry
+from codec.models.model import HYPER_STRIDE_PX, Widths
 from constellation.common.errors import UserError, user_errors_to_exit
+
+DEFAULT_M = 192
+
+
+def _known(model: str) -> str:
+    if model not in registry.names():
+        raise ValueError(f"expected one of {', '.join(registry.names())}")
+    return model
 
 
 class TrainKnobs(BaseModel):
@@ -28,7 +37,7 @@ class TrainKnobs(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    model: Literal["bmshj", "mbt", "cheng", "elic"]
+    model: Annotated[str, AfterValidator(_known), Field(description="a family of codec/models")]
     lambda_: Annotated[
         float, Field(gt=0, le=10, alias="lambda", description="loss = R (bit/px) + lambda * 255^2 * MSE")
     ]
@@ -127,7 +136,12 @@ class TrainKnobs(BaseModel):
 
     @property
     def latent_channels(self) -> int:
-        return self.m if self.m is not None else self.n if self.model == "cheng" else 192
+        if self.m is not None:
+            return self.m
+        try:
+            return registry.family(self.model).check(Widths(self.n, DEFAULT_M)).m
+        except UserError:  # a family of one width
+            return self.n
 
     @property
     def group_sizes(self) -> tuple[int, ...] | None:

@@ -30,8 +30,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from codec.entropy import smooth
+from codec.entropy.smooth import gaussian_likelihood
 from codec.models.model import LATENT_STRIDE_PX, LatentModel
-from codec.entropy.smooth import gaussian_likelihood, gaussian_parameters
 from codec.surroundings import RING, ring_index
 from constellation.common.errors import UserError
 
@@ -169,7 +170,7 @@ class RateDistortion(nn.Module):
         z = model.hyper_analysis(y)
         medians = model.medians()
         z_hat = straight_through_round(z - medians) + medians
-        z_likelihood = model.entropy_bottleneck(z, training=True)[1]
+        z_likelihood = model.bottleneck(z, training=True)[1]
         noise = torch.rand(y.shape, generator=random).to(y.device) - 0.5
         y_hat = straight_through_round(y) if knobs.grid == "fixed" else y + noise
         rated = y_hat if knobs.rounded_rate and knobs.grid == "fixed" else y + noise
@@ -177,7 +178,7 @@ class RateDistortion(nn.Module):
         if missing is not None:
             counted = (~missing).to(y.dtype)
             context = y_hat * counted
-        means, scales = gaussian_parameters(model, z_hat, context)
+        means, scales = smooth.parameters(model, z_hat, context)
         y_bits = -torch.log2(gaussian_likelihood(rated, means, scales)).sum(1, keepdim=True)
         if counted is not None:
             y_bits = y_bits * counted / counted.mean((1, 2, 3), keepdim=True)
@@ -188,7 +189,7 @@ class RateDistortion(nn.Module):
             edge = RING * LATENT_STRIDE_PX
             x_hat = x_hat[..., edge:-edge, edge:-edge]
         mse = F.mse_loss(x_hat.float(), x)
-        loss = bpp + knobs.lambda_ * 255**2 * mse + model.entropy_bottleneck.loss() + imitation
+        loss = bpp + knobs.lambda_ * 255**2 * mse + model.bottleneck.loss() + imitation
         return {"loss": loss, "bpp": bpp.detach(), "mse": mse.detach()}
 
 
@@ -234,9 +235,9 @@ def evaluate(model: LatentModel, x: Tensor) -> tuple[float, float]:
     y = model.analysis(x)
     z = model.hyper_analysis(y)
     z_hat = model.quantize_hyper(z)
-    z_bits = -torch.log2(model.entropy_bottleneck(z, training=False)[1]).sum()
+    z_bits = -torch.log2(model.bottleneck(z, training=False)[1]).sum()
     y_hat = torch.round(y)
-    means, scales = gaussian_parameters(model, z_hat, y_hat)
+    means, scales = smooth.parameters(model, z_hat, y_hat)
     y_bits = -torch.log2(gaussian_likelihood(y_hat, means, scales)).sum()
     x_hat = torch.round(model.synthesis(y_hat).clamp(0, 1) * 255) / 255
     mse = (x_hat - x).square().mean((1, 2, 3)).clamp_min(1e-10)

@@ -22,10 +22,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from codec.models.checkpoint import BOTTLENECK_TABLES, load_checkpoint, save_checkpoint
-from codec.training.data import CropSampler, data_digest, open_pictures, split_pictures
-from codec.models.model import LATENT_STRIDE_PX, build_model
 from codec.imagery.pictures import Picture
+from codec.models.checkpoint import BOTTLENECK_TABLES, load_checkpoint, save_checkpoint
+from codec.models.model import LATENT_STRIDE_PX
+from codec.models.registry import build_model
+from codec.training.data import CropSampler, data_digest, open_pictures, split_pictures
 from codec.training.step import (
     RateDistortion,
     StepKnobs,
@@ -288,7 +289,8 @@ class Trainer:
 
     def _save(self) -> None:
         notes = {"train_loss": f"{self.curve[-1][3]:.4f}"} if self.curve else {}
-        save_checkpoint(self.out, self.model, self.knobs.lambda_, self.step, self.digest, notes)
+        notes["data"] = self.digest
+        save_checkpoint(self.out, self.model, self.knobs.lambda_, self.step, notes)
         buffer = io.BytesIO()
         torch.save(
             {

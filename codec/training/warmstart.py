@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from codec.models.model import LatentModel
+from codec.training.initialise import rescale_latents
 
 GATE_BIAS = -3.0  # sigmoid(-3) = 0.05: nearly shut, and the gradient still passes
 
@@ -30,11 +31,11 @@ def warm_start(target: LatentModel, source: LatentModel, sample: Tensor, latent_
         target.net.load_state_dict({**target.net.state_dict(), **state})
         rescale_latents(target, latent_gain)
         return len(state)
-    copied = sum(
-        _copy_equal(getattr(target, part), getattr(source, part))
-        for part in ("h_a", "h_s", "entropy_bottleneck", "context_prediction", "entropy_parameters")
-        if getattr(target, part) is not None
-    )
+    parts = [(target.h_a, source.h_a), (target.h_s, source.h_s), (target.bottleneck, source.bottleneck)]
+    if len(target.passes) == len(source.passes):
+        for mine, theirs in zip(target.passes, source.passes, strict=True):
+            parts += [(mine.window, theirs.window), (mine.earlier, theirs.earlier), (mine.head, theirs.head)]
+    copied = sum(_copy_equal(mine, theirs) for mine, theirs in dict.fromkeys(parts) if mine is not None)
     return copied + copy_transforms(target, source, sample)
 
 
@@ -44,20 +45,6 @@ def copy_transforms(target: LatentModel, source: LatentModel, sample: Tensor) ->
     return _copy_transform(target.g_a, source.g_a, sample) + _copy_transform(
         target.g_s, source.g_s, torch.round(source.g_a(sample))
     )
-
-
-@torch.no_grad()
-def rescale_latents(model: LatentModel, gain: float) -> None:
-    """Make y `gain` times larger and everything that reads it the same as before; for bmshj and mbt, whose
-    g_a ends in a convolution."""
-    if gain == 1.0 or model.name not in ("bmshj", "mbt"):
-        return
-    for layer in (model.g_a[-1], model.h_s[-2] if model.name == "bmshj" else model.entropy_parameters[-1]):
-        layer.weight.mul_(gain)
-        layer.bias.mul_(gain)
-    for layer in (model.g_s[0], model.h_a[0], model.context_prediction):
-        if layer is not None:
-            layer.weight.div_(gain)
 
 
 def _copy_equal(target: nn.Module, source: nn.Module | None) -> int:

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import torch
 
+from codec.models import registry
 from constellation.clock import ComputeTimes, device_profile
 from constellation.common.errors import UserError
 from constellation.scenario.scenario import Scenario
@@ -39,7 +40,7 @@ def compute_times(scenario: Scenario, measured: ComputeTimes) -> ComputeTimes:
     machine's."""
     if scenario.clock.profile == "measured":
         return measured
-    return device_profile(scenario.clock.profile).compute_times(
+    return device_profile(scenario.clock.profile, registry.seconds(scenario.clock.profile)).compute_times(
         scenario.codec.model, scenario.capture.patch_px, scenario.dlrc.k
     )
 

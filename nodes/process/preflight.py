@@ -13,10 +13,11 @@ from constellation.scenario.scenario import Scenario
 def check_inputs(scenario: Scenario) -> None:
     """Open what a run will need (scene, checkpoint, priority rule) and raise the `UserError` that a rank
     would raise."""
-    from constellation.priority import check_rule
     from codec.imagery.scene import open_scene
+    from codec.models import registry
+    from constellation.priority import check_rule
 
-    check_rule(scenario.priority.rule, scenario.codec.model, scenario.codec.context)
+    check_rule(scenario.priority.rule, registry.sequential(scenario.codec.model, scenario.codec.context))
     if scenario.ground.silent_satellite >= scenario.satellites:
         raise UserError(
             f"ground.silent_satellite={scenario.ground.silent_satellite}: expected less than satellites={scenario.satellites}"

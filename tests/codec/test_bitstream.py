@@ -13,7 +13,6 @@ from codec.bitstream import (
     GRIDS,
     MAP_CODINGS,
     MAX_SIDE,
-    MODELS,
     REPRESENTATIVES,
     SIGNATURES,
     Bitstream,
@@ -22,6 +21,7 @@ from codec.bitstream import (
     pack,
     unpack,
 )
+from codec.models import registry
 from constellation.common.errors import BitstreamError
 
 HEADER = Header(
@@ -38,7 +38,7 @@ STREAM = Bitstream(HEADER, z=b"zz", y=b"yyyy", map=b"m", digest=0x12345678)
 
 SETTINGS = st.builds(
     StreamSettings,
-    st.sampled_from(MODELS),
+    st.sampled_from(registry.names()),
     st.sampled_from(GRIDS),
     st.sampled_from(CONTEXTS),
     st.sampled_from(SIGNATURES),

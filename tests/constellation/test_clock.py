@@ -4,9 +4,11 @@ import math
 
 import pytest
 
-from constellation.clock import TITAN_V, Activity, ComputeTimes, DeviceProfile, SimulatedClock, device_profile
+from codec.models import registry
+from constellation.clock import Activity, ComputeTimes, DeviceProfile, SimulatedClock, device_profile
 from constellation.common.errors import UserError
 
+TITAN_V = device_profile("titan_v", registry.seconds("titan_v"))
 TABLE_2_TOTAL_MS = {"bmshj": 24.68, "mbt": 24.71, "cheng": 985.83, "elic": 274.07}
 
 
@@ -47,7 +49,7 @@ def test_time_neither_runs_backwards_nor_stops(duration_s):
 
 @pytest.mark.parametrize("model", TABLE_2_TOTAL_MS)
 def test_titan_v_sums_to_the_totals_of_table_2(model):
-    times = device_profile("titan_v").compute_times(model, 256, 20)
+    times = device_profile("titan_v", registry.seconds("titan_v")).compute_times(model, 256, 20)
     assert 1e3 * times.lic_s == pytest.approx(TABLE_2_TOTAL_MS[model], abs=0.011)
     assert 1e3 * times.dlrc_s == pytest.approx(12.89, abs=1e-9)
 
@@ -67,7 +69,7 @@ def test_a_measured_profile_returns_what_was_measured():
 
 def test_an_unknown_profile_lists_those_there_are():
     with pytest.raises(UserError, match="clock.profile=orin: unknown profile; there are: titan_v"):
-        device_profile("orin")
+        device_profile("orin", {})
 
 
 def test_a_halo_is_paid_for_by_the_analysis_alone_with_the_area_that_it_adds():

@@ -3,7 +3,7 @@ given instead of analysed.
 
 What a restructured program has to offer here: a scenario from words; where each satellite's patch lies; a
 round of satellites whose `analyse` is replaced; the words of a signature list; an encoder's assignment map;
-and the ground's decoder, with and without repair. """
+and the ground's decoder, with and without repair."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from codec.models.checkpoint import save_checkpoint
-from codec.models.model import build_model
+from codec.models.registry import build_model
 from constellation.common.errors import UserError
-from constellation.scenario.scenario import load_scenario
 from constellation.network import SpaceSegment
 from ground.mosaic import mosaics
 from ground.repair import RoundDecoder, RoundResult, arrive, decode_with_repair
@@ -63,7 +62,7 @@ class Flown:
 
     lists: packed words int64, the metric rounded to six digits. maps: the encoder's (fate, exact, owner,
     source). open_bits: the open-loop estimate, NaN unless asked for. telling: (order, heard, oracle, payload
-    bytes) of the telemetry. """
+    bytes) of the telemetry."""
 
     streams: dict[int, bytes] = field(default_factory=dict)
     independent: dict[int, bytes] = field(default_factory=dict)

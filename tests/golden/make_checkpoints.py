@@ -3,7 +3,7 @@
 
 Weights are few-valued and sparse, so that a file is small once packed. h_a adds at most two latents, each
 times a power of two, without bias: a float32 sum of two has one rounding whatever the order, so z is the same
-on every machine. g_a and g_s are zero: nothing golden goes through them. """
+on every machine. g_a and g_s are zero: nothing golden goes through them."""
 
 from __future__ import annotations
 
@@ -76,18 +76,17 @@ def make(name: str, seed: int) -> bytes:
         two_taps(rng, layer)
     for layer in layers(model.h_s):
         scatter(rng, layer, 10)
-    heads = [model.entropy_parameters, *model.param_aggregation]
-    for part in (model.context_prediction, *model.spatial_context, *model.channel_context, *heads):
+    heads = [head for head in model.heads if head is not model.h_s]
+    for part in (*model.context_networks, *heads):
         for layer in layers(part):
             scatter(rng, layer, 10)
     for part in heads:
-        if part is not None:
-            parameters_at_rest(layers(part)[-1], 1.75)
-    if name == "bmshj":
+        parameters_at_rest(layers(part)[-1], 1.75)
+    if not heads:
         layers(model.h_s)[-1].bias.data += 1.75
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{name}.safetensors"
-        save_checkpoint(path, model, 0.013, 1, "golden")
+        save_checkpoint(path, model, 0.013, 1, {"data": "golden"})
         return lzma.compress(path.read_bytes(), preset=9 | lzma.PRESET_EXTREME)
 
 

@@ -24,9 +24,11 @@ from pathlib import Path
 
 import numpy as np
 
+from codec.models import registry
 from constellation.clock import TABLE2_PATCH_PX, device_profile
-from constellation.passes.contacts import DAY_S, contact_windows
 from constellation.common.errors import UserError, user_errors_to_exit
+from constellation.orbit.orbits import load_constellation
+from constellation.passes.contacts import DAY_S, contact_windows
 from constellation.passes.downlink_gain import (
     REGIMES,
     DownlinkDay,
@@ -36,17 +38,16 @@ from constellation.passes.downlink_gain import (
     methods_of,
     regime,
 )
-from constellation.orbit.orbits import load_constellation
 from constellation.scenario.scenario import Scenario, load_scenario
 from constellation.sync.series import simulate
 from dlrc.studies.common.options import choice, make_folder, number, split_arguments, whole_number
 from dlrc.studies.paper.sync_files import write_csv, write_scenario
 
 PAYLOAD_BYTES = 2048  # 256 signatures of 8 bytes: a patch of 256 px
-MODELS = ("bmshj", "mbt", "cheng", "elic")
-COLOURS = {"bmshj": "#1f5fa8", "mbt": "#3a8f5c", "cheng": "#d9822b", "elic": "#8a4fa3"}
+MODELS = registry.names()
+COLOURS = dict(zip(MODELS, ("#1f5fa8", "#3a8f5c", "#d9822b", "#8a4fa3"), strict=False))
 RATES_BPS = np.geomspace(1e6, 1e10, 241)
-DASHES = {"mbt": (0, (5, 3))}  # bmshj and mbt lie on each other
+DASHES = {MODELS[1]: (0, (5, 3))}  # the first and the second lie on each other
 MAX_SUMMARY_BYTES = 1 << 20
 DEFAULTS = {
     "scenario": "edge_space_com",
@@ -88,7 +89,7 @@ def main(arguments: Sequence[str]) -> None:
     computed = orbits_day(request)
     methods = {
         model: methods_of(
-            device_profile("titan_v").compute_times(model, TABLE2_PATCH_PX, 20),
+            device_profile("titan_v", registry.seconds("titan_v")).compute_times(model, TABLE2_PATCH_PX, 20),
             request.bpp,
             request.saving,
             0.0 if request.pipelined else t_sync_s,

@@ -26,17 +26,10 @@ from pathlib import Path
 
 import numpy as np
 
-from codec.models.model import LATENT_STRIDE_PX, MODEL_NAMES
+from codec.models import registry
+from codec.models.model import LATENT_STRIDE_PX
 from constellation.common.errors import UserError, user_errors_to_exit
 from constellation.scenario.scenario import Scenario, load_scenario
-from dlrc.studies.common.options import (
-    choice,
-    make_folder,
-    number,
-    refuse_estimates,
-    split_arguments,
-    whole_number,
-)
 from dlrc.studies.common.baselines import (
     QUALITIES,
     Point,
@@ -48,6 +41,15 @@ from dlrc.studies.common.baselines import (
     patch,
     pooled,
 )
+from dlrc.studies.common.options import (
+    choice,
+    make_folder,
+    number,
+    refuse_estimates,
+    split_arguments,
+    whole_number,
+)
+from dlrc.studies.common.statistics import Line, summarise
 from dlrc.studies.paper.rd_figures import draw_breakdown, draw_curves
 from dlrc.studies.paper.rd_halo import (
     HALO_FIELDS,
@@ -57,7 +59,6 @@ from dlrc.studies.paper.rd_halo import (
     ring_gain,
     ring_table,
 )
-from dlrc.studies.questions.margin import MARGIN_SHARE, Margin, margin_of
 from dlrc.studies.paper.rd_report import (
     TABLE_FIELDS,
     baseline_table,
@@ -75,11 +76,11 @@ from dlrc.studies.paper.rd_rounds import (
     rows_file,
     shipped_lambdas,
 )
-from dlrc.studies.common.statistics import Line, summarise
 from dlrc.studies.paper.sync_files import write_csv, write_scenario
+from dlrc.studies.questions.margin import MARGIN_SHARE, Margin, margin_of
 
 DEFAULTS = {
-    "models": ",".join(MODEL_NAMES),
+    "models": ",".join(registry.names()),
     "lambdas": "0.013",
     "windows": "100",
     "density": "dense,sparse",
@@ -173,7 +174,9 @@ def parse(arguments: Sequence[str]) -> Request:
         ):
             raise UserError(f"{override}: set by this study; use models=, lambdas=, halo=, density=")
     scenario = refuse_estimates(load_scenario("dense", overrides))
-    models = tuple(dict.fromkeys(choice("models", name, MODEL_NAMES) for name in values["models"].split(",")))
+    models = tuple(
+        dict.fromkeys(choice("models", name, registry.names()) for name in values["models"].split(","))
+    )
     shipped = {model: shipped_lambdas(model) for model in models}
     if values["lambdas"] == "shipped":
         lambdas = shipped

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from codec.models import registry
 from dlrc.studies.common.baselines import LABELS
-from dlrc.studies.paper.rd_rounds import Configuration
 from dlrc.studies.common.statistics import Line
+from dlrc.studies.paper.rd_rounds import Configuration
 
-COLOURS = {"bmshj": "#1f5fa8", "mbt": "#3a8f5c", "cheng": "#d9822b", "elic": "#8a4fa3"}
+COLOURS = dict(zip(registry.names(), ("#1f5fa8", "#3a8f5c", "#d9822b", "#8a4fa3"), strict=False))
 BASELINES = {"jpeg2000": ("#444444", "-"), "jpegxl": ("#8a8a8a", "--"), "webp": ("#8a8a8a", ":")}
 PARTS = (("y", "#4477aa"), ("z", "#ccbb44"), ("map", "#cc4455"), ("header", "#999999"))
 

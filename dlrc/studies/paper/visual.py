@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from codec.maps.assignment import REMOTE
-from codec.models.model import LATENT_STRIDE_PX, MODEL_NAMES
+from codec.models import registry
+from codec.models.model import LATENT_STRIDE_PX
 from constellation.common.errors import UserError, user_errors_to_exit
 from constellation.scenario.scenario import load_scenario
 from dlrc.local import fly, sides_of
@@ -30,7 +31,7 @@ from dlrc.studies.paper.sync_files import write_csv
 from ground.metrics import Quality, bpp
 from ground.records import Outcome
 
-DEFAULTS = {"models": ",".join(MODEL_NAMES), "density": "dense", "window": "0", "crop": "128"}
+DEFAULTS = {"models": ",".join(registry.names()), "density": "dense", "window": "0", "crop": "128"}
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,9 @@ class Sight:
 
 def main(arguments: Sequence[str]) -> None:
     values, overrides = split_arguments(arguments, __doc__, DEFAULTS)
-    models = tuple(dict.fromkeys(choice("models", name, MODEL_NAMES) for name in values["models"].split(",")))
+    models = tuple(
+        dict.fromkeys(choice("models", name, registry.names()) for name in values["models"].split(","))
+    )
     density, window = (
         choice("density", values["density"], ("dense", "sparse")),
         whole_number("window", values["window"], 0, 10**6),

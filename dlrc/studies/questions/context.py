@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from codec.maps.assignment import KEPT
+from codec.models import registry
 from codec.surroundings import RING
 from constellation.common.errors import UserError, user_errors_to_exit
 from constellation.scenario.load import changed, load_scenario
@@ -36,7 +37,7 @@ from nodes.crew import Board, View, load_board
 from nodes.encoder import hyper_symbols, open_loop_bits, view_of
 
 DEFAULTS = {"scenario": "dense", "models": "bmshj,mbt,cheng,elic", "halos": "0,32", "windows": "3"}
-MODELS = ("bmshj", "mbt", "cheng", "elic")
+MODELS = registry.names()
 REAL = {
     "exact": ({}, {"signature": "lsh"}),
     "content": ({}, {"signature": "content"}),

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 
 from codec.entropy.coder import EntropyCoder
-from codec.models.model import LatentModel, build_model
 from codec.entropy.layouts import FILL, KNOWN, ContextLayout
 from codec.entropy.schedule import is_anchor
+from codec.models.model import LatentModel
+from codec.models.registry import build_model
 
 FAMILIES = ("bmshj", "mbt", "cheng", "elic")
 
@@ -21,19 +22,12 @@ def small_model(name: str) -> LatentModel:
     torch.manual_seed(3)
     model = build_model(name, 16, 16 if name == "cheng" else 24, (4, 4, 8, 8) if name == "elic" else None)
     with torch.no_grad():
-        for part in (
-            model.h_s,
-            model.context_prediction,
-            model.entropy_parameters,
-            *model.channel_context,
-            *model.spatial_context,
-            *model.param_aggregation,
-        ):
+        for part in (model.h_s, *model.context_networks, *model.heads):
             for parameter in part.parameters() if part is not None else ():
                 parameter.mul_(1.7)
                 if parameter.dim() == 1:
                     parameter.add_(0.1)
-    model.entropy_bottleneck.update(force=True)
+    model.bottleneck.update(force=True)
     return model
 
 

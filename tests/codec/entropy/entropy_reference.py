@@ -179,8 +179,8 @@ def plain_decode(model, item, known: dict[int, np.ndarray]) -> np.ndarray:
             if model.name == "bmshj":
                 receive(p, torch.cat((at, torch.zeros_like(at))), 0)
             else:
-                seen = plain_window(model.context_prediction, context(), *divmod(p, width))
-                receive(p, plain_rows(model.entropy_parameters, torch.cat((at, seen))), 0)
+                seen = plain_window(model.passes[0].window, context(), *divmod(p, width))
+                receive(p, plain_rows(model.heads[0], torch.cat((at, seen))), 0)
     else:
         _plain_elic(model, hyper, order, vectors, context, receive)
     assert stream is None or stream.ended()
@@ -190,16 +190,16 @@ def plain_decode(model, item, known: dict[int, np.ndarray]) -> np.ndarray:
 def _plain_elic(model, hyper, order, vectors, context, receive) -> None:
     height, width = hyper.shape[1:]
     start = 0
-    for k, size in enumerate(model.groups):
+    for k, size in enumerate(model.widths.groups):
         if k:
             earlier = torch.stack([context()[divmod(p, width)][:start] for p in range(height * width)], dim=1)
-            channel = plain_elic_channel(model.channel_context[k], earlier.reshape(start, height, width))
+            channel = plain_elic_channel(model.passes[2 * k].earlier, earlier.reshape(start, height, width))
         for follower in (False, True):
             for p in order_of_parity(order, width, follower):
                 row, column = divmod(p, width)
                 group = {at: vector[start : start + size] for at, vector in context().items()}
                 spatial = (
-                    plain_window(model.spatial_context[k], group, row, column)
+                    plain_window(model.passes[2 * k + 1].window, group, row, column)
                     if follower
                     else torch.zeros(2 * size, dtype=torch.float64)
                 )
@@ -208,7 +208,7 @@ def _plain_elic(model, hyper, order, vectors, context, receive) -> None:
                     if k
                     else [spatial, hyper[:, row, column]]
                 )
-                receive(p, plain_rows(model.param_aggregation[k], torch.cat(parts)), start)
+                receive(p, plain_rows(model.heads[k], torch.cat(parts)), start)
         start += size
 
 
@@ -230,7 +230,7 @@ def plain_decode_hyper(model, item) -> torch.Tensor:
     """z_hat [N, h, w], float64."""
     from codec.entropy.tables import bottleneck_tables
 
-    code = bottleneck_tables(model.entropy_bottleneck)
+    code = bottleneck_tables(model.bottleneck)
     h, w = -(-item.height // 4), -(-item.width // 4)
     stream = PlainRans(item.z_bytes)
     symbols = [[stream.symbol(code, c) for c in range(model.n)] for _ in range(h * w)]

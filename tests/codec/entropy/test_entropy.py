@@ -9,7 +9,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codec.maps.assignment import KEPT, LOCAL, REMOTE, AssignmentMap
 from codec.entropy.coder import (
     ContextLayout,
     EntropyCoder,
@@ -18,8 +17,9 @@ from codec.entropy.coder import (
     decoder_layout,
     encoder_layout,
 )
-from codec.entropy.exact import int8_is_exact
+from codec.entropy.digits import int8_is_exact
 from codec.entropy.layouts import FILL, KNOWN
+from codec.maps.assignment import KEPT, LOCAL, REMOTE, AssignmentMap
 from constellation.common.errors import BitstreamError
 from tests.codec.entropy.entropy_cases import (
     FAMILIES,

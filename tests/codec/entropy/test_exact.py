@@ -5,9 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from codec.entropy.smooth import gaussian_parameters
-from codec.entropy.exact import int8_is_exact, masked_layer, network, quantise
+from codec.entropy import smooth
+from codec.entropy.digits import int8_is_exact, quantise
 from codec.entropy.layouts import ContextLayout
+from codec.entropy.network import masked_layer, network
 from codec.entropy.schedule import coding_order
 from tests.codec.entropy.entropy_cases import FAMILIES, small_coder, small_model
 from tests.codec.entropy.entropy_reference import integers, plain_network
@@ -50,7 +51,7 @@ def test_threads_and_onednn_change_nothing(name):
 @pytest.mark.parametrize("name", ("mbt", "elic"))
 def test_rows_do_not_depend_on_the_rows_beside_them(name):
     model = small_model(name)
-    net = network(model.entropy_parameters if name == "mbt" else model.param_aggregation[1], True)
+    net = network(model.heads[0 if name == "mbt" else 1], True)
     rows = np.random.default_rng(0).standard_normal((300, net.layers[0].inputs)) * 5
     together = net.rows(rows)
     assert all(
@@ -65,7 +66,7 @@ def test_parameters_are_close_to_the_float_network_s(name):
     y = torch.from_numpy(np.rint(rng.standard_normal((1, model.m, 8, 8)) * 3)).float()
     z = torch.round(torch.randn(1, model.n, 2, 2) * 4).int()
     with torch.no_grad():
-        means, scales = gaussian_parameters(model, z + model.medians(), y)
+        means, scales = smooth.parameters(model, z + model.medians(), y)
     exact, floats = np.empty((2, 2, model.m, 64))
     for portable, into in ((True, exact), (False, floats)):
         coder = small_coder(name, portable)
@@ -86,11 +87,11 @@ def coder_rows(coder, z, y, into) -> None:
 
 def test_masked_layer_sees_only_the_visible_cells():
     model = small_model("mbt")
-    net, offsets = masked_layer(model.context_prediction, True)
+    net, offsets = masked_layer(model.passes[0].window, True)
     assert [tuple(o) for o in offsets] == [
         (r, c) for r in (-2, -1, 0) for c in range(-2, 3) if (r, c) < (0, 0)
     ]
-    net, offsets = masked_layer(small_model("elic").spatial_context[0], True)
+    net, offsets = masked_layer(small_model("elic").passes[1].window, True)
     assert len(offsets) == 12 and all(sum(o) % 2 for o in offsets)
 
 

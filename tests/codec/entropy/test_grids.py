@@ -9,7 +9,10 @@ import pytest
 import torch
 
 from codec.entropy.coder import ContextLayout, EntropyCoder, StreamItem
-from codec.models.model import LatentModel, build_model, wrap_network
+from codec.models import registry
+from codec.models.model import LatentModel
+from codec.models.registry import build_model
+from codec.training.initialise import entropy_outputs
 from tests.codec.entropy.entropy_cases import FAMILIES, latents, mixed_layout, small_coder, small_model
 
 families = pytest.mark.parametrize("name", FAMILIES)
@@ -59,16 +62,11 @@ def busy_model(name: str, x: torch.Tensor) -> LatentModel:
     """A copy of the small model whose g_a puts out channels of standard deviation 4, which its scales
     expect."""
     net = copy.deepcopy(small_model(name).net)
-    model = wrap_network(name, net)
+    model = registry.family(name).parts(net, small_model(name).widths)
     with torch.no_grad():
         y = model.g_a(x)
         net.g_a = torch.nn.Sequential(net.g_a, _Standard(y))
-        last = (
-            [model.h_s[4]]
-            if name == "bmshj"
-            else [h[-1] for h in model.param_aggregation] or [model.entropy_parameters[-1]]
-        )
-        for layer in last:
+        for layer in entropy_outputs(model):
             layer.weight.mul_(0.3)
             layer.bias[: layer.out_channels // (1 if name == "bmshj" else 2)] += 4.0
     net.update()
@@ -94,7 +92,7 @@ def test_the_bytes_of_a_stream_are_frozen(name):
                 (((torch.arange(value.numel()) * 7919 + len(key)) % 1009).reshape(value.shape) - 504) / 2048
             )
     rows = torch.tensor([0, 6000, 59000, 65000, 65536], dtype=torch.int32).repeat(4, 1)
-    bottleneck = model.entropy_bottleneck
+    bottleneck = model.bottleneck
     bottleneck._quantized_cdf, bottleneck._cdf_length = rows, torch.full((4,), 5, dtype=torch.int32)
     bottleneck._offset, bottleneck.quantiles.data[:, 0, 1] = torch.full((4,), -1, dtype=torch.int32), 0.125
     y_hat = (np.arange(model.m * 16).reshape(model.m, 4, 4) * 37 % 11) - 5

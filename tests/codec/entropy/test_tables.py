@@ -63,7 +63,7 @@ def test_equal_distance_from_both_sides_goes_one_way_only():
 
 
 def test_bottleneck_tables_are_the_checkpoint_s_own():
-    bottleneck = small_model("bmshj").entropy_bottleneck
+    bottleneck = small_model("bmshj").bottleneck
     code = bottleneck_tables(bottleneck)
     row = bottleneck._quantized_cdf[5, : bottleneck._cdf_length[5]].tolist()
     assert code.cdf[code.offset[5] : code.offset[5] + code.size[5] + 2].tolist() == row

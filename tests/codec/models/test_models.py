@@ -1,15 +1,20 @@
 """Codecs by name, their entropy parameters against CompressAI's own, checkpoints against hostile files."""
 
 import json
+import resource
 import struct
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from codec.models.checkpoint import load_checkpoint, save_checkpoint, shipped_weights, zoo_checkpoint
-from codec.models.model import MODEL_NAMES, build_model, default_elic_groups
-from codec.entropy.smooth import SCALE_MIN, checkerboard, gaussian_likelihood, gaussian_parameters
+from codec.entropy import smooth
+from codec.entropy.smooth import SCALE_MIN, checkerboard, gaussian_likelihood
+from codec.models import registry
+from codec.models.checkpoint import load_checkpoint, save_checkpoint, shipped_weights
+from codec.models.elic import default_groups
+from codec.models.model import Cells, Widths
+from codec.models.registry import build_model
 from constellation.common.errors import UserError
 
 WIDTHS = {"bmshj": (8, 12), "mbt": (8, 12), "cheng": (8, 8), "elic": (8, 24)}
@@ -28,7 +33,7 @@ def latents(model, seed=1):
         return y, model.quantize_hyper(model.hyper_analysis(y))
 
 
-@pytest.fixture(params=MODEL_NAMES)
+@pytest.fixture(params=registry.names())
 def name(request):
     return request.param
 
@@ -39,7 +44,7 @@ def test_raster_models_agree_with_compressais_parameters_for_the_same_context(na
     y, z_hat = latents(model)
     y_hat = torch.round(y)
     with torch.no_grad():
-        means, scales = gaussian_parameters(model, z_hat, y_hat)
+        means, scales = smooth.parameters(model, z_hat, y_hat)
         captured = []
         handle = model.net.gaussian_conditional.register_forward_pre_hook(
             lambda _, args, kwargs: captured.append((args[1], kwargs["means"])), with_kwargs=True
@@ -57,12 +62,12 @@ def test_raster_models_agree_with_compressais_parameters_for_the_same_context(na
 def test_elic_agrees_with_compressais_own_forward_pass_on_its_own_y_hat():
     model, captured = tiny("elic"), []
     y, z_hat = latents(model)
-    for k in range(len(model.groups)):
+    for k in range(len(model.widths.groups)):
         codec = model.net.latent_codec.y.latent_codec[f"y{k}"].y
         codec.register_forward_pre_hook(lambda _, args: captured.append(args[1]))
     with torch.no_grad():
         y_hat = model.net.latent_codec(y)["y_hat"]
-        means, scales = gaussian_parameters(model, z_hat, y_hat)
+        means, scales = smooth.parameters(model, z_hat, y_hat)
     theirs = [part.chunk(2, 1) for part in captured]
     assert torch.allclose(scales, torch.cat([scale for scale, _ in theirs], 1), atol=1e-4)
     assert torch.allclose(means, torch.cat([mean for _, mean in theirs], 1), atol=1e-4)
@@ -72,7 +77,7 @@ def test_bmshj_has_zero_means_and_the_hyper_decoders_scales():
     model = tiny("bmshj")
     y, z_hat = latents(model)
     with torch.no_grad():
-        means, scales = gaussian_parameters(model, z_hat, torch.round(y))
+        means, scales = smooth.parameters(model, z_hat, torch.round(y))
         assert not means.any() and torch.equal(scales, model.net.h_s(z_hat))
         assert torch.equal(model.hyper_analysis(y), model.net.h_a(y.abs()))
 
@@ -84,7 +89,7 @@ def test_parameters_of_a_position_do_not_depend_on_positions_that_follow_in_codi
     y_hat, (row, column) = torch.round(y), (4, 6)  # an anchor: (4 + 6) is even
     changed = y_hat.clone()
     if name == "elic":  # the vector itself, and every non-anchor, come later than an anchor within one group
-        first = slice(0, model.groups[0])
+        first = slice(0, model.widths.groups[0])
         changed[:, first, row, column] += 7
         changed[:, first] += 3 * ~checkerboard(*y.shape[-2:])
         channels = first
@@ -93,7 +98,7 @@ def test_parameters_of_a_position_do_not_depend_on_positions_that_follow_in_codi
         changed[:, :, row + 1 :] -= 5
         channels = slice(None)
     with torch.no_grad():
-        before, after = gaussian_parameters(model, z_hat, y_hat), gaussian_parameters(model, z_hat, changed)
+        before, after = smooth.parameters(model, z_hat, y_hat), smooth.parameters(model, z_hat, changed)
     for old, new in zip(before, after, strict=True):
         assert torch.equal(old[:, channels, row, column], new[:, channels, row, column])
         assert not torch.equal(old, new)
@@ -117,25 +122,18 @@ def test_likelihoods_of_all_integers_add_up_to_one_and_scales_are_bounded_below(
 def test_gradients_reach_every_weight_of_the_entropy_model(name):
     model = tiny(name)
     y, z_hat = latents(model)
-    means, scales = gaussian_parameters(model, z_hat, torch.round(y))
+    means, scales = smooth.parameters(model, z_hat, torch.round(y))
     (means.sum() + scales.sum()).backward()
-    parts = [
-        model.h_s,
-        model.context_prediction,
-        model.entropy_parameters,
-        *model.channel_context,
-        *model.spatial_context,
-        *model.param_aggregation,
-    ]
+    parts = [model.h_s, *model.context_networks, *model.heads]
     for part in parts:
         for parameter in part.parameters() if part is not None else ():
             assert parameter.grad is not None and torch.isfinite(parameter.grad).all()
 
 
 def test_default_groups_add_up_and_follow_the_paper_at_full_width():
-    assert default_elic_groups(320) == (16, 16, 32, 64, 192)
+    assert default_groups(320) == (16, 16, 32, 64, 192)
     for m in (24, 48, 96, 128, 192, 256):
-        assert sum(default_elic_groups(m)) == m and min(default_elic_groups(m)) >= 1
+        assert sum(default_groups(m)) == m and min(default_groups(m)) >= 1
 
 
 @pytest.mark.parametrize(
@@ -156,17 +154,15 @@ def test_impossible_models_are_refused_in_one_line(arguments, message):
 
 def test_a_saved_checkpoint_loads_with_the_same_tables_and_float16_weights(name, tmp_path):
     model = tiny(name)
-    saved = save_checkpoint(tmp_path / "w.safetensors", model, 0.013, 7, "abc")
+    saved = save_checkpoint(tmp_path / "w.safetensors", model, 0.013, 7, {"data": "abc"})
     loaded, info = load_checkpoint(tmp_path / "w.safetensors", expect_model=name)
     assert info == saved and (info.model, info.n, info.m) == (name, *WIDTHS[name]) and info.steps == 7
-    assert loaded.groups == model.groups
+    assert loaded.widths == model.widths
     weight, original = loaded.g_a.state_dict(), model.g_a.state_dict()
     assert all(torch.equal(weight[key], original[key].half().float()) for key in weight)
     stored = load_file(tmp_path / "w.safetensors")
     table = next(key for key in stored if key.endswith("_quantized_cdf"))
-    assert stored[table].dtype == torch.int32 and torch.equal(
-        stored[table], loaded.entropy_bottleneck._quantized_cdf
-    )
+    assert stored[table].dtype == torch.int32 and torch.equal(stored[table], loaded.bottleneck._quantized_cdf)
 
 
 def test_a_loaded_checkpoint_codes_with_compressais_own_compress(tmp_path):
@@ -240,22 +236,45 @@ def test_weights_that_nobody_ships_are_refused_with_a_list_of_those_that_are(tmp
         shipped_weights("mbt", 0.5, tmp_path)
 
 
-def test_the_zoo_says_what_it_lacks_before_it_asks_the_network():
-    with pytest.raises(UserError, match="no pretrained elic"):
-        zoo_checkpoint("elic", 0.013)
-    with pytest.raises(UserError, match="the zoo has bmshj at 0.0018"):
-        zoo_checkpoint("bmshj", 0.5)
+def test_a_tiny_file_that_announces_wide_networks_is_refused_before_anything_is_allocated(tmp_path):
+    path = spoil(tmp_path, lambda t: None, {"N": "1024", "M": "1024"})
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UserError, match=r"expected floats of shape \[1024"):
+        load_checkpoint(path)
+    assert (
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 << 10
+    )  # KiB; the network has 1 GiB
 
 
-def test_an_unreachable_zoo_is_one_line(monkeypatch):
-    from codec.models.torchvision_shim import ensure_torchvision_imports
+WIDE = {"n": 8, "m": 24, "stages": (4, 6, 8)}
 
-    ensure_torchvision_imports()
-    from compressai import zoo
 
-    def unreachable(**_):
-        raise OSError("urlopen error: no route to host")
+def test_networks_with_stages_and_with_other_bands_survive_their_checkpoint(name, tmp_path):
+    for widths in (Widths(**WIDE), Widths(8, 8 if name == "cheng" else 24, bands=5)):
+        model = registry.build(name, widths)
+        save_checkpoint(tmp_path / "w.safetensors", model, 0.013, 1)
+        loaded, info = load_checkpoint(tmp_path / "w.safetensors")
+        assert info.widths == model.widths == loaded.widths
+        x = torch.rand(1, widths.bands, 64, 64)
+        with torch.no_grad():
+            y = loaded.analysis(x)
+            assert y.shape == (1, widths.m, 4, 4) and loaded.synthesis(y).shape == x.shape
+            means, scales = smooth.parameters(loaded, loaded.quantize_hyper(loaded.hyper_analysis(y)), y)
+            assert means.shape == scales.shape == y.shape
 
-    monkeypatch.setattr(zoo, "bmshj2018_hyperprior", unreachable)
-    with pytest.raises(UserError, match="could not be fetched, the zoo needs a network"):
-        zoo_checkpoint("bmshj", 0.013)
+
+def test_passes_code_every_channel_at_every_position_once(name):
+    model = tiny(name)
+    counted = {cells: torch.zeros(model.m) for cells in Cells}
+    for step in model.passes:
+        counted[step.cells][step.channels] += 1
+    assert bool((counted[Cells.ALL] + counted[Cells.ANCHORS] == 1).all())
+    assert bool((counted[Cells.ALL] + counted[Cells.OTHERS] == 1).all())
+    assert model.has_context == registry.family(name).has_context
+
+
+def test_families_have_numbers_of_their_own_and_see_their_own_widths():
+    assert len(registry.numbers()) == len(registry.names())
+    for name in registry.names():
+        model = tiny(name)
+        assert registry.family(name).widths_of(model.net.state_dict()) == model.widths

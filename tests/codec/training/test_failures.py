@@ -5,9 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from codec.training import trainer
 from codec.models.checkpoint import load_checkpoint
-from codec.models.model import build_model
+from codec.models.registry import build_model
+from codec.training import trainer
 from codec.training.knobs import parse_knobs
 from codec.training.trainer import Trainer
 from codec.training.warmstart import copy_transforms

@@ -15,10 +15,9 @@ from PIL import Image
 
 import codec.training.evaluate
 from codec.models.checkpoint import load_checkpoint, save_checkpoint
-from codec.models.model import build_model
+from codec.models.registry import build_model
 from codec.surroundings import RING
 from codec.training.knobs import list_keys, main, parse_knobs
-from codec.training.trainer import Trainer
 from codec.training.step import (
     RateDistortion,
     StepKnobs,
@@ -29,6 +28,7 @@ from codec.training.step import (
     missing_positions,
     straight_through_round,
 )
+from codec.training.trainer import Trainer
 from codec.training.warmstart import rescale_latents, warm_start
 from constellation.common.errors import UserError
 
@@ -140,11 +140,11 @@ def test_a_run_writes_a_loadable_checkpoint_a_curve_and_its_picture(pictures, tm
     out = tmp_path / "new" / "run.safetensors"
     trainer = train(knobs(pictures, out, model="elic"))
     model, info = load_checkpoint(out, expect_model="elic")
-    assert (info.steps, info.lambda_, info.data_digest, info.groups) == (
+    assert (info.steps, info.lambda_, info.data_digest, info.widths) == (
         4,
         0.013,
         trainer.digest,
-        model.groups,
+        model.widths,
     )
     rows = list(csv.DictReader((tmp_path / "new" / "run.curve.csv").open()))
     assert [row["step"] for row in rows] == ["2", "4"] and float(rows[1]["val_bpp"]) > 0
@@ -189,12 +189,8 @@ def test_on_the_fixed_grid_the_training_rate_is_the_rate_that_evaluation_reports
     result = RateDistortion(model)(x, step(), None, torch.Generator().manual_seed(0))
     with torch.no_grad():
         y = model.analysis(x)
-        noisy_z = (
-            -torch.log2(model.entropy_bottleneck(model.hyper_analysis(y), training=True)[1]).sum() / 64**2
-        )
-        exact_z = (
-            -torch.log2(model.entropy_bottleneck(model.hyper_analysis(y), training=False)[1]).sum() / 64**2
-        )
+        noisy_z = -torch.log2(model.bottleneck(model.hyper_analysis(y), training=True)[1]).sum() / 64**2
+        exact_z = -torch.log2(model.bottleneck(model.hyper_analysis(y), training=False)[1]).sum() / 64**2
     assert abs(float(result["bpp"]) - evaluate(model, x)[0]) <= abs(float(noisy_z - exact_z)) + 0.02
 
 
@@ -218,12 +214,12 @@ def test_missing_vectors_are_neither_context_nor_rate():
     torch.manual_seed(0)
     model = build_model("mbt", 8, 12)
     seen = []
-    model.entropy_parameters.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    model.heads[0].register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     x, random = torch.rand(1, 3, 64, 64), torch.Generator().manual_seed(0)
     all_but_one = torch.ones(1, 1, 4, 4, dtype=torch.bool)
     all_but_one[..., 0, 0] = False
     RateDistortion(model)(x, step(), all_but_one, random)
-    bias = model.context_prediction.bias.reshape(1, -1, 1, 1)
+    bias = model.passes[0].window.bias.reshape(1, -1, 1, 1)
     assert torch.allclose(
         seen[0][:, 24:, 3:, 3:], bias.expand(1, -1, 1, 1), atol=1e-6
     )  # out of reach of the one known vector
@@ -322,7 +318,7 @@ def test_a_teacher_gives_its_most_varying_channels_and_g_a_learns_to_imitate_the
         (["model=bmshj"], "lambda=: missing"),
         (["modle=bmshj"], "modle: unknown key; did you mean model?"),
         (["model"], "expected key=value"),
-        (["model=vae", "lambda=0.013", "data=x"], "model=vae: input should be"),
+        (["model=vae", "lambda=0.013", "data=x"], "model=vae: value error, expected one of bmshj"),
         (["model=bmshj", "lambda=nan", "data=x"], "lambda=nan: input should be"),
         (["model=bmshj", "lambda=-1", "data=x"], "lambda=-1: input should be greater than 0"),
         (["model=bmshj", "lambda=0.013", "data=x", "crop=100"], "crop=100: input should be a multiple of 64"),

@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from constellation.clock import TITAN_V
-from constellation.passes.contacts import contact_windows
+from codec.models import registry
+from constellation.clock import device_profile
 from constellation.common.errors import UserError
+from constellation.orbit.orbits import load_constellation
+from constellation.passes.contacts import contact_windows
 from constellation.passes.downlink_gain import (
     REGIMES,
     DownlinkDay,
@@ -20,7 +22,6 @@ from constellation.passes.downlink_gain import (
     production_bits,
     regime,
 )
-from constellation.orbit.orbits import load_constellation
 from constellation.scenario.network import GroundKnobs, OrbitKnobs
 
 TIMES_S, RATES = st.floats(1e-3, 2.0), st.floats(0.05, 8.0)
@@ -75,7 +76,8 @@ def test_no_downlink_delivers_nothing_and_has_no_gain():
 
 
 def test_only_the_part_of_the_sync_that_entropy_modelling_cannot_hide_costs_time():
-    slow, fast = TITAN_V.compute_times("cheng", 256, 20), TITAN_V.compute_times("bmshj", 256, 20)
+    titan_v = device_profile("titan_v", registry.seconds("titan_v"))
+    slow, fast = titan_v.compute_times("cheng", 256, 20), titan_v.compute_times("bmshj", 256, 20)
     _, hidden = methods_of(slow, 1.0, 0.3, t_sync_s=0.040)
     _, exposed = methods_of(fast, 1.0, 0.3, t_sync_s=0.040, processors=4)
     assert hidden.patch_time_s == pytest.approx(slow.lic_s + slow.dlrc_s)
