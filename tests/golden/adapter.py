@@ -20,6 +20,7 @@ from codec.models.checkpoint import save_checkpoint
 from codec.models.registry import build_model
 from constellation.common.errors import UserError
 from constellation.network import SpaceSegment
+from constellation.scenario.scenario import load_scenario
 from ground.mosaic import mosaics
 from ground.repair import RoundDecoder, RoundResult, arrive, decode_with_repair
 from nodes.arbiter import pack_list
