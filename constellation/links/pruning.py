@@ -10,25 +10,40 @@ ellipses that remain go to Dijkstra. The tests compare with routes over the whol
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from constellation.links.budget import fastest_stride_km_bps, rate_bps
 from constellation.links.routing import hop_delay_s
-from constellation.links.topology import Topology, line_of_sight, sight_can_be_blocked, topology_of_pairs
+from constellation.links.topology import (
+    Topology,
+    line_of_sight,
+    pairs_within_reach,
+    sight_can_be_blocked,
+    topology_of_pairs,
+)
 from constellation.scenario.network import LinkKnobs, SyncKnobs, TopologyKnobs
 
 _MAX_HELPERS = 24  # satellites beside the participants that the upper bounds may use
+_FEW = 128  # nodes of which all pairs are tried
 _SLACK = 1 + 1e-9  # rounding never prunes a satellite that counts
+
+
+@dataclass(frozen=True)
+class LinkRules:
+    """Which links there are, how fast they are, and how messages go over them."""
+
+    topology: TopologyKnobs
+    link: LinkKnobs
+    sync: SyncKnobs
 
 
 def useful_satellites(
     positions_km: np.ndarray,  # [T, S, 3]
     participants: np.ndarray,  # int64 [T, K]
     payload_bytes: Sequence[float],
-    knobs: TopologyKnobs,
-    link: LinkKnobs,
-    sync: SyncKnobs,
+    rules: LinkRules,
 ) -> list[np.ndarray]:
     """Per step the satellites that may lie on a minimum-delay path of any of the payloads: participants
     first, in their order.
@@ -40,21 +55,8 @@ def useful_satellites(
     own_km = np.take_along_axis(positions_km, participants[..., None], axis=1)
     reach_km = np.stack([_distances(positions_km, own_km[:, i]) for i in range(members)], axis=1)  # [T, K, S]
     helpers = _nearest_others(reach_km, participants, min(count, members + min(3 * members, _MAX_HELPERS)))
-    bound_s = _upper_bounds(
-        np.take_along_axis(positions_km, helpers[..., None], axis=1),
-        members,
-        payload_bytes,
-        knobs,
-        link,
-        sync,
-    )
-    stride = fastest_stride_km_bps(link, knobs.max_distance_km)
-    fastest_s_km = np.array(
-        [1000.0 / sync.speed_of_light_m_s + size * 8.0 / stride for size in payload_bytes]
-    )
-    ellipse_km = (bound_s / fastest_s_km[:, None, None, None]).max(
-        axis=0
-    ) * _SLACK  # [T, K, K], longest |sn| + |nd| that can help
+    near_km = np.take_along_axis(positions_km, helpers[..., None], axis=1)
+    ellipse_km = _longest_detours_km(near_km, members, payload_bytes, rules) * _SLACK
     useful = np.zeros((steps, count), dtype=bool)
     for i in range(members):
         for j in range(i + 1, members):
@@ -68,7 +70,10 @@ def local_topology(
 ) -> Topology:
     """The distance rule among `nodes` alone, renumbered 0 .. len(nodes) - 1: positions [S, 3], int64 [n] ->
     Topology of n satellites."""
-    pairs = np.stack(np.triu_indices(len(nodes), 1), axis=1)
+    if len(nodes) > _FEW:  # the whole constellation, where pruning found nothing to leave out
+        pairs = pairs_within_reach(positions_km[nodes], knobs.max_distance_km)
+    else:
+        pairs = np.stack(np.triu_indices(len(nodes), 1), axis=1)
     return topology_of_pairs(positions_km[nodes], pairs, knobs, link)
 
 
@@ -87,31 +92,34 @@ def _nearest_others(reach_km: np.ndarray, participants: np.ndarray, count: int) 
     return np.concatenate([participants, np.argpartition(total_km, others - 1, axis=1)[:, :others]], axis=1)
 
 
-def _upper_bounds(
-    near_km: np.ndarray,
-    members: int,
-    payload_bytes: Sequence[float],
-    knobs: TopologyKnobs,
-    link: LinkKnobs,
-    sync: SyncKnobs,
+def _longest_detours_km(
+    near_km: np.ndarray, members: int, payload_bytes: Sequence[float], rules: LinkRules
 ) -> np.ndarray:
-    """Delays of real paths inside the neighbourhood [T, n, 3] (participants first): float64 [P, T, K, K], inf
-    where there is none."""
+    """Of the neighbourhood [T, n, 3] (participants first), the longest |sn| + |nd| by which a satellite n can
+    still shorten a delay, over all payloads: float64 [T, K, K], inf where no path is known."""
+    sync = rules.sync
     distance_km = np.sqrt(np.square(near_km[:, :, None] - near_km[:, None]).sum(axis=-1))
-    linked = distance_km <= knobs.max_distance_km
-    if knobs.line_of_sight and sight_can_be_blocked(near_km, knobs):
-        linked &= line_of_sight(near_km[:, :, None], near_km[:, None], knobs.atmosphere_margin_km)
-    rates_bps = rate_bps(distance_km, link)
+    linked = distance_km <= rules.topology.max_distance_km
+    if rules.topology.line_of_sight and sight_can_be_blocked(near_km, rules.topology):
+        linked &= line_of_sight(near_km[:, :, None], near_km[:, None], rules.topology.atmosphere_margin_km)
+    rates_bps = rate_bps(distance_km, rules.link)
     relay_s = sync.relay_s if sync.relay_in_route else 0.0
-    bounds = []
-    for size in payload_bytes:
+    stride = fastest_stride_km_bps(rules.link, rules.topology.max_distance_km)
+    longest_km = np.zeros((len(near_km), members, members))
+    for size in payload_bytes:  # one at a time: a tree of 1024 satellites has thousands of message sizes
         hop_s = np.where(linked, hop_delay_s(distance_km, rates_bps, size, sync) + relay_s, np.inf)
-        delay_s = hop_s[:, :members].copy()  # [T, K, n]
-        while True:
-            before = delay_s.copy()
-            for via in range(hop_s.shape[1]):
-                np.minimum(delay_s, delay_s[:, :, via, None] + hop_s[:, via, None, :], out=delay_s)
-            if np.array_equal(before, delay_s):
-                break
-        bounds.append(delay_s[:, :, :members])
-    return np.stack(bounds)
+        bound_s = _delays_within(hop_s, members)
+        fastest_s_km = 1000.0 / sync.speed_of_light_m_s + size * 8.0 / stride
+        np.maximum(longest_km, bound_s / fastest_s_km, out=longest_km)
+    return longest_km
+
+
+def _delays_within(hop_s: np.ndarray, members: int) -> np.ndarray:
+    """Shortest delays of real paths inside the neighbourhood: hops [T, n, n] -> float64 [T, K, K]."""
+    delay_s = hop_s[:, :members].copy()  # [T, K, n]
+    while True:
+        before = delay_s.copy()
+        for via in range(hop_s.shape[1]):
+            np.minimum(delay_s, delay_s[:, :, via, None] + hop_s[:, via, None, :], out=delay_s)
+        if np.array_equal(before, delay_s):
+            return delay_s[:, :, :members]

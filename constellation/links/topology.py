@@ -3,11 +3,12 @@ observe a region.
 
 Rules (`topology.rule`): `distance` (the paper: every pair up to `max_distance_km`), `grid` (+grid: the two
 neighbours in the plane and the same slot of the two planes beside it), `nearest` (greedy by ascending
-distance while both ends have a free terminal). All rules drop links longer than `max_distance_km` and, with
+distance while both ends have a free terminal: `links/nearest`). All rules drop links longer than `max_distance_km` and, with
 `line_of_sight`, links that dip below `atmosphere_margin_km` over a spherical Earth."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,14 +17,13 @@ from scipy.spatial import cKDTree
 
 from constellation.common.errors import UserError
 from constellation.links.budget import noise_label, rate_bps
+from constellation.links.nearest import greedy_matching
 from constellation.orbit.frames import EARTH_RADIUS_KM, itrs_of_ground_point_km
 from constellation.orbit.orbits import Constellation
 from constellation.orbit.walker import WalkerPattern
 from constellation.scenario.network import LinkKnobs, RegionKnobs, TopologyKnobs
 
-_CANDIDATES_PER_TERMINAL = (
-    4  # `nearest` looks at this many times `terminals` closest satellites, as a pointing schedule would
-)
+MAX_LINKS = 20_000_000  # 2 GB while they are sorted and priced; 10,000 satellites at 3000 km have 2.6 million
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +44,13 @@ class Topology:
 
 @dataclass(frozen=True)
 class TopologyEvents:
-    """Links that came and went between two instants, and their control burden Omega_topo (appendix A),
-    seconds."""
+    """Links that came and went between two instants, their control burden Omega_topo (appendix A), seconds,
+    and how many links there are at the later one."""
 
     setups: int
     teardowns: int
     omega_s: float
+    links: int
 
 
 def topology_at(
@@ -61,9 +62,10 @@ def topology_at(
     """The links among satellites at these positions. Raises `UserError` where the rule does not fit the
     constellation."""
     if knobs.rule == "distance":
-        edges = cKDTree(positions_km).query_pairs(knobs.max_distance_km, output_type="ndarray")
+        edges = pairs_within_reach(positions_km, knobs.max_distance_km)
     elif knobs.rule == "nearest":
-        edges = _nearest_edges(positions_km, knobs)
+        sees = _sight(positions_km, knobs)
+        edges = greedy_matching(positions_km, knobs.terminals, knobs.max_distance_km, sees)
     else:
         edges = grid_edges(constellation)
     return topology_of_pairs(positions_km, edges, knobs, link)
@@ -75,11 +77,7 @@ def topology_of_pairs(
     """A `Topology` of those candidate pairs (int [E, 2], first < second, no repeats) that are near enough and
     see each other."""
     distance_km = np.linalg.norm(positions_km[pairs[:, 0]] - positions_km[pairs[:, 1]], axis=1)
-    keep = distance_km <= knobs.max_distance_km
-    if knobs.line_of_sight and sight_can_be_blocked(positions_km, knobs):
-        keep &= line_of_sight(
-            positions_km[pairs[:, 0]], positions_km[pairs[:, 1]], knobs.atmosphere_margin_km
-        )
+    keep = (distance_km <= knobs.max_distance_km) & _sight(positions_km, knobs)(pairs)
     pairs, distance_km = pairs[keep], distance_km[keep]
     order = np.argsort(pairs[:, 0].astype(np.int64) * len(positions_km) + pairs[:, 1])
     return Topology(
@@ -118,7 +116,8 @@ def grid_edges(constellation: Constellation | None) -> np.ndarray:
     T are F slots."""
     if constellation is None or constellation.walker is None:
         raise UserError(
-            "topology.rule=grid: the planes are unknown, expected orbit.source=walker; other rules are distance, nearest"
+            "topology.rule=grid: the planes are unknown, expected orbit.source=walker; other rules are "
+            "distance, nearest"
         )
     return _grid_pairs(constellation.walker, constellation.kind)
 
@@ -138,27 +137,26 @@ def _grid_pairs(pattern: WalkerPattern, kind: str) -> np.ndarray:
     return pairs
 
 
-def _nearest_edges(positions_km: np.ndarray, knobs: TopologyKnobs) -> np.ndarray:
-    count = len(positions_km)
-    wanted = min(count, knobs.terminals * _CANDIDATES_PER_TERMINAL + 1)
-    _, found = cKDTree(positions_km).query(positions_km, k=wanted, distance_upper_bound=knobs.max_distance_km)
-    found = found.reshape(count, -1)
-    first, second = np.repeat(np.arange(count), found.shape[1]), found.ravel()
-    real = (second < count) & (second != first)
-    pairs = np.unique(np.sort(np.stack([first[real], second[real]], 1), axis=1), axis=0)
-    if knobs.line_of_sight and sight_can_be_blocked(positions_km, knobs):
-        pairs = pairs[
-            line_of_sight(positions_km[pairs[:, 0]], positions_km[pairs[:, 1]], knobs.atmosphere_margin_km)
-        ]
-    distance = np.linalg.norm(positions_km[pairs[:, 0]] - positions_km[pairs[:, 1]], axis=1)
-    free = [knobs.terminals] * count
-    chosen = []
-    for a, b in pairs[np.argsort(distance, kind="stable")].tolist():
-        if free[a] and free[b]:
-            free[a] -= 1
-            free[b] -= 1
-            chosen.append((a, b))
-    return np.array(chosen, dtype=np.int64).reshape(-1, 2)
+def pairs_within_reach(positions_km: np.ndarray, max_distance_km: float) -> np.ndarray:
+    """Int [E, 2], first < second. Raises `UserError` where memory would not hold them."""
+    tree, count = cKDTree(positions_km), len(positions_km)
+    if count * (count - 1) // 2 > MAX_LINKS:
+        # counting visits no pair of far or of near boxes one by one: a fraction of listing them
+        links = (int(tree.count_neighbors(tree, max_distance_km)) - count) // 2
+        if links > MAX_LINKS:
+            raise UserError(
+                f"topology.max_distance_km={max_distance_km:g}: {links} links among {count} satellites, "
+                f"expected at most {MAX_LINKS}; give a shorter distance, or topology.rule=nearest or grid"
+            )
+    return tree.query_pairs(max_distance_km, output_type="ndarray")
+
+
+def _sight(positions_km: np.ndarray, knobs: TopologyKnobs) -> Callable[[np.ndarray], np.ndarray]:
+    """Which pairs, int [E, 2], see each other under the knobs: bool [E]."""
+    if not (knobs.line_of_sight and sight_can_be_blocked(positions_km, knobs)):
+        return lambda pairs: np.ones(len(pairs), dtype=bool)
+    margin_km = knobs.atmosphere_margin_km
+    return lambda pairs: line_of_sight(positions_km[pairs[:, 0]], positions_km[pairs[:, 1]], margin_km)
 
 
 def topology_events(
@@ -170,14 +168,16 @@ def topology_events(
         t.edges[:, 0].astype(np.int64) * t.satellites + t.edges[:, 1] for t in (previous, following)
     )
     kept = len(np.intersect1d(before, after, assume_unique=True))
-    return events_cost(len(after) - kept, len(before) - kept, knobs, link)
+    return events_cost((len(before), len(after), kept), knobs, link)
 
 
-def events_cost(setups: int, teardowns: int, knobs: TopologyKnobs, link: LinkKnobs) -> TopologyEvents:
-    """Price the events; an optical terminal must also point and acquire, `optical_acquisition_s`, at every
-    set-up."""
+def events_cost(counts: tuple[int, int, int], knobs: TopologyKnobs, link: LinkKnobs) -> TopologyEvents:
+    """Price the events of (links before, links after, links at both); an optical terminal must also point and
+    acquire, `optical_acquisition_s`, at every set-up."""
+    before, after, both = counts
+    setups, teardowns = after - both, before - both
     setup_s = knobs.setup_s + (link.optical_acquisition_s if link.kind == "optical" else 0.0)
-    return TopologyEvents(setups, teardowns, setups * setup_s + teardowns * knobs.teardown_s)
+    return TopologyEvents(setups, teardowns, setups * setup_s + teardowns * knobs.teardown_s, after)
 
 
 def select_region(positions_itrs_km: np.ndarray, region: RegionKnobs, count: int) -> np.ndarray:

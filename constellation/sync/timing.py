@@ -89,7 +89,22 @@ def sync_round(
     finish_s = CONTENTIONS[knobs.contention](plan, routes, carried * 8.0, knobs.relay_s)
     arrival_s = _block_arrivals(plan, finish_s, len(members))
     ends, loads = _link_loads(routes, carried)
-    return _result(members, sizes, arrival_s, hops, ends, loads, topology.noise, knobs)
+    t_send_s, t_recv_s, t_sync_s, t_round_s = times_of_arrivals(arrival_s, knobs.control_s)
+    return SyncResult(
+        participants=members,
+        payload_bytes=sizes,
+        arrival_s=arrival_s,
+        hops=hops,
+        t_send_s=t_send_s,
+        t_recv_s=t_recv_s,
+        t_sync_s=t_sync_s,
+        t_round_s=float(t_round_s),
+        link_ends=ends,
+        link_bytes=loads,
+        noise=topology.noise,
+        schedule=knobs.schedule,
+        contention=knobs.contention,
+    )
 
 
 def times_of_arrivals(
@@ -185,32 +200,4 @@ def _link_loads(routes: Sequence[Route], carried: np.ndarray) -> tuple[np.ndarra
             loads[link] = loads.get(link, 0.0) + float(size)
     return np.array(sorted(loads), dtype=np.int64).reshape(-1, 2), np.array(
         [loads[link] for link in sorted(loads)]
-    )
-
-
-def _result(
-    members: np.ndarray,
-    sizes: np.ndarray,
-    arrival_s: np.ndarray,
-    hops: np.ndarray,
-    ends: np.ndarray,
-    loads: np.ndarray,
-    noise: str,
-    knobs: SyncKnobs,
-) -> SyncResult:
-    t_send_s, t_recv_s, t_sync_s, t_round_s = times_of_arrivals(arrival_s, knobs.control_s)
-    return SyncResult(
-        members,
-        sizes,
-        arrival_s,
-        hops,
-        t_send_s,
-        t_recv_s,
-        t_sync_s,
-        float(t_round_s),
-        ends,
-        loads,
-        noise,
-        knobs.schedule,
-        knobs.contention,
     )

@@ -21,10 +21,18 @@ from pathlib import Path
 import numpy as np
 
 from constellation.common.errors import UserError, user_errors_to_exit
+from constellation.orbit.orbits import load_constellation
 from constellation.scenario.scenario import Scenario, load_scenario
-from constellation.sync.series import SyncSeries, simulate
+from constellation.sync.series import Setting, SyncSeries
+from constellation.sync.simulation import simulate
 from dlrc.studies.common.options import make_folder
-from dlrc.studies.paper.sync_files import write_payloads_csv, write_scenario, write_steps_csv
+from dlrc.studies.paper.sync_files import (
+    percent,
+    unheard_notes,
+    write_payloads_csv,
+    write_scenario,
+    write_steps_csv,
+)
 
 KIB = 1024
 PAPER_PAYLOADS_KIB = (
@@ -33,6 +41,9 @@ PAPER_PAYLOADS_KIB = (
     32.0,
     128.0,
 )  # patches of 256, 512, 1024, 2048 px, 8 bytes a signature (section 4.2)
+
+
+MANY_TERMINALS = 8  # optical crosslinks of today's constellations: 4 or fewer a satellite
 
 
 @dataclass(frozen=True)
@@ -55,8 +66,11 @@ class Request:
 
 def main(arguments: Sequence[str]) -> None:
     request = parse(arguments)
+    setting = Setting.of(request.scenario)
+    load_constellation(setting.orbit)  # a bad file is told before any folder is made
+    make_folder(request.folder)
     began = time.perf_counter()
-    series = simulate(request.scenario, [kib * KIB for kib in request.payloads_kib])
+    series = simulate(setting, [kib * KIB for kib in request.payloads_kib])
     took_s = time.perf_counter() - began
     print(report(series, request))
     write_all(series, request)
@@ -66,8 +80,8 @@ def main(arguments: Sequence[str]) -> None:
     if request.compare:
         from dlrc.studies.paper.sync_compare import compare_collectives, compare_networks
 
-        print("\n" + compare_networks(request.scenario, request.payloads_kib))
-        print("\n" + compare_collectives(request.scenario, request.payloads_kib))
+        print("\n" + compare_networks(setting, request.payloads_kib))
+        print("\n" + compare_collectives(setting, request.payloads_kib))
     elif request.payloads_kib == PAPER_PAYLOADS_KIB:
         print("add compare=true for the same window under other noise, link rules, contention and schedules")
 
@@ -113,35 +127,40 @@ def _payloads(text: str) -> tuple[float, ...]:
 
 def report(series: SyncSeries, request: Request) -> str:
     """The printed account of one run: times per payload, hops, and what the network's changes cost."""
-    scenario = request.scenario
-    source = scenario.orbit.pattern if scenario.orbit.source == "walker" else scenario.orbit.path
     lines = [
-        f"Sync rounds of {scenario.satellites} satellites of {scenario.orbit.source} {source}, {len(series.times_s)} instants, "
-        f"noise {series.noise}, rule {series.rule}, {series.schedule}, {series.contention}",
+        f"Sync rounds of {series.participants.shape[1]} satellites of {series.constellation}, "
+        f"{len(series.times_s)} instants, noise {series.noise}, rule {series.rule}, {series.schedule}, "
+        f"{series.contention}",
         "",
-        " payload      T_sync mean   T_round mean   T_round max    spread   fixed part   direct links",
+        " payload      T_sync mean   T_round mean   T_round max    spread   fixed part   direct links   unheard",
     ]
     for p, kib in enumerate(request.payloads_kib):
-        t_round = series.t_round_s[p]
+        figures = series.figures(p)
+        spread = figures.t_round_std_s / figures.t_round_mean_s
         lines.append(
-            f"{kib:6g} KiB   {_ms(np.nanmean(series.t_sync_s[p]))} {_ms(np.nanmean(t_round))}   {_ms(np.nanmax(t_round))}   "
-            f"{100 * np.nanstd(t_round) / np.nanmean(t_round):6.1f} %   {100 * series.control_share(p):8.1f} %   "
-            f"{100 * series.direct_share(p):10.1f} %"
+            f"{kib:6g} KiB   {_ms(figures.t_sync_mean_s)} {_ms(figures.t_round_mean_s)}   "
+            f"{_ms(figures.t_round_max_s)}   {percent(spread, 6)}   {percent(figures.control_share, 8)}   "
+            f"{percent(figures.direct_share, 10)}   {percent(figures.unheard_share, 7)}"
         )
     lines += [
-        "(spread: standard deviation of T_round over the window; fixed part: t_ctrl in the mean T_sync)",
+        "(spread: standard deviation of T_round over the window; fixed part: t_ctrl in the mean T_sync; unheard: "
+        "ordered pairs that no path joins, which no time counts)",
         "",
     ]
-    lines += ["hops of the minimum-delay routes, share of ordered pairs"]
-    lines += [
-        f"{kib:6g} KiB   {_histogram(series.hop_histogram(p))}" for p, kib in enumerate(request.payloads_kib)
-    ]
+    if series.participants.shape[1] > 1:
+        lines += ["hops of the minimum-delay routes, share of ordered pairs"]
+        lines += [
+            f"{kib:6g} KiB   {_histogram(series.hop_histogram(p))}"
+            for p, kib in enumerate(request.payloads_kib)
+        ]
+    else:
+        lines += ["one satellite: nobody to exchange signatures with, T_sync is the fixed part alone"]
     lines += ["", _omega(series)]
     return "\n".join(lines + _warnings(series))
 
 
 def _ms(seconds: float) -> str:
-    return f"{1e3 * seconds:10.2f} ms"
+    return f"{1e3 * seconds:10.2f} ms" if math.isfinite(seconds) else f"{'undefined':>13}"
 
 
 def _histogram(counts: np.ndarray) -> str:
@@ -170,25 +189,43 @@ def _omega(series: SyncSeries) -> str:
 
 
 def _warnings(series: SyncSeries) -> list[str]:
-    lines = []
-    present = (series.participants >= 0).sum(axis=1)
+    lines = list(series.notes)
+    present = series.present
     wanted = series.participants.shape[1]
     if (present < wanted).any():
         lines.append(
-            f"note: fewer than {wanted} satellites see the region at {(present < wanted).sum()} instants (none at {(present == 0).sum()})"
+            f"note: fewer than {wanted} satellites see the region at {(present < wanted).sum()} instants "
+            f"(none at {(present == 0).sum()})"
         )
+    figures = [series.figures(p) for p in range(len(series.payload_bytes))]
     cut_off = sorted({satellite for t in range(len(present)) for satellite in _unheard(series, t)})
     if cut_off:
         steps = sum(bool(_unheard(series, t)) for t in range(len(present)))
         some = ", ".join(map(str, cut_off[:8])) + (" ..." if len(cut_off) > 8 else "")
         lines.append(
-            f"note: the region is disconnected at {steps} instants; not heard by everybody: {len(cut_off)} satellites ({some})"
+            f"note: the region is disconnected at {steps} instants; not heard by everybody: {len(cut_off)} "
+            f"satellites ({some}); at {100 * figures[0].silent_share:.1f} % of the instants nobody hears anybody"
         )
-    if all(series.direct_share(p) == 1.0 for p in range(len(series.payload_bytes))):
+    if wanted > 1 and all(each.direct_share == 1.0 for each in figures):
         lines.append(
-            "note: every pair is one hop apart at every instant: routing, relays and the rest of the constellation play no part"
+            "note: every pair is one hop apart at every instant: routing, relays and the rest of the "
+            "constellation play no part"
         )
-    return lines
+    return lines + _terminals(series)
+
+
+def _terminals(series: SyncSeries) -> list[str]:
+    """The distance rule gives every satellite as many links as it has neighbours."""
+    if series.rule != "distance" or not series.events:
+        return []
+    per_satellite = 2 * float(np.mean([event.links for event in series.events])) / series.satellites
+    if per_satellite <= MANY_TERMINALS:
+        return []
+    return [
+        f"note: topology.rule=distance gives a satellite {per_satellite:.0f} links on average; no satellite has "
+        "that many terminals, so Omega_topo is that of links that could exist (rules grid and nearest count "
+        "terminals)"
+    ]
 
 
 def _unheard(series: SyncSeries, t: int) -> list[int]:
@@ -201,10 +238,9 @@ def write_all(series: SyncSeries, request: Request) -> None:
     """The pictures and tables of the run; each under a temporary name first."""
     from dlrc.studies.paper.sync_figures import draw_figure10  # matplotlib takes half a second to import
 
-    make_folder(request.folder)
     write_steps_csv(series, request.folder / "sync.csv")
     write_payloads_csv(series, request.folder / "payloads.csv")
-    write_scenario(request.scenario, request.folder / "scenario.yaml")
+    write_scenario(request.scenario, request.folder / "scenario.yaml", unheard_notes(series))
     draw_figure10(series, request.folder / "figure10.png")
 
 

@@ -5,64 +5,42 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from constellation.sync.series import SyncSeries
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 MEAN, WORST, FIXED = "#1f5fa8", "#d9822b", "#8a8a8a"
 
 
 def draw_figure10(series: SyncSeries, path: Path) -> None:
     """Small multiples with one common scale (logarithmic where the payloads differ more than fourfold),
-    PNG."""
+    PNG. Where nobody hears anybody the curves have gaps, and a panel without any curve says so."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter, NullFormatter
 
     count = len(series.payload_bytes)
     columns = min(2, count)
     rows = math.ceil(count / columns)
-    figure = Figure(figsize=(5.2 * columns, 2.5 * rows + 0.9), layout="constrained")
+    figure = Figure(figsize=(5.2 * columns, 2.5 * rows + 1.1), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    hours = series.times_s / 3600
-    mean_ms, worst_ms = series.t_sync_mean_s * 1e3, series.t_round_s * 1e3
-    logarithmic = np.nanmax(worst_ms) > 4 * np.nanmin(mean_ms)
+    scale = _scale(series)
     for p, axis in enumerate(axes):
-        if p >= count:
-            axis.set_visible(False)
-            continue
-        axis.plot(hours, worst_ms[p], color=WORST, linewidth=0.9, label="maximum over satellites (T_round)")
-        axis.plot(hours, mean_ms[p], color=MEAN, linewidth=0.9, label="mean over satellites")
-        axis.axhline(
-            series.control_s * 1e3,
-            color=FIXED,
-            linewidth=0.9,
-            linestyle=(0, (4, 3)),
-            label=f"fixed t_ctrl = {series.control_s * 1e3:g} ms",
-        )
-        axis.set_title(
-            f"{series.payload_bytes[p] / 1024:g} KiB   {100 * series.direct_share(p):.0f} % direct links",
-            fontsize=10,
-            loc="left",
-        )
-        axis.grid(color="#e4e4e4", linewidth=0.6)
-        axis.set_axisbelow(True)
-        if p + columns >= count:
-            axis.set_xlabel("time, h", fontsize=10)
-            axis.tick_params(labelbottom=True)
-        if p % columns == 0:
-            axis.set_ylabel("T_sync, ms", fontsize=10)
-        axis.spines[["top", "right"]].set_visible(False)
-        if logarithmic:
-            axis.set_yscale("log")
-            axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            axis.yaxis.set_minor_formatter(NullFormatter())
-            axis.set_yticks(_round_ticks(series.control_s * 1e3, float(np.nanmax(worst_ms))))
+        axis.set_visible(p < count)
+        if p < count:
+            _panel(axis, series, p, scale)
+            axis.tick_params(labelbottom=p + columns >= count)
+            axis.set_xlabel("time, h" if p + columns >= count else "", fontsize=10)
+            axis.set_ylabel("" if p % columns else "T_sync, ms", fontsize=10)
     figure.suptitle(
-        f"Sync time of {series.participants.shape[1]} satellites: noise {series.noise}, rule {series.rule}, "
-        f"{series.schedule}, {series.contention}",
+        f"Sync time of {series.participants.shape[1]} of {series.satellites} satellites, "
+        f"{series.constellation}:\nnoise {series.noise}, rule {series.rule}, {series.schedule}, "
+        f"{series.contention}",
         fontsize=11,
     )
     figure.legend(
@@ -71,6 +49,51 @@ def draw_figure10(series: SyncSeries, path: Path) -> None:
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     figure.savefig(temporary, format="png", dpi=150)
     temporary.replace(path)
+
+
+def _scale(series: SyncSeries) -> list[float]:
+    """Ticks of a logarithmic axis, or none for a linear one."""
+    times_ms = 1e3 * np.concatenate([series.t_sync_mean_s.ravel(), series.t_round_s.ravel()])
+    times_ms = times_ms[np.isfinite(times_ms) & (times_ms > 0)]
+    if not times_ms.size or times_ms.max() <= 4 * times_ms.min():
+        return []
+    return _round_ticks(max(series.control_s * 1e3, float(times_ms.min())), float(times_ms.max()))
+
+
+def _panel(axis: Axes, series: SyncSeries, p: int, ticks: list[float]) -> None:
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    hours = series.times_s / 3600
+    worst_ms, mean_ms = series.t_round_s[p] * 1e3, series.t_sync_mean_s[p] * 1e3
+    axis.plot(hours, worst_ms, color=WORST, linewidth=0.9, label="maximum over satellites (T_round)")
+    axis.plot(hours, mean_ms, color=MEAN, linewidth=0.9, label="mean over satellites")
+    axis.axhline(
+        series.control_s * 1e3,
+        color=FIXED,
+        linewidth=0.9,
+        linestyle=(0, (4, 3)),
+        label=f"fixed t_ctrl = {series.control_s * 1e3:g} ms",
+    )
+    figures = series.figures(p)
+    axis.set_title(panel_title(series, p), fontsize=10, loc="left")
+    if figures.unheard_share == 1:
+        axis.text(0.5, 0.5, "nobody hears anybody", transform=axis.transAxes, ha="center", color="#a02020")
+    axis.grid(color="#e4e4e4", linewidth=0.6)
+    axis.set_axisbelow(True)
+    axis.spines[["top", "right"]].set_visible(False)
+    if ticks:
+        axis.set_yscale("log")
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.yaxis.set_minor_formatter(NullFormatter())
+        axis.set_yticks(ticks)
+
+
+def panel_title(series: SyncSeries, payload: int) -> str:
+    """`128 KiB   97 % direct links, 2.1 % unheard`."""
+    figures = series.figures(payload)
+    unheard = f", {100 * figures.unheard_share:.1f} % UNHEARD" if figures.unheard_share else ""
+    size = f"{series.payload_bytes[payload] / 1024:g} KiB"
+    return f"{size}   {100 * figures.direct_share:.0f} % direct links{unheard}"
 
 
 def _round_ticks(low: float, high: float) -> list[float]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import yaml
 
 from constellation.scenario.scenario import Scenario
@@ -18,9 +19,10 @@ def write_steps_csv(series: SyncSeries, path: Path) -> None:
     """One row per payload and instant: T_sync mean and T_round over the participants, hops, and the events
     since the instant before."""
     mean_s, round_s = series.t_sync_mean_s, series.t_round_s
-    present = (series.participants >= 0).sum(axis=1)
+    present = series.present
     rows = []
     for p, size in enumerate(series.payload_bytes):
+        unheard = series.unheard_shares(p)
         for t, time_s in enumerate(series.times_s):
             event = series.events[t - 1] if t else None
             hops = series.hops[p, t, : present[t], : present[t]]
@@ -29,10 +31,11 @@ def write_steps_csv(series: SyncSeries, path: Path) -> None:
                     f"{time_s:.3f}",
                     f"{size:.0f}",
                     present[t],
-                    f"{mean_s[p, t]:.9f}",
-                    f"{round_s[p, t]:.9f}",
+                    _seconds(mean_s[p, t]),
+                    _seconds(round_s[p, t]),
                     int(hops.max(initial=0)),
                     int((hops < 0).sum()),
+                    _share(unheard[t]),
                     event.setups if event else "",
                     event.teardowns if event else "",
                     f"{event.omega_s:.6f}" if event else "",
@@ -49,6 +52,7 @@ def write_steps_csv(series: SyncSeries, path: Path) -> None:
             "t_round_s",
             "max_hops",
             "unheard_pairs",
+            "unheard_share",
             "setups",
             "teardowns",
             "omega_s",
@@ -62,7 +66,7 @@ def write_payloads_csv(series: SyncSeries, path: Path) -> None:
     """One row per payload: the printed table in seconds."""
     rows = []
     for p, size in enumerate(series.payload_bytes):
-        t_round_s = series.t_round_s[p]
+        figures = series.figures(p)
         rows.append(
             [
                 f"{size:.0f}",
@@ -70,13 +74,15 @@ def write_payloads_csv(series: SyncSeries, path: Path) -> None:
                 series.rule,
                 series.schedule,
                 series.contention,
-                f"{np.nanmean(series.t_sync_s[p]):.9f}",
-                f"{np.nanmean(t_round_s):.9f}",
-                f"{np.nanmax(t_round_s):.9f}",
-                f"{np.nanstd(t_round_s):.9f}",
-                f"{series.control_share(p):.6f}",
-                f"{series.direct_share(p):.6f}",
+                _seconds(figures.t_sync_mean_s),
+                _seconds(figures.t_round_mean_s),
+                _seconds(figures.t_round_max_s),
+                _seconds(figures.t_round_std_s),
+                _share(figures.control_share),
+                _share(figures.direct_share),
+                _share(figures.unheard_share),
                 " ".join(f"{hops}:{count}" for hops, count in enumerate(series.hop_histogram(p)) if count),
+                series.constellation,
             ]
         )
     write_csv(
@@ -93,15 +99,40 @@ def write_payloads_csv(series: SyncSeries, path: Path) -> None:
             "t_round_std_s",
             "control_share",
             "direct_share",
+            "unheard_share",
             "pairs_by_hops",
+            "constellation",
         ],
         rows,
     )
 
 
-def write_scenario(scenario: Scenario, path: Path) -> None:
-    """The scenario with every knob, loadable with scenario=<path>."""
-    write_text(path, yaml.safe_dump(scenario.model_dump(mode="json", by_alias=True), sort_keys=False))
+def unheard_notes(series: SyncSeries) -> list[str]:
+    """What a reader of the files must know: the constellation, and who is left out of the times."""
+    shares = [
+        f"{size / 1024:g} KiB {100 * series.figures(p).unheard_share:.1f} %"
+        for p, size in enumerate(series.payload_bytes)
+    ]
+    return [series.constellation, f"pairs unheard, in no time: {', '.join(shares)}", *series.notes]
+
+
+def write_scenario(scenario: Scenario, path: Path, notes: Sequence[str] = ()) -> None:
+    """The scenario with every knob, loadable with scenario=<path>; notes: comments at its head."""
+    head = "".join(f"# {' '.join(note.split())}\n" for note in notes)
+    write_text(path, head + yaml.safe_dump(scenario.model_dump(mode="json", by_alias=True), sort_keys=False))
+
+
+def percent(share: float, width: int) -> str:
+    """`  12.3 %`, or a dash where the share is undefined."""
+    return f"{100 * share:{width}.1f} %" if math.isfinite(share) else f"{'-':>{width + 2}}"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.9f}" if math.isfinite(value) else ""
+
+
+def _share(value: float) -> str:
+    return f"{value:.6f}" if math.isfinite(value) else ""
 
 
 def write_csv(path: Path, header: list[str], rows: list[list]) -> None:

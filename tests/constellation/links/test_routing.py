@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from constellation.common.errors import UserError
 from constellation.orbit.orbits import load_constellation
-from constellation.links.pruning import local_topology, useful_satellites
+from constellation.links.pruning import LinkRules, local_topology, useful_satellites
 from constellation.links.routing import minimum_delay_paths, networkx_graph, networkx_paths, topology_of_graph
 from constellation.scenario.network import LinkKnobs, OrbitKnobs, RegionKnobs, SyncKnobs, TopologyKnobs
 from constellation.links.topology import Topology, select_region, topology_at
@@ -104,7 +104,7 @@ def test_pruning_keeps_every_minimum_delay_path(orbit, noise, margin, relay_in_r
     )
     participants = select_region(positions_km, RegionKnobs(), 6)
     payloads = (64, 2048, 131072, 10**7)
-    useful = useful_satellites(positions_km, participants, payloads, knobs, link, sync)
+    useful = useful_satellites(positions_km, participants, payloads, LinkRules(knobs, link, sync))
     for t, nodes in enumerate(useful):
         assert nodes[:6].tolist() == participants[t].tolist() and len(np.unique(nodes)) == len(nodes)
         small, full = (
@@ -121,7 +121,7 @@ def test_pruning_leaves_little_of_a_large_constellation():
     positions_km = load_constellation(OrbitKnobs()).positions_itrs_km(np.array([0.0]))
     participants = select_region(positions_km, RegionKnobs(), 8)
     useful = useful_satellites(
-        positions_km, participants, [2048, 131072], TopologyKnobs(), LinkKnobs(noise="paper"), SYNC
+        positions_km, participants, [2048, 131072], LinkRules(TopologyKnobs(), LinkKnobs(noise="paper"), SYNC)
     )
     assert len(useful[0]) < 60
 

@@ -113,6 +113,49 @@ def test_nearest_never_uses_more_terminals_than_there_are_and_only_leaves_out_th
     assert tuple(sorted(map(int, closest))) in edge_set(topology)
 
 
+def greedy_by_hand(position, terminals, max_distance_km, sees):
+    """All pairs, sorted, one after the other."""
+    first, second = np.triu_indices(len(position), 1)
+    distance = np.linalg.norm(position[first] - position[second], axis=1)
+    free, chosen = np.full(len(position), terminals), set()
+    for index in np.argsort(distance, kind="stable"):
+        a, b = int(first[index]), int(second[index])
+        if distance[index] <= max_distance_km and free[a] and free[b] and sees(position[a], position[b]):
+            free[[a, b]] -= 1
+            chosen.add((a, b))
+    return chosen
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    count=st.integers(1, 60),
+    terminals=st.integers(1, 70),
+    max_distance_km=st.floats(100, 15000),
+)
+def test_nearest_is_the_greedy_matching_of_all_pairs(seed, count, terminals, max_distance_km):
+    rng = np.random.default_rng(seed)
+    position = rng.normal(size=(count, 3))
+    position *= rng.uniform(6700, 9000, (count, 1)) / np.linalg.norm(position, axis=1, keepdims=True)
+    knobs = TopologyKnobs(rule="nearest", terminals=terminals, max_distance_km=max_distance_km)
+    topology = topology_at(position, knobs, LINK)
+    sees = lambda a, b: line_of_sight(a, b, knobs.atmosphere_margin_km)
+    assert edge_set(topology) == greedy_by_hand(position, terminals, max_distance_km, sees)
+
+
+def test_nearest_with_one_terminal_pairs_almost_everybody():
+    _, position = constellation_at("53:1000/25/1")
+    assert len(topology_at(position, TopologyKnobs(rule="nearest", terminals=1), LINK).edges) == 498
+
+
+def test_more_links_than_memory_holds_are_refused_before_they_are_listed(monkeypatch):
+    _, position = constellation_at("53:400/20/1")
+    monkeypatch.setattr("constellation.links.topology.MAX_LINKS", 3000)
+    with pytest.raises(UserError, match=r"topology.max_distance_km=9000: \d+ links among 400 satellites"):
+        topology_at(position, TopologyKnobs(max_distance_km=9000.0), LINK)
+    assert len(topology_at(position, TopologyKnobs(max_distance_km=1000.0), LINK).edges) < 3000
+
+
 def test_events_are_the_set_differences_and_cost_what_the_knobs_say():
     constellation = load_constellation(OrbitKnobs(pattern="53:100/10/1"))
     before, after = (

@@ -1,8 +1,4 @@
-"""Rounds by hand, the laws of contention, schedules that reach everybody, and the study of whole windows."""
-
-import subprocess
-import sys
-from pathlib import Path
+"""Rounds by hand, the laws of contention, schedules that reach everybody."""
 
 import networkx
 import numpy as np
@@ -13,15 +9,11 @@ from hypothesis import strategies as st
 from constellation.sync.schedules import SCHEDULES
 from constellation.sync.contention import max_min_rates
 from constellation.common.errors import UserError
-from constellation.orbit.orbits import load_constellation
 from constellation.links.routing import networkx_paths, topology_of_graph
-from constellation.scenario.scenario import load_scenario
-from constellation.sync.series import simulate
 from constellation.scenario.network import SyncKnobs
 from constellation.sync.timing import sync_round
-from constellation.links.topology import Topology, select_region, topology_at, topology_events
+from constellation.links.topology import Topology
 
-ROOT = Path(__file__).resolve().parents[3]
 EVERY_WAY = [
     (schedule, contention)
     for schedule in ("unicast", "ring", "tree")
@@ -241,125 +233,3 @@ def test_networkx_can_route_a_round():
 def test_bad_rounds_are_refused(members, payload, expected):
     with pytest.raises(UserError, match=expected):
         sync_round(line(), members, payload, SyncKnobs())
-
-
-def small_scenario(*overrides):
-    return load_scenario(
-        "edge_space_com",
-        ["orbit.pattern=53:200/10/1", "orbit.duration_s=600", "orbit.step_s=120", *overrides],
-    )
-
-
-@pytest.mark.parametrize(
-    "overrides",
-    [
-        (),
-        ("link.noise=paper",),
-        ("topology.rule=grid",),
-        ("topology.rule=nearest",),
-        ("sync.contention=shared", "link.noise=paper"),
-        ("sync.schedule=tree", "link.noise=paper"),
-        ("region.rule=footprint",),
-        ("orbit.pattern=53:30/5/1",),
-    ],
-)
-def test_a_window_is_its_rounds_one_by_one(overrides):
-    scenario = small_scenario(*overrides)
-    series = simulate(scenario, [2048, 131072])
-    constellation = load_constellation(scenario.orbit)
-    positions_km = constellation.positions_itrs_km(series.times_s)
-    topologies = [topology_at(p, scenario.topology, scenario.link, constellation) for p in positions_km]
-    for t, topology in enumerate(topologies):
-        members = select_region(positions_km[t], scenario.region, scenario.satellites)
-        assert series.participants[t][series.participants[t] >= 0].tolist() == members.tolist()
-        for p, size in enumerate(series.payload_bytes):
-            result = sync_round(topology, members, size, scenario.sync)
-            assert np.allclose(series.t_sync_s[p, t, : len(members)], result.t_sync_s, rtol=1e-12)
-            assert (series.hops[p, t, : len(members), : len(members)] == result.hops).all()
-        if t:
-            assert series.events[t - 1] == topology_events(
-                topologies[t - 1], topology, scenario.topology, scenario.link
-            )
-
-
-def test_a_window_counts_events_across_its_blocks(monkeypatch):
-    scenario = small_scenario()
-    whole = simulate(scenario, [2048])
-    monkeypatch.setattr("constellation.sync.series._BLOCK_SATELLITE_STEPS", 400)
-    parts = simulate(scenario, [2048])
-    assert (
-        parts.events == whole.events and len(whole.events) == 4 and (parts.t_sync_s == whole.t_sync_s).all()
-    )
-
-
-def test_under_ktb_a_compact_region_is_one_hop_and_mostly_the_fixed_time_and_under_paper_noise_or_a_grid_it_is_not():
-    window = ["orbit.duration_s=1200"]
-    ktb, paper, grid = (
-        simulate(load_scenario("edge_space_com", window + extra), [131072])
-        for extra in ([], ["link.noise=paper"], ["topology.rule=grid"])
-    )
-    assert (
-        ktb.direct_share(0) == 1.0
-        and ktb.control_share(0) > 0.7
-        and ktb.hop_histogram(0).tolist() == [0, 20 * 56]
-    )
-    assert paper.direct_share(0) < 0.5 and paper.control_share(0) < 0.3
-    assert grid.direct_share(0) < 0.5 and grid.control_share(0) < 0.3
-
-
-def test_a_region_that_nobody_sees_is_refused():
-    with pytest.raises(UserError, match="region: no satellite sees it"):
-        simulate(small_scenario("region.rule=footprint", "region.latitude_deg=89"), [2048])
-
-
-def run_study(folder, *arguments):
-    return subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "dlrc.studies.paper.sync",
-            "orbit.pattern=53:100/10/1",
-            "orbit.duration_s=600",
-            f"output={folder}",
-            *arguments,
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-
-
-def test_the_study_leaves_its_picture_and_tables_and_prints_the_hops(tmp_path):
-    result = run_study(tmp_path, "payloads_kib=2,128")
-    assert result.returncode == 0, result.stderr
-    (folder,) = tmp_path.glob("sync-*")
-    assert sorted(path.name for path in folder.iterdir()) == [
-        "figure10.png",
-        "payloads.csv",
-        "scenario.yaml",
-        "sync.csv",
-    ]
-    assert (folder / "figure10.png").read_bytes().startswith(b"\x89PNG") and len(
-        (folder / "sync.csv").read_text().splitlines()
-    ) == 21
-    assert (
-        "hops of the minimum-delay routes" in result.stdout
-        and "noise ktb" in result.stdout
-        and "Omega_topo" in result.stdout
-    )
-    assert load_scenario(str(folder / "scenario.yaml")).orbit.pattern == "53:100/10/1"
-
-
-@pytest.mark.parametrize(
-    "argument,expected",
-    [
-        ("payloads_kib=2,x", "payloads_kib=2,x: expected sizes"),
-        ("topology.rule=mesh", "topology.rule"),
-        ("compare=maybe", "compare=maybe"),
-        ("orbit.source=tle", "orbit.path"),
-    ],
-)
-def test_the_study_refuses_bad_arguments_in_one_line(tmp_path, argument, expected):
-    result = run_study(tmp_path, argument)
-    assert result.returncode == 2 and expected in result.stderr and len(result.stderr.splitlines()) == 1
