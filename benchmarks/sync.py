@@ -11,6 +11,7 @@ the delays is checked on the same sample."""
 from __future__ import annotations
 
 import json
+import math
 import resource
 import subprocess
 import sys
@@ -19,10 +20,14 @@ import time
 import numpy as np
 
 from constellation.common.errors import UserError, user_errors_to_exit
+from constellation.orbit.orbits import MAX_INSTANTS
+from constellation.orbit.walker import MAX_SATELLITES
+from constellation.scenario.scenario import Scenario, load_scenario
 from dlrc.studies.common.options import split_arguments
 
 PAYLOADS = [2048.0, 8192.0, 32768.0, 131072.0]
-PATTERNS = {100: "53:100/10/1", 1000: "53:1000/25/1", 10000: "53:10000/100/1"}
+LEAST_SATELLITES = 8  # the participants
+PLANES = {1000: 25}  # the paper's shell; other sizes are as square as their divisors allow
 
 
 def main(arguments: list[str]) -> None:
@@ -38,9 +43,13 @@ def main(arguments: list[str]) -> None:
         raise UserError(
             f"steps={own['steps']} networkx_steps={own['networkx_steps']} sizes={own['sizes']}: expected whole numbers"
         ) from None
-    if not set(sizes) <= set(PATTERNS) or steps < 1 or sample < 1:
+    if not all(LEAST_SATELLITES <= size <= MAX_SATELLITES for size in sizes):
         raise UserError(
-            f"sizes={own['sizes']}: expected some of {', '.join(map(str, PATTERNS))}, and steps of at least 1"
+            f"sizes={own['sizes']}: expected numbers of satellites from {LEAST_SATELLITES} to {MAX_SATELLITES}"
+        )
+    if not (1 <= steps <= MAX_INSTANTS and 1 <= sample <= MAX_INSTANTS):
+        raise UserError(
+            f"steps={steps} networkx_steps={sample}: expected whole numbers from 1 to {MAX_INSTANTS}"
         )
     if own["child"]:
         return _child(int(own["child"]), steps, sizes[0], overrides)
@@ -82,17 +91,23 @@ def _measure(size: int, steps: int, payloads: int, overrides: list[str]) -> dict
     return {**json.loads(result.stdout.splitlines()[-1]), "wall_s": time.perf_counter() - began}
 
 
-def _scenario(size: int, overrides: list[str]):
-    from constellation.scenario.scenario import load_scenario
+def pattern_of(size: int) -> str:
+    """A Walker pattern of so many satellites: as many planes as its largest divisor up to the square root."""
+    square = next(planes for planes in range(math.isqrt(size), 0, -1) if size % planes == 0)
+    planes = PLANES.get(size, square)
+    return f"53:{size}/{planes}/{1 if planes > 1 else 0}"
 
-    return load_scenario("edge_space_com", [f"orbit.pattern={PATTERNS[size]}", *overrides])
+
+def _scenario(size: int, overrides: list[str]) -> Scenario:
+    return load_scenario("edge_space_com", [f"orbit.pattern={pattern_of(size)}", *overrides])
 
 
 def _child(payloads: int, steps: int, size: int, overrides: list[str]) -> None:
-    from constellation.sync.series import simulate
+    from constellation.sync.series import Setting
+    from constellation.sync.simulation import simulate
 
     scenario = _scenario(size, overrides)
-    simulate(scenario, PAYLOADS[-payloads:], np.arange(steps) * scenario.orbit.step_s)
+    simulate(Setting.of(scenario), PAYLOADS[-payloads:], np.arange(steps) * scenario.orbit.step_s)
     used = resource.getrusage(resource.RUSAGE_SELF)
     print(json.dumps({"cpu_s": used.ru_utime + used.ru_stime, "peak_mib": used.ru_maxrss / 1024}))
 
@@ -104,14 +119,15 @@ def _networkx(sample: int, overrides: list[str]) -> tuple[float, float]:
     from constellation.links.routing import hop_delay_s
     from constellation.links.topology import select_region, topology_at
     from constellation.orbit.orbits import load_constellation
-    from constellation.sync.series import simulate
+    from constellation.sync.series import Setting
+    from constellation.sync.simulation import simulate
     from constellation.sync.timing import times_of_arrivals
 
     scenario = _scenario(1000, overrides)
     constellation = load_constellation(scenario.orbit)
     times_s = np.arange(sample) * 6 * scenario.orbit.step_s
     positions_km = constellation.positions_itrs_km(times_s)
-    series = simulate(scenario, PAYLOADS, times_s)
+    series = simulate(Setting.of(scenario), PAYLOADS, times_s)
     spent_s, worst = 0.0, 0.0
     for t, position_km in enumerate(positions_km):
         members = select_region(position_km, scenario.region, scenario.satellites).tolist()
@@ -154,7 +170,8 @@ def _counting() -> None:
     listed_s = time.process_time() - began
     assert (events.setups, events.teardowns) == (after - both, before - both)
     print(
-        f"counting links that come and go, 1000 satellites: sweep {1e3 * swept_s:.2f} ms, listing {1e3 * listed_s:.2f} ms, {listed_s / swept_s:.0f} times"
+        f"counting links that come and go, 1000 satellites: sweep {1e3 * swept_s:.2f} ms, listing "
+        f"{1e3 * listed_s:.2f} ms, {listed_s / swept_s:.0f} times"
     )
 
 

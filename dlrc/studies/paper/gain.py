@@ -7,10 +7,13 @@ orbits.
         [section.key=value ...]
 
 Writes runs/gain-<digest>/: figureA2.png, gain.csv, scenario.yaml. Needs no torch. Compute times: the paper's
-Table 2 (Titan V, 256 px); sync time: the worst T_round of the scenario for 2 KiB. The bits per pixel and the
-saving are the paper's upper total saving and an assumed rate, unless `summary` names a run to take measured
-ones from; the title says which. As in the paper a satellite waits for the part of the sync that entropy
-modelling does not hide; with `pipelined=true` it works on the next patch meanwhile."""
+Table 2 (Titan V, 256 px); sync time: the worst T_round of the scenario for 2 KiB, with the share of pairs
+that no path joins beside it (they exchange nothing, so the saving is one of rounds in which everybody hears
+everybody; where nobody hears anybody there is no gain to speak of). The bits per pixel and the saving are the
+paper's upper total saving and an assumed rate, unless `summary` names a run to take measured ones from; the
+title says which, and where they are the estimate of an open-context run. As in the paper a satellite waits
+for the part of the sync that entropy modelling does not hide; with `pipelined=true` it works on the next
+patch meanwhile."""
 
 from __future__ import annotations
 
@@ -27,27 +30,19 @@ import numpy as np
 from codec.models import registry
 from constellation.clock import TABLE2_PATCH_PX, device_profile
 from constellation.common.errors import UserError, user_errors_to_exit
+from constellation.common.files import make_folder, write_csv
 from constellation.orbit.orbits import load_constellation
 from constellation.passes.contacts import DAY_S, contact_windows
-from constellation.passes.downlink_gain import (
-    REGIMES,
-    DownlinkDay,
-    Method,
-    downlink_day,
-    downlink_gain,
-    methods_of,
-    regime,
-)
+from constellation.passes.downlink_gain import REGIMES, DownlinkDay, Method, downlink_day, methods_of, regime
 from constellation.scenario.scenario import Scenario, load_scenario
-from constellation.sync.series import simulate
-from dlrc.studies.common.options import choice, make_folder, number, split_arguments, whole_number
-from dlrc.studies.paper.sync_files import write_csv, write_scenario
+from constellation.sync.series import Figures, Setting
+from constellation.sync.simulation import simulate
+from dlrc.studies.common.options import choice, number, split_arguments, whole_number
+from dlrc.studies.paper.gain_figure import COLUMNS, Findings, draw, rows_of
+from dlrc.studies.paper.sync_files import write_scenario
 
 PAYLOAD_BYTES = 2048  # 256 signatures of 8 bytes: a patch of 256 px
 MODELS = registry.names()
-COLOURS = dict(zip(MODELS, ("#1f5fa8", "#3a8f5c", "#d9822b", "#8a4fa3"), strict=False))
-RATES_BPS = np.geomspace(1e6, 1e10, 241)
-DASHES = {MODELS[1]: (0, (5, 3))}  # the first and the second lie on each other
 MAX_SUMMARY_BYTES = 1 << 20
 DEFAULTS = {
     "scenario": "edge_space_com",
@@ -79,34 +74,52 @@ class Request:
 
     @property
     def folder(self) -> Path:
-        key = f"{self.scenario.digest} {self.bpp} {self.saving} {self.processors} {self.given} {self.models} {self.days} {self.pipelined}"
+        rates = f"{self.bpp} {self.saving} {self.processors} {self.given}"
+        key = f"{self.scenario.digest} {rates} {self.models} {self.days} {self.pipelined}"
         return Path(self.scenario.output) / f"gain-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 
 
 def main(arguments: Sequence[str]) -> None:
     request = parse(arguments)
-    t_sync_s = float(np.nanmax(simulate(request.scenario, [PAYLOAD_BYTES]).t_round_s))
-    computed = orbits_day(request)
+    load_constellation(request.scenario.orbit)  # a bad file is told before any folder is made
+    make_folder(request.folder)
+    findings = study(request)
+    print(report(request, findings))
+    rows = rows_of(findings, findings.given, "given") + rows_of(findings, findings.computed, "orbits")
+    write_csv(request.folder / "gain.csv", COLUMNS, rows)
+    notes = (findings.constellation, findings.unheard, *findings.notes)
+    write_scenario(request.scenario, request.folder / "scenario.yaml", notes)
+    draw(findings, request.folder / "figureA2.png")
+    print(f"\nwrote {request.folder}/ (figureA2.png, gain.csv, scenario.yaml)")
+
+
+def study(request: Request) -> Findings:
+    """Sync rounds, contacts, and each model's two methods. Raises `UserError`."""
+    series = simulate(Setting.of(request.scenario), [PAYLOAD_BYTES])
+    sync = series.figures(0)
+    exposed_s = sync.t_round_max_s if math.isfinite(sync.t_round_max_s) and not request.pipelined else 0.0
     methods = {
         model: methods_of(
             device_profile("titan_v", registry.seconds("titan_v")).compute_times(model, TABLE2_PATCH_PX, 20),
             request.bpp,
             request.saving,
-            0.0 if request.pipelined else t_sync_s,
+            exposed_s,
             request.processors,
         )
         for model in request.models
     }
-    print(report(request, methods, computed, t_sync_s))
-    make_folder(request.folder)
-    write_csv(
-        request.folder / "gain.csv",
-        ["model", "windows", "windows_per_day", "duration_s", "rate_bps", "bits_per_day", "gain", "regime"],
-        rows_of(methods, request.given, "given") + rows_of(methods, computed, "orbits"),
+    return Findings(
+        methods=methods,
+        sync=sync,
+        given=request.given,
+        computed=orbits_day(request),
+        station=request.scenario.ground.name,
+        constellation=f"{request.scenario.satellites} of {series.satellites} satellites, "
+        f"{series.constellation}",
+        rates_from=request.rates_from,
+        processors=request.processors,
+        notes=series.notes,
     )
-    write_scenario(request.scenario, request.folder / "scenario.yaml")
-    draw(request, methods, computed, request.folder / "figureA2.png")
-    print(f"\nwrote {request.folder}/ (figureA2.png, gain.csv, scenario.yaml)")
 
 
 def parse(arguments: Sequence[str]) -> Request:
@@ -116,7 +129,8 @@ def parse(arguments: Sequence[str]) -> Request:
     for model in models:
         if model not in MODELS:
             raise UserError(
-                f"models={values['models']}: {model or 'nothing'} is no model of Table 2; there are: {', '.join(MODELS)}"
+                f"models={values['models']}: {model or 'nothing'} is no model of Table 2; there are: "
+                f"{', '.join(MODELS)}"
             )
     bpp, saving = (
         number("bpp", values["bpp"], 1e-4, 100),
@@ -148,24 +162,25 @@ def rates_of_summary(path: Path) -> tuple[float, float, str]:
     try:
         if path.stat().st_size > MAX_SUMMARY_BYTES:
             raise UserError(
-                f"summary={path}: {path.stat().st_size} bytes, expected a summary.json of at most {MAX_SUMMARY_BYTES}"
+                f"summary={path}: {path.stat().st_size} bytes, expected a summary.json of at most "
+                f"{MAX_SUMMARY_BYTES}"
             )
         summary = json.loads(path.read_text(encoding="utf-8"))
         without, with_dlrc = (float(summary["bpp"][kind]["total"]) for kind in ("independent", "dlrc"))
         name = f"{summary['model']['name']}, lambda {summary['model']['lambda']}"
+        estimate = summary["bpp"].get("kind") == "estimate" or summary.get("context") == "open"
     except OSError as error:
         raise UserError(f"summary={path}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UserError(
-            f"summary={path}: expected the summary.json of a run, with bpp.independent.total and bpp.dlrc.total"
+            f"summary={path}: expected the summary.json of a run, with bpp.independent.total and "
+            "bpp.dlrc.total"
         ) from None
     if not (math.isfinite(without) and math.isfinite(with_dlrc) and without > 0 and with_dlrc > 0):
         raise UserError(f"summary={path}: {without} and {with_dlrc} bpp, expected finite rates above 0")
-    return (
-        without,
-        1 - with_dlrc / without,
-        f"measured {without:.3f} bpp, {100 - 100 * with_dlrc / without:.1f} % saved ({name})",
-    )
+    kind = "ESTIMATE (open loop, not decodable) of" if estimate else "measured"
+    saved_pct = 100 - 100 * with_dlrc / without
+    return without, 1 - with_dlrc / without, f"{kind} {without:.3f} bpp, {saved_pct:.1f} % saved ({name})"
 
 
 def orbits_day(request: Request) -> DownlinkDay:
@@ -175,65 +190,63 @@ def orbits_day(request: Request) -> DownlinkDay:
     windows = contact_windows(constellation, ground, 0.0, request.days * DAY_S)
     if not len(windows):
         raise UserError(
-            f"ground.{ground.name}: no satellite rises above {ground.min_elevation_deg:g} deg there within {request.days:g} days; "
-            "expected a station that the orbits pass (ground.latitude_deg, ground.longitude_deg)"
+            f"ground.{ground.name}: no satellite rises above {ground.min_elevation_deg:g} deg there within "
+            f"{request.days:g} days; expected a station that the orbits pass (ground.latitude_deg, "
+            "ground.longitude_deg)"
         )
     return downlink_day(windows, len(constellation))
 
 
-def rows_of(methods: dict[str, tuple[Method, Method]], day: DownlinkDay, label: str) -> list[list]:
-    """CSV rows along the rate axis, and (orbits) one more at the rate that the link budget gives."""
-    rows = []
-    for model, (baseline, dlrc) in methods.items():
-        rates = RATES_BPS if label == "given" else np.sort(np.append(RATES_BPS, day.rate_bps))
-        bits = rates * day.windows_per_day * day.duration_s
-        gains, which = downlink_gain(baseline, dlrc, bits), regime(baseline, dlrc, bits)
-        rows += [
-            [
-                model,
-                label,
-                f"{day.windows_per_day:.4f}",
-                f"{day.duration_s:.2f}",
-                f"{rate:.1f}",
-                f"{volume:.1f}",
-                f"{gain:.6f}",
-                REGIMES[int(where)],
-            ]
-            for rate, volume, gain, where in zip(rates, bits, gains, which)
-        ]
-    return rows
-
-
-def report(
-    request: Request, methods: dict[str, tuple[Method, Method]], computed: DownlinkDay, t_sync_s: float
-) -> str:
+def report(request: Request, findings: Findings) -> str:
     """The printed table: per model the limits of the gain, where it leaves them, and the gain at the windows
     computed from orbits."""
-    ground = request.scenario.ground
+    scenario, computed = request.scenario, findings.computed
     lines = [
-        f"End-to-end gain of DLRC: {request.rates_from}; Titan V (Table 2, 256 px), {request.processors} per satellite; "
-        f"T_sync {1e3 * t_sync_s:.1f} ms (worst, 2 KiB, noise {request.scenario.link.noise}"
-        f"{', behind the next patch' if request.pipelined else ''})",
-        f"windows from orbits, {ground.name}, average satellite: {computed.windows_per_day:.2f} a day of {computed.duration_s:.0f} s at "
-        f"{computed.rate_bps / 1e6:.1f} Mbit/s = {computed.bits_per_day / 8e9:.1f} GB a day",
+        f"End-to-end gain of DLRC, {findings.constellation}: {request.rates_from}; Titan V (Table 2, 256 "
+        f"px), "
+        f"{request.processors} per satellite; T_sync {_sync_time(findings.sync)} (worst, 2 KiB, noise "
+        f"{scenario.link.noise}{', behind the next patch' if request.pipelined else ''}), {findings.unheard}",
+        f"windows from orbits, {scenario.ground.name}, average satellite: {computed.windows_per_day:.2f} "
+        f"a day "
+        f"of {computed.duration_s:.0f} s at {computed.rate_bps / 1e6:.1f} Mbit/s = "
+        f"{computed.bits_per_day / 8e9:.1f} GB a day (every contact used in full, an antenna for each "
+        f"satellite)",
         "",
-        "model     ms per patch, without / with DLRC   full gain up to   no gain from   limit above   gain at the orbits' windows",
+        "model     ms per patch, without / with DLRC   full gain up to   no gain from   limit above   "
+        "gain at the "
+        "orbits' windows",
     ]
-    for model, (baseline, dlrc) in methods.items():
-        full, none = (downlink_for(dlrc), downlink_for(baseline) * dlrc_cost(baseline, dlrc))
-        gain = float(downlink_gain(baseline, dlrc, computed.bits_per_day))
+    lines += [_line(findings, model) for model in findings.methods]
+    if findings.defined:
+        full_pct = 100 * (1 / (1 - request.saving) - 1)
         lines.append(
-            f"{model:8}  {1e3 * baseline.patch_time_s:12.2f} / {1e3 * dlrc.patch_time_s:8.2f} {'':11} {full / 8e9:10.1f} GB/d  {none / 8e9:9.1f} GB/d "
-            f"{100 * (baseline.patch_time_s / dlrc.patch_time_s - 1):10.1f} %  {100 * gain:+8.1f} %  "
-            f"({REGIMES[int(regime(baseline, dlrc, computed.bits_per_day))]})"
+            f"(full gain: both downlink-limited, G = bpp_B / bpp_D - 1 = {full_pct:+.1f} %; limit above: "
+            f"neither is, "
+            "G = t_B / t_D - 1)"
         )
-    return "\n".join(
-        lines
-        + [
-            "(full gain: both downlink-limited, G = bpp_B / bpp_D - 1 = "
-            f"{100 * (1 / (1 - request.saving) - 1):+.1f} %; limit above: neither is, G = t_B / t_D - 1)"
-        ]
+    if 0 < findings.sync.unheard_share < 1:
+        lines.append(
+            f"note: {findings.unheard}: they deduplicate nothing among them, so the gain is at most this"
+        )
+    return "\n".join([*lines, *findings.notes])
+
+
+def _line(findings: Findings, model: str) -> str:
+    baseline, dlrc = findings.methods[model]
+    if not findings.defined:
+        return f"{model:8}  undefined: nobody hears anybody at any instant, so there is no DLRC to gain by"
+    full, none = downlink_for(dlrc), downlink_for(baseline) * dlrc_cost(baseline, dlrc)
+    bits = np.asarray(findings.computed.bits_per_day)
+    limit_pct = 100 * (baseline.patch_time_s / dlrc.patch_time_s - 1)
+    return (
+        f"{model:8}  {1e3 * baseline.patch_time_s:12.2f} / {1e3 * dlrc.patch_time_s:8.2f} {'':11} "
+        f"{full / 8e9:10.1f} GB/d  {none / 8e9:9.1f} GB/d {limit_pct:10.1f} %  "
+        f"{100 * float(findings.gain(model, bits)):+8.1f} %  ({REGIMES[int(regime(baseline, dlrc, bits))]})"
     )
+
+
+def _sync_time(sync: Figures) -> str:
+    return f"{1e3 * sync.t_round_max_s:.1f} ms" if math.isfinite(sync.t_round_max_s) else "undefined"
 
 
 def downlink_for(method: Method) -> float:
@@ -245,77 +258,6 @@ def dlrc_cost(baseline: Method, dlrc: Method) -> float:
     """Production with DLRC over production without: at this share of the baseline's full downlink the gain is
     gone."""
     return min(1.0, baseline.patch_time_s / dlrc.patch_time_s)
-
-
-def draw(
-    request: Request, methods: dict[str, tuple[Method, Method]], computed: DownlinkDay, path: Path
-) -> None:
-    """Two panels over the downlink rate: given windows, and windows computed from orbits with the link
-    budget's rate marked."""
-    import os
-
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter
-
-    figure = Figure(figsize=(10.4, 4.3), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(1, 2, sharey=True)
-    for axis, day, title in zip(
-        panels,
-        (request.given, computed),
-        ("given windows", f"windows from orbits, {request.scenario.ground.name}"),
-    ):
-        for model, (baseline, dlrc) in methods.items():
-            gain = downlink_gain(baseline, dlrc, RATES_BPS * day.windows_per_day * day.duration_s)
-            axis.plot(
-                RATES_BPS / 1e6,
-                100 * gain,
-                color=COLOURS[model],
-                linewidth=1.6,
-                linestyle=DASHES.get(model, "-"),
-                label=model,
-            )
-        axis.axhline(0, color="#8a8a8a", linewidth=0.8)
-        axis.set_xscale("log")
-        axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axis.set_title(
-            f"{title}: $N_w$ = {day.windows_per_day:.3g} a day, $\\tau_w$ = {day.duration_s:.0f} s",
-            fontsize=10,
-            loc="left",
-        )
-        axis.set_xlabel("downlink rate x, Mbit/s", fontsize=10)
-        axis.grid(color="#e4e4e4", linewidth=0.6)
-        axis.set_axisbelow(True)
-        axis.spines[["top", "right"]].set_visible(False)
-    panels[1].axvline(computed.rate_bps / 1e6, color="#444444", linewidth=1, linestyle=(0, (4, 3)))
-    panels[1].annotate(
-        f"link budget: {computed.rate_bps / 1e6:.0f} Mbit/s",
-        (computed.rate_bps / 1e6, 0.03),
-        xycoords=("data", "axes fraction"),
-        xytext=(-5, 0),
-        textcoords="offset points",
-        fontsize=9,
-        rotation=90,
-        ha="right",
-        va="bottom",
-        color="#444444",
-    )
-    panels[0].set_ylabel("$G_{down}$, %", fontsize=10)
-    figure.suptitle(
-        f"End-to-end gain of DLRC, 256 px, {request.processors} Titan V a satellite (Table 2); {request.rates_from}",
-        fontsize=11,
-    )
-    figure.legend(
-        *panels[0].get_legend_handles_labels(),
-        loc="outside lower center",
-        ncols=len(methods),
-        fontsize=9,
-        frameon=False,
-    )
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    figure.savefig(temporary, format="png", dpi=150)
-    temporary.replace(path)
 
 
 if __name__ == "__main__":

@@ -21,12 +21,13 @@ from pathlib import Path
 import numpy as np
 
 from constellation.common.errors import UserError, user_errors_to_exit
+from constellation.common.files import make_folder
 from constellation.orbit.orbits import load_constellation
 from constellation.scenario.scenario import Scenario, load_scenario
 from constellation.sync.series import Setting, SyncSeries
 from constellation.sync.simulation import simulate
-from dlrc.studies.common.options import make_folder
 from dlrc.studies.paper.sync_files import (
+    draw_figure10,
     percent,
     unheard_notes,
     write_payloads_csv,
@@ -75,7 +76,8 @@ def main(arguments: Sequence[str]) -> None:
     print(report(series, request))
     write_all(series, request)
     print(
-        f"\nsimulated in {took_s:.1f} s; wrote {request.folder}/ (figure10.png, sync.csv, payloads.csv, scenario.yaml)"
+        f"\nsimulated in {took_s:.1f} s; wrote {request.folder}/ (figure10.png, sync.csv, payloads.csv, "
+        "scenario.yaml)"
     )
     if request.compare:
         from dlrc.studies.paper.sync_compare import compare_collectives, compare_networks
@@ -132,7 +134,8 @@ def report(series: SyncSeries, request: Request) -> str:
         f"{len(series.times_s)} instants, noise {series.noise}, rule {series.rule}, {series.schedule}, "
         f"{series.contention}",
         "",
-        " payload      T_sync mean   T_round mean   T_round max    spread   fixed part   direct links   unheard",
+        " payload      T_sync mean   T_round mean   T_round max    spread   fixed part   direct links   "
+        "unheard",
     ]
     for p, kib in enumerate(request.payloads_kib):
         figures = series.figures(p)
@@ -143,8 +146,8 @@ def report(series: SyncSeries, request: Request) -> str:
             f"{percent(figures.direct_share, 10)}   {percent(figures.unheard_share, 7)}"
         )
     lines += [
-        "(spread: standard deviation of T_round over the window; fixed part: t_ctrl in the mean T_sync; unheard: "
-        "ordered pairs that no path joins, which no time counts)",
+        "(spread: standard deviation of T_round over the window; fixed part: t_ctrl in the mean T_sync; "
+        "unheard: ordered pairs that no path joins, which no time counts)",
         "",
     ]
     if series.participants.shape[1] > 1:
@@ -204,7 +207,8 @@ def _warnings(series: SyncSeries) -> list[str]:
         some = ", ".join(map(str, cut_off[:8])) + (" ..." if len(cut_off) > 8 else "")
         lines.append(
             f"note: the region is disconnected at {steps} instants; not heard by everybody: {len(cut_off)} "
-            f"satellites ({some}); at {100 * figures[0].silent_share:.1f} % of the instants nobody hears anybody"
+            f"satellites ({some}); at {100 * figures[0].silent_share:.1f} % of the instants nobody hears "
+            "anybody"
         )
     if wanted > 1 and all(each.direct_share == 1.0 for each in figures):
         lines.append(
@@ -222,9 +226,9 @@ def _terminals(series: SyncSeries) -> list[str]:
     if per_satellite <= MANY_TERMINALS:
         return []
     return [
-        f"note: topology.rule=distance gives a satellite {per_satellite:.0f} links on average; no satellite has "
-        "that many terminals, so Omega_topo is that of links that could exist (rules grid and nearest count "
-        "terminals)"
+        f"note: topology.rule=distance gives a satellite {per_satellite:.0f} links on average; no satellite "
+        "has that many terminals, so Omega_topo is that of links that could exist (rules grid and nearest "
+        "count terminals)"
     ]
 
 
@@ -236,8 +240,6 @@ def _unheard(series: SyncSeries, t: int) -> list[int]:
 
 def write_all(series: SyncSeries, request: Request) -> None:
     """The pictures and tables of the run; each under a temporary name first."""
-    from dlrc.studies.paper.sync_figures import draw_figure10  # matplotlib takes half a second to import
-
     write_steps_csv(series, request.folder / "sync.csv")
     write_payloads_csv(series, request.folder / "payloads.csv")
     write_scenario(request.scenario, request.folder / "scenario.yaml", unheard_notes(series))

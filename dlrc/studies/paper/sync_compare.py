@@ -49,8 +49,8 @@ def compare_networks(setting: Setting, payloads_kib: Sequence[float]) -> str:
             f"{percent(last.direct_share, 6)} {percent(spread, 6)}   {_hidden(series, each)}"
         )
     lines.append(
-        "(unheard: ordered pairs of the last payload that no path joins, which no time counts; direct and spread: "
-        "of the last payload; hidden: max T_sync at most 7.85 ms, Table 2, times the payload / 2 KiB)"
+        "(unheard: ordered pairs of the last payload that no path joins, which no time counts; direct and "
+        "spread: of the last payload; hidden: max T_sync at most 7.85 ms, Table 2, times the payload / 2 KiB)"
     )
     return "\n".join(lines)
 

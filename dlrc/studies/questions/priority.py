@@ -27,17 +27,18 @@ from pathlib import Path
 
 import numpy as np
 
-from constellation.passes.contacts import DAY_S, contact_windows, link_metric, next_contact
-from constellation.passes.queue import Service, last_byte_times_s, service_of
-from constellation.passes.energy import energy_metric
 from constellation.common.errors import UserError, user_errors_to_exit
+from constellation.common.files import make_folder
+from constellation.links.topology import select_region
 from constellation.orbit.orbits import Constellation, load_constellation
+from constellation.passes.contacts import DAY_S, contact_windows, link_metric, next_contact
+from constellation.passes.energy import energy_metric
+from constellation.passes.queue import Service, last_byte_times_s, service_of
 from constellation.priority import RoundHeader, assign_owners, priority_order
 from constellation.scenario.scenario import Scenario, load_scenario
-from constellation.links.topology import select_region
-from nodes.capture import ground_cells, patch_offset
-from dlrc.studies.common.options import make_folder, number, split_arguments, whole_number
+from dlrc.studies.common.options import number, split_arguments, whole_number
 from dlrc.studies.paper.sync_files import write_csv, write_scenario
+from nodes.capture import ground_cells, patch_offset
 
 RULES = ("id", "link", "energy", "random", "balanced")
 DEFAULTS = {

@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from constellation.common.errors import user_errors_to_exit
+from constellation.common.files import make_folder, write_text
 from constellation.scenario.scenario import Scenario, load_scenario
-from dlrc.studies.common.options import choice, make_folder, number, split_arguments
+from dlrc.studies.common.options import choice, number, split_arguments
 
 MAX_HOURS = 24.0 * 31
 
@@ -24,9 +25,8 @@ MAX_HOURS = 24.0 * 31
 def main(arguments: Sequence[str]) -> None:
     scenario, hours, links = parse(arguments)
     from constellation.show.czml import czml
-    from constellation.show.html import html_view
     from constellation.show.data import view_data
-    from dlrc.studies.paper.sync_files import write_text
+    from constellation.show.html import html_view
 
     view = view_data(scenario, hours * 3600, links)
     folder = view_folder(scenario, hours, links)

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from constellation.common.errors import UserError
-from constellation.orbit.orbits import load_constellation
 from constellation.links.pruning import LinkRules, local_topology, useful_satellites
 from constellation.links.routing import minimum_delay_paths, networkx_graph, networkx_paths, topology_of_graph
-from constellation.scenario.network import LinkKnobs, OrbitKnobs, RegionKnobs, SyncKnobs, TopologyKnobs
 from constellation.links.topology import Topology, select_region, topology_at
+from constellation.orbit.orbits import load_constellation
+from constellation.scenario.network import LinkKnobs, OrbitKnobs, RegionKnobs, SyncKnobs, TopologyKnobs
 
 SYNC = SyncKnobs()
 

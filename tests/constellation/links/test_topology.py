@@ -98,7 +98,7 @@ def test_small_grids_have_no_loop_and_no_double_link(pattern):
 
 def test_a_grid_of_satellites_without_planes_is_refused():
     _, position = constellation_at("53:4/2/1")
-    with pytest.raises(UserError, match="topology.rule=grid: the planes are unknown"):
+    with pytest.raises(UserError, match=r"topology.rule=grid: the planes are unknown"):
         topology_at(position, TopologyKnobs(rule="grid"), LINK)
 
 
@@ -139,7 +139,10 @@ def test_nearest_is_the_greedy_matching_of_all_pairs(seed, count, terminals, max
     position *= rng.uniform(6700, 9000, (count, 1)) / np.linalg.norm(position, axis=1, keepdims=True)
     knobs = TopologyKnobs(rule="nearest", terminals=terminals, max_distance_km=max_distance_km)
     topology = topology_at(position, knobs, LINK)
-    sees = lambda a, b: line_of_sight(a, b, knobs.atmosphere_margin_km)
+
+    def sees(a, b):
+        return line_of_sight(a, b, knobs.atmosphere_margin_km)
+
     assert edge_set(topology) == greedy_by_hand(position, terminals, max_distance_km, sees)
 
 
@@ -201,10 +204,12 @@ def test_a_footprint_holds_only_satellites_that_look_down_within_the_angle():
 
 def test_asking_for_more_satellites_than_there_are_is_refused():
     _, position = constellation_at("53:4/2/1")
-    with pytest.raises(UserError, match="satellites=5: the constellation has 4"):
+    with pytest.raises(UserError, match=r"satellites=5: the constellation has 4"):
         select_region(position, RegionKnobs(), 5)
 
 
 def test_an_unknown_rule_is_refused_with_those_there_are():
-    with pytest.raises(UserError, match="topology.rule: found 'mesh', expected one of distance, grid, nearest"):
+    with pytest.raises(
+        UserError, match=r"topology.rule: found 'mesh', expected one of distance, grid, nearest"
+    ):
         load_scenario("edge_space_com", ["topology.rule=mesh"])

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from constellation.sync.schedules import SCHEDULES
-from constellation.sync.contention import max_min_rates
 from constellation.common.errors import UserError
 from constellation.links.routing import networkx_paths, topology_of_graph
-from constellation.scenario.network import SyncKnobs
-from constellation.sync.timing import sync_round
 from constellation.links.topology import Topology
+from constellation.scenario.network import SyncKnobs
+from constellation.sync.contention import max_min_rates
+from constellation.sync.schedules import SCHEDULES
+from constellation.sync.timing import sync_round
 
 EVERY_WAY = [
     (schedule, contention)
