@@ -20,7 +20,7 @@ from codec.maps.coding import decode_map
 from constellation.common.errors import BitstreamError
 from constellation.common.frozen import value
 from constellation.scenario.scenario import CodecKnobs
-from ground.reconstructor import immediate_sources, reassemble, resolve
+from ground.reconstructor import Grid, immediate_sources, reassemble, resolve
 from nodes.crew import Board
 from nodes.selector import coding_order_of
 
@@ -59,9 +59,12 @@ class Decoded:
         )
 
     @property
-    def satellites(self) -> frozenset[int]:
-        """Of all streams that were given, sound or not."""
-        return frozenset(satellite for satellite, _ in (*self.streams, *self.faults))
+    def grids(self) -> dict[int, Grid]:
+        """Latents by satellite, of streams of one round, as the Reconstructor takes them."""
+        return {
+            source[0]: Grid(latents, self.streams[source].header.settings.halo)
+            for source, latents in self.latents.items()
+        }
 
 
 NOTHING = Decoded({}, {}, {}, {}, {})

@@ -4,36 +4,67 @@
 All files of one round are decoded together, since streams refer to each other; an independent stream decodes
 alone (one made with a halo loses a little quality at its border when the round's other streams are not there
 to surround it). The streams say which model coded them; `weights=` names the checkpoint where it is not a
-shipped one. A stream that cannot be decoded is one line and exit code 2; images of the others are written all
-the same."""
+shipped one. What cannot be decoded is one line each and exit code 2; the others' images are written all the
+same."""
 
 from __future__ import annotations
 
-import os
 import sys
-from collections import defaultdict
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
+
+from codec.bitstream import MAX_STREAM_BYTES, Header, unpack
+from codec.models.checkpoint import WEIGHTS_FOLDER, load_checkpoint
 from constellation.common.errors import BitstreamError, UserError, user_errors_to_exit
+from constellation.common.files import replacing
+from constellation.common.frozen import value
+from ground.decoder import Decoded, decode
+from ground.reconstructor import reconstruct
+from nodes.crew import Board
 
 USAGE = "usage: python -m ground.files streams=FOLDER_OR_FILE[,FILE...] out=FOLDER [weights=FILE]"
 
 
+@value
+class Stored:
+    """A stream in a file. header: of its container."""
+
+    path: Path
+    data: bytes
+    header: Header
+
+    @property
+    def source(self) -> tuple[int, int]:
+        """(satellite, round)."""
+        return self.header.satellite, self.header.round
+
+    @property
+    def batch(self) -> tuple[int, bool, str, bytes]:
+        """What streams that may refer to each other have in common."""
+        settings = self.header.settings
+        return self.header.round, settings.dlrc, settings.model, self.header.weights
+
+
 def main(words: list[str]) -> None:
-    """Command line; raises `UserError`."""
+    """Command line; raises `UserError` for the first fault, after all images that there are have been
+    written."""
     options = dict(word.partition("=")[::2] for word in words)
     unknown = sorted(options.keys() - {"streams", "out", "weights"})
     if unknown or not options.get("streams") or not options.get("out"):
         raise UserError((f"{unknown[0]}: unknown argument; " if unknown else "") + USAGE)
-    rounds, faults = read_streams(options["streams"])
-    for (number, kind), files in sorted(rounds.items()):
+    stored, faults = read_streams(options["streams"])
+    names = names_of([one.path for one in stored])
+    for files in batches(stored):
         try:
             images, failures = decode_files(files, options.get("weights", ""))
-        except BitstreamError as error:
+        except UserError as error:
             faults.append(str(error))
             continue
         for path, image in images.items():
-            target = Path(options["out"]) / f"{path.stem}.png"
+            target = Path(options["out"]) / f"{names[path]}.png"
             write_png(target, image)
             print(f"{path.name} -> {target}")
         faults += [f"{path.name}: {error}" for path, error in failures.items()]
@@ -43,11 +74,9 @@ def main(words: list[str]) -> None:
         raise BitstreamError(faults[0])
 
 
-def read_streams(text: str) -> tuple[dict[tuple[int, bool], dict[Path, bytes]], list[str]]:
-    """Files by (round, coded with DLRC), and a line for each that is no stream. Raises `UserError` for what
-    is not there."""
-    from codec.bitstream import MAX_STREAM_BYTES, unpack
-
+def read_streams(text: str) -> tuple[list[Stored], list[str]]:
+    """The streams in files and folders, by commas, each file once; and a line for each file that is no
+    stream. Raises `UserError` for what is not there."""
     paths: list[Path] = []
     for part in text.split(","):
         path = Path(part)
@@ -56,70 +85,99 @@ def read_streams(text: str) -> tuple[dict[tuple[int, bool], dict[Path, bytes]], 
         paths += sorted(path.glob("*.bin")) if path.is_dir() else [path]
     if not paths:
         raise UserError(f"streams={text}: no .bin files there")
-    rounds: dict[tuple[int, bool], dict[Path, bytes]] = defaultdict(dict)
-    faults = []
-    for path in paths:
-        if path.stat().st_size > MAX_STREAM_BYTES:
-            faults.append(f"{path.name}: {path.stat().st_size} bytes, expected at most {MAX_STREAM_BYTES}")
-            continue
-        data = path.read_bytes()
+    stored, faults = [], []
+    for path in {path.resolve(): path for path in paths}.values():
         try:
-            header = unpack(data).header
+            if path.stat().st_size > MAX_STREAM_BYTES:
+                raise BitstreamError(f"{path.stat().st_size} bytes, expected at most {MAX_STREAM_BYTES}")
+            data = path.read_bytes()
+            stored.append(Stored(path, data, unpack(data).header))
+        except OSError as error:
+            faults.append(f"{path.name}: cannot read it ({error.strerror or error})")
         except BitstreamError as error:
             faults.append(f"{path.name}: {error}")
-            continue
-        rounds[header.round, header.settings.dlrc][path] = data
-    return rounds, faults
+    return stored, faults
 
 
-def decode_files(files: dict[Path, bytes], weights: str):
-    """Images (uint8 [P, P, 3]) and failures of one round's files."""
-    from codec.bitstream import unpack
-    from codec.models.checkpoint import WEIGHTS_FOLDER, load_checkpoint
-    from ground.repair import RoundDecoder
-
-    headers = {path: unpack(data).header for path, data in files.items()}
-    path_of = {header.satellite: path for path, header in headers.items()}
-    if len(path_of) != len(files):
-        raise UserError("streams: two files of one satellite and round, expected one each")
-    wanted = next(iter(headers.values()))
-    candidates = (
-        [Path(weights)] if weights else sorted(WEIGHTS_FOLDER.glob(f"{wanted.settings.model}_*.safetensors"))
-    )
-    for candidate in candidates:
-        model, checkpoint = load_checkpoint(candidate, wanted.settings.model)
-        if bytes.fromhex(checkpoint.sha256)[:4] == wanted.weights:
-            break
-    else:
-        raise UserError(
-            f"weights: none of the {len(candidates)} checkpoints for {wanted.settings.model} is the one that coded these streams "
-            f"(SHA-256 {wanted.weights.hex()}...); name it with weights="
-        )
-    decoder = RoundDecoder(model, checkpoint)
-    result = decoder.decode({headers[path].satellite: data for path, data in files.items()})
-    decoder.synthesise({"all": result})
-    failures = {path_of[s]: error for s, error in result.failures.items()}
-    failures |= {
-        path_of[s]: BitstreamError(
-            f"{count} positions refer to a stream that is not here; their vectors are zero in the image"
-        )
-        for s, count in result.unresolved.items()
-        if count
+def names_of(paths: Iterable[Path]) -> dict[Path, str]:
+    """What to call each file's image: by its own name, with its folder's where two files have the same.
+    Raises `UserError` where that does not tell them apart."""
+    paths = list(paths)
+    count = Counter(path.stem for path in paths)
+    names = {
+        path: path.stem if count[path.stem] == 1 else f"{path.resolve().parent.name}_{path.stem}"
+        for path in paths
     }
-    return {path_of[s]: image for s, image in result.images.items()}, failures
+    taken: dict[str, Path] = {}
+    for path, name in names.items():
+        other = taken.setdefault(name, path)
+        if other is not path:
+            raise UserError(
+                f"streams: {other} and {path} would both become {name}.png; decode them into two folders"
+            )
+    return names
 
 
-def write_png(path: Path, image) -> None:
-    """Write through a temporary name."""
+def batches(stored: Iterable[Stored]) -> Iterator[list[Stored]]:
+    """Streams of one round, kind and checkpoint, in order of rounds."""
+    stored = list(stored)
+    for batch in sorted({one.batch for one in stored}):
+        yield [one for one in stored if one.batch == batch]
+
+
+def decode_files(
+    files: list[Stored], weights: str
+) -> tuple[dict[Path, np.ndarray], dict[Path, BitstreamError]]:
+    """Images, uint8 [P, P, B], and failures of one batch. Raises `UserError` where no checkpoint is theirs,
+    or two are of one satellite."""
+    first: dict[tuple[int, int], Stored] = {}
+    for one in files:
+        other = first.setdefault(one.source, one)
+        if other is not one:
+            raise UserError(
+                f"streams: {other.path} and {one.path} are both of satellite {one.source[0]} in round "
+                f"{one.source[1]}, expected one; decode different runs one by one"
+            )
+    board = board_of(files[0].header, weights)
+    decoded = decode(board, {one.source: one.data for one in files})
+    (images,) = reconstruct(board.model, decoded.grids)
+    path_of = {one.source: one.path for one in files}
+    return {path_of[s]: images[s[0]] for s in decoded.latents}, {
+        path_of[s]: error for s, error in _failures(decoded).items()
+    }
+
+
+def _failures(decoded: Decoded) -> Mapping[tuple[int, int], BitstreamError]:
+    gaps = {source: int(missing.sum()) for source, missing in decoded.missing.items() if missing.any()}
+    return {**decoded.faults} | {
+        source: BitstreamError(
+            f"{number} positions refer to a stream that is not here; their vectors are zero in the image"
+        )
+        for source, number in gaps.items()
+    }
+
+
+def board_of(header: Header, weights: str) -> Board:
+    """The checkpoint that coded a stream, on this machine's processor: `weights`, or a shipped one. Raises
+    `UserError`."""
+    name = header.settings.model
+    candidates = [Path(weights)] if weights else sorted(WEIGHTS_FOLDER.glob(f"{name}_*.safetensors"))
+    for candidate in candidates:
+        model, checkpoint = load_checkpoint(candidate, name)
+        if bytes.fromhex(checkpoint.sha256)[:4] == header.weights:
+            return Board(model, checkpoint, "cpu")
+    raise UserError(
+        f"weights: none of the {len(candidates)} checkpoints for {name} is the one that coded these streams of "
+        f"round {header.round} (SHA-256 {header.weights.hex()}...); name it with weights="
+    )
+
+
+def write_png(path: Path, image: np.ndarray) -> None:
+    """Write through a temporary name. Raises `UserError`."""
     from PIL import Image
 
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
         Image.fromarray(image).save(temporary, format="PNG")
-        temporary.replace(path)
-    except OSError as error:
-        raise UserError(f"out={path.parent}: cannot write there ({error.strerror or error})") from None
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from constellation.common.frozen import value
 from ground.account import Landed
 from ground.decoder import NOTHING, Decoded, Source, decode
 from ground.receive import Arrived, receive, wanted
-from ground.reconstructor import Grid, reconstruct
+from ground.reconstructor import reconstruct
 from nodes.crew import Board
 from nodes.messages import Orders
 from nodes.wire.stages import GROUND, Send, Side, Stage, Step
@@ -60,13 +60,5 @@ def land(station: Station, arrived: Arrived, decoded: Decoded) -> Landed:
     spares = station.decode(arrived.spares)
     same = arrived.alone == arrived.streams  # without DLRC, what is sent is the independent stream
     alone = decoded if same else station.decode(arrived.alone)
-    images, images_alone = reconstruct(station.board.model, grids(decoded) | grids(spares), grids(alone))
+    images, images_alone = reconstruct(station.board.model, decoded.grids | spares.grids, alone.grids)
     return Landed(arrived, decoded, spares, alone, images, images_alone)
-
-
-def grids(decoded: Decoded) -> dict[int, Grid]:
-    """Latents by satellite, as the Reconstructor takes them."""
-    return {
-        source[0]: Grid(latents, decoded.streams[source].header.settings.halo)
-        for source, latents in decoded.latents.items()
-    }

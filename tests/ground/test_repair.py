@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from constellation.scenario.scenario import load_scenario
+from dlrc.studies.common.rounds import Fleet
 from ground.repair import arrive, decode_with_repair
 from nodes.downlink import ACKNOWLEDGED, SEND_AGAIN, SEND_INDEPENDENT
-from dlrc.studies.common.rounds import Fleet
 
 
 @pytest.fixture(scope="module")
