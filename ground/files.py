@@ -167,8 +167,8 @@ def board_of(header: Header, weights: str) -> Board:
         if bytes.fromhex(checkpoint.sha256)[:4] == header.weights:
             return Board(model, checkpoint, "cpu")
     raise UserError(
-        f"weights: none of the {len(candidates)} checkpoints for {name} is the one that coded these streams of "
-        f"round {header.round} (SHA-256 {header.weights.hex()}...); name it with weights="
+        f"weights: none of the {len(candidates)} checkpoints for {name} is the one that coded these "
+        f"streams of round {header.round} (SHA-256 {header.weights.hex()}...); name it with weights="
     )
 
 
