@@ -119,7 +119,8 @@ def _attendance(scenario: Scenario, rounds: Sequence[Outcome]) -> list[str]:
         return []
     return [
         f"note: {np.mean(present):.1f} satellites on average see the region ({min(present)} to "
-        f"{max(present)}), of {scenario.satellites} asked for; rounds that nobody sees ({present.count(0)}) count nowhere"
+        f"{max(present)}), of {scenario.satellites} asked for; rounds that nobody sees "
+        f"({present.count(0)}) count nowhere"
     ]
 
 

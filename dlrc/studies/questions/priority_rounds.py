@@ -103,7 +103,8 @@ def gather(request: Request, constellation: Constellation, number: int) -> Gathe
     if not len(windows):
         raise UserError(
             f"ground.{ground.name}: none of the satellites {members.tolist()[:16]} rises above "
-            f"{ground.min_elevation_deg:g} deg there within {request.days:g} days; expected a station that the "
+            f"{ground.min_elevation_deg:g} deg there within {request.days:g} days; expected a station "
+            f"that the "
             "orbits pass"
         )
     own = subset(constellation, members)
