@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Set up once (venv, pinned dependencies), then run.
-#   ./launch.sh scenario=dense [key=value ...]            one rank per satellite of the scenario
-#   ./launch.sh --nproc 8 scenario=dense [key=value ...]
-#   ./launch.sh test [pytest arguments]                    the tests
-#   ./launch.sh python -m dlrc.studies.paper.sync scenario=...        anything else, inside the same environment
+# Makes the environment once, then runs what it is given in it; from any folder, paths are the caller's.
+#   ./launch.sh --nproc 8 scenario=dense [key=value ...]    a run: one rank per satellite
+#   ./launch.sh test [pytest arguments]                      the tests
+#   ./launch.sh python -m benchmarks.coding                  anything else, inside the same environment
 set -euo pipefail
-cd "$(dirname "$0")"
-venv=${DLRC_VENV:-.venv}
+home=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd -P)
+venv=${DLRC_VENV:-$home/.venv}
+
+fail() { echo "error: $1" >&2; exit 2; }
 
 choose_python() {
   for candidate in "${PYTHON:-}" python3.11 python3.12 python3.10 python3; do
@@ -14,27 +15,49 @@ choose_python() {
       echo "$candidate"; return
     fi
   done
-  echo "error: no Python 3.10, 3.11 or 3.12 found; install one, or name it in PYTHON=" >&2; exit 2
+  fail "no Python 3.10, 3.11 or 3.12 found; install one, or name it in PYTHON="
 }
 
-stamp=$(cksum < requirements.lock)
-if [ ! -f "$venv/.ready" ] || [ "$(cat "$venv/.ready")" != "$stamp" ]; then
+ready() { [ -f "$venv/.ready" ] && [ "$(cat "$venv/.ready")" = "$stamp" ]; }
+
+# One launch at a time makes the environment; the lock goes with this shell, whatever ends it.
+make_environment() {
   python=$(choose_python)
+  mkdir -p "$venv" 2>/dev/null && : 2>/dev/null 9>>"$venv/.lock" ||
+    fail "$venv: cannot write there; name a folder for the environment in DLRC_VENV="
+  exec 9>>"$venv/.lock"
+  "$python" -c '
+import fcntl, sys
+try:
+    fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except OSError:
+    print("Waiting for another launch that sets up this environment ...", file=sys.stderr, flush=True)
+    fcntl.flock(9, fcntl.LOCK_EX)'
+  ready && return
   echo "Setting up $venv with $python (once; a few minutes) ..." >&2
-  [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
-  "$venv/bin/python" -m pip install -qq --disable-pip-version-check -r requirements.lock >&2
-  rm -f "$venv/.kernels"
+  [ -x "$venv/bin/python" ] || "$python" -m venv "$venv" || fail "$python -m venv $venv: failed"
+  "$venv/bin/python" -m pip install -qq --disable-pip-version-check -r "$home/requirements.lock" >&2 ||
+    fail "requirements.lock: not installed; pip says why above"
   echo "$stamp" > "$venv/.ready"
-fi
-kernels=$(grep -rl --include="*.py" numba codec nodes constellation | xargs cat | cksum)
-if [ ! -f "$venv/.kernels" ] || [ "$(cat "$venv/.kernels")" != "$kernels" ]; then
-  "$venv/bin/python" -m nodes.process.warm_up >&2
-  echo "$kernels" > "$venv/.kernels"
-fi
+}
+
+case "${1:-}" in
+  "" | -h | --help)
+    if [ $# -le 1 ] && [ -f "$home/dlrc/help.txt" ]; then cat "$home/dlrc/help.txt"; exit 0; fi ;;
+esac
+
+stamp=$(cksum < "$home/requirements.lock")
+ready || make_environment
+exec 9>&-
 
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} PYTHONUNBUFFERED=1
 case "${1:-}" in
-  test) shift; exec "$venv/bin/python" -m pytest "$@" ;;
+  test | python)
+    export PYTHONPATH="$home${PYTHONPATH:+:$PYTHONPATH}"
+    (cd "$home" && "$venv/bin/python" -m nodes.process.warm_up) ;;
+esac
+case "${1:-}" in
+  test) shift; cd "$home"; exec "$venv/bin/python" -m pytest "$@" ;;
   python) shift; exec "$venv/bin/python" "$@" ;;
-  *) exec "$venv/bin/python" launch.py "$@" ;;
+  *) exec "$venv/bin/python" "$home/launch.py" "$@" ;;
 esac

@@ -41,13 +41,11 @@ def main(arguments: list[str]) -> None:
         )
     except ValueError:
         raise UserError(
-            f"steps={own['steps']} networkx_steps={own['networkx_steps']} sizes={own['sizes']}: expected "
-            f"whole numbers"
+            f"steps={own['steps']} networkx_steps={own['networkx_steps']} sizes={own['sizes']}: expected whole numbers"
         ) from None
     if not all(LEAST_SATELLITES <= size <= MAX_SATELLITES for size in sizes):
         raise UserError(
-            f"sizes={own['sizes']}: expected numbers of satellites from {LEAST_SATELLITES} to "
-            f"{MAX_SATELLITES}"
+            f"sizes={own['sizes']}: expected numbers of satellites from {LEAST_SATELLITES} to {MAX_SATELLITES}"
         )
     if not (1 <= steps <= MAX_INSTANTS and 1 <= sample <= MAX_INSTANTS):
         raise UserError(
@@ -62,8 +60,7 @@ def main(arguments: list[str]) -> None:
         for payloads in (1, 4) if size < 10000 else (1,):
             figures = _measure(size, steps, payloads, overrides)
             print(
-                f"{size:10}  {payloads:8} {figures['wall_s']:8.2f} {figures['cpu_s']:8.2f} "
-                f"{figures['peak_mib']:10.0f}"
+                f"{size:10}  {payloads:8} {figures['wall_s']:8.2f} {figures['cpu_s']:8.2f} {figures['peak_mib']:10.0f}"
             )
             if size == 1000 and payloads == 4:
                 ours_s = figures
@@ -71,8 +68,7 @@ def main(arguments: list[str]) -> None:
         reference_s, worst = _networkx(sample, overrides)
         whole_s = reference_s * steps
         print(
-            f"networkx loop, 1000 satellites, 4 payloads: {whole_s:.0f} s of CPU extrapolated from "
-            f"{sample} instants; "
+            f"networkx loop, 1000 satellites, 4 payloads: {whole_s:.0f} s of CPU extrapolated from {sample} instants; "
             f"{whole_s / ours_s['cpu_s']:.0f} times ours; delays agree to {worst:.1e} relative"
         )
     _counting()

@@ -3,3 +3,7 @@ priorities, clocks.
 
 No image code lives here, and nothing here imports torch.
 """
+
+from constellation.common import kernels
+
+kernels.place()  # before anybody imports numba

@@ -26,7 +26,7 @@ from ground.metrics import Quality, quality
 from ground.records import Fates, Ledger, Outcome, Place, RoundRecord, SatelliteRecord, SectionBytes
 from ground.repair import Repaired, RoundDecoder, RoundResult, arrive, decode_with_repair
 from nodes.downlink import ACKNOWLEDGED, Downlink
-from nodes.process.channel import Channel
+from typing import Any as Channel
 from nodes.process.device import device_of, one_thread, peak_rss_mib
 
 

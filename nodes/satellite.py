@@ -31,7 +31,7 @@ from nodes.capture import Capture, capture, covered_by_earlier, ground_cells, pa
 from nodes.coding import Board, Coded, coding_order_of, load_board
 from nodes.downlink import SEND_AGAIN, SEND_INDEPENDENT, Downlink, Telemetry
 from nodes.filter import filter_positions, kept_positions
-from nodes.process.channel import Channel
+from typing import Any as Channel
 from nodes.process.device import compute_times
 from nodes.recognizer import content_hashes, hash_family, signatures
 from nodes.selector import Selection, select

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 
 EXIT_USER_ERROR = 2
+EXIT_LOST_PROCESS = 3  # another process of the run is gone
 EXIT_INTERRUPTED = 130
 EXIT_OUTPUT_CLOSED = 141  # what a shell reports of a program that SIGPIPE ended
 

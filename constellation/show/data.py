@@ -69,8 +69,7 @@ def view_data(scenario: Scenario, duration_s: float, links: Links = "participant
     steps = max(1, int(np.ceil(duration_s / scenario.orbit.step_s - 1e-9)))
     if (steps + 1) * len(satellites) > MAX_SAMPLES:
         raise UserError(
-            f"view of {len(satellites)} satellites at {steps + 1} instants: expected at most "
-            f"{MAX_SAMPLES} positions; "
+            f"view of {len(satellites)} satellites at {steps + 1} instants: expected at most {MAX_SAMPLES} positions; "
             "give a smaller hours= or a larger orbit.step_s="
         )
     times_s = np.arange(steps + 1) * scenario.orbit.step_s
@@ -106,8 +105,7 @@ def link_intervals(edges: list[np.ndarray], times_s: np.ndarray, satellites: int
     starts = np.flatnonzero(fresh)
     if len(starts) > MAX_LINK_INTERVALS:
         raise UserError(
-            f"view: {len(starts)} link intervals, expected at most {MAX_LINK_INTERVALS}; give "
-            f"links=participants, a smaller hours=, "
+            f"view: {len(starts)} link intervals, expected at most {MAX_LINK_INTERVALS}; give links=participants, a smaller hours=, "
             "or topology.rule=grid"
         )
     lasts = np.append(starts[1:], len(key)) - 1 if len(starts) else starts

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from codec.maps.assignment import KEPT, LOCAL, REMOTE, AssignmentMap
+from ground.records import Fates
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -51,7 +52,7 @@ class View:
     original: np.ndarray
     dlrc: np.ndarray | None
     independent: np.ndarray | None
-    fates: AssignmentMap | None
+    fates: AssignmentMap | Fates | None
 
 
 def draw_mosaics(
@@ -96,7 +97,11 @@ def draw_owners(
     shown = [view for view in views if view.fates is not None][:MAX_GRIDS]
     columns = max(1, min(8, int(np.ceil(np.sqrt(max(1, len(shown)))))))
     cell = _cell_px(shown, columns)
-    tiles = [(view, _image(owner_grid(view.fates, colours, view.satellite, cell))) for view in shown]
+    tiles = [
+        (view, _image(owner_grid(view.fates, colours, view.satellite, cell)))
+        for view in shown
+        if view.fates is not None
+    ]
     tile = max((image.width for _, image in tiles), default=0)
     tile_height = max((image.height for _, image in tiles), default=0) + 2 * _LINE
     rows = -(-len(tiles) // columns)
@@ -129,7 +134,7 @@ def draw_owners(
 
 
 def owner_grid(
-    fates: AssignmentMap, colours: dict[int, tuple[int, int, int]], satellite: int, cell_px: int
+    fates: AssignmentMap | Fates, colours: dict[int, tuple[int, int, int]], satellite: int, cell_px: int
 ) -> np.ndarray:
     """The latent grid with `cell_px` per position, np.uint8 [H cell_px, W cell_px, 3].
 
@@ -178,11 +183,13 @@ def _mark(big: np.ndarray, where: np.ndarray, shape: np.ndarray, opacity: float,
 
 
 def _cell_px(shown: Sequence[View], columns: int) -> int:
-    side = max((max(view.fates.shape) for view in shown), default=16)
+    side = max((max(view.fates.fate.shape) for view in shown if view.fates is not None), default=16)
     return max(1, min(14, 1400 // (columns * side)))
 
 
-def _shares(fates: AssignmentMap) -> str:
+def _shares(fates: AssignmentMap | Fates | None) -> str:
+    if fates is None:
+        return ""
     kept, local, remote = (100 * np.mean(fates.fate == fate) for fate in (KEPT, LOCAL, REMOTE))
     return f"kept {kept:.0f} %  local {local:.0f} %  remote {remote:.0f} %"
 

@@ -16,9 +16,12 @@ from typing import Any, Protocol
 class SpanLike(Protocol):
     """Anything with a name, and a beginning and an end in simulated seconds."""
 
-    name: str
-    start_s: float
-    end_s: float
+    @property
+    def name(self) -> str: ...
+    @property
+    def start_s(self) -> float: ...
+    @property
+    def end_s(self) -> float: ...
 
 
 def trace_events(

@@ -27,7 +27,8 @@ def device_of(knob: str) -> str:
     enough = torch.cuda.is_available() and torch.cuda.device_count() >= local_world
     if knob == "cuda" and not enough:
         raise UserError(
-            f"codec.device=cuda: {torch.cuda.device_count() if torch.cuda.is_available() else 0} GPUs here, {local_world} ranks need one each"
+            f"codec.device=cuda: {torch.cuda.device_count() if torch.cuda.is_available() else 0} GPUs here, "
+            f"{local_world} ranks need one each"
         )
     if knob == "cpu" or not enough:
         return "cpu"

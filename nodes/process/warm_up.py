@@ -1,13 +1,13 @@
-"""Compile the numba kernels once, into their on-disk cache: `python -m nodes.process.warm_up`, part of the
-set-up.
+"""Compile all numba kernels into their cache, once: without it the first run compiles them in every rank.
 
-Without it the first run compiles them in every rank at once. A cached kernel knows the age of its own file
-alone, not of the files whose kernels it has inlined, so the cache is emptied first."""
+`python -m nodes.process.warm_up` does it by hand."""
 
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
+import sys
+
+from constellation.common import kernels
 
 MODULES = (
     "codec.entropy.rans",
@@ -19,23 +19,19 @@ MODULES = (
 )
 
 
-PACKAGES = ("codec", "nodes", "constellation")
-
-
-def empty_cache() -> None:
-    """Remove the compiled kernels beside the sources."""
-    for package in PACKAGES:
-        for path in (Path(__file__).resolve().parents[2] / package).rglob("__pycache__/*.nb[ic]"):
-            path.unlink(missing_ok=True)
-
-
 def warm_up() -> None:
-    """Import every module with compiled kernels, and call its own `warm_up` where it has one."""
-    for name in MODULES:
-        module = importlib.import_module(name)
-        getattr(module, "warm_up", lambda: None)()
+    """Nothing where the kernels are compiled. Else one process compiles them, says so on stderr, and the
+    others wait for it."""
+    if kernels.ready():
+        return
+    with kernels.compiling() as missing:
+        if not missing:
+            return
+        print("Compiling the kernels (once; about a minute) ...", file=sys.stderr, flush=True)
+        for name in MODULES:
+            module = importlib.import_module(name)
+            getattr(module, "warm_up", lambda: None)()
 
 
 if __name__ == "__main__":
-    empty_cache()
     warm_up()

@@ -20,7 +20,8 @@ class Frames:
 
     def __init__(self, gloo: Any, to: Sequence[int], wait: Callable[[Callable[[], Any]], Any]) -> None:
         """gloo: among all processes. to: places that each frame goes to. wait: runs what waits for others."""
-        self._gloo, self._to, self._wait = gloo, to, wait
+        self._gloo, self.to, self._wait = gloo, to, wait
+        self._sending: list[threading.Thread] = []
         self._early: dict[
             int, tuple[Stage, dict[int, bytes]]
         ] = {}  # of a later stage, by the place that sent it
@@ -31,9 +32,16 @@ class Frames:
         body = bytearray(packed(messages))
         head = torch.tensor([stage.round, stage.step, stage.part, len(body)], dtype=torch.int64)
         parts = [head, torch.frombuffer(body, dtype=torch.uint8)] if body else [head]
-        for place in self._to:
+        self._sending = [thread for thread in self._sending if thread.is_alive()]
+        for place in self.to:
             works = [self._gloo.send([part], place, 0) for part in parts]
-            threading.Thread(target=_hold, args=(works, parts), daemon=True).start()
+            self._sending.append(threading.Thread(target=_hold, args=(works, parts), daemon=True))
+            self._sending[-1].start()
+
+    def finish(self) -> None:
+        """Wait for threads that hold what has been taken: the interpreter must not end beside them."""
+        for thread in self._sending:
+            thread.join(timeout=5.0)
 
     def of(self, place: int, stage: Stage) -> dict[int, bytes]:
         """What a process sends at a stage; nothing, once it is seen at a later one."""

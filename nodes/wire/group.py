@@ -13,12 +13,11 @@ a look at the watchdog, so a peer that is gone, or Ctrl-C, ends it within 50 ms.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -118,11 +117,16 @@ class Group:
         elif speaks:
             self._frames.post(stage, messages)
         else:
-            for place in self._grounds if step == Step.REQUEST else self._satellites:
-                messages |= self._frames.of(place, stage)
+            messages = self._heard_from(self._grounds if step == Step.REQUEST else self._satellites, stage)
         alive = self._faults.alive(self._nodes, stage)
         lost, self._known = self._known - alive, alive
         return narrowed(self._faults.apply(replace(send, messages=messages), alive), step, self._own, lost)
+
+    def _heard_from(self, places: Sequence[int], stage: Stage) -> dict[int, bytes]:
+        found: dict[int, bytes] = {}
+        for place in places:
+            found |= self._frames.of(place, stage)
+        return found
 
     # ---- the start and the end
 
@@ -172,18 +176,12 @@ class Group:
         return ProcessGroupNCCL(store, place, len(self._satellites), options)
 
     def _goodbye(self) -> None:
-        """Leave when everybody has nothing more to send: a counter, because a barrier would have a
-        deadline."""
-        self._frames.post(_END, {})
+        """Leave when all whom this process speaks with have nothing more to send. What nobody waited for is
+        taken too, so no thread is left with it; a barrier would have a deadline."""
         self.watch.doing = "goodbye"
-        with contextlib.suppress(
-            RuntimeError
-        ):  # the store is gone once its process has heard everybody's goodbye
-            left = self._store.add("goodbye", 1)
-            while left < self._size:
-                self.watch.check()
-                time.sleep(LOOK_S / 5)
-                left = self._store.add("goodbye", 0)
+        self._frames.post(_END, {})
+        self._heard_from(self._frames.to, _END)
+        self._frames.finish()
 
     # ---- gathering
 

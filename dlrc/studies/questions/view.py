@@ -35,14 +35,12 @@ def main(arguments: Sequence[str]) -> None:
     for name, text in pages.items():
         write_text(folder / name, text)
     print(
-        f"{scenario.name}: {len(view.names)} satellites, {len(view.times_s)} instants, "
-        f"{len(view.links.ends)} link intervals ({links}), "
+        f"{scenario.name}: {len(view.names)} satellites, {len(view.times_s)} instants, {len(view.links.ends)} link intervals ({links}), "
         f"{len(view.windows)} contact windows with {scenario.ground.name}"
     )
     if not len(view.windows):
         print(
-            f"note: {scenario.ground.name} sees no satellite in this time: its latitude is "
-            f"{scenario.ground.latitude_deg:g} deg, the mask "
+            f"note: {scenario.ground.name} sees no satellite in this time: its latitude is {scenario.ground.latitude_deg:g} deg, the mask "
             f"{scenario.ground.min_elevation_deg:g} deg"
         )
     for name, text in pages.items():

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from constellation.common.errors import UserError
-from constellation.orbit.orbits import load_constellation
 from constellation.passes.contacts import contact_windows
 from constellation.passes.queue import DownlinkQueue, Service, last_byte_times_s, messages_through, service_of
+from constellation.common.errors import UserError
+from constellation.orbit.orbits import load_constellation
 from constellation.scenario.network import GroundKnobs, OrbitKnobs
 
 TWO_PASSES = Service(

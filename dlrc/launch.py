@@ -1,0 +1,197 @@
+"""The story of a rank: one process a satellite, and the ground beside rank 0.
+
+    ./launch.sh --nproc 8 scenario=dense           makes the environment, then as the next line
+    python launch.py --nproc 8 scenario=dense      starts torchrun in this process
+    torchrun --nproc-per-node 8 launch.py scenario=dense        where installed: torchrun ... -m dlrc.launch
+
+A run reads top to bottom in `fly` and `listen`; what a round is, in `nodes/round.py` and
+`ground/round.py`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from constellation.common.errors import EXIT_LOST_PROCESS, UserError, user_errors_to_exit
+from constellation.scenario.load import load_scenario
+from constellation.scenario.scenario import Scenario
+from nodes.process.rank import Rank, links_of, rank_of
+from nodes.wire.stages import GROUND
+from nodes.wire.watchdog import Lost
+
+USAGE = (
+    "usage: ./launch.sh --nproc N scenario=NAME [section.key=value ...]   (or: torchrun --nproc-per-node N "
+    "launch.py scenario=NAME ...)"
+)
+PATIENCE_S = 5.0  # who has nothing new to say leaves it to the others to speak first
+
+
+def main() -> None:
+    """Be the rank that torchrun's variables name; where there are none, start the ranks."""
+    try:
+        with user_errors_to_exit(delay_s=0.0 if os.environ.get("RANK", "0") == "0" else PATIENCE_S):
+            options, words = split_options(sys.argv[1:])
+            rank, scenario = rank_of(), read_command(words)
+            if rank is None:
+                raise SystemExit(start(scenario, options, words))
+            try:
+                listen(scenario, rank) if rank.is_ground else fly(scenario, rank, words)
+            except Lost as lost:
+                _say(lost, rank)
+    except SystemExit as leaving:
+        if "RANK" not in os.environ or not leaving.code:
+            raise
+        sys.stdout.flush()
+        # No group is left to part from in peace
+        os._exit(leaving.code if isinstance(leaving.code, int) else 1)
+
+
+def fly(scenario: Scenario, rank: Rank, words: Sequence[str]) -> None:
+    """A satellite, round after round."""
+    _check_world(scenario, rank)
+    ground = start_ground(rank, words) if rank.number == 0 else None
+    try:
+        with _joined(scenario, rank, frozenset({rank.number})) as group:
+            if ground is not None:
+                group.watch.family = lambda: "" if ground.poll() else None  # it has said why
+            from nodes.round import crew_of, fly_round
+            from nodes.wire.protocol import drive
+
+            crew = crew_of(scenario, [rank.number])
+            for number in range(scenario.rounds):
+                drive(fly_round(crew, number), group)
+    except Lost:
+        if ground is not None and ground.poll():
+            raise SystemExit(ground.returncode) from None
+        raise
+    if ground is not None and ground.wait():  # it reports, however long that takes
+        raise SystemExit(ground.returncode)
+
+
+def listen(scenario: Scenario, rank: Rank) -> None:
+    """The ground: decode every round by priority, rebuild the images, measure, and report."""
+    parent = os.getppid()
+    with _leaving_on_termination(), _opened(scenario) as run:
+        with _joined(scenario, rank, frozenset({GROUND})) as group:
+            group.watch.family = lambda: "" if os.getppid() != parent else None  # rank 0 is gone
+            from ground.round import Station, hear_round
+            from nodes.crew import load_board
+            from nodes.wire.protocol import drive
+
+            station = Station(load_board(scenario.codec), scenario.codec.portable)
+            run.begin(station.board)
+            for number in range(scenario.rounds):
+                run.add(drive(hear_round(station, number), group))
+        run.finish(group.began_s)
+
+
+def start(scenario: Scenario, options: Sequence[str], words: Sequence[str]) -> int:
+    """Start torchrun in this process with one rank per satellite; the exit code of the first rank that
+    failed, or 0.
+
+    options: torchrun's own; words: those that the scenario was read from. Raises `UserError` before anything
+    starts."""
+    from nodes.process.preflight import check_inputs
+    from nodes.process.torchrun import run_torchrun
+    from nodes.process.warm_up import warm_up
+
+    check_inputs(scenario)
+    warm_up()
+    return run_torchrun(options, scenario.satellites, [*program(), *words])
+
+
+def start_ground(rank: Rank, words: Sequence[str]) -> subprocess.Popen[bytes]:
+    """The ground: this program again, as the rank after the last satellite."""
+    environment = {**os.environ, "RANK": str(rank.satellites)}
+    return subprocess.Popen([sys.executable, "-u", *program(), *words], env=environment)
+
+
+def program() -> list[str]:
+    """What runs a rank: `launch.py` of this checkout; where the package is installed, this module."""
+    script = Path(__file__).resolve().parents[1] / "launch.py"
+    return [str(script)] if script.is_file() else ["-m", "dlrc.launch"]
+
+
+def read_command(words: Sequence[str]) -> Scenario:
+    """The scenario that `scenario=NAME key=value ...` describes. Raises `UserError`."""
+    names = [word.partition("=")[2] for word in words if word.startswith("scenario=")]
+    if len(names) != 1 or not names[0]:
+        raise UserError(f"expected one scenario=NAME among the arguments, found {len(names)}; {USAGE}")
+    return load_scenario(names[0], [word for word in words if not word.startswith("scenario=")])
+
+
+def split_options(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """torchrun's options (leading words that start with -, with their values), and the key=value words."""
+    words = (i for i, word in enumerate(arguments) if "=" in word and not word.startswith("-"))
+    at = next(words, len(arguments))
+    return list(arguments[:at]), list(arguments[at:])
+
+
+def _joined(scenario: Scenario, rank: Rank, nodes: frozenset[int]):
+    """This process's place among the processes of the run; then the kernels, for which one of them is
+    enough."""
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # torch's warnings repeat what is said in one line
+    from nodes.process.device import device_of
+    from nodes.process.warm_up import warm_up
+    from nodes.wire.faults import Faults
+    from nodes.wire.group import Group, Member
+
+    if rank.number == 0:
+        from nodes.process.preflight import check_inputs
+
+        check_inputs(scenario)
+    cuda = device_of(scenario.codec.device) == "cuda"
+    links = links_of(rank, cuda, scenario.timeout_s)
+    faults = Faults.of(scenario.ground, scenario.seed)
+    group = Group(rank.number, rank.satellites + 1, Member(nodes, scenario.digest), links, faults)
+    warm_up()
+    return group
+
+
+def _opened(scenario: Scenario):
+    """Where the ground keeps the run."""
+    from dlrc.folder import RunFolder
+
+    return RunFolder(scenario)
+
+
+@contextlib.contextmanager
+def _leaving_on_termination() -> Iterator[None]:
+    """Let SIGTERM, which a launcher sends when another process failed, end this one as an exception: what is
+    half-written is removed."""
+
+    def leave(_signal: int, _frame: object) -> None:
+        raise SystemExit(EXIT_LOST_PROCESS)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _check_world(scenario: Scenario, rank: Rank) -> None:
+    if scenario.satellites != rank.satellites:
+        raise UserError(
+            f"world size {rank.satellites}: scenario {scenario.name} has satellites={scenario.satellites}; "
+            f"start {scenario.satellites} ranks or give satellites={rank.satellites}"
+        )
+
+
+def _say(lost: Lost, rank: Rank) -> None:
+    """Leave because another process is gone: the first who saw it says so."""
+    if str(lost):
+        print(f"error: {lost}", file=sys.stderr, flush=True)
+    elif not rank.is_ground:
+        time.sleep(PATIENCE_S)  # the launcher takes the exit code of who leaves first, and that one knows why
+    raise SystemExit(EXIT_LOST_PROCESS)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""torchrun, started in this process: one rank per satellite, and one line for whatever goes wrong.
+
+On one machine the store where ranks meet is ours and listens on loopback alone. torchrun's own stand-alone
+rendezvous would open two on all interfaces, unpickle what it finds in one of them, and look up this machine's
+name, which many containers cannot resolve."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from constellation.common.errors import EXIT_INTERRUPTED, EXIT_LOST_PROCESS, UserError
+from nodes.process.rank import LOOPBACK, host_store
+
+
+def run_torchrun(options: Sequence[str], satellites: int, program: Sequence[str]) -> int:
+    """Run torchrun with its own `options` (`--nproc N` is short for `--nproc-per-node N`) and a rank's
+    program: `[file, words]`, or `["-m", module, words]`.
+
+    Returns the exit code of the first rank that failed, or 0. Raises `UserError` for options that torchrun or
+    the number of satellites refuses."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # its warnings repeat what we say in one line
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.elastic.rendezvous.api import RendezvousError
+    from torch.distributed.run import run
+
+    arguments = _parsed(options, satellites, program)
+    held = _meet_on_loopback(arguments) if _on_one_machine(arguments) else None
+    for name in ("torch.distributed.elastic", "torch.distributed.run"):
+        # Its tables repeat what a rank has said in one line
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        run(arguments)
+    except (SignalException, KeyboardInterrupt):
+        return EXIT_INTERRUPTED
+    except ChildFailedError as error:
+        return _code_of(*error.get_first_failure())
+    except (RendezvousError, RuntimeError, ValueError) as error:
+        raise UserError(f"torchrun: the machines did not meet ({str(error).splitlines()[0]})") from None
+    finally:
+        del held
+    return 0
+
+
+def _parsed(options: Sequence[str], satellites: int, program: Sequence[str]) -> Any:
+    from torch.distributed.run import get_args_parser
+
+    options = [_long_form(option) for option in options]
+    if not any(option.startswith("--nproc-per-node") for option in options):
+        options = ["--nproc-per-node", str(satellites), *options]
+    parser = get_args_parser()
+    parser.error = _refuse
+    arguments = parser.parse_args([*options, *program])
+    per_node, nodes = str(arguments.nproc_per_node), str(arguments.nnodes).removeprefix("1:")
+    if not per_node.isdecimal() and per_node not in ("auto", "cpu", "gpu"):
+        raise UserError(f"--nproc {per_node}: expected a number of satellites")
+    if per_node.isdecimal() and nodes.isdecimal() and int(per_node) * int(nodes) != satellites:
+        ranks = int(per_node) * int(nodes)
+        raise UserError(
+            f"--nproc {per_node}: {ranks} ranks, but the scenario has satellites={satellites}; "
+            f"give --nproc {satellites} or satellites={ranks}"
+        )
+    return arguments
+
+
+def _refuse(message: str) -> NoReturn:
+    raise UserError(f"options for torchrun: {message}")
+
+
+def _long_form(option: str) -> str:
+    name, separator, value = option.partition("=")
+    return "--nproc-per-node" + separator + value if name in ("--nproc", "-n", "--nproc_per_node") else option
+
+
+def _on_one_machine(arguments: Any) -> bool:
+    return str(arguments.nnodes) in ("1", "1:1") and not arguments.rdzv_endpoint
+
+
+def _meet_on_loopback(arguments: Any) -> Any:
+    """Let the ranks meet at a store of this process, which must be kept."""
+    store: Any = host_store(LOOPBACK, arguments.master_port or 0, "--master-addr", "--master-port")
+    arguments.standalone, arguments.rdzv_backend = False, "static"
+    arguments.master_addr = arguments.local_addr = LOOPBACK
+    arguments.master_port = store.port
+    return store
+
+
+def _code_of(rank: int, failure: Any) -> int:
+    """The exit code of the rank that failed first; where a signal ended it, nobody has said so yet."""
+    if failure.exitcode >= 0:
+        return failure.exitcode or 1
+    print(
+        f"error: satellite {rank} was ended by signal {-failure.exitcode}; the run is over",
+        file=sys.stderr,
+        flush=True,
+    )
+    return EXIT_LOST_PROCESS
