@@ -2,14 +2,16 @@
 
 What `open_pictures(path)` understands, `path` being a file or a folder that is searched to any depth:
 
-    PNG, JPEG, WebP     decoded whole once and kept in memory while they fit, or, above 64 megapixels, in a temporary file read in windows
-    TIFF, GeoTIFF       read in windows through rasterio, never whole; 16-bit samples are stretched between their 2nd and 98th percentile
-    STAR                Li et al., TPAMI 2025: `img/*.png` (any depth, `train/img`, `val/img`), up to 27,860 x 31,096 px. Where a folder `img`
-                        exists, only what lies in such folders is read, so annotations and masks beside it are
-                        left alone
-    EarthView           Satellogic, arXiv:2501.08111: `*.parquet`, one place per row; column `rgb` holds nested lists [revisits, 3, H, W] of
-                        uint8 (384 x 384 px at 1 m), `1m` the near infrared (not used here), `metadata`
-                        bounds, times and view angles. Every revisit counts as a picture
+    PNG, JPEG, WebP     decoded once and kept in memory while they fit, or, above 64 megapixels, in a
+    temporary file TIFF, GeoTIFF       read in windows, never whole STAR                Li et al., TPAMI 2025:
+    `img/*.png` (any depth, `train/img`, `val/img`), up to 27,860 x 31,096 px. Where a folder `img` exists,
+    only what lies in such folders is read, so annotations and masks beside it are left alone EarthView
+    Satellogic, arXiv:2501.08111: `*.parquet`, one place per row; column `rgb` holds nested lists [revisits,
+    3, H, W] of uint8 (384 x 384 px at 1 m), `1m` the near infrared (not used here), `metadata` bounds, times
+    and view angles. Every revisit counts as a picture
+
+Files are read by the reader that satellites use (`codec/imagery/reader.py`): depth, bands, palettes and
+hidden cells are treated alike; hidden cells are black.
 
 Which crop a step sees is a function of (seed, step, place in the global batch) alone: no iterator has a
 position to save, so a resumed run sees the same crops, and a run on two processes sees those of one process
@@ -18,132 +20,53 @@ with twice the batch."""
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from codec.imagery.pictures import PICTURE_SUFFIXES, Picture, PixelCache, open_picture_file
+from codec.imagery.earthview import open_earthview
+from codec.imagery.pictures import Picture, PixelCache, open_picture_file
+from codec.imagery.reader import SUFFIXES
 from constellation.common.errors import UserError
-
-EARTHVIEW_COLUMN = "rgb"  # [revisits, 3, H, W]
-MAX_EARTHVIEW_SIDE_PX = 4096
 
 
 def open_pictures(path: str | Path, key: str = "data") -> list[Picture]:
     """Every picture under `path`, sorted by name; pixels are read later. Raises `UserError` for a file that
     cannot be read, or none; `key`: the command line's word for it."""
     root = Path(path)
-    if not root.exists():
-        raise UserError(f"{key}={path}: no such file or folder")
-    files = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file())
-    base = root.parent if root.is_file() else root
+    try:
+        root.stat()
+        files = sorted(_files_below(root)) if root.is_dir() else [root]
+    except FileNotFoundError:
+        raise UserError(f"{key}={path}: no such file or folder") from None
+    except (OSError, ValueError) as error:  # a circle of links, no permission, a name that cannot be
+        raise UserError(f"{key}={path}: {getattr(error, 'strerror', None) or error}") from None
+    base = root if root.is_dir() else root.parent
     if any("img" in p.relative_to(base).parts[:-1] for p in files):
         files = [p for p in files if "img" in p.relative_to(base).parts[:-1]]
     cache, pictures = PixelCache(), []
     for file in files:
         name = file.relative_to(base).as_posix()
         if file.suffix.lower() == ".parquet":
-            pictures += _open_earthview(file, name, cache)
-        elif file.suffix.lower() in PICTURE_SUFFIXES:
+            pictures += open_earthview(file, name, cache)
+        elif file.suffix.lower() in SUFFIXES:
             pictures.append(open_picture_file(file, name, cache))
     if not pictures:
-        raise UserError(
-            f"{key}={path}: no pictures found, expected {', '.join(PICTURE_SUFFIXES)} or .parquet"
-        )
+        raise UserError(f"{key}={path}: no pictures found, expected {', '.join(SUFFIXES)} or .parquet")
     return pictures
 
 
-class EarthViewPicture:
-    """One revisit of one row of an EarthView parquet file; the rows of a row group are decoded together and
-    cached."""
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Files at any depth; links to folders are not followed, so a circle of them ends. Raises `OSError` for a
+    folder that cannot be listed."""
 
-    def __init__(
-        self,
-        file: Path,
-        name: str,
-        group: int,
-        row: int,
-        revisit: int,
-        shape: tuple[int, int],
-        cache: PixelCache,
-    ) -> None:
-        self.name, (self.height, self.width) = name, shape
-        self._file, self._group, self._row, self._revisit, self._cache = file, group, row, revisit, cache
+    def refuse(error: OSError) -> None:
+        raise error
 
-    def read(self, top: int, left: int, height: int, width: int) -> np.ndarray:
-        """uint8 [height, width, 3]."""
-        rows = self._cache.get(
-            (str(self._file), self._group), lambda: _earthview_rows(self._file, self._group)
-        )
-        return rows[self._row][self._revisit, :, top : top + height, left : left + width].transpose(1, 2, 0)
-
-
-def _open_earthview(file: Path, name: str, cache: PixelCache) -> list[Picture]:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        parquet = pyarrow.parquet.ParquetFile(file)
-        if EARTHVIEW_COLUMN not in parquet.schema_arrow.names:
-            raise UserError(
-                f"data {name}: columns {parquet.schema_arrow.names}, expected EarthView's {EARTHVIEW_COLUMN!r}"
-            )
-        pictures = []
-        for group in range(parquet.num_row_groups):
-            for row, pixels in enumerate(_earthview_rows(file, group)):
-                label = f"{name}#{group}.{row}"
-                pictures += [
-                    EarthViewPicture(file, f"{label}.{k}", group, row, k, pixels.shape[2:], cache)
-                    for k in range(len(pixels))
-                ]
-        return pictures
-    except (pyarrow.ArrowException, OSError) as error:
-        raise UserError(f"data {name}: not a readable parquet file ({error})") from None
-    except (AttributeError, TypeError):
-        raise UserError(
-            f"data {name}: column {EARTHVIEW_COLUMN!r} is not nested lists of integers [revisits, 3, H, W]"
-        ) from None
-
-
-def _earthview_rows(file: Path, group: int) -> list[np.ndarray]:
-    """The rows of one row group, uint8 [revisits, 3, H, W] each."""
-    import pyarrow.parquet
-
-    column = pyarrow.parquet.ParquetFile(file).read_row_group(group, columns=[EARTHVIEW_COLUMN]).column(0)
-    return [_nested_to_array(column[row], file.name) for row in range(len(column))]
-
-
-def _nested_to_array(scalar, name: str) -> np.ndarray:
-    """A pyarrow value of lists in lists, four deep and rectangular, as uint8 [revisits, 3, H, W]; no Python
-    list in between."""
-    import pyarrow
-    import pyarrow.compute
-
-    values, shape = scalar.values, []
-    while values is not None and pyarrow.types.is_nested(values.type) and len(shape) < 4:
-        shape.append(len(values))
-        if len(values.value_lengths().unique()) > 1:
-            raise UserError(
-                f"data {name}: {EARTHVIEW_COLUMN!r} has rows of several lengths, expected [revisits, 3, H, W]"
-            )
-        values = values.flatten()
-    if values is None or len(shape) != 3 or not shape[0] or not pyarrow.types.is_integer(values.type):
-        raise UserError(
-            f"data {name}: column {EARTHVIEW_COLUMN!r} is not nested lists of integers [revisits, 3, H, W]"
-        )
-    revisits, channels, rows = shape[0], shape[1] // shape[0], shape[2] // max(1, shape[1])
-    width = len(values) // max(1, shape[2])
-    if (
-        revisits * channels * rows * width != len(values)
-        or channels != 3
-        or not 0 < max(rows, width) <= MAX_EARTHVIEW_SIDE_PX
-    ):
-        raise UserError(
-            f"data {name}: {EARTHVIEW_COLUMN!r} is {[revisits, channels, rows, width]}, expected [revisits, 3, H, W]"
-        )
-    if values.null_count or (span := pyarrow.compute.min_max(values).as_py())["min"] < 0 or span["max"] > 255:
-        raise UserError(f"data {name}: {EARTHVIEW_COLUMN!r} has values outside 0 to 255, or none at all")
-    return values.to_numpy(zero_copy_only=False).astype(np.uint8).reshape(revisits, channels, rows, width)
+    for parent, _, names in os.walk(folder, onerror=refuse):
+        yield from (path for path in (Path(parent, name) for name in names) if path.is_file())
 
 
 def data_digest(pictures: list[Picture]) -> str:

@@ -5,10 +5,9 @@ import pytest
 import rasterio
 from PIL import Image
 
+from codec.imagery.scene import default_data_folder, open_scene
 from constellation.common.errors import UserError
 from constellation.scenario.scenario import SceneKnobs
-from codec.imagery import scene as scene_module
-from codec.imagery.scene import default_data_folder, open_scene
 
 pytestmark = pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
 
@@ -163,20 +162,10 @@ def test_a_truncated_file_is_an_error_and_never_grey(tmp_path, suffix):
         opened(path).read(100, 0, 28, 128)
 
 
-def test_samples_of_other_types_and_other_files_are_refused(tmp_path):
-    write_tiff(tmp_path / "float.tif", smooth().astype(np.float32))
-    with pytest.raises(UserError, match="float32, expected 8-bit or 16-bit"):
-        opened(tmp_path / "float.tif")
+def test_a_file_of_another_suffix_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("hello")
     with pytest.raises(UserError, match="expected an image"):
         opened(tmp_path / "notes.txt")
-
-
-def test_a_format_that_cannot_be_read_in_windows_has_a_pixel_limit(tmp_path, monkeypatch):
-    Image.fromarray(smooth()).save(tmp_path / "bomb.webp")
-    monkeypatch.setattr(scene_module, "MAX_WHOLE_PIXELS", 1000)
-    with pytest.raises(UserError, match="more than this project reads of WEBP"):
-        opened(tmp_path / "bomb.webp")
 
 
 def test_the_images_of_a_folder_take_turns_in_an_order_of_the_seed(tmp_path):
@@ -220,7 +209,7 @@ def test_without_a_path_the_scene_is_built_in_and_says_so():
         not scene.real
         and scene.source == "built-in procedural scene, seed 5; give scene.path= for real images"
     )
-    with pytest.raises(UserError, match="scene.size_px=256: smaller than the window of 512 px"):
+    with pytest.raises(UserError, match=r"scene.size_px=256: smaller than the window of 512 px"):
         open_scene(SceneKnobs(size_px=256), 5, 0, 512)
 
 

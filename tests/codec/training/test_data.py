@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from codec.imagery import pictures
-from codec.training.data import CropSampler, data_digest, open_pictures, split_pictures
 from codec.imagery.pictures import PixelCache
+from codec.training.data import CropSampler, data_digest, open_pictures, split_pictures
 from constellation.common.errors import UserError
 
 
@@ -67,7 +67,8 @@ def test_lossless_files_of_every_kind_give_their_pixels_in_any_window(tmp_path, 
 
 def test_a_tiled_geotiff_is_read_in_windows_and_four_bands_become_rgb(tmp_path):
     bands = np.random.default_rng(0).integers(0, 256, (4, 96, 160), dtype=np.uint8)
-    write_raster(tmp_path / "a.tif", bands, tiled=True, blockxsize=32, blockysize=32)
+    tiles = {"tiled": True, "blockxsize": 32, "blockysize": 32}
+    write_raster(tmp_path / "a.tif", bands, photometric="MINISBLACK", alpha="no", **tiles)
     (opened,) = open_pictures(tmp_path / "a.tif")
     assert np.array_equal(opened.read(16, 33, 48, 64), bands[:3, 16:64, 33:97].transpose(1, 2, 0))
 
@@ -90,7 +91,7 @@ def test_a_picture_too_large_for_memory_goes_through_a_mapped_file_with_the_same
     pixels = picture(100, 80)
     Image.fromarray(pixels).save(tmp_path / "in" / "a.png")
     (opened,) = open_pictures(tmp_path / "in")
-    assert isinstance(opened, pictures.MappedFile)
+    assert isinstance(opened, pictures.MappedPicture)
     assert np.array_equal(opened.read(10, 20, 64, 50), pixels[10:74, 20:70])
 
 
@@ -142,7 +143,7 @@ def test_broken_and_missing_files_are_refused_by_name(tmp_path):
     Image.fromarray(picture(300, 300)).save(tmp_path / "cut.png")
     content = (tmp_path / "cut.png").read_bytes()
     (tmp_path / "cut.png").write_bytes(content[: len(content) // 2])
-    with pytest.raises(UserError, match="cut.png: cannot be decoded"):
+    with pytest.raises(UserError, match=r"cut.png: not a readable image"):
         open_pictures(tmp_path / "cut.png")[0].read(0, 0, 64, 64)
 
 
@@ -240,11 +241,11 @@ def test_a_truncated_raster_is_refused_in_one_line(tmp_path):
     with rasterio.open(path, "w", driver="GTiff", height=256, width=256, count=3, dtype="uint8") as raster:
         raster.write(np.zeros((3, 256, 256), np.uint8))
     path.write_bytes(path.read_bytes()[:40000])
-    with pytest.raises(UserError, match="cut.tif: "):
+    with pytest.raises(UserError, match=r"cut.tif: "):
         open_pictures(tmp_path)[0].read(128, 128, 128, 128)
 
 
 def test_a_raster_that_names_other_files_is_refused(tmp_path):
     (tmp_path / "secret.tif").write_text("<VRTDataset rasterXSize='64' rasterYSize='64'></VRTDataset>")
-    with pytest.raises(UserError, match="not a readable raster"):
+    with pytest.raises(UserError, match="not a readable image"):
         open_pictures(tmp_path)
