@@ -37,7 +37,11 @@ UNITS = {
     "_mhz": "MHz", "_ghz": "GHz", "_dbm": "dBm", "_dbi": "dBi", "_db": "dB", "_k": "K", "_bps": "bit/s",
     "_w": "W", "_wh": "Wh", "_kib": "KiB", "_mib": "MiB", "_pct": "%",
 }  # fmt: skip
-_NAMED_PATTERNS = {r"^[a-z][a-z0-9_-]{0,63}$": "a word of small letters"}
+ONE_OR_THREE = r"^([0-9]{1,5}(,[0-9]{1,5},[0-9]{1,5})?)?$"
+_NAMED_PATTERNS = {
+    r"^[a-z][a-z0-9_-]{0,63}$": "a word of small letters",
+    ONE_OR_THREE: "one number or three, as 4 or 3,2,1",
+}
 
 
 class Knobs(BaseModel):

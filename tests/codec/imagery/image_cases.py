@@ -8,6 +8,9 @@ import numpy as np
 import rasterio
 from PIL import Image
 
+from codec.imagery.scene import open_scene
+from constellation.scenario.scenario import SceneKnobs
+
 SIDE = 64
 ROWS, COLS = np.mgrid[:SIDE, :SIDE]
 GREY = ((ROWS + COLS) * 2).astype(np.uint8)  # 0 to 252
@@ -15,6 +18,14 @@ RGB = np.dstack([GREY, GREY.T // 2 + 10, 255 - GREY]).astype(np.uint8)
 HOLE = (ROWS > 40) & (COLS > 30)
 HOLED = np.where(HOLE[:, :, None], 0, RGB).astype(np.uint8)
 THREE = RGB.transpose(2, 0, 1)
+
+
+def scene_at(path, **knobs):
+    return open_scene(SceneKnobs(path=str(path), **knobs), 0, 0)
+
+
+def pixels_of(source):
+    return source.read(0, 0, source.height, source.width)
 
 
 def write_tiff(path, bands, names=(), **options):
