@@ -9,13 +9,13 @@ from PIL import Image
 from codec.bitstream import pack, unpack
 from constellation.common.errors import BitstreamError, UserError
 from constellation.scenario.scenario import load_scenario
-from dlrc.studies.common.rounds import Fleet
+from dlrc.local import fly, sides_of
 from ground.files import main, read_streams
 
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory):
-    fleet = Fleet(
+    sides = sides_of(
         load_scenario(
             "dense",
             [
@@ -27,17 +27,17 @@ def stored(tmp_path_factory):
             ],
         )
     )
-    flight = fleet.fly(0)
+    landed = fly(sides, 0).landed
     folder = tmp_path_factory.mktemp("streams")
-    for message in flight.messages:
-        (folder / f"s{message.telemetry.satellite}.bin").write_bytes(message.stream)
-    return folder, flight
+    for (satellite, _), data in landed.arrived.streams.items():
+        (folder / f"s{satellite}.bin").write_bytes(data)
+    return folder, landed.images
 
 
 def test_a_folder_of_streams_becomes_the_images_of_the_run(stored, tmp_path):
-    folder, flight = stored
+    folder, images = stored
     main([f"streams={folder}", f"out={tmp_path}"])
-    for satellite, image in flight.results["dlrc"].images.items():
+    for satellite, image in images.items():
         assert np.array_equal(np.asarray(Image.open(tmp_path / f"s{satellite}.png")), image)
 
 
@@ -87,7 +87,7 @@ def changed(data, **header):
 
 
 def test_streams_of_unknown_weights_do_not_stop_the_others(stored, tmp_path, capsys):
-    folder, flight = stored
+    folder, images = stored
     data = (folder / "s0.bin").read_bytes()
     (tmp_path / "a_foreign.bin").write_bytes(changed(data, weights=bytes(4)))
     (tmp_path / "b.bin").write_bytes(data)
@@ -96,13 +96,11 @@ def test_streams_of_unknown_weights_do_not_stop_the_others(stored, tmp_path, cap
         main([f"streams={tmp_path}", f"out={tmp_path / 'out'}"])
     assert "streams of round 7" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.png"]
-    assert np.array_equal(
-        np.asarray(Image.open(tmp_path / "out" / "b.png")), flight.results["dlrc"].images[0]
-    )
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "out" / "b.png")), images[0])
 
 
 def test_files_of_one_name_do_not_overwrite_each_other(stored, tmp_path):
-    folder, flight = stored
+    folder, images = stored
     for number, name in enumerate("ab"):
         (tmp_path / name).mkdir()
         data = (folder / f"s{number}.bin").read_bytes()
@@ -110,7 +108,7 @@ def test_files_of_one_name_do_not_overwrite_each_other(stored, tmp_path):
     main([f"streams={tmp_path / 'a' / 'r.bin'},{tmp_path / 'b' / 'r.bin'}", f"out={tmp_path / 'out'}"])
     for number, name in enumerate("ab"):
         image = np.asarray(Image.open(tmp_path / "out" / f"{name}_r.png"))
-        assert np.array_equal(image, flight.results["dlrc"].images[number])
+        assert np.array_equal(image, images[number])
 
 
 def test_files_that_nothing_tells_apart_are_refused_before_anything_is_written(stored, tmp_path):
