@@ -100,15 +100,15 @@ def _told(witness: Witness | None, outcome: Outcome) -> dict:
     note = witness.note
     spans = tuple(Span(*span) for span in note.spans)
     sent = [span.duration_s for span in spans if span.name == "downlink"]
-    return dict(  # noqa: C408
-        place=Place(int(note.row), int(note.col), note.window_row, note.window_col, note.scene),
-        heard=note.heard,
-        payload_bytes=note.payload_bytes,
-        gathered_bytes=note.gathered_bytes,
-        t_sync_s=note.t_sync_s,
-        transmission_s=sent[0] if sent and outcome is not Outcome.LOST else None,
-        spans=spans,
-    )
+    return {
+        "place": Place(int(note.row), int(note.col), note.window_row, note.window_col, note.scene),
+        "heard": note.heard,
+        "payload_bytes": note.payload_bytes,
+        "gathered_bytes": note.gathered_bytes,
+        "t_sync_s": note.t_sync_s,
+        "transmission_s": sent[0] if sent and outcome is not Outcome.LOST else None,
+        "spans": spans,
+    }
 
 
 def _outcome(landed: Landed, source: Source) -> Outcome:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from codec.bitstream import unpack
 from constellation.network import SpaceSegment
 from constellation.scenario.scenario import load_scenario
+from ground.decoder import decode
 from ground.records import Outcome, RoundRecord
 from ground.round import Station, hear_round
 from nodes.crew import load_board
@@ -217,17 +218,37 @@ def adds_up_without_witness(landed):
 
 @settings(max_examples=12, deadline=None)
 @given(st.floats(0, 1), st.integers(0, 1 << 30), st.sets(st.integers(0, 3), max_size=2))
-def test_under_any_loss_the_round_closes_and_replays(sky, loss, seed, mute):
+def test_under_any_loss_the_round_closes_replays_and_shows_no_wrong_vector(sky, calm, loss, seed, mute):
     faults = Faults(loss=loss, seed=seed, mute=frozenset(mute))
     landed = adds_up(sky.fly(faults))
     assert sky.fly(faults).record == landed.record
     assert {s for s, found in outcomes(landed).items() if found is LOST} == mute
+    for satellite, found in outcomes(landed).items():
+        if found is INDEPENDENT:
+            assert np.array_equal(landed.images[satellite], calm.images_alone[satellite])
+        elif found is not LOST:
+            assert np.array_equal(landed.images[satellite], calm.images[satellite])
 
 
 def test_the_record_does_not_depend_on_the_split_into_crews(sky, calm):
     parts = [dataclasses.replace(sky.crew, numbers=numbers) for numbers in ((3, 1), (0,), (2,))]
     sides = {crew.numbers: fly_round(crew, 0) for crew in parts} | {GROUND: hear_round(sky.station, 0)}
     assert together(sides)[GROUND].record == calm.record
+
+
+def test_independent_streams_leave_what_has_been_decoded_as_it_is(sky, monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        "ground.round.decode",
+        lambda board, streams, portable: calls.append(streams) or decode(board, streams),
+    )
+    landed = sky.fly(Faults(mute=frozenset({0})))
+    assert calls == [landed.arrived.streams, landed.arrived.spares, landed.arrived.alone]
+
+
+def test_a_digest_that_does_not_fit_is_not_blamed_on_damage_alone(sky):
+    landed = sky.fly(Hit({(0, DOWNLINK): flip(-1), (0, ANSWER): flip(-1)}))
+    assert "damaged, or coded with codec.portable=false" in landed.record.satellites[0].fault
 
 
 def test_a_silent_satellite_surrounds_nobody():
