@@ -2,34 +2,36 @@
 given instead of analysed.
 
 What a restructured program has to offer here: a scenario from words; where each satellite's patch lies; a
-round of satellites whose `analyse` is replaced; the words of a signature list; an encoder's assignment map;
-and the ground's decoder, with and without repair."""
+round of a crew whose views are given; the words of a signature list; an encoder's assignment map; and the
+ground's decoder, with and without repair."""
 
 from __future__ import annotations
 
 import copy
 import functools
-import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from codec.imagery.scene import open_scene
 from codec.models.checkpoint import save_checkpoint
 from codec.models.registry import build_model
 from constellation.common.errors import UserError
-from constellation.network import SpaceSegment
-from constellation.scenario.scenario import load_scenario
+from constellation.network import Instant, SpaceSegment, Sync
+from constellation.scenario.load import load_scenario
+from constellation.scenario.scenario import Scenario
+from dlrc.local import Flight, Sides, flights, sides_of
+from dlrc.local import fly as fly_here
+from ground.account import Landed, oracle_positions
+from ground.decoder import Decoded
 from ground.mosaic import mosaics
-from ground.repair import RoundDecoder, RoundResult, arrive, decode_with_repair
-from nodes.arbiter import pack_list
-from nodes.capture import patch_offset
-from nodes.coding import Board, load_board
-from nodes.downlink import ACKNOWLEDGED, SEND_AGAIN, Downlink
-from nodes.satellite import Satellite
-
-METRIC_WORD = 2  # of a packed list: float64 bits of the priority metric
+from ground.receive import Kind
+from nodes.capture import capture, look_of, patch_offset
+from nodes.crew import Board, View, load_board
+from nodes.encoder import view_of
+from nodes.messages import SignatureList, Witness
 
 Latents = Callable[
     [int, int, int], np.ndarray
@@ -90,47 +92,44 @@ def fly(
     """
     try:
         scenario = load_scenario("dense", [*words, f"codec.weights={weights}", "codec.device=cpu"])
-        board = _board(weights, scenario.codec.model, scenario.codec.grid, scenario.codec.portable)
-        satellites = [_satellite(scenario, number, board, latents) for number in range(scenario.satellites)]
+        sides = _sides(scenario, weights, latents, hearing)
     except UserError as error:
         raise Refused(str(error)) from None
-    if hearing is not None:
-        participants = {number: frozenset(others) for number, others in hearing.items()}
-        for satellite in satellites:
-            satellite.agree = _with_participants(satellite.agree, participants)
-    seen = [satellite.observe(0) for satellite in satellites]
-    lists = [observation.own for observation in seen]
-    messages = [satellite.conclude(own, lists) for satellite, own in zip(satellites, seen, strict=True)]
+    flight = fly_here(sides, 0)
+    told, landed = flight.flown, flight.landed
     flown = Flown()
-    for satellite, own, message in zip(satellites, seen, messages, strict=True):
-        number, note, read = satellite.number, message.telemetry, Downlink.from_bytes(message.to_bytes())
-        assignment = satellite.arbitrate(own.selection, satellite.agree(own, lists), own.y.shape[1:])
-        flown.streams[number], flown.independent[number] = message.stream, message.independent
-        flown.downlinked[number] = read.stream, read.independent
-        flown.lists[number] = _steady(
-            pack_list(own.own, len(own.selection.entry_of), satellite.with_contents)
-        )
-        flown.maps[number] = _arrays(assignment)
+    oracle = oracle_positions(landed.arrived.witness)
+    for number, product in told.products.items():
+        witness, note = landed.arrived.witness[number], told.notes[number]
+        flown.streams[number], flown.independent[number] = product.stream, product.alone
+        flown.downlinked[number] = product.stream, Witness.unpack(witness.pack()).alone
+        flown.lists[number] = _words_of(flight, number)
+        flown.maps[number] = _arrays(product.assignment)
         flown.open_bits[number] = note.open_y_bits
-        flown.telling[number] = note.order, note.heard, note.oracle, note.payload_bytes
-    decoder = _decoder(board, scenario.codec.portable)
-    flown.ground_independent = _ground(decoder.decode(flown.independent))
-    if not repair:
-        flown.ground = _ground(decoder.decode(flown.streams))
-        return flown
-
-    def ask(satellite: int, verdict: bytes) -> bytes:
-        if verdict == ACKNOWLEDGED:
-            return b""
-        return flown.streams[satellite] if verdict == SEND_AGAIN else flown.independent[satellite]
-
-    arrived = arrive(flown.streams, scenario.ground, scenario.seed, 0)
-    repaired = decode_with_repair(
-        decoder, arrived, sorted(flown.streams), scenario.ground.silent_satellite, ask
-    )
-    flown.ground = _ground(repaired.result)
-    flown.ground.resent, flown.ground.replaced = list(repaired.resent), list(repaired.replaced)
+        flown.telling[number] = note.order, note.heard, oracle[number], note.payload_bytes
+    alone = {(number, 0): product.alone for number, product in told.products.items()}
+    flown.ground_independent = _ground(sides.station.decode(alone))
+    flown.ground = _repaired(landed) if repair else _ground(landed.decoded)
     return flown
+
+
+def _sides(scenario: Scenario, weights: Path, latents: Latents, hearing) -> Sides:
+    codec = scenario.codec
+    board = _board(weights, codec.model, codec.grid, codec.portable)
+    sides = sides_of(scenario, board)
+    network = _segment(scenario)
+
+    def see(number: int, satellites: Sequence[int]) -> list[View]:
+        scene = open_scene(scenario.scene, scenario.seed, number, scenario.capture.window_px)
+        views = []
+        for satellite in satellites:
+            row, col = patch_offset(scenario.capture, scenario.seed, number, satellite)
+            look = look_of(capture(scene, scenario.capture, scenario.seed, number, satellite), scene.name)
+            views.append(view_of(board, codec, look, latents(satellite, row // 16, col // 16)))
+        return views
+
+    crew = replace(sides.crew, network=_Hearing(network, hearing) if hearing else network, see=see)
+    return replace(sides, crew=crew)
 
 
 @functools.lru_cache(maxsize=8)
@@ -142,27 +141,30 @@ def _board(weights: Path, model: str, grid: str, portable: bool) -> Board:
         f"codec.portable={portable}",
         "codec.device=cpu",
     ]
-    return load_board(load_scenario("dense", words))
+    return load_board(load_scenario("dense", words).codec)
 
 
-@functools.lru_cache(maxsize=8)
-def _decoder(board: Board, portable: bool) -> RoundDecoder:
-    return RoundDecoder(board.coder.model, board.checkpoint, "cpu", portable)
+class _Hearing:
+    """A network whose links let everybody hear whom `hearing` says."""
+
+    def __init__(self, network: SpaceSegment, hearing: Mapping[int, tuple[int, ...]]) -> None:
+        self._network, self._hearing = network, hearing
+
+    def at(self, number: int) -> Instant:
+        instant = copy.copy(self._network.at(number))
+        exchange = instant.exchange
+
+        def heard(payload_bytes: Mapping[int, float]) -> Sync:
+            hearers = {
+                s: frozenset(r for r, whom in self._hearing.items() if s in whom) for s in payload_bytes
+            }
+            return replace(exchange(payload_bytes), hearers=hearers)
+
+        instant.exchange = heard  # type: ignore[method-assign]
+        return instant
 
 
-def _satellite(scenario, number: int, board: Board, latents: Latents) -> Satellite:
-    row, col = patch_offset(scenario.capture, scenario.seed, 0, number)
-    y = latents(number, row // 16, col // 16)
-    coder = copy.copy(board.coder)
-    coder.analyse = lambda padded, halo_px: y
-    return Satellite(scenario, number, Board(coder, board.checkpoint), _segment(scenario))
-
-
-def _with_participants(agree: Callable, participants: dict[int, frozenset[int]]) -> Callable:
-    return lambda seen, lists: replace(agree(seen, lists), participants=participants)
-
-
-def _segment(scenario) -> SpaceSegment:
+def _segment(scenario: Scenario) -> SpaceSegment:
     """One space segment for all scenarios that differ on board alone."""
     plain = load_scenario("dense")
     return _segment_of(
@@ -171,58 +173,66 @@ def _segment(scenario) -> SpaceSegment:
 
 
 @functools.lru_cache(maxsize=16)
-def _segment_of(scenario) -> SpaceSegment:
+def _segment_of(scenario: Scenario) -> SpaceSegment:
     return SpaceSegment(scenario)
 
 
-def _steady(words: np.ndarray) -> np.ndarray:
-    """Packed words whose metric is rounded: sines and cosines differ in the last bit between processors."""
-    (metric,) = struct.unpack("<d", struct.pack("<q", int(words[METRIC_WORD])))
-    out = words.copy()
-    (out[METRIC_WORD],) = struct.unpack("<q", struct.pack("<d", float(f"{metric:.6g}")))
-    return out
+def _words_of(flight: Flight, number: int, steady: bool = True) -> np.ndarray:
+    """Words of a header and of a list padded to as many entries as a patch has positions, int64; none without
+    DLRC. steady: the metric rounded: sines and cosines differ in the last bit between processors."""
+    if number not in flight.flown.tasks:
+        return np.zeros(0, np.int64)
+    own: SignatureList = flight.flown.tasks[number].observation.own
+    metric = float(f"{own.header.metric:.6g}") if steady else own.header.metric
+    cells = flight.flown.products[number].assignment.fate.size
+    data = replace(own.header, metric=metric).pack() + own.pack(cells)
+    return np.frombuffer(data, dtype="<i8").astype(np.int64)
 
 
 def _arrays(assignment) -> tuple[np.ndarray, ...]:
     return assignment.fate, assignment.exact, assignment.owner, assignment.source
 
 
-def _ground(result: RoundResult) -> Ground:
-    wide = {s: latents for s, latents in result.latents.items() if result.streams[s].header.settings.halo}
-    surrounded = {s: mosaic.surrounded(s) for mosaic in mosaics(wide) for s in mosaic.corners}
+def _ground(*parts: Decoded) -> Ground:
+    """What streams gave; of a satellite in several parts the last counts."""
+    latents = {s: y for part in parts for (s, _), y in part.latents.items()}
+    gaps = {s: int(missing.sum()) for part in parts for (s, _), missing in part.missing.items()}
+    halos = {s: one.header.settings.halo for part in parts for (s, _), one in part.streams.items()}
+    wide = {s: y for s, y in latents.items() if halos[s]}
     return Ground(
-        dict(result.latents),
-        surrounded,
-        {s: n for s, n in result.unresolved.items() if n},
-        sorted(result.failures),
-        {s: _arrays(assignment) for s, assignment in result.maps.items()},
+        latents,
+        {s: mosaic.surrounded(s) for mosaic in mosaics(wide) for s in mosaic.corners},
+        {s: count for s, count in gaps.items() if count},
+        sorted(s for s, _ in parts[0].faults if s not in latents),
+        {s: _arrays(assignment) for (s, _), assignment in parts[0].maps.items()},
     )
+
+
+def _repaired(landed: Landed) -> Ground:
+    """The images' latents after repair: of those that sent their independent stream, that."""
+    ground, sends = _ground(landed.decoded, landed.spares), landed.arrived.sends
+    ground.resent = sorted(s for s in sends if any(one.kind is Kind.AGAIN for one in sends[s]))
+    ground.replaced = sorted(s for s in sends if any(one.kind is Kind.INDEPENDENT for one in sends[s]))
+    return ground
 
 
 def fly_for_real(
     scenario_name: str, words: tuple[str, ...], rounds: int
 ) -> Iterator[tuple[int, dict[str, dict[int, bytes]]]]:
     """Rounds with the shipped weights, from pixels to pictures: for each, bytes by kind and satellite."""
-    from dlrc.studies.common.rounds import Fleet
-
-    fleet = Fleet(load_scenario(scenario_name, list(words)))
-    for number in range(rounds):
-        flight = fleet.fly(number)
-        out: dict[str, dict[int, bytes]] = {"dlrc": {}, "independent": {}, "original": {}, "list": {}}
-        for satellite, seen, message in zip(
-            fleet.satellites, flight.observations, flight.messages, strict=True
+    for flight in flights(load_scenario(scenario_name, [*words, f"rounds={rounds}"])):
+        landed, products = flight.landed, flight.flown.products
+        originals = {s: one.original for s, one in landed.arrived.witness.items()}
+        out: dict[str, dict[int, bytes]] = {
+            "dlrc": {s: product.stream for s, product in products.items()},
+            "independent": {s: product.alone for s, product in products.items()},
+            "original": {s: np.ascontiguousarray(one).tobytes() for s, one in originals.items()},
+            "list": {s: _words_of(flight, s, steady=False).tobytes() for s in products},
+        }
+        for kind, decoded, images in (
+            ("dlrc", landed.decoded, landed.images),
+            ("independent", landed.alone, landed.images_alone),
         ):
-            out["dlrc"][satellite.number], out["independent"][satellite.number] = (
-                message.stream,
-                message.independent,
-            )
-            out["original"][satellite.number] = np.ascontiguousarray(message.original).tobytes()
-            out["list"][satellite.number] = pack_list(
-                seen.own, len(seen.selection.entry_of), satellite.with_contents
-            ).tobytes()
-        for kind, result in flight.results.items():
-            out[f"latents_{kind}"] = {
-                s: latents.astype("<f8").tobytes() for s, latents in result.latents.items()
-            }
-            out[f"image_{kind}"] = {s: image.tobytes() for s, image in result.images.items()}
-        yield number, out
+            out[f"latents_{kind}"] = {s: y.astype("<f8").tobytes() for (s, _), y in decoded.latents.items()}
+            out[f"image_{kind}"] = {s: image.tobytes() for s, image in images.items()}
+        yield flight.number, out
