@@ -21,7 +21,7 @@ from constellation.network import SpaceSegment
 from constellation.scenario.scenario import Scenario
 from ground.metrics import psnr_db
 from ground.reconstructor import reconstruct
-from ground.round import Station, grids
+from ground.round import Station
 from nodes.capture import Capture, capture, look_of
 from nodes.crew import Board, Crew, Look, Rules, Task, View
 from nodes.encoder import alone_stream, analyse, view_of
@@ -136,5 +136,5 @@ def fly(
 
 def _images(station: Station, streams: Mapping[int, bytes], number: int) -> dict[int, np.ndarray]:
     decoded = station.decode({(satellite, number): data for satellite, data in streams.items()})
-    (images,) = reconstruct(station.board.model, grids(decoded))
+    (images,) = reconstruct(station.board.model, decoded.grids)
     return dict(images)
