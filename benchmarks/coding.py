@@ -1,9 +1,6 @@
 """Entropy coding against CompressAI's own `compress` and `decompress`, same weights, one thread each, ratios
 from one run.
 
-    python -m benchmarks.coding [models=bmshj,mbt,cheng,elic] [size_px=256] [repeats=5] [batch=8]
-    [weights=random|shipped] [backend=auto]
-
 Entropy stage only: CompressAI's `compress` and `decompress` with g_a and g_s replaced by their results, ours
 from y to bytes (bytes to y_hat), h_a and h_s included on both sides. `batch`: per patch, that many patches
 that do not refer to each other decoded in one call. `whole`: encode + decode + g_a + g_s. Random weights
@@ -15,13 +12,14 @@ shows what a processor without signed-byte dot products (VNNI, AMX) would do; st
 from __future__ import annotations
 
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import nn
 
 from codec.entropy.coder import ContextLayout, EntropyCoder, StreamItem, warm_up
@@ -30,17 +28,11 @@ from codec.models.checkpoint import load_weights
 from codec.models.model import LatentModel
 from codec.models.registry import build_model
 from codec.training.initialise import entropy_outputs
-from constellation.common.errors import user_errors_to_exit
-from dlrc.studies.common.options import choice, own_values, whole_number
+from constellation.common.cli import Command, Given, main_of
+from constellation.common.knobs import Knobs, Several
+from constellation.common.progress import watched
+from dlrc.studies.common.terms import known_models
 
-DEFAULTS = {
-    "models": "bmshj,mbt,cheng,elic",
-    "size_px": "256",
-    "repeats": "5",
-    "batch": "8",
-    "weights": "random",
-    "backend": "auto",
-}
 WIDTHS = dict(zip(registry.names(), ((128, 192), (192, 192), (128, 128), (192, 320)), strict=False))
 # times faster than CompressAI, at 256 px: encode, decode, decode per patch of a batch of 8
 GOALS = dict(zip(registry.names(), ((1, 1, 1), (25, 10, 25), (12, 6, 15), (3, 1.5, 3)), strict=False))
@@ -165,26 +157,32 @@ def measure(
     }
 
 
-def main(arguments: list[str]) -> None:
+class CodingKeys(Knobs):
+    """Keys of this benchmark."""
+
+    models: Several[str] = tuple(WIDTHS)
+    """families"""
+    size_px: Annotated[int, Field(ge=64, le=4096, multiple_of=64)] = 256
+    """side of a patch"""
+    repeats: Annotated[int, Field(ge=1, le=1000)] = 5
+    """of which the median counts"""
+    batch: Annotated[int, Field(ge=1, le=1000)] = 8
+    """patches decoded in one call"""
+    weights: Literal["random", "shipped"] = "random"
+    """at CompressAI's widths, or this project's checkpoints"""
+    backend: Literal["auto", "int8", "float64"] = "auto"
+    """of the matrix products; streams are the same"""
+
+
+def bench(given: Given) -> None:
     """Print one row per model and stage."""
-    options = own_values(arguments, __doc__, DEFAULTS)
-    models = [choice("models", name, tuple(WIDTHS)) for name in options["models"].split(",")]
-    size_px, repeats, batch = (
-        whole_number(key, options[key], low, high, multiple)
-        for key, low, high, multiple in (
-            ("size_px", 64, 4096, 64),
-            ("repeats", 1, 1000, 1),
-            ("batch", 1, 1000, 1),
-        )
-    )
-    weights, backend = (
-        choice("weights", options["weights"], ("random", "shipped")),
-        choice("backend", options["backend"], ("auto", "int8", "float64")),
-    )
+    own: CodingKeys = given.own
+    models, size_px, repeats, batch = known_models(own.models), own.size_px, own.repeats, own.batch
+    weights, backend = own.weights, own.backend
     torch.set_num_threads(1)
     warm_up()
     rows = []
-    for name in models:
+    for name in watched(models, "models"):
         stages, goals = (
             measure(name, size_px, repeats, batch, weights, backend),
             GOALS[name] if size_px == 256 else (None,) * 3,
@@ -200,6 +198,13 @@ def main(arguments: list[str]) -> None:
         print(f"{name:6} {stage:20} {theirs:14.1f} {ours:9.1f} {ratio:6.1f}x {mark:>6}")
 
 
+COMMAND = Command(
+    name="bench coding",
+    about=__doc__,
+    own=CodingKeys,
+    work=bench,
+    examples=("dlrc bench coding", "dlrc bench coding models=mbt weights=shipped"),
+)
+
 if __name__ == "__main__":
-    with user_errors_to_exit():
-        main(sys.argv[1:])
+    main_of(COMMAND)

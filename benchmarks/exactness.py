@@ -1,9 +1,6 @@
 """Do two sides always agree? Streams of real crops, made and read under different arithmetic, and what
 portability costs in bits.
 
-    python -m benchmarks.exactness [models=bmshj,mbt,cheng,elic] [patches=1000] [patch_px=64] [lambda=0.013]
-    [seed=0]
-
 Every patch is analysed in one of six ways (float32 plain, without oneDNN, channels_last, 2 threads, float64,
 bfloat16: y may differ, its stream must decode to what was coded), encoded twice (signed bytes, 1 thread,
 oneDNN; float64 GEMM, 2 threads, no oneDNN: the bytes must be equal), and decoded twice (alone with float64;
@@ -16,11 +13,12 @@ from __future__ import annotations
 
 import contextlib
 import math
-import sys
 from collections.abc import Iterator
+from typing import Annotated
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from codec.entropy import smooth
 from codec.entropy.coder import ContextLayout, EntropyCoder, StreamItem
@@ -31,17 +29,11 @@ from codec.imagery.scene import default_data_folder, open_scene
 from codec.models import registry
 from codec.models.checkpoint import load_weights
 from codec.models.model import LatentModel
-from constellation.common.errors import user_errors_to_exit
+from constellation.common.cli import Command, Given, main_of
+from constellation.common.knobs import Knobs, Several
 from constellation.scenario.scenario import SceneKnobs
-from dlrc.studies.common.options import choice, number, own_values, whole_number
+from dlrc.studies.common.terms import known_models
 
-DEFAULTS = {
-    "models": "bmshj,mbt,cheng,elic",
-    "patches": "1000",
-    "patch_px": "64",
-    "lambda": "0.013",
-    "seed": "0",
-}
 ANALYSES = ("plain", "no oneDNN", "channels_last", "2 threads", "float64", "bfloat16")
 BATCH = 8
 
@@ -164,19 +156,27 @@ def examine(name: str, patches: int, patch_px: int, lambda_: float, seed: int) -
     return totals
 
 
-def main(arguments: list[str]) -> None:
+class ExactnessKeys(Knobs):
+    """Keys of this benchmark."""
+
+    models: Several[str] = registry.names()
+    """families"""
+    patches: Annotated[int, Field(ge=1, le=10**6)] = 1000
+    """crops per model"""
+    patch_px: Annotated[int, Field(ge=64, le=1024, multiple_of=64)] = 64
+    """side of a crop"""
+    lambda_: Annotated[float, Field(gt=0, le=10, alias="lambda")] = 0.013
+    """of the shipped checkpoints"""
+    seed: Annotated[int, Field(ge=0, le=2**31)] = 0
+    """of the crops"""
+
+
+def bench(given: Given) -> None:
     """Print one row per model; exit code 1 if anything differed."""
-    options = own_values(arguments, __doc__, DEFAULTS)
+    own: ExactnessKeys = given.own
     torch.set_num_threads(1)
-    models = [choice("models", name, registry.names()) for name in options["models"].split(",")]
-    patches, patch_px = (
-        whole_number("patches", options["patches"], 1, 10**6),
-        whole_number("patch_px", options["patch_px"], 64, 1024, 64),
-    )
-    value, seed = (
-        number("lambda", options["lambda"], 1e-5, 10),
-        whole_number("seed", options["seed"], 0, 2**31),
-    )
+    models, patches, patch_px = known_models(own.models), own.patches, own.patch_px
+    value, seed = own.lambda_, own.seed
     rows = {}
     for name in models:
         rows[name] = examine(name, patches, patch_px, value, seed)
@@ -199,6 +199,13 @@ def main(arguments: list[str]) -> None:
         raise SystemExit(1)
 
 
+COMMAND = Command(
+    name="bench exactness",
+    about=__doc__,
+    own=ExactnessKeys,
+    work=bench,
+    examples=("dlrc bench exactness patches=100",),
+)
+
 if __name__ == "__main__":
-    with user_errors_to_exit():
-        main(sys.argv[1:])
+    main_of(COMMAND)

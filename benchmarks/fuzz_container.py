@@ -1,9 +1,6 @@
 """Damaged streams through the whole decoder: each must be refused with a `BitstreamError`, or decode to what
 its sender coded.
 
-    python -m benchmarks.fuzz_container [cases=100000] [models=bmshj,mbt,cheng,elic] [seed=1] [side=8]
-    [case_s=5] [growth_mib=2048]
-
 Real containers (shipped checkpoints, latents [M, side, side], maps with local and remote copies, both map
 codings) are damaged and decoded by `ground.decoder.RoundDecoder`, together with the whole stream that they
 refer to. Half of the damage is done to the bytes, which checksums should stop; the other half to one section
@@ -16,13 +13,14 @@ too."""
 from __future__ import annotations
 
 import resource
-import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from benchmarks.map_coding import make_round
 from codec.bitstream import Bitstream, Header, StreamSettings, pack, unpack
@@ -31,18 +29,11 @@ from codec.maps.assignment import AssignmentMap, combined_digest
 from codec.maps.coding import encode_map
 from codec.models import registry
 from codec.models.checkpoint import load_checkpoint, shipped_weights
-from constellation.common.errors import user_errors_to_exit
-from dlrc.studies.common.options import choice, number, own_values, whole_number
+from constellation.common.cli import Command, Given, main_of
+from constellation.common.knobs import Knobs, Several
+from dlrc.studies.common.terms import known_models
 from ground.repair import RoundDecoder, RoundResult
 
-DEFAULTS = {
-    "cases": "100000",
-    "models": "bmshj,mbt,cheng,elic",
-    "seed": "1",
-    "side": "8",
-    "case_s": "5",
-    "growth_mib": "2048",
-}
 LAMBDA = 0.013
 DAMAGES = ("flip", "truncate", "insert", "delete", "splice", "random")
 
@@ -246,14 +237,28 @@ def fuzz(cases: int, models: list[str], seed: int, side: int, growth_mib: int = 
     return outcomes, slowest_s
 
 
-def main(arguments: list[str]) -> None:
-    given = own_values(arguments, __doc__, DEFAULTS)
-    models = [choice("models", name, registry.names()) for name in given["models"].split(",")]
-    cases, seed, side, growth_mib = (
-        whole_number(key, given[key], low, 2**31)
-        for key, low in (("cases", 1), ("seed", 0), ("side", 4), ("growth_mib", 1))
-    )
-    case_s = number("case_s", given["case_s"], 0, 1e6)
+class FuzzKeys(Knobs):
+    """Keys of this benchmark."""
+
+    cases: Annotated[int, Field(ge=1, le=2**31)] = 100000
+    """damaged streams"""
+    models: Several[str] = registry.names()
+    """families; the first takes most cases"""
+    seed: Annotated[int, Field(ge=0, le=2**31)] = 1
+    """of the damage"""
+    side: Annotated[int, Field(ge=4, le=1024)] = 8
+    """of the latents"""
+    case_s: Annotated[float, Field(ge=0, le=1e6)] = 5.0
+    """that a case may take"""
+    growth_mib: Annotated[int, Field(ge=1, le=2**31)] = 2048
+    """that the address space may grow"""
+
+
+def bench(given: Given) -> None:
+    """Damage, decode, print outcomes; exit code 1 where a case is wrong or slow."""
+    own: FuzzKeys = given.own
+    models, cases, seed, side = known_models(own.models), own.cases, own.seed, own.side
+    growth_mib, case_s = own.growth_mib, own.case_s
     torch.set_num_threads(1)
     start_s = time.perf_counter()
     outcomes, slowest_s = fuzz(cases, models, seed, side, growth_mib)
@@ -270,6 +275,13 @@ def main(arguments: list[str]) -> None:
         raise SystemExit(1)
 
 
+COMMAND = Command(
+    name="bench fuzz_container",
+    about=__doc__,
+    own=FuzzKeys,
+    work=bench,
+    examples=("dlrc bench fuzz_container cases=2000",),
+)
+
 if __name__ == "__main__":
-    with user_errors_to_exit():
-        main(sys.argv[1:])
+    main_of(COMMAND)

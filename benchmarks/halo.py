@@ -1,41 +1,49 @@
 """What a halo costs in computing: g_a over patch + halo against the patch alone, and g_s over patch + ring
 against the patch alone.
 
-    python -m benchmarks.halo [models=bmshj,mbt,cheng,elic] [halos=16,32,48] [sizes=256,512] [repeats=3]
-
 One thread, one process, shipped weights, CPU time of the thread, smallest of the repeats: only the ratios
 mean something on another machine. Everything else on board and on the ground (entropy coding, DLRC) works on
 the patch's latents alone and costs the same with and without a halo."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from benchmarks.overhead import fastest
 from codec.models import registry
 from codec.models.checkpoint import load_weights
 from codec.models.model import LATENT_STRIDE_PX
 from codec.surroundings import RING
-from constellation.common.errors import UserError, user_errors_to_exit
-from dlrc.studies.common.options import choice, split_arguments, whole_number
+from constellation.common.cli import Command, Given, main_of
+from constellation.common.knobs import Knobs, Several
+from constellation.common.progress import watched
+from dlrc.studies.common.terms import known_models
 from ground.reconstructor import synthesise
 from nodes.coding import BoardCoder
 from nodes.process.device import one_thread
 
-DEFAULTS = {"models": ",".join(registry.names()), "halos": "16,32,48", "sizes": "256,512", "repeats": "3"}
+
+class HaloKeys(Knobs):
+    """Keys of this benchmark."""
+
+    models: Several[str] = registry.names()
+    """families"""
+    halos: Several[Annotated[int, Field(ge=16, le=1024, multiple_of=LATENT_STRIDE_PX)]] = (16, 32, 48)
+    """px around a patch"""
+    sizes: Several[Annotated[int, Field(ge=64, le=4096, multiple_of=64)]] = (256, 512)
+    """sides of a patch, px"""
+    repeats: Annotated[int, Field(ge=1, le=1000)] = 3
+    """of which the smallest counts"""
 
 
-def main(arguments: Sequence[str]) -> None:
-    values, rest = split_arguments(arguments, __doc__, DEFAULTS)
-    if rest:
-        raise UserError(f"{rest[0]}: unknown key; this benchmark's own are {', '.join(DEFAULTS)}")
-    models = [choice("models", text, registry.names()) for text in values["models"].split(",")]
-    halos = [whole_number("halos", text, 16, 1024, LATENT_STRIDE_PX) for text in values["halos"].split(",")]
-    sizes = [whole_number("sizes", text, 64, 4096, 64) for text in values["sizes"].split(",")]
-    repeats = whole_number("repeats", values["repeats"], 1, 1000)
+def bench(given: Given) -> None:
+    """Print one row per model and size."""
+    own: HaloKeys = given.own
+    models, halos, sizes, repeats = known_models(own.models), own.halos, own.sizes, own.repeats
     one_thread()
     print(
         "| model | patch px | g_a, ms | "
@@ -43,7 +51,7 @@ def main(arguments: Sequence[str]) -> None:
         + f" | g_s, ms | with {RING} cells |"
     )
     print("|" + " --- |" * (5 + len(halos)))
-    for name in models:
+    for name in watched(models, "models"):
         model = load_weights("", name, 0.013)[0]
         for size in sizes:
             print(
@@ -81,6 +89,9 @@ def line_of(name: str, size: int, on_board: Sequence[float], on_ground: Sequence
     return f"| {name} | {size} | " + " | ".join(cells) + " |"
 
 
+COMMAND = Command(
+    name="bench halo", about=__doc__, own=HaloKeys, work=bench, examples=("dlrc bench halo models=bmshj",)
+)
+
 if __name__ == "__main__":
-    with user_errors_to_exit():
-        main(sys.argv[1:])
+    main_of(COMMAND)

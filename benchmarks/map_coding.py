@@ -1,8 +1,6 @@
 """Bits per position of the assignment map under each coding: on synthetic rounds, and on real captures with
 the shipped checkpoints.
 
-    python -m benchmarks.map_coding [seed=100] [rounds=20] [patches=256,512,1024] [repeats=0.002] [captures=4]
-
 A synthetic round: 8 patches at multiples of 16 px in a window twice (dense) or four times (sparse) as wide as
 a patch; a content number for every latent cell of the scene, a share `repeats` of the cells repeating an
 earlier one; the outer 0 to 2 positions of a patch match nobody; satellite 0 has the highest priority; 1 % of
@@ -15,18 +13,18 @@ averaged over all satellites of a round, those that keep everything included."""
 from __future__ import annotations
 
 import lzma
-import sys
 from collections.abc import Iterator
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from codec.maps.assignment import KEPT, LOCAL, REMOTE, AssignmentMap, coding_rank, dense_numbering
 from codec.maps.coding import encode_joint, encode_map, lzma_raw
 from codec.models import registry
-from constellation.common.errors import user_errors_to_exit
-from dlrc.studies.common.options import number, own_values, whole_number
+from constellation.common.cli import Command, Given, main_of
+from constellation.common.knobs import Knobs, Several
 
-DEFAULTS = {"seed": "100", "rounds": "20", "patches": "256,512,1024", "repeats": "0.002", "captures": "4"}
 SATELLITES = 8
 WINDOWS = {"dense": 2, "sparse": 4}
 MISSES = {"none": (0.0, 0.0), "copies 5%": (0.05, 0.0), "views 5%": (0.0, 0.05)}  # dropped copies, misses
@@ -199,16 +197,26 @@ def captured_table(seed: int, captures: int) -> Iterator[str]:
                 )
 
 
-def main(arguments: list[str]) -> None:
-    given = own_values(arguments, __doc__, DEFAULTS)
-    seed, rounds, captures = (
-        whole_number(key, given[key], low, 2**31)
-        for key, low in (("seed", 0), ("rounds", 1), ("captures", 0))
-    )
-    repeats, patches_px = (
-        number("repeats", given["repeats"], 0, 1),
-        [whole_number("patches", text, 16, 4096, 16) for text in given["patches"].split(",") if text],
-    )
+class MapKeys(Knobs):
+    """Keys of this benchmark."""
+
+    seed: Annotated[int, Field(ge=0, le=2**31)] = 100
+    """of synthetic rounds"""
+    rounds: Annotated[int, Field(ge=1, le=2**31)] = 20
+    """synthetic ones a row"""
+    patches: Several[Annotated[int, Field(ge=16, le=4096, multiple_of=16)]] | None = (256, 512, 1024)
+    """sides of a synthetic patch, px; none: no synthetic rounds"""
+    repeats: Annotated[float, Field(ge=0, le=1)] = 0.002
+    """share of cells that repeat an earlier one"""
+    captures: Annotated[int, Field(ge=0, le=2**31)] = 4
+    """rounds of real pictures a row; 0: none"""
+
+
+def bench(given: Given) -> None:
+    """Print one row per kind of round."""
+    own: MapKeys = given.own
+    seed, rounds, captures, repeats = own.seed, own.rounds, own.captures, own.repeats
+    patches_px = list(own.patches or ())
     print("bits per latent position, averaged over 8 satellites")
     for line in synthetic_table(seed, rounds, patches_px, repeats) if patches_px else ():
         print(line, flush=True)
@@ -216,6 +224,13 @@ def main(arguments: list[str]) -> None:
         print(line, flush=True)
 
 
+COMMAND = Command(
+    name="bench map_coding",
+    about=__doc__,
+    own=MapKeys,
+    work=bench,
+    examples=("dlrc bench map_coding captures=0 rounds=2 patches=256",),
+)
+
 if __name__ == "__main__":
-    with user_errors_to_exit():
-        main(sys.argv[1:])
+    main_of(COMMAND)

@@ -1,8 +1,6 @@
 """Fits the priors of codec.maps.model to synthetic and captured rounds, and writes codec/maps/statistics.npy.
 A new file is a new bitstream.
 
-    python -m benchmarks.map_priors [captures=12]
-
 One profile per kind of round at first: synthetic ones whose borders match, do not match, with misses, with
 repeated content; captured ones of models with quiet borders (bmshj, mbt) and with ragged ones (cheng, elic).
 Then, as in k-means, each map goes to the profile that codes it in the fewest bits, and the profiles are
@@ -14,11 +12,11 @@ ones from the training images, DLRC_DATA (default ../shared/data) /train, with t
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 from scipy.special import gammaln
 
 from benchmarks.map_coding import make_round
@@ -29,8 +27,9 @@ from codec.maps.binary_coder import FLOOR, LIMIT, ONE, TALLY
 from codec.maps.coding import map_arrays
 from codec.maps.symbols import CONTEXTS
 from codec.models import registry
-from constellation.common.errors import user_errors_to_exit
-from dlrc.studies.common.options import own_values, whole_number
+from constellation.common.cli import Command, Given, main_of
+from constellation.common.files import replacing
+from constellation.common.knobs import Knobs
 
 TARGET = Path(mapmodel.__file__).with_name("statistics.npy")
 WINDOWS_PX = (512, 768, 1024)  # as `dense`, between, as `sparse`
@@ -147,8 +146,16 @@ def fit_profile(asked: np.ndarray, ones: np.ndarray, weights: np.ndarray) -> np.
     return prior
 
 
-def main(arguments: list[str]) -> None:
-    rounds = whole_number("captures", own_values(arguments, __doc__, {"captures": "12"})["captures"], 1, 1000)
+class PriorsKeys(Knobs):
+    """Keys of this benchmark."""
+
+    captures: Annotated[int, Field(ge=1, le=1000)] = 12
+    """rounds per model and overlap"""
+
+
+def bench(given: Given) -> None:
+    """Fit, print each pass, and replace statistics.npy."""
+    rounds = given.own.captures
     material = synthetic() + captured(rounds)
     profile_of = np.array([profile for profile, _, _ in material])
     weights = np.array([weight for _, weight, _ in material])
@@ -169,12 +176,17 @@ def main(arguments: list[str]) -> None:
             f"{np.bincount(profile_of, minlength=mapmodel.PROFILES).tolist()}",
             flush=True,
         )
-    temporary = TARGET.with_suffix(".tmp")
-    with open(temporary, "wb") as file:
-        np.save(file, priors, allow_pickle=False)
-    os.replace(temporary, TARGET)
+    with replacing(TARGET) as temporary:
+        np.save(temporary, priors, allow_pickle=False)
 
+
+COMMAND = Command(
+    name="bench map_priors",
+    about=__doc__,
+    own=PriorsKeys,
+    work=bench,
+    examples=("dlrc bench map_priors captures=2",),
+)
 
 if __name__ == "__main__":
-    with user_errors_to_exit():
-        main(sys.argv[1:])
+    main_of(COMMAND)

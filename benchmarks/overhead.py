@@ -15,23 +15,25 @@ The paper's Table 2 read column by column gives bmshj, 256 px, Titan V: LIC 24.6
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from codec.imagery.scene import open_scene
 from codec.maps.assignment import AssignmentMap
 from codec.maps.coding import encode_map
-from codec.models import registry
 from codec.models.checkpoint import load_weights
 from codec.models.model import LatentModel
 from codec.models.registry import build_model
-from constellation.common.errors import user_errors_to_exit
-from constellation.scenario.scenario import load_scenario
-from dlrc.studies.common.options import choice, split_arguments, whole_number
+from constellation.common.cli import Command, Given, main_of
+from constellation.common.knobs import Knobs, Several, Word
+from constellation.common.progress import watched
+from constellation.scenario.load import SCENARIO
+from dlrc.studies.common.terms import known_models
 from nodes.arbiter import SignatureList, arbitrate, assign_owners, signature_list
 from nodes.capture import capture
 from nodes.coding import BoardCoder, coding_order_of
@@ -40,24 +42,33 @@ from nodes.process.device import one_thread
 from nodes.recognizer import HashFamily, hash_family, signatures
 from nodes.selector import Selection, select
 
-DEFAULTS = {
-    "model": registry.names()[0],
-    "sizes": "256,512,1024,2048",
-    "satellites": "8,64,256,1024",
-    "repeats": "5",
-}
 NEIGHBOURS = 8
 PAPER_WIDTHS = 128, 192
 PARTS = ("analysis", "coding", "recognizer", "selector", "arbiter", "filter", "map")
 
 
-def main(arguments: Sequence[str]) -> None:
-    values, rest = split_arguments(arguments, __doc__, DEFAULTS)
-    name = choice("model", values["model"], registry.names())
-    sizes = [whole_number("sizes", text, 64, 4096, 64) for text in values["sizes"].split(",")]
-    counts = [whole_number("satellites", text, 2, 4096) for text in values["satellites"].split(",")]
-    repeats = whole_number("repeats", values["repeats"], 1, 1000)
-    scenario = load_scenario("dense", rest)
+class OverheadKeys(Knobs):
+    """Keys of this benchmark."""
+
+    model: Word = "bmshj"
+    """family"""
+    sizes: Several[Annotated[int, Field(ge=64, le=4096, multiple_of=64)]] = (256, 512, 1024, 2048)
+    """sides of a patch, px"""
+    satellites: Several[Annotated[int, Field(ge=2, le=4096)]] = (8, 64, 256, 1024)
+    """numbers of lists to arbitrate"""
+    repeats: Annotated[int, Field(ge=1, le=1000)] = 5
+    """of which the smallest counts"""
+
+
+def bench(given: Given) -> None:
+    """Print one row per patch size and set of weights, then arbitration by the number of satellites."""
+    own, scenario = given.own, given.subject
+    (name,), sizes, counts, repeats = (
+        known_models([own.model], "model"),
+        own.sizes,
+        own.satellites,
+        own.repeats,
+    )
     one_thread()
     shipped = load_weights("", name, scenario.codec.lambda_)[0]
     torch.manual_seed(0)
@@ -69,7 +80,7 @@ def main(arguments: Sequence[str]) -> None:
         print(
             "| patch | g_a | h_a, h_s, context, rANS | Recognizer | Selector | Arbiter | Filter | map | DLRC / codec |\n|---|---|---|---|---|---|---|---|---|"
         )
-        for size in sizes:
+        for size in watched(sizes, "sizes"):
             print(
                 line_of(
                     size,
@@ -175,6 +186,33 @@ def line_of(size: int, ms: dict[str, float]) -> str:
     )
 
 
+COMMAND = Command(
+    name="bench overhead",
+    about=__doc__,
+    own=OverheadKeys,
+    work=bench,
+    subject=SCENARIO,
+    honours=(
+        "seed",
+        "scene",
+        "capture",
+        "codec.lambda",
+        "codec.portable",
+        "dlrc.k",
+        "dlrc.rotation",
+        "dlrc.representative",
+    ),
+    sets={
+        "scenario": "",
+        "codec.model": "model",
+        "scene.size_px": "sizes",
+        "capture.patch_px": "sizes",
+        "capture.window_px": "sizes",
+        "capture.halo_px": "",
+    },
+    default="dense",
+    examples=("dlrc bench overhead sizes=256,512", "dlrc bench overhead model=elic dlrc.k=8"),
+)
+
 if __name__ == "__main__":
-    with user_errors_to_exit():
-        main(sys.argv[1:])
+    main_of(COMMAND)

@@ -1,8 +1,6 @@
 """Sync rounds over a 12 h window: wall, CPU and memory, growth with the constellation, and the ratio to a
 plain networkx loop, from one run.
 
-    python -m benchmarks.sync [steps=720] [networkx_steps=2] [sizes=100,1000,10000] [link.noise=paper ...]
-
 Every simulation runs in a fresh interpreter (imports and numba's compilation count; nothing is cached on
 disk). The networkx loop gets its edges and rates ready made: it builds one graph per instant and payload and
 runs `single_source_dijkstra` from the 8 participants; its time is extrapolated to all instants. Agreement of
@@ -16,60 +14,61 @@ import resource
 import subprocess
 import sys
 import time
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
-from constellation.common.errors import UserError, user_errors_to_exit
+from constellation.common.cli import Command, Given, main_of
+from constellation.common.errors import UserError
+from constellation.common.knobs import Knobs, Several
+from constellation.common.progress import watched
 from constellation.orbit.orbits import MAX_INSTANTS
 from constellation.orbit.walker import MAX_SATELLITES
-from constellation.scenario.scenario import Scenario, load_scenario
-from dlrc.studies.common.options import split_arguments
+from constellation.scenario.load import SCENARIO, load_scenario
+from constellation.scenario.scenario import Scenario
 
 PAYLOADS = [2048.0, 8192.0, 32768.0, 131072.0]
 LEAST_SATELLITES = 8  # the participants
 PLANES = {1000: 25}  # the paper's shell; other sizes are as square as their divisors allow
 
 
-def main(arguments: list[str]) -> None:
-    own = {"steps": "720", "networkx_steps": "2", "sizes": "100,1000,10000", "child": ""}
-    own, overrides = split_arguments(arguments, __doc__, own)
-    try:
-        steps, sample, sizes = (
-            int(own["steps"]),
-            int(own["networkx_steps"]),
-            [int(size) for size in own["sizes"].split(",")],
-        )
-    except ValueError:
-        raise UserError(
-            f"steps={own['steps']} networkx_steps={own['networkx_steps']} sizes={own['sizes']}: expected whole numbers"
-        ) from None
-    if not all(LEAST_SATELLITES <= size <= MAX_SATELLITES for size in sizes):
-        raise UserError(
-            f"sizes={own['sizes']}: expected numbers of satellites from {LEAST_SATELLITES} to {MAX_SATELLITES}"
-        )
-    if not (1 <= steps <= MAX_INSTANTS and 1 <= sample <= MAX_INSTANTS):
-        raise UserError(
-            f"steps={steps} networkx_steps={sample}: expected whole numbers from 1 to {MAX_INSTANTS}"
-        )
-    if own["child"]:
-        return _child(int(own["child"]), steps, sizes[0], overrides)
-    print(f"{steps} instants, 8 participants, knobs: {' '.join(overrides) or 'defaults'}")
+class SyncKeys(Knobs):
+    """Keys of this benchmark."""
+
+    steps: Annotated[int, Field(ge=1, le=MAX_INSTANTS)] = 720
+    """instants simulated"""
+    networkx_steps: Annotated[int, Field(ge=1, le=10**4)] = 2
+    """instants of the networkx loop"""
+    sizes: Several[Annotated[int, Field(ge=LEAST_SATELLITES, le=MAX_SATELLITES)]] = (100, 1000, 10000)
+    """satellites of the constellation"""
+    child: Annotated[int, Field(ge=0, le=len(PAYLOADS))] = 0
+    """number of payloads, in the interpreter that a measurement starts; 0: measure"""
+
+
+def bench(given: Given) -> None:
+    """Print one row per size and number of payloads, then the networkx loop's time."""
+    own, overrides = given.own, list(given.words)
+    if own.child:
+        return _child(own.child, own.steps, own.sizes[0], overrides)
+    print(f"{own.steps} instants, 8 participants, knobs: {' '.join(overrides) or 'defaults'}")
     print("satellites  payloads   wall s    CPU s   peak MiB")
     ours_s = None
-    for size in sizes:
-        for payloads in (1, 4) if size < 10000 else (1,):
-            figures = _measure(size, steps, payloads, overrides)
-            print(
-                f"{size:10}  {payloads:8} {figures['wall_s']:8.2f} {figures['cpu_s']:8.2f} {figures['peak_mib']:10.0f}"
-            )
-            if size == 1000 and payloads == 4:
-                ours_s = figures
-    if ours_s:
-        reference_s, worst = _networkx(sample, overrides)
-        whole_s = reference_s * steps
+    measured = [(size, payloads) for size in own.sizes for payloads in ((1, 4) if size < 10000 else (1,))]
+    for size, payloads in watched(measured, "sizes"):
+        figures = _measure(size, own.steps, payloads, overrides)
         print(
-            f"networkx loop, 1000 satellites, 4 payloads: {whole_s:.0f} s of CPU extrapolated from {sample} instants; "
-            f"{whole_s / ours_s['cpu_s']:.0f} times ours; delays agree to {worst:.1e} relative"
+            f"{size:10}  {payloads:8} {figures['wall_s']:8.2f} {figures['cpu_s']:8.2f} {figures['peak_mib']:10.0f}"
+        )
+        if size == 1000 and payloads == 4:
+            ours_s = figures
+    if ours_s:
+        reference_s, worst = _networkx(own.networkx_steps, overrides)
+        whole_s = reference_s * own.steps
+        print(
+            f"networkx loop, 1000 satellites, 4 payloads: {whole_s:.0f} s of CPU extrapolated from "
+            f"{own.networkx_steps} instants; {whole_s / ours_s['cpu_s']:.0f} times ours; delays agree to "
+            f"{worst:.1e} relative"
         )
     _counting()
 
@@ -175,6 +174,20 @@ def _counting() -> None:
     )
 
 
+COMMAND = Command(
+    name="bench sync",
+    about=__doc__,
+    own=SyncKeys,
+    work=bench,
+    subject=SCENARIO,
+    honours=("satellites", "orbit", "link", "topology", "sync", "region"),
+    sets={"scenario": "", "orbit.pattern": "sizes", "orbit.source": "", "orbit.duration_s": "steps"},
+    default="edge_space_com",
+    examples=(
+        "dlrc bench sync sizes=100,1000 steps=60",
+        "dlrc bench sync sizes=50000 steps=2 topology.rule=grid",
+    ),
+)
+
 if __name__ == "__main__":
-    with user_errors_to_exit():
-        main(sys.argv[1:])
+    main_of(COMMAND)

@@ -9,7 +9,7 @@ import contextlib
 import csv
 import io
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from constellation.common.errors import UserError
@@ -59,6 +59,11 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
     writer.writerow(header)
     writer.writerows(rows)
     write_text(path, text.getvalue())
+
+
+def write_records(path: Path, records: Sequence[Mapping[str, object]]) -> None:
+    """Dictionaries of the same keys as CSV, a line each; the whole file or none. Raises `UserError`."""
+    write_csv(path, list(records[0]), [list(record.values()) for record in records])
 
 
 def make_folder(path: Path, key: str = "output") -> Path:

@@ -248,20 +248,15 @@ def _typed(text: str, annotation: Any) -> Any:
     if origin in (Union, types.UnionType):
         if text == "" and type(None) in inside:
             return None
-        others = [part for part in inside if part is not type(None)]
-        return _typed(text, others[0]) if len(others) == 1 else _number_or_text(text)
+        if any(get_origin(part) is Literal and text in get_args(part) for part in inside):
+            return text
+        return _typed(text, next(p for p in inside if p is not type(None) and get_origin(p) is not Literal))
     if origin is tuple:
         bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
         return tuple(_typed(part.strip(), inside[0]) for part in bare.split(","))
     if annotation is str or origin is Literal or text == "":
         return text
     return yaml_values.parse(text)
-
-
-def _number_or_text(text: str) -> Any:
-    """For a key that takes either: a number where the text is one, else the text."""
-    value = yaml_values.parse(text) if text else text
-    return value if isinstance(value, (int, float)) else text
 
 
 def _expects(annotation: Any, constraints: Sequence[Any]) -> str:

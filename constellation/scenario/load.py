@@ -76,10 +76,12 @@ def changed(scenario: S, **sections: Any) -> S:
     return build(type(scenario), values)
 
 
-def write_scenario(scenario: NetworkScenario, path: Path) -> None:
-    """Every knob as YAML, to be loaded with scenario=<path>; trust is not passed on. Raises `UserError`."""
+def write_scenario(scenario: NetworkScenario, path: Path, notes: Sequence[str] = ()) -> None:
+    """Every knob as YAML, to be loaded with scenario=<path>, under notes as comments; trust is not passed on.
+    Raises `UserError`."""
+    head = "".join(f"# {' '.join(note.split())}\n" for note in notes)
     values = scenario.model_dump(mode="json", by_alias=True, exclude={"priority": {"trust"}})
-    write_text(path, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+    write_text(path, head + yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
 
 SCENARIO = Subject("scenario", Scenario, load_scenario, shipped_scenarios)

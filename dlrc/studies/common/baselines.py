@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
+from codec.imagery.scene import open_scene
+from constellation.common.files import write_csv
 from constellation.scenario.scenario import Scenario
 from ground.metrics import bpp, quality
 from nodes.capture import capture
-from codec.imagery.scene import open_scene
-from dlrc.studies.paper.sync_files import write_csv
 
 QUALITIES = {
     "jpeg2000": (20, 22, 24, 26, 28, 30, 32, 34, 36, 38, 40, 43, 47, 52),  # dB

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from constellation.scenario.scenario import Scenario
 from constellation.network import SpaceSegment
+from constellation.scenario.scenario import Scenario
+from ground.records import SatelliteRecord
 from ground.repair import RoundDecoder, RoundResult
 from ground.station import record_of
-from ground.records import SatelliteRecord
 from nodes.coding import Board, load_board
 from nodes.downlink import Downlink
 from nodes.satellite import Observation, Satellite
@@ -43,10 +43,7 @@ class Fleet:
             Satellite(scenario, number, self.board, self.segment) for number in range(scenario.satellites)
         ]
         self.decoder = RoundDecoder(
-            self.board.coder.model,
-            self.board.checkpoint,
-            self.board.coder.device,
-            scenario.codec.portable,
+            self.board.coder.model, self.board.checkpoint, self.board.coder.device, scenario.codec.portable
         )
 
     def fly(self, round_number: int, decode: bool = True) -> FlownRound:

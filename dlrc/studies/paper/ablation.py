@@ -1,46 +1,54 @@
 """Figure 12: the number of hash rounds k, and the original or the mean vector as a cluster's representative.
 
-    python -m dlrc.studies.paper.ablation scenario=dense scene.path=../shared/data/scenes codec.model=elic
-    [windows=4] [k=2,4,8,12,16,20,24]
-        [section.key=value ...]
-
 Every k is flown over the same captures; bytes are those of real streams, qualities those of the decoder. The
 time is this machine's CPU time of Recognizer and Selector per satellite (one thread, smallest of the
 windows). Writes runs/ablation-<digest>/: ablation.csv, figure12.png."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
-from constellation.common.errors import UserError, user_errors_to_exit
-from constellation.scenario.load import changed, load_scenario
+from constellation.common.cli import Command, Given, main_of
+from constellation.common.errors import UserError
+from constellation.common.files import make_folder, write_records
+from constellation.common.knobs import Knobs, Several
+from constellation.common.progress import watched
+from constellation.scenario.load import SCENARIO, changed
 from constellation.scenario.scenario import Scenario
-from dlrc.studies.common.options import make_folder, refuse_estimates, split_arguments, surveyed, whole_number
+from dlrc.studies.common.figures import save
+from dlrc.studies.common.terms import FLOWN, known_models, refuse_estimates, surveyed
 from dlrc.studies.common.variants import Shared, fly, see
-from dlrc.studies.questions.robustness import write_rows
 from ground.metrics import ms_ssim, psnr_db
 from nodes.crew import Board, load_board
 
-DEFAULTS = {"scenario": "dense", "windows": "4", "k": "2,4,8,12,16,20,24"}
 REPRESENTATIVES = ("original", "mean")
 
 
-def main(arguments: Sequence[str]) -> None:
-    values, overrides = split_arguments(arguments, __doc__, DEFAULTS)
-    scenario = refuse_estimates(load_scenario(values["scenario"], overrides))
-    windows = whole_number("windows", values["windows"], 1, 10000)
-    ks = [whole_number("k", text, 1, 64) for text in values["k"].split(",")]
+class AblationKeys(Knobs):
+    """Keys of this study."""
+
+    windows: Annotated[int, Field(ge=1, le=10000)] = 4
+    """rounds to fly"""
+    k: Several[Annotated[int, Field(ge=1, le=64)]] = (2, 4, 8, 12, 16, 20, 24)
+    """numbers of hash rounds"""
+
+
+def study(given: Given) -> None:
+    """Fly every k and representative, print, write."""
+    scenario, windows = refuse_estimates(given.subject), given.own.windows
     if scenario.dlrc.signature != "lsh" or scenario.dlrc.dedup != "signature":
         raise UserError(
             "dlrc.signature, dlrc.dedup: k matters to dlrc.signature=lsh with dlrc.dedup=signature alone"
         )
+    known_models([scenario.codec.model], "codec.model")
     folder = Path(scenario.output) / f"ablation-{scenario.digest}"
     make_folder(folder)
-    rows = survey(scenario, load_board(scenario.codec), windows, ks, folder / "ablation.csv")
+    rows = survey(scenario, load_board(scenario.codec), windows, given.own.k, folder / "ablation.csv")
     print(f"{scenario.codec.model}, {scenario.name}, {surveyed(scenario, windows)}\n")
     print(table(summarise(rows)))
     draw(
@@ -54,7 +62,7 @@ def main(arguments: Sequence[str]) -> None:
 def survey(scenario: Scenario, board: Board, windows: int, ks: Sequence[int], path: Path) -> list[dict]:
     """One row per window, k and representative; the CSV grows as they come."""
     rows: list[dict] = []
-    for window in range(windows):
+    for window in watched(range(windows), "windows"):
         views = see(scenario, board, window)
         alone = [ms_ssim(view.look.image, view.alone_image) for view in views]
         for k in ks:
@@ -73,7 +81,7 @@ def survey(scenario: Scenario, board: Board, windows: int, ks: Sequence[int], pa
                         ),
                     }
                 )
-        write_rows(path, rows)
+        write_records(path, rows)
     return rows
 
 
@@ -185,10 +193,23 @@ def draw(summary: Sequence[dict], path: Path, title: str) -> None:
     axes[3].set_ylim(bottom=0)
     axes[0].legend(frameon=False, fontsize=8)
     figure.suptitle(title, fontsize=10)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    save(figure, path)
 
+
+COMMAND = Command(
+    name="study ablation",
+    about=__doc__,
+    own=AblationKeys,
+    work=study,
+    subject=SCENARIO,
+    honours=FLOWN,
+    sets={"dlrc.k": "k", "dlrc.representative": "", "dlrc.enabled": ""},
+    default="dense",
+    examples=(
+        "dlrc study ablation windows=1 k=8,20",
+        "dlrc study ablation scene.path=FOLDER codec.model=elic",
+    ),
+)
 
 if __name__ == "__main__":
-    with user_errors_to_exit():
-        main(sys.argv[1:])
+    main_of(COMMAND)

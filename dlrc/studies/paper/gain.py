@@ -1,12 +1,7 @@
 """Figure A2: the end-to-end gain G_down of DLRC, for given contact windows and for windows computed from
 orbits.
 
-    python -m dlrc.studies.paper.gain scenario=edge_space_com [bpp=1.0] [saving_pct=38.91]
-    [summary=runs/.../summary.json] [processors=4]
-        [pipelined=false] [windows_per_day=4] [duration_s=600] [models=bmshj,mbt,cheng,elic] [days=1]
-        [section.key=value ...]
-
-Writes runs/gain-<digest>/: figureA2.png, gain.csv, scenario.yaml. Needs no torch. Compute times: the paper's
+Writes runs/gain-<digest>/: figureA2.png, gain.csv, scenario.yaml. Compute times: the paper's
 Table 2 (Titan V, 256 px); sync time: the worst T_round of the scenario for 2 KiB, with the share of pairs
 that no path joins beside it (they exchange nothing, so the saving is one of rounds in which everybody hears
 everybody; where nobody hears anybody there is no gain to speak of). The bits per pixel and the saving are the
@@ -20,42 +15,55 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from codec.models import registry
 from constellation.clock import TABLE2_PATCH_PX, device_profile
-from constellation.common.errors import UserError, user_errors_to_exit
+from constellation.common.cli import Command, Given, main_of
+from constellation.common.errors import UserError
 from constellation.common.files import make_folder, write_csv
+from constellation.common.knobs import Knobs, Several, Word
 from constellation.orbit.orbits import load_constellation
 from constellation.passes.contacts import DAY_S, contact_windows
 from constellation.passes.downlink_gain import REGIMES, DownlinkDay, Method, downlink_day, methods_of, regime
-from constellation.scenario.scenario import Scenario, load_scenario
+from constellation.scenario.load import SCENARIO, write_scenario
+from constellation.scenario.scenario import Scenario
 from constellation.sync.series import Figures, Setting
 from constellation.sync.simulation import simulate
-from dlrc.studies.common.options import choice, number, split_arguments, whole_number
+from dlrc.studies.common.terms import NETWORK, STATION, known_models
 from dlrc.studies.paper.gain_figure import COLUMNS, Findings, draw, rows_of
-from dlrc.studies.paper.sync_files import write_scenario
 
 PAYLOAD_BYTES = 2048  # 256 signatures of 8 bytes: a patch of 256 px
 MODELS = registry.names()
 MAX_SUMMARY_BYTES = 1 << 20
-DEFAULTS = {
-    "scenario": "edge_space_com",
-    "bpp": "1.0",
-    "saving_pct": "38.91",
-    "summary": "",
-    "processors": "4",
-    "windows_per_day": "4",
-    "duration_s": "600",
-    "models": ",".join(MODELS),
-    "days": "1",
-    "pipelined": "false",
-}
+
+
+class GainKeys(Knobs):
+    """Keys of this study."""
+
+    bpp: Annotated[float, Field(ge=1e-4, le=100)] = 1.0
+    """assumed rate without DLRC, bits per pixel"""
+    saving_pct: Annotated[float, Field(ge=-1000, le=99.99)] = 38.91
+    """assumed saving of all bytes"""
+    summary: str = ""
+    """summary.json of a run to take both from instead"""
+    processors: Annotated[int, Field(ge=1, le=1024)] = 4
+    """of a satellite"""
+    windows_per_day: Annotated[float, Field(ge=0.01, le=1000)] = 4.0
+    """given contact windows"""
+    duration_s: Annotated[float, Field(ge=1, le=DAY_S)] = 600.0
+    """of a given window"""
+    models: Several[Word] = MODELS
+    """rows of Table 2"""
+    days: Annotated[float, Field(ge=0.05, le=10)] = 1.0
+    """of orbits that windows are computed for"""
+    pipelined: bool = False
+    """work on the next patch while the sync lasts"""
 
 
 @dataclass(frozen=True)
@@ -79,11 +87,12 @@ class Request:
         return Path(self.scenario.output) / f"gain-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 
 
-def main(arguments: Sequence[str]) -> None:
-    request = parse(arguments)
+def study(given: Given) -> None:
+    """Simulate, print, write."""
+    request = request_of(given)
     load_constellation(request.scenario.orbit)  # a bad file is told before any folder is made
     make_folder(request.folder)
-    findings = study(request)
+    findings = find(request)
     print(report(request, findings))
     rows = rows_of(findings, findings.given, "given") + rows_of(findings, findings.computed, "orbits")
     write_csv(request.folder / "gain.csv", COLUMNS, rows)
@@ -93,7 +102,7 @@ def main(arguments: Sequence[str]) -> None:
     print(f"\nwrote {request.folder}/ (figureA2.png, gain.csv, scenario.yaml)")
 
 
-def study(request: Request) -> Findings:
+def find(request: Request) -> Findings:
     """Sync rounds, contacts, and each model's two methods. Raises `UserError`."""
     series = simulate(Setting.of(request.scenario), [PAYLOAD_BYTES])
     sync = series.figures(0)
@@ -122,39 +131,16 @@ def study(request: Request) -> Findings:
     )
 
 
-def parse(arguments: Sequence[str]) -> Request:
-    """Read the study's own keys; everything else is a scenario override. Raises `UserError`."""
-    values, overrides = split_arguments(arguments, __doc__, DEFAULTS)
-    models = tuple(dict.fromkeys(values["models"].split(",")))
-    for model in models:
-        if model not in MODELS:
-            raise UserError(
-                f"models={values['models']}: {model or 'nothing'} is no model of Table 2; there are: "
-                f"{', '.join(MODELS)}"
-            )
-    bpp, saving = (
-        number("bpp", values["bpp"], 1e-4, 100),
-        number("saving_pct", values["saving_pct"], -1000, 99.99) / 100,
-    )
+def request_of(given: Given) -> Request:
+    """The keys as the study needs them. Raises `UserError` for a summary that is none."""
+    own: GainKeys = given.own
+    bpp, saving = own.bpp, own.saving_pct / 100
     source = f"assumed {bpp:g} bpp, {100 * saving:g} % saved"
-    if values["summary"]:
-        bpp, saving, source = rates_of_summary(Path(values["summary"]))
-    given = DownlinkDay(
-        number("windows_per_day", values["windows_per_day"], 0.01, 1000),
-        number("duration_s", values["duration_s"], 1, DAY_S),
-        0.0,
-    )
-    return Request(
-        load_scenario(values["scenario"], overrides),
-        bpp,
-        saving,
-        source,
-        whole_number("processors", values["processors"], 1, 1024),
-        given,
-        models,
-        number("days", values["days"], 0.05, 10),
-        choice("pipelined", values["pipelined"], ("true", "false")) == "true",
-    )
+    if own.summary:
+        bpp, saving, source = rates_of_summary(Path(own.summary))
+    day = DownlinkDay(own.windows_per_day, own.duration_s, 0.0)
+    models = known_models(own.models)
+    return Request(given.subject, bpp, saving, source, own.processors, day, models, own.days, own.pipelined)
 
 
 def rates_of_summary(path: Path) -> tuple[float, float, str]:
@@ -260,6 +246,16 @@ def dlrc_cost(baseline: Method, dlrc: Method) -> float:
     return min(1.0, baseline.patch_time_s / dlrc.patch_time_s)
 
 
+COMMAND = Command(
+    name="study gain",
+    about=__doc__,
+    own=GainKeys,
+    work=study,
+    subject=SCENARIO,
+    honours=(*NETWORK, *STATION),
+    default="edge_space_com",
+    examples=("dlrc study gain", "dlrc study gain summary=runs/dense-b7111418/summary.json days=3"),
+)
+
 if __name__ == "__main__":
-    with user_errors_to_exit():
-        main(sys.argv[1:])
+    main_of(COMMAND)

@@ -1,35 +1,31 @@
 """Figures 6 and 7: rate and quality with and without DLRC, on real streams of every model, beside JPEG 2000,
 JPEG XL and WebP.
 
-    python -m dlrc.studies.paper.rd [models=bmshj,mbt,cheng,elic] [lambdas=0.013|shipped] [windows=100]
-    [density=dense,sparse] [halo=0,auto] [decode=100]
-        [baselines=100] [margin=12] [surroundings=4] [scene.path=FOLDER] [section.key=value ...]
-
 Each window is one round of the scenario `dense` or `sparse`: eight satellites, real streams, the ground's own
-decoder for the first `decode` windows (bytes alone for the rest). `halo`: surroundings in px that a satellite
-sees beyond its patch, or `auto`: as wide as the model's measured border margin needs. `lambdas=shipped`:
-every lambda that a model is shipped at. `baselines`: patches on which the other codecs are measured (0:
-none). `margin`: windows on which border margins are measured (0: none; `auto` needs some). `surroundings`:
-windows on which it is measured what g_s makes of haloed latents, given nothing around them, the ground's
-ring, or the truth (0: none).
-
-Writes runs/rd-<digest>/: rows/*.csv (one line per satellite and window, appended as it is flown; a second
-call goes on where the first stopped), table.csv, halo.csv, baselines.csv, curves.png, breakdown.png.
-Intervals are 95 %, by bootstrap over windows. Without `scene.path` the built-in scene is used."""
+decoder for the first `decode` windows (bytes alone for the rest). Writes runs/rd-<digest>/: rows/*.csv (one
+line per satellite and window, appended as it is flown; a second call goes on where the first stopped),
+table.csv, halo.csv, baselines.csv, curves.png, breakdown.png. Intervals are 95 %, by bootstrap over windows.
+Without `scene.path` the built-in scene is used."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 
 from codec.models import registry
 from codec.models.model import LATENT_STRIDE_PX
-from constellation.common.errors import UserError, user_errors_to_exit
-from constellation.scenario.scenario import Scenario, load_scenario
+from constellation.common.cli import Command, Given, main_of
+from constellation.common.errors import UserError
+from constellation.common.files import make_folder, write_csv
+from constellation.common.knobs import Knobs, Several, Word
+from constellation.common.progress import note
+from constellation.scenario.load import SCENARIO, load_scenario, write_scenario
+from constellation.scenario.scenario import Scenario
 from dlrc.studies.common.baselines import (
     QUALITIES,
     Point,
@@ -41,15 +37,8 @@ from dlrc.studies.common.baselines import (
     patch,
     pooled,
 )
-from dlrc.studies.common.options import (
-    choice,
-    make_folder,
-    number,
-    refuse_estimates,
-    split_arguments,
-    whole_number,
-)
 from dlrc.studies.common.statistics import Line, summarise
+from dlrc.studies.common.terms import FLOWN, known_models, refuse_estimates
 from dlrc.studies.paper.rd_figures import draw_breakdown, draw_curves
 from dlrc.studies.paper.rd_halo import (
     HALO_FIELDS,
@@ -63,7 +52,6 @@ from dlrc.studies.paper.rd_report import (
     TABLE_FIELDS,
     baseline_table,
     breakdown_table,
-    margin_table,
     saving_table,
     table_rows,
 )
@@ -76,20 +64,33 @@ from dlrc.studies.paper.rd_rounds import (
     rows_file,
     shipped_lambdas,
 )
-from dlrc.studies.paper.sync_files import write_csv, write_scenario
-from dlrc.studies.questions.margin import MARGIN_SHARE, Margin, margin_of
+from dlrc.studies.questions.margin import MARGIN_SHARE, Margin, margin_of, margin_table
 
-DEFAULTS = {
-    "models": ",".join(registry.names()),
-    "lambdas": "0.013",
-    "windows": "100",
-    "density": "dense,sparse",
-    "halo": "0,auto",
-    "decode": "",
-    "baselines": "100",
-    "margin": "12",
-    "surroundings": "4",
-}
+
+class RdKeys(Knobs):
+    """Keys of this study."""
+
+    models: Several[Word] = registry.names()
+    """families"""
+    lambdas: Several[Annotated[float, Field(gt=0, le=10)]] | Literal["shipped"] = (0.013,)
+    """of shipped checkpoints; shipped: all of a model"""
+    windows: Annotated[int, Field(ge=1, le=100000)] = 100
+    """rounds of every configuration"""
+    density: Several[Literal["dense", "sparse"]] = ("dense", "sparse")
+    """overlaps: scenarios to fly"""
+    halo: Several[Annotated[int, Field(ge=0, le=1024, multiple_of=LATENT_STRIDE_PX)] | Literal["auto"]] = (
+        0,
+        "auto",
+    )
+    """surroundings in px seen beyond a patch; auto: as the model's measured margin needs"""
+    decode: Annotated[int, Field(ge=0, le=100000)] | None = None
+    """first windows that the ground decodes; none: all"""
+    baselines: Annotated[int, Field(ge=0, le=10000)] = 100
+    """patches on which other codecs are measured"""
+    margin: Annotated[int, Field(ge=0, le=1000)] = 12
+    """windows on which border margins are measured; auto needs some"""
+    surroundings: Annotated[int, Field(ge=0, le=1000)] = 4
+    """windows on which it is measured what g_s makes of haloed latents, by what lies around them"""
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,9 @@ class Request:
         return Path(self.scenario.output) / f"rd-{self.scenario.digest}"
 
 
-def main(arguments: Sequence[str]) -> None:
-    request = parse(arguments)
+def study(given: Given) -> None:
+    """Fly what has not been flown, print, write."""
+    request = request_of(given)
     make_folder(request.folder)
     write_scenario(request.scenario, request.folder / "scenario.yaml")
     margins = measure_margins(request)
@@ -159,63 +161,47 @@ def main(arguments: Sequence[str]) -> None:
     )
 
 
-def parse(arguments: Sequence[str]) -> Request:
-    """Read the study's own keys; everything else overrides the scenarios `dense` and `sparse`. Raises
-    `UserError`."""
-    values, overrides = split_arguments(arguments, __doc__, DEFAULTS)
-    for override in overrides:
-        if override.partition("=")[0] in (
-            "codec.model",
-            "codec.lambda",
-            "capture.halo_px",
-            "capture.window_px",
-            "scenario",
-            "codec.weights",
-        ):
-            raise UserError(f"{override}: set by this study; use models=, lambdas=, halo=, density=")
-    scenario = refuse_estimates(load_scenario("dense", overrides))
-    models = tuple(
-        dict.fromkeys(choice("models", name, registry.names()) for name in values["models"].split(","))
-    )
-    shipped = {model: shipped_lambdas(model) for model in models}
-    if values["lambdas"] == "shipped":
-        lambdas = shipped
-    else:
-        wanted = [number("lambdas", text, 1e-5, 10) for text in values["lambdas"].split(",")]
-        lambdas = {model: [value for value in wanted if value in known] for model, known in shipped.items()}
-        if not any(lambdas.values()):
-            raise UserError(
-                f"lambdas={values['lambdas']}: shipped are {'; '.join(f'{m}: ' + ', '.join(map(str, k)) for m, k in shipped.items())}"
-            )
-    halos = tuple(
-        dict.fromkeys(
-            None if text == "auto" else whole_number("halo", text, 0, 1024, LATENT_STRIDE_PX)
-            for text in values["halo"].split(",")
-        )
-    )
-    windows, margin = (
-        whole_number("windows", values["windows"], 1, 100000),
-        whole_number("margin", values["margin"], 0, 1000),
-    )
-    if None in halos and not margin:
+def request_of(given: Given) -> Request:
+    """The keys as the study needs them. Raises `UserError`."""
+    own: RdKeys = given.own
+    scenario = refuse_estimates(load_scenario("dense", given.words))
+    models = known_models(own.models)
+    halos = tuple(dict.fromkeys(None if halo == "auto" else halo for halo in own.halo))
+    if None in halos and not own.margin:
         raise UserError("margin=0: halo=auto needs at least one window to measure the margin on")
-    decode = whole_number("decode", values["decode"], 0, 100000) if values["decode"] else windows
-    densities = tuple(
-        dict.fromkeys(choice("density", name, ("dense", "sparse")) for name in values["density"].split(","))
-    )
     return Request(
         models,
-        lambdas,
-        windows,
-        densities,
+        lambdas_of(models, own.lambdas),
+        own.windows,
+        tuple(dict.fromkeys(own.density)),
         halos,
-        decode,
-        whole_number("baselines", values["baselines"], 0, 10000),
-        margin,
-        whole_number("surroundings", values["surroundings"], 0, 1000),
-        tuple(overrides),
+        own.windows if own.decode is None else own.decode,
+        own.baselines,
+        own.margin,
+        own.surroundings,
+        given.words,
         scenario,
     )
+
+
+def lambdas_of(models: Sequence[str], wanted: Sequence[float] | str) -> dict[str, list[float]]:
+    """Lambdas of each model's shipped checkpoints, those wanted. What is not shipped is named in a note.
+    Raises `UserError` where nothing is left of a lambda or a model."""
+    shipped = {model: shipped_lambdas(model) for model in models}
+    if isinstance(wanted, str):
+        return shipped
+    lambdas = {model: [value for value in wanted if value in known] for model, known in shipped.items()}
+    there = "; ".join(
+        f"{model}: {', '.join(f'{value:g}' for value in known)}" for model, known in shipped.items()
+    )
+    nobody = [f"{value:g}" for value in wanted if not any(value in known for known in shipped.values())]
+    if nobody or not all(lambdas.values()):
+        what = f"{', '.join(nobody)} is of no model" if nobody else "none of them is of every model"
+        raise UserError(f"lambdas={','.join(f'{value:g}' for value in wanted)}: {what}; shipped are {there}")
+    for model, known in shipped.items():
+        if missing := [f"{value:g}" for value in wanted if value not in known]:
+            note(f"lambdas: {model} is not shipped at {', '.join(missing)} and has no such row")
+    return lambdas
 
 
 def _dense(request: Request) -> Scenario:
@@ -406,6 +392,27 @@ def draw(
     )
 
 
+COMMAND = Command(
+    name="study rd",
+    about=__doc__,
+    own=RdKeys,
+    work=study,
+    subject=SCENARIO,
+    honours=FLOWN,
+    sets={
+        "scenario": "density",
+        "codec.model": "models",
+        "codec.lambda": "lambdas",
+        "codec.weights": "",
+        "capture.halo_px": "halo",
+        "capture.window_px": "density",
+    },
+    default="dense",
+    examples=(
+        "dlrc study rd models=bmshj windows=2 halo=0 baselines=0 margin=0",
+        "dlrc study rd scene.path=FOLDER lambdas=shipped",
+    ),
+)
+
 if __name__ == "__main__":
-    with user_errors_to_exit():
-        main(sys.argv[1:])
+    main_of(COMMAND)

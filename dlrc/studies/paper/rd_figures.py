@@ -3,7 +3,6 @@ bits go (Figure 7)."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from codec.models import registry
 from dlrc.studies.common.baselines import LABELS
+from dlrc.studies.common.figures import save
 from dlrc.studies.common.statistics import Line
 from dlrc.studies.paper.rd_rounds import Configuration
 
@@ -26,13 +26,6 @@ def _figure(width: float, height: float):
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
-
-
-def save(figure, path: Path, dpi: int = 110) -> None:
-    """Write under a temporary name and rename."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    figure.savefig(temporary, format="png", dpi=dpi)
-    temporary.replace(path)
 
 
 def _plain(axis) -> None:

@@ -8,9 +8,8 @@ from dataclasses import fields
 import numpy as np
 
 from dlrc.studies.common.baselines import QUALITIES, pooled
-from dlrc.studies.questions.margin import DEPTHS, Margin
-from dlrc.studies.paper.rd_rounds import Configuration
 from dlrc.studies.common.statistics import Estimate, Line
+from dlrc.studies.paper.rd_rounds import Configuration
 
 SECTIONS = ("y_d", "z_d", "map_d", "header_d", "y_i", "z_i", "header_i")
 _ESTIMATES = [field.name for field in fields(Line) if field.type == "Estimate"]
@@ -140,29 +139,6 @@ def breakdown_table(lines: Mapping[Configuration, Line]) -> list[str]:
                 line.ms_ssim_i.text(4),
             ]
         )
-    return _markdown(head, rows)
-
-
-def margin_table(margins: Mapping[tuple[str, float], Margin]) -> list[str]:
-    """Shares of equal vectors by depth, in percent."""
-    head = [
-        "model",
-        "lambda",
-        *(f"depth {d}" for d in range(DEPTHS - 1)),
-        f"{DEPTHS - 1} and more",
-        "margin, cells",
-        "halo=auto, px",
-    ]
-    rows = [
-        [
-            model,
-            f"{value:g}",
-            *(f"{100 * share:.1f}" for share in margin.agree),
-            str(margin.depth(0.95)),
-            str(margin.halo_px),
-        ]
-        for (model, value), margin in margins.items()
-    ]
     return _markdown(head, rows)
 
 

@@ -20,7 +20,8 @@ from codec.bitstream import VERSION
 from codec.maps.assignment import KEPT, LOCAL, REMOTE
 from codec.models.checkpoint import WEIGHTS_FOLDER
 from constellation.common.errors import UserError
-from constellation.scenario.scenario import Scenario, load_scenario
+from constellation.scenario.load import load_scenario
+from constellation.scenario.scenario import Scenario
 from dlrc.local import Flight, fly, sides_of
 from ground.records import Outcome, SatelliteRecord
 from nodes.crew import Board, load_board

@@ -1,8 +1,5 @@
 """Figure 10: how long a signature round takes, and whether the network under it is degenerate.
 
-    python -m dlrc.studies.paper.sync scenario=edge_space_com [payloads_kib=2,8,32,128] [compare=true]
-    [section.key=value ...]
-
 Writes runs/sync-<digest>/: figure10.png, sync.csv (one row per payload and instant), payloads.csv (the
 printed table), scenario.yaml. Needs no torch. `compare=true` (a minute or two) adds a table over noise
 formulas and link rules (which of them can the paper's Figure 10 have used?) and one over contention and
@@ -12,26 +9,28 @@ from __future__ import annotations
 
 import hashlib
 import math
-import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
-from constellation.common.errors import UserError, user_errors_to_exit
+from constellation.common.cli import Command, Given, main_of
 from constellation.common.files import make_folder
+from constellation.common.knobs import Knobs, Several
 from constellation.orbit.orbits import load_constellation
-from constellation.scenario.scenario import Scenario, load_scenario
+from constellation.scenario.load import SCENARIO, write_scenario
+from constellation.scenario.scenario import Scenario
 from constellation.sync.series import Setting, SyncSeries
 from constellation.sync.simulation import simulate
+from dlrc.studies.common.terms import NETWORK
 from dlrc.studies.paper.sync_files import (
     draw_figure10,
     percent,
     unheard_notes,
     write_payloads_csv,
-    write_scenario,
     write_steps_csv,
 )
 
@@ -45,6 +44,15 @@ PAPER_PAYLOADS_KIB = (
 
 
 MANY_TERMINALS = 8  # optical crosslinks of today's constellations: 4 or fewer a satellite
+
+
+class SyncKeys(Knobs):
+    """Keys of this study."""
+
+    payloads_kib: Several[Annotated[float, Field(ge=0, le=2**30)]] = PAPER_PAYLOADS_KIB
+    """signature payloads of a satellite; the paper's four"""
+    compare: bool = False
+    """other noise formulas, link rules, contention and schedules too"""
 
 
 @dataclass(frozen=True)
@@ -65,8 +73,9 @@ class Request:
         return Path(self.scenario.output) / f"sync-{digest}"
 
 
-def main(arguments: Sequence[str]) -> None:
-    request = parse(arguments)
+def study(given: Given) -> None:
+    """Simulate, print, write."""
+    request = request_of(given)
     setting = Setting.of(request.scenario)
     load_constellation(setting.orbit)  # a bad file is told before any folder is made
     make_folder(request.folder)
@@ -88,43 +97,9 @@ def main(arguments: Sequence[str]) -> None:
         print("add compare=true for the same window under other noise, link rules, contention and schedules")
 
 
-def parse(arguments: Sequence[str]) -> Request:
-    """Read `scenario=`, `payloads_kib=`, `compare=`; everything else is a scenario override. Raises
-    `UserError`."""
-    if any(argument in ("-h", "--help") for argument in arguments):
-        print(__doc__)
-        raise SystemExit(0)
-    own = {"scenario": "edge_space_com", "payloads_kib": "", "compare": "false"}
-    overrides = []
-    for argument in arguments:
-        key, _, value = argument.partition("=")
-        if key in own and "=" in argument:
-            own[key] = value
-        else:
-            overrides.append(argument)
-    if own["compare"].lower() not in ("true", "false"):
-        raise UserError(f"compare={own['compare']}: expected true or false")
-    return Request(
-        load_scenario(own["scenario"], overrides),
-        _payloads(own["payloads_kib"]),
-        own["compare"].lower() == "true",
-    )
-
-
-def _payloads(text: str) -> tuple[float, ...]:
-    if not text:
-        return PAPER_PAYLOADS_KIB
-    try:
-        payloads = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        payloads = ()
-    if (
-        not payloads
-        or len(payloads) > 64
-        or not all(math.isfinite(kib) and 0 <= kib <= 2**30 for kib in payloads)
-    ):
-        raise UserError(f"payloads_kib={text}: expected sizes of at least 0 KiB, for example 2,8,32,128")
-    return payloads
+def request_of(given: Given) -> Request:
+    """The keys as the study needs them."""
+    return Request(given.subject, given.own.payloads_kib, given.own.compare)
 
 
 def report(series: SyncSeries, request: Request) -> str:
@@ -246,6 +221,16 @@ def write_all(series: SyncSeries, request: Request) -> None:
     draw_figure10(series, request.folder / "figure10.png")
 
 
+COMMAND = Command(
+    name="study sync",
+    about=__doc__,
+    own=SyncKeys,
+    work=study,
+    subject=SCENARIO,
+    honours=NETWORK,
+    default="edge_space_com",
+    examples=("dlrc study sync", "dlrc study sync link.noise=paper payloads_kib=2,8 compare=true"),
+)
+
 if __name__ == "__main__":
-    with user_errors_to_exit():
-        main(sys.argv[1:])
+    main_of(COMMAND)

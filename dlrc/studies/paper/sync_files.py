@@ -4,15 +4,12 @@ maximum over the participants along the window)."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import yaml
 
-from constellation.common.files import replacing, write_csv, write_text
-from constellation.scenario.scenario import Scenario
+from constellation.common.files import replacing, write_csv
 from constellation.sync.series import SyncSeries
 
 if TYPE_CHECKING:
@@ -121,12 +118,6 @@ def unheard_notes(series: SyncSeries) -> list[str]:
         for p, size in enumerate(series.payload_bytes)
     ]
     return [series.constellation, f"pairs unheard, in no time: {', '.join(shares)}", *series.notes]
-
-
-def write_scenario(scenario: Scenario, path: Path, notes: Sequence[str] = ()) -> None:
-    """The scenario with every knob, loadable with scenario=<path>; notes: comments at its head."""
-    head = "".join(f"# {' '.join(note.split())}\n" for note in notes)
-    write_text(path, head + yaml.safe_dump(scenario.model_dump(mode="json", by_alias=True), sort_keys=False))
 
 
 def percent(share: float, width: int) -> str:

@@ -1,9 +1,6 @@
 """Figure 8: what the satellite of lowest priority saw, and what the ground got of it without and with DLRC,
 per model.
 
-    python -m dlrc.studies.paper.visual [models=bmshj,mbt,cheng,elic] [density=dense] [window=0] [crop=128]
-    [scene.path=FOLDER] [section.key=value ...]
-
 The satellite of lowest priority sends the fewest vectors of its own and takes the most from others. The crop
 is the square of `crop` px with the largest share of remote copies (of the first model), so that it shows what
 was never sent by this satellite. Rates and qualities printed below are those of the whole patch. Writes
@@ -11,27 +8,42 @@ runs/visual-<digest>/visual.png and visual.csv."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 
 from codec.maps.assignment import REMOTE
 from codec.models import registry
 from codec.models.model import LATENT_STRIDE_PX
-from constellation.common.errors import UserError, user_errors_to_exit
-from constellation.scenario.scenario import load_scenario
+from constellation.common.cli import Command, Given, main_of
+from constellation.common.errors import UserError
+from constellation.common.files import make_folder, write_csv
+from constellation.common.knobs import Knobs, Several, Word
+from constellation.common.progress import watched
+from constellation.scenario.load import SCENARIO, load_scenario
 from dlrc.local import fly, sides_of
-from dlrc.studies.common.options import choice, make_folder, refuse_estimates, split_arguments, whole_number
-from dlrc.studies.paper.rd_figures import save
+from dlrc.studies.common.figures import save
+from dlrc.studies.common.terms import FLOWN, known_models, refuse_estimates
 from dlrc.studies.paper.rd_rounds import board_of
-from dlrc.studies.paper.sync_files import write_csv
 from ground.metrics import Quality, bpp
 from ground.records import Outcome
 
-DEFAULTS = {"models": ",".join(registry.names()), "density": "dense", "window": "0", "crop": "128"}
+
+class VisualKeys(Knobs):
+    """Keys of this study."""
+
+    models: Several[Word] = registry.names()
+    """families, a row each"""
+    density: Literal["dense", "sparse"] = "dense"
+    """overlap: the scenario to fly"""
+    window: Annotated[int, Field(ge=0, le=10**6)] = 0
+    """number of the round"""
+    crop: Annotated[int, Field(ge=32, le=4096, multiple_of=LATENT_STRIDE_PX)] = 128
+    """side of the crop, px"""
 
 
 @dataclass(frozen=True)
@@ -63,23 +75,17 @@ class Sight:
         )
 
 
-def main(arguments: Sequence[str]) -> None:
-    values, overrides = split_arguments(arguments, __doc__, DEFAULTS)
-    models = tuple(
-        dict.fromkeys(choice("models", name, registry.names()) for name in values["models"].split(","))
-    )
-    density, window = (
-        choice("density", values["density"], ("dense", "sparse")),
-        whole_number("window", values["window"], 0, 10**6),
-    )
+def study(given: Given) -> None:
+    """Fly one round per model, print, write."""
+    own, overrides = given.own, given.words
+    density, window, crop = own.density, own.window, own.crop
+    models = known_models(own.models)
     scenario = refuse_estimates(load_scenario(density, overrides))
-    crop = whole_number("crop", values["crop"], 32, scenario.capture.patch_px)
-    if crop % LATENT_STRIDE_PX:
-        raise UserError(f"crop={crop}: expected a multiple of {LATENT_STRIDE_PX}")
-    sights = [look(model, density, overrides, window) for model in models]
+    if crop > scenario.capture.patch_px:
+        raise UserError(f"crop={crop}: larger than capture.patch_px={scenario.capture.patch_px}")
+    folder = make_folder(Path(scenario.output) / f"visual-{scenario.digest}")
+    sights = [look(model, density, overrides, window) for model in watched(models, "models")]
     corner = most_remote(sights[0].remote, crop // LATENT_STRIDE_PX)
-    folder = Path(scenario.output) / f"visual-{scenario.digest}"
-    make_folder(folder)
     where = sights[0].scene if scenario.scene.path else "built-in procedural scene"
     print(
         f"{where}, {density}, window {window}, satellite {sights[0].satellite} (lowest priority); crop of {crop} px at row {corner[0]}, column {corner[1]}\n"
@@ -206,6 +212,20 @@ def draw(sights: Sequence[Sight], corner: tuple[int, int], crop: int, title: str
     save(figure, path)
 
 
+COMMAND = Command(
+    name="study visual",
+    about=__doc__,
+    own=VisualKeys,
+    work=study,
+    subject=SCENARIO,
+    honours=FLOWN,
+    sets={"scenario": "density", "codec.model": "models"},
+    default="dense",
+    examples=(
+        "dlrc study visual models=bmshj",
+        "dlrc study visual scene.path=FOLDER density=sparse window=3",
+    ),
+)
+
 if __name__ == "__main__":
-    with user_errors_to_exit():
-        main(sys.argv[1:])
+    main_of(COMMAND)

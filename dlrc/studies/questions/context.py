@@ -1,43 +1,42 @@
 """What exactness costs: real decodable bytes against the paper's open-loop estimate, per model; fixed against
 centred grid; lsh against content.
 
-    python -m dlrc.studies.questions.context scenario=dense scene.path=../shared/data/scenes
-    [models=bmshj,mbt,cheng,elic] [halos=0,32] [windows=3]
-        [section.key=value ...]
-
 Per model and halo, on the same captures and weights, bits of y saved by DLRC against independent coding:
-  exact, independent   real streams, decoded by the ground decoder (fixed grid), with lsh signatures; exact also with content hashes
-  open                 the paper's estimate: kept vectors in the satellite's own complete context. An ESTIMATE: no decoder can read it
-  open, centred        the same on CompressAI's grid round(y - mu) + mu, the scheme as printed in the paper. An ESTIMATE
+  exact, independent   real streams, decoded by the ground decoder, with lsh signatures; exact also with content
+  open                 the paper's estimate: kept vectors in their complete context. No decoder can read it
+  open, centred        the same on CompressAI's grid round(y - mu) + mu, as printed in the paper. An ESTIMATE
   filled, centred      centred grid, real streams, remote copies filled: the only way that grid decodes
 The centred grid's own rate and PSNR (without DLRC) stand beside the fixed grid's. Writes
 runs/context-<digest>/: context.csv, context.png."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from codec.maps.assignment import KEPT
 from codec.models import registry
+from codec.models.model import LATENT_STRIDE_PX
 from codec.surroundings import RING
-from constellation.common.errors import UserError, user_errors_to_exit
-from constellation.scenario.load import changed, load_scenario
+from constellation.common.cli import Command, Given, main_of
+from constellation.common.files import make_folder, write_records
+from constellation.common.knobs import Knobs, Several, Word
+from constellation.common.progress import watched
+from constellation.scenario.load import SCENARIO, changed
 from constellation.scenario.scenario import CodecKnobs, Scenario
-from dlrc.studies.common.options import make_folder, split_arguments, surveyed, whole_number
+from dlrc.studies.common.figures import save
+from dlrc.studies.common.terms import FLOWN, known_models, surveyed
 from dlrc.studies.common.variants import Shared, Variant, fly, see
-from dlrc.studies.questions.robustness import write_rows
 from ground.metrics import psnr_db
 from ground.mosaic import mosaics
 from ground.reconstructor import synthesise
 from nodes.crew import Board, View, load_board
 from nodes.encoder import hyper_symbols, open_loop_bits, view_of
 
-DEFAULTS = {"scenario": "dense", "models": "bmshj,mbt,cheng,elic", "halos": "0,32", "windows": "3"}
-MODELS = registry.names()
 REAL = {
     "exact": ({}, {"signature": "lsh"}),
     "content": ({}, {"signature": "content"}),
@@ -45,22 +44,28 @@ REAL = {
 }
 
 
-def main(arguments: Sequence[str]) -> None:
-    values, overrides = split_arguments(arguments, __doc__, DEFAULTS)
-    base = load_scenario(values["scenario"], overrides)
-    models = values["models"].split(",")
-    if not set(models) <= set(MODELS):
-        raise UserError(f"models={values['models']}: expected some of {', '.join(MODELS)}")
-    halos = [whole_number("halos", text, 0, 1024) for text in values["halos"].split(",")]
-    windows = whole_number("windows", values["windows"], 1, 10000)
-    folder = Path(base.output) / f"context-{base.digest}"
-    make_folder(folder)
+class ContextKeys(Knobs):
+    """Keys of this study."""
+
+    models: Several[Word] = registry.names()
+    """families"""
+    halos: Several[Annotated[int, Field(ge=0, le=1024, multiple_of=LATENT_STRIDE_PX)]] = (0, 32)
+    """surroundings in px seen beyond a patch"""
+    windows: Annotated[int, Field(ge=1, le=10000)] = 3
+    """rounds of every combination"""
+
+
+def study(given: Given) -> None:
+    """Fly and estimate every combination, print, write."""
+    base, windows, halos = given.subject, given.own.windows, given.own.halos
+    models = known_models(given.own.models)
+    folder = make_folder(Path(base.output) / f"context-{base.digest}")
     rows: list[dict] = []
     for model in models:
         scenario = changed(base, codec={"model": model, "grid": "fixed", "context": "exact"})
         board = load_board(scenario.codec)
         for halo in halos:
-            for window in range(windows):
+            for window in watched(range(windows), f"{model}, halo {halo} px"):
                 rows.append(
                     {
                         "model": model,
@@ -69,7 +74,7 @@ def main(arguments: Sequence[str]) -> None:
                         **compare(changed(scenario, capture={"halo_px": halo}), board, window),
                     }
                 )
-                write_rows(folder / "context.csv", rows)
+                write_records(folder / "context.csv", rows)
     print(f"{base.name}, {surveyed(base, windows)}\n\n{table(summarise(rows))}")
     draw(summarise(rows), folder / "context.png")
     print(f"\nwrote {folder}/ (context.csv, context.png)")
@@ -258,10 +263,28 @@ def draw(summary: Sequence[dict], path: Path) -> None:
     axis.set_ylabel("bits of y saved, %")
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, fontsize=8, ncols=3, loc="upper center", bbox_to_anchor=(0.5, 1.2))
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    save(figure, path)
 
+
+COMMAND = Command(
+    name="study context",
+    about=__doc__,
+    own=ContextKeys,
+    work=study,
+    subject=SCENARIO,
+    honours=FLOWN,
+    sets={
+        "codec.model": "models",
+        "codec.weights": "",
+        "codec.grid": "",
+        "codec.context": "",
+        "capture.halo_px": "halos",
+        "dlrc.signature": "",
+        "dlrc.enabled": "",
+    },
+    default="dense",
+    examples=("dlrc study context models=mbt halos=0 windows=1", "dlrc study context scene.path=FOLDER"),
+)
 
 if __name__ == "__main__":
-    with user_errors_to_exit():
-        main(sys.argv[1:])
+    main_of(COMMAND)

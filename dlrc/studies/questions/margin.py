@@ -8,13 +8,21 @@ than any receptive field, gives two round(y) per position; they agree or not."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from codec.imagery.scene import open_scene
+from codec.models import registry
+from constellation.common.cli import Command, Given, main_of
+from constellation.common.knobs import Knobs, Several, Word
+from constellation.common.progress import watched
+from constellation.scenario.load import SCENARIO, changed
 from constellation.scenario.scenario import Scenario
+from dlrc.studies.common.terms import known_models
 from dlrc.studies.paper.rd_rounds import board_of
 from nodes.capture import capture
 from nodes.crew import Board
@@ -48,7 +56,7 @@ def margin_of(scenario: Scenario, rounds: int = 12, satellites: Sequence[int] = 
     board = board_of(scenario)
     wide = scenario.capture.model_copy(update={"halo_px": WIDE_HALO_PX})
     pairs = []
-    for number in range(rounds):
+    for number in watched(range(rounds), "windows"):
         scene = open_scene(scenario.scene, scenario.seed, number, wide.window_px)
         for satellite in satellites:
             view = capture(scene, wide, scenario.seed, number, satellite)
@@ -77,3 +85,62 @@ def by_depth(maps: Sequence[np.ndarray]) -> Margin:
             float(stack[:, depth == d].mean()) if (depth == d).any() else float("nan") for d in range(DEPTHS)
         )
     )
+
+
+def margin_table(margins: Mapping[tuple[str, float], Margin]) -> list[str]:
+    """Shares of equal vectors by depth, in percent."""
+    head = [
+        "model",
+        "lambda",
+        *(f"depth {d}" for d in range(DEPTHS - 1)),
+        f"{DEPTHS - 1} and more",
+        "margin, cells",
+        "halo=auto, px",
+    ]
+    rows = [
+        [
+            model,
+            f"{value:g}",
+            *(f"{100 * share:.1f}" for share in margin.agree),
+            str(margin.depth(0.95)),
+            str(margin.halo_px),
+        ]
+        for (model, value), margin in margins.items()
+    ]
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    return lines + [f"| {' | '.join(row)} |" for row in rows]
+
+
+class MarginKeys(Knobs):
+    """Keys of this study."""
+
+    models: Several[Word] = registry.names()
+    """families"""
+    windows: Annotated[int, Field(ge=1, le=1000)] = 12
+    """rounds to look at, two patches each"""
+
+
+def study(given: Given) -> None:
+    """Measure every model and print a row each."""
+    models, base = known_models(given.own.models), given.subject
+    margins = {
+        (model, base.codec.lambda_): margin_of(changed(base, codec={"model": model}), given.own.windows)
+        for model in models
+    }
+    print("\n".join(margin_table(margins)))
+
+
+COMMAND = Command(
+    name="study margin",
+    about=__doc__,
+    own=MarginKeys,
+    work=study,
+    subject=SCENARIO,
+    honours=("seed", "scene", "capture", "codec.lambda", "codec.device"),
+    sets={"capture.halo_px": ""},
+    default="dense",
+    examples=("dlrc study margin models=bmshj windows=2", "dlrc study margin scene.path=FOLDER"),
+)
+
+if __name__ == "__main__":
+    main_of(COMMAND)

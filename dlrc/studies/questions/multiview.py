@@ -12,6 +12,8 @@ import numpy as np
 from codec.imagery.scene import open_scene
 from codec.models.model import LATENT_STRIDE_PX
 from constellation.common.errors import UserError
+from constellation.common.files import write_records
+from constellation.common.progress import watched
 from constellation.scenario.load import changed
 from constellation.scenario.scenario import Scenario, SceneKnobs
 from dlrc.studies.common.registration import overlap_at, register, registered_rasters
@@ -120,12 +122,12 @@ def _view(image: np.ndarray, satellite: int, round_number: int, row: int, col: i
 
 def pair_rows(scenario: Scenario, board: Board, pairs: Sequence[Pair], path: Path) -> list[dict]:
     """One row per pair and method; the CSV grows as they come."""
-    from dlrc.studies.questions.robustness import METHODS, write_rows
+    from dlrc.studies.questions.robustness import METHODS
 
     patch = scenario.capture.patch_px
     two = changed(scenario, satellites=2, capture={"window_px": patch, "halo_px": 0})
     rows: list[dict] = []
-    for number, pair in enumerate(pairs):
+    for number, pair in enumerate(watched(pairs, "pairs")):
         try:
             views = see(two, board, number, look_at(pair))
         except UserError as error:
@@ -151,7 +153,7 @@ def pair_rows(scenario: Scenario, board: Board, pairs: Sequence[Pair], path: Pat
                     "dpsnr_second_db": float(change[1]),
                 }
             )
-        write_rows(path, rows)
+        write_records(path, rows)
     return rows
 
 

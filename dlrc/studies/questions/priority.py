@@ -1,54 +1,61 @@
 """What each priority rule does to the delivery of a round: who keeps how much, and when the last byte is on
 the ground.
 
-    python -m dlrc.studies.questions.priority scenario=edge_space_com [rounds=12] [every_s=3600]
-    [tiles=100000] [bits_per_vector=160] [days=1] [section.key=value ...]
-
 Per round and rule: the satellites nearest to the region capture `tiles` patches each, which overlap as in the
 paper's section 4.1 (`capture.*`, dense by default; equal ground gives equal signatures, so this is the
 oracle's deduplication, one pattern of overlap a round); the rule decides owners; each satellite queues its
-kept vectors, `bits_per_vector` each, for its contacts with the ground station as computed from the orbits.
-Rounds are independent of each other. Prints the table and writes runs/priority-<digest>/: priority.csv (the
-table), rounds.csv (one row per rule, round and satellite), scenario.yaml. Needs no torch.
+kept vectors for its contacts with the ground station as computed from the orbits. Rounds are independent of
+each other. Writes runs/priority-<digest>/: priority.csv (the table), rounds.csv (one row per rule, round and
+satellite), scenario.yaml. Needs no torch.
 
     last byte    when the last satellite's last byte is down, hours after the capture
     own bytes    mean over the satellites of when their own last byte is down
-    usable       mean over the satellites of when their own last byte and those of the owners they refer to are down
-    90 % down    when nine tenths of the round's bytes are down
-"""
+    usable       mean over the satellites of when theirs and those of the owners they refer to are down
+    90 % down    when nine tenths of the round's bytes are down"""
 
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
-from constellation.common.errors import UserError, user_errors_to_exit
-from constellation.common.files import make_folder
+from constellation.common.cli import Command, Given, main_of
+from constellation.common.errors import UserError
+from constellation.common.files import make_folder, write_csv
+from constellation.common.knobs import Knobs
+from constellation.common.progress import watched
 from constellation.links.topology import select_region
 from constellation.orbit.orbits import Constellation, load_constellation
 from constellation.passes.contacts import DAY_S, contact_windows, link_metric, next_contact
 from constellation.passes.energy import energy_metric
 from constellation.passes.queue import Service, last_byte_times_s, service_of
 from constellation.priority import RoundHeader, assign_owners, priority_order
-from constellation.scenario.scenario import Scenario, load_scenario
-from dlrc.studies.common.options import number, split_arguments, whole_number
-from dlrc.studies.paper.sync_files import write_csv, write_scenario
+from constellation.scenario.load import SCENARIO, changed, write_scenario
+from constellation.scenario.scenario import Scenario
+from dlrc.studies.common.terms import STATION
 from nodes.capture import ground_cells, patch_offset
 
 RULES = ("id", "link", "energy", "random", "balanced")
-DEFAULTS = {
-    "scenario": "edge_space_com",
-    "rounds": "12",
-    "every_s": "3600",
-    "tiles": "100000",
-    "bits_per_vector": "160",
-    "days": "1",
-}
+
+
+class PriorityKeys(Knobs):
+    """Keys of this study."""
+
+    rounds: Annotated[int, Field(ge=1, le=1000)] = 12
+    """captures, each delivered on its own"""
+    every_s: Annotated[float, Field(ge=1, le=30 * DAY_S)] = 3600.0
+    """between two captures"""
+    tiles: Annotated[int, Field(ge=1, le=10**9)] = 100000
+    """patches of a satellite in a round"""
+    bits_per_vector: Annotated[float, Field(ge=0.01, le=1e5)] = 160.0
+    """of a kept vector"""
+    days: Annotated[float, Field(ge=0.05, le=10)] = 1.0
+    """of contacts after each capture"""
 
 
 @dataclass(frozen=True)
@@ -83,31 +90,26 @@ class Outcome:
     nine_tenths_s: float
 
 
-def main(arguments: Sequence[str]) -> None:
-    request = parse(arguments)
-    constellation = load_constellation(request.scenario.orbit)
+def study(given: Given) -> None:
+    """Deliver every round by every rule, print, write."""
+    request = request_of(given)
+    constellation = load_constellation(request.scenario.orbit)  # a bad file is told before any folder is made
+    make_folder(request.folder)
     outcomes = [
         outcome
-        for round_number in range(request.scenario.rounds)
+        for round_number in watched(range(request.scenario.rounds), "rounds")
         for outcome in fly(request, constellation, round_number)
     ]
     print(report(request, outcomes))
-    make_folder(request.folder)
     write_tables(request, outcomes)
     print(f"\nwrote {request.folder}/ (priority.csv, rounds.csv, scenario.yaml)")
 
 
-def parse(arguments: Sequence[str]) -> Request:
-    """Read the study's own keys; everything else is a scenario override. Raises `UserError`."""
-    values, overrides = split_arguments(arguments, __doc__, DEFAULTS)
-    rounds = whole_number("rounds", values["rounds"], 1, 1000)
-    return Request(
-        load_scenario(values["scenario"], [*overrides, f"rounds={rounds}"]),
-        number("every_s", values["every_s"], 1, 30 * DAY_S),
-        whole_number("tiles", values["tiles"], 1, 10**9),
-        number("bits_per_vector", values["bits_per_vector"], 0.01, 1e5),
-        number("days", values["days"], 0.05, 10),
-    )
+def request_of(given: Given) -> Request:
+    """The keys as the study needs them."""
+    own: PriorityKeys = given.own
+    scenario = changed(given.subject, rounds=own.rounds)
+    return Request(scenario, own.every_s, own.tiles, own.bits_per_vector, own.days)
 
 
 def fly(request: Request, constellation: Constellation, round_number: int) -> list[Outcome]:
@@ -309,6 +311,16 @@ def write_tables(request: Request, outcomes: Sequence[Outcome]) -> None:
     write_scenario(request.scenario, request.folder / "scenario.yaml")
 
 
+COMMAND = Command(
+    name="study priority",
+    about=__doc__,
+    own=PriorityKeys,
+    work=study,
+    subject=SCENARIO,
+    honours=("name", "seed", "satellites", "output", "orbit", "region", *STATION, "energy", "capture"),
+    default="edge_space_com",
+    examples=("dlrc study priority rounds=4", "dlrc study priority ground.latitude_deg=67 days=2"),
+)
+
 if __name__ == "__main__":
-    with user_errors_to_exit():
-        main(sys.argv[1:])
+    main_of(COMMAND)

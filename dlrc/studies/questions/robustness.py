@@ -1,10 +1,6 @@
 """When reality bites: DLRC beside the footprint rule under shifts, rotation, radiometry, noise, clouds and
 moving objects.
 
-    python -m dlrc.studies.questions.robustness scenario=dense scene.path=../shared/data/scenes [windows=4]
-    [pairs=../shared/data/multiview]
-        [conditions=all] [section.key=value ...]
-
 Every condition is flown three times over the same captures: DLRC by LSH signatures, DLRC by content hashes,
 and `footprint`, where satellites exchange only where they look and the highest-priority one codes each ground
 cell. Quality is measured against each satellite's own capture. Shifts, rotations and gains are drawn evenly
@@ -14,24 +10,28 @@ runs/robustness-<digest>/: robustness.csv, pairs.csv, robustness.png."""
 
 from __future__ import annotations
 
-import csv
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
-from constellation.common.errors import UserError, user_errors_to_exit
-from constellation.scenario.load import changed, load_scenario
+from constellation.common.cli import Command, Given, main_of
+from constellation.common.errors import UserError
+from constellation.common.files import make_folder, write_records
+from constellation.common.knobs import Knobs, Several
+from constellation.common.progress import watched
+from constellation.scenario.load import SCENARIO, changed
 from constellation.scenario.scenario import Scenario
-from dlrc.studies.common.options import make_folder, refuse_estimates, split_arguments, surveyed, whole_number
+from dlrc.studies.common.figures import save
+from dlrc.studies.common.terms import FLOWN, known_models, refuse_estimates, surveyed
 from dlrc.studies.common.variants import Shared, fly, nominal_look, see
 from ground.metrics import psnr_db
 from nodes.capture import Capture
 from nodes.crew import Board, load_board
 
-DEFAULTS = {"scenario": "dense", "windows": "4", "pairs": "", "conditions": "all"}
 METHODS = {
     "lsh": {"signature": "lsh", "dedup": "signature"},
     "content": {"signature": "content", "dedup": "signature"},
@@ -96,14 +96,24 @@ def with_object(view: Capture, length_px: int = 96, width_px: int = 32) -> Captu
     )
 
 
-def main(arguments: Sequence[str]) -> None:
-    values, overrides = split_arguments(arguments, __doc__, DEFAULTS)
-    scenario = refuse_estimates(load_scenario(values["scenario"], overrides))
-    windows = whole_number("windows", values["windows"], 0, 10000)
-    pairs = find_pairs(Path(values["pairs"])) if values["pairs"] else []
-    wanted = pick(values["conditions"])
-    folder = Path(scenario.output) / f"robustness-{scenario.digest}"
-    make_folder(folder)
+class RobustnessKeys(Knobs):
+    """Keys of this study."""
+
+    windows: Annotated[int, Field(ge=0, le=10000)] = 4
+    """rounds of every condition"""
+    conditions: Several[str] = ("all",)
+    """beginnings of names: none, jitter, rotation, gain, noise, clouds, cloud, object"""
+    pairs: str = ""
+    """folder of picture pairs to fly too"""
+
+
+def study(given: Given) -> None:
+    """Fly every condition by every method, print, write."""
+    scenario, windows = refuse_estimates(given.subject), given.own.windows
+    pairs = find_pairs(Path(given.own.pairs)) if given.own.pairs else []
+    wanted = pick(given.own.conditions)
+    known_models([scenario.codec.model], "codec.model")
+    folder = make_folder(Path(scenario.output) / f"robustness-{scenario.digest}")
     board = load_board(scenario.codec)
     rows = survey(scenario, board, windows, wanted, folder / "robustness.csv")
     print(
@@ -118,14 +128,14 @@ def main(arguments: Sequence[str]) -> None:
     print(f"\nwrote {folder}/")
 
 
-def pick(names: str) -> list[Condition]:
-    """`all`, or a comma-separated list of beginnings of names ("none,jitter"). Raises `UserError`."""
-    found = [c for c in CONDITIONS if names == "all" or any(c.name.startswith(n) for n in names.split(","))]
-    if not found:
-        raise UserError(
-            f"conditions={names}: no such disturbance; there are: {'; '.join(c.name for c in CONDITIONS)}"
-        )
-    return found
+def pick(names: Sequence[str]) -> list[Condition]:
+    """`all`, or the conditions whose names begin like one of these. Raises `UserError` for a name that none
+    begins with."""
+    for name in names:
+        if name != "all" and not any(c.name.startswith(name) for c in CONDITIONS):
+            there = "; ".join(c.name for c in CONDITIONS)
+            raise UserError(f"conditions={','.join(names)}: no such disturbance {name!r}; there are: {there}")
+    return [c for c in CONDITIONS if "all" in names or any(c.name.startswith(name) for name in names)]
 
 
 def find_pairs(folder: Path) -> list:
@@ -140,7 +150,7 @@ def survey(
 ) -> list[dict]:
     """One row per condition, method and window; the CSV grows as they come."""
     rows: list[dict] = []
-    for window in range(windows):
+    for window in watched(range(windows), "windows"):
         for condition in conditions:
             views = see(scenario, board, window, look_under(condition))
             for method, knobs in METHODS.items():
@@ -152,7 +162,7 @@ def survey(
                         **outcome(changed(scenario, dlrc=knobs), board, window, views),
                     }
                 )
-            write_rows(path, rows)
+            write_records(path, rows)
     return rows
 
 
@@ -172,16 +182,6 @@ def outcome(scenario: Scenario, board: Board, window: int, views: Sequence[Share
         "worst_dpsnr_db": float(change.min()),
         "failed": flown.failed,
     }
-
-
-def write_rows(path: Path, rows: Sequence[dict]) -> None:
-    """All rows as CSV, under a temporary name until complete."""
-    temporary = path.with_suffix(".partial")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    temporary.replace(path)
 
 
 def summarise(rows: Sequence[dict]) -> dict[tuple[str, str], dict]:
@@ -251,10 +251,23 @@ def draw(rows: Sequence[dict], path: Path) -> None:
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="x", alpha=0.3)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    save(figure, path)
 
+
+COMMAND = Command(
+    name="study robustness",
+    about=__doc__,
+    own=RobustnessKeys,
+    work=study,
+    subject=SCENARIO,
+    honours=FLOWN,
+    sets={"dlrc.signature": "", "dlrc.dedup": "", "dlrc.enabled": ""},
+    default="dense",
+    examples=(
+        "dlrc study robustness windows=1 conditions=none,jitter",
+        "dlrc study robustness pairs=FOLDER windows=0",
+    ),
+)
 
 if __name__ == "__main__":
-    with user_errors_to_exit():
-        main(sys.argv[1:])
+    main_of(COMMAND)

@@ -1,8 +1,5 @@
 """The constellation in motion: a CZML file for Cesium, and an HTML page that needs nothing but a browser.
 
-    python -m dlrc.studies.questions.view scenario=edge_space_com [hours=3] [links=participants|all]
-    [section.key=value ...]
-
 Writes runs/view-<digest>/: view.html, constellation.czml. Needs no torch. links=all draws every link of the
 constellation (with the paper's 3000 km rule some 26 thousand at a time, too many to draw: try
 topology.rule=grid); participants draws those among the satellites over the region."""
@@ -10,27 +7,39 @@ topology.rule=grid); participants draws those among the satellites over the regi
 from __future__ import annotations
 
 import hashlib
-import sys
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated, Literal
 
-from constellation.common.errors import user_errors_to_exit
+from pydantic import Field
+
+from constellation.common.cli import Command, Given, main_of
 from constellation.common.files import make_folder, write_text
-from constellation.scenario.scenario import Scenario, load_scenario
-from dlrc.studies.common.options import choice, number, split_arguments
+from constellation.common.knobs import Knobs
+from constellation.scenario.load import SCENARIO
+from constellation.scenario.scenario import Scenario
+from dlrc.studies.common.terms import NETWORK, STATION
 
 MAX_HOURS = 24.0 * 31
 
 
-def main(arguments: Sequence[str]) -> None:
-    scenario, hours, links = parse(arguments)
+class ViewKeys(Knobs):
+    """Keys of this study."""
+
+    hours: Annotated[float, Field(ge=1e-3, le=MAX_HOURS)] = 3.0
+    """of simulated time to show"""
+    links: Literal["participants", "all"] = "participants"
+    """which links to draw"""
+
+
+def study(given: Given) -> None:
+    """Simulate and write both files."""
+    scenario, hours, links = given.subject, given.own.hours, given.own.links
+    folder = make_folder(view_folder(scenario, hours, links))
     from constellation.show.czml import czml
     from constellation.show.data import view_data
     from constellation.show.html import html_view
 
     view = view_data(scenario, hours * 3600, links)
-    folder = view_folder(scenario, hours, links)
-    make_folder(folder)
     pages = {"view.html": html_view(view), "constellation.czml": czml(view)}
     for name, text in pages.items():
         write_text(folder / name, text)
@@ -47,25 +56,22 @@ def main(arguments: Sequence[str]) -> None:
         print(f"wrote {folder / name} ({len(text) / 1e6:.1f} MB)")
 
 
-def parse(arguments: Sequence[str]) -> tuple[Scenario, float, str]:
-    """Read `scenario=`, `hours=`, `links=`; everything else is a scenario override. Raises `UserError`."""
-    own, overrides = split_arguments(
-        arguments, __doc__, {"scenario": "edge_space_com", "hours": "3", "links": "participants"}
-    )
-    scenario = load_scenario(own["scenario"], overrides)
-    return (
-        scenario,
-        number("hours", own["hours"], 1e-3, MAX_HOURS),
-        choice("links", own["links"], ("participants", "all")),
-    )
-
-
 def view_folder(scenario: Scenario, hours: float, links: str) -> Path:
     """runs/view-<digest>; the digest covers what the page shows."""
     digest = hashlib.sha256(f"{scenario.digest} {hours} {links}".encode()).hexdigest()[:8]
     return Path(scenario.output) / f"view-{digest}"
 
 
+COMMAND = Command(
+    name="study view",
+    about=__doc__,
+    own=ViewKeys,
+    work=study,
+    subject=SCENARIO,
+    honours=(*NETWORK, *STATION),
+    default="edge_space_com",
+    examples=("dlrc study view hours=1", "dlrc study view links=all topology.rule=grid"),
+)
+
 if __name__ == "__main__":
-    with user_errors_to_exit():
-        main(sys.argv[1:])
+    main_of(COMMAND)

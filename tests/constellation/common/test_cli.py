@@ -77,7 +77,7 @@ def test_own_keys_and_the_subjects_go_where_they_belong():
     [
         (
             ["picture.model=b"],
-            "picture.model: means nothing to study it, which honours seed, link, picture.size_px",
+            "picture.model: means nothing to study it, which honours seed, link, parts of picture",
         ),
         (["plan=a", "plan=b"], "plan: given twice"),
         (["windows=1", "windows=2"], "windows: given twice"),

@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from constellation.show.czml import czml
+from constellation.common.cli import perform
 from constellation.common.errors import UserError
-from constellation.show.html import html_view
-from constellation.scenario.scenario import build_scenario
 from constellation.links.topology import topology_at
+from constellation.scenario.scenario import build_scenario
+from constellation.show.czml import czml
 from constellation.show.data import link_intervals, view_data
-from dlrc.studies.questions.view import main, parse
+from constellation.show.html import html_view
+from dlrc.studies.questions.view import COMMAND
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +148,10 @@ def test_too_much_to_draw_is_refused():
 
 
 def test_the_command_writes_both_files_and_names_them(tmp_path, capsys):
-    main(["scenario=smoke", f"output={tmp_path}", "hours=0.5", "satellites=4", "orbit.pattern=53:60/6/1"])
+    perform(
+        COMMAND,
+        ["scenario=smoke", f"output={tmp_path}", "hours=0.5", "satellites=4", "orbit.pattern=53:60/6/1"],
+    )
     said = capsys.readouterr().out
     written = sorted(path.name for path in tmp_path.glob("view-*/*"))
     assert written == ["constellation.czml", "view.html"]
@@ -155,7 +159,8 @@ def test_the_command_writes_both_files_and_names_them(tmp_path, capsys):
 
 
 def test_the_command_says_so_where_the_station_sees_nothing(tmp_path, capsys):
-    main(
+    perform(
+        COMMAND,
         [
             "scenario=smoke",
             f"output={tmp_path}",
@@ -163,7 +168,7 @@ def test_the_command_says_so_where_the_station_sees_nothing(tmp_path, capsys):
             "satellites=2",
             "orbit.pattern=10:4/2/1",
             "ground.latitude_deg=85.0",
-        ]
+        ],
     )
     assert "sees no satellite" in capsys.readouterr().out
 
@@ -171,11 +176,11 @@ def test_the_command_says_so_where_the_station_sees_nothing(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("argument", "says"),
     [
-        ("hours=0", "hours=0: expected"),
-        ("links=some", "links=some: expected one of participants, all"),
+        ("hours=0", "hours: found 0, expected"),
+        ("links=some", "links: found 'some', expected one of participants, all"),
         ("hour=3", "did you mean hours"),
     ],
 )
 def test_bad_arguments_are_one_line(argument, says):
     with pytest.raises(UserError, match=says):
-        parse([argument])
+        perform(COMMAND, [argument])

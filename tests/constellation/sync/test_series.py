@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from constellation.common.cli import perform, read
 from constellation.common.errors import UserError
 from constellation.links.topology import select_region, topology_at, topology_events
 from constellation.orbit.orbits import load_constellation
@@ -18,7 +19,7 @@ from constellation.sync import simulation
 from constellation.sync.series import Setting
 from constellation.sync.simulation import simulate
 from constellation.sync.timing import sync_round
-from dlrc.studies.paper.sync import parse, report
+from dlrc.studies.paper.sync import COMMAND, report, request_of
 from dlrc.studies.paper.sync_compare import compare_networks
 from dlrc.studies.paper.sync_files import panel_title
 
@@ -138,9 +139,9 @@ def test_the_study_leaves_its_picture_and_tables_and_prints_the_hops(tmp_path):
 @pytest.mark.parametrize(
     "argument,expected",
     [
-        ("payloads_kib=2,x", "payloads_kib=2,x: expected sizes"),
+        ("payloads_kib=2,x", "payloads_kib: found 'x', expected"),
         ("topology.rule=mesh", "topology.rule"),
-        ("compare=maybe", "compare=maybe"),
+        ("compare=maybe", "compare: found 'maybe', expected true"),
         ("orbit.source=tle", "orbit.path"),
     ],
 )
@@ -158,8 +159,12 @@ NINE_APART = (
 )
 
 
+def request_of_words(words):
+    return request_of(read(COMMAND, words))
+
+
 def apart(*overrides):
-    return parse([*NINE_APART, "payloads_kib=2", *overrides])
+    return request_of_words([*NINE_APART, "payloads_kib=2", *overrides])
 
 
 def test_where_nobody_hears_anybody_no_time_is_a_number():
@@ -195,7 +200,9 @@ def test_a_satellite_cut_off_for_a_while_counts_in_no_mean():
 
 
 def test_one_satellite_alone_has_its_control_time_and_nobody_unheard():
-    request = parse(["satellites=1", "orbit.pattern=53:9/3/1", "orbit.duration_s=300", "payloads_kib=2"])
+    request = request_of_words(
+        ["satellites=1", "orbit.pattern=53:9/3/1", "orbit.duration_s=300", "payloads_kib=2"]
+    )
     series = simulate(Setting.of(request.scenario), [2048])
     figures = series.figures(0)
     assert figures.t_round_mean_s == pytest.approx(0.03) and figures.unheard_share == 0
@@ -211,10 +218,10 @@ def test_nearest_with_two_terminals_leaves_a_quarter_of_the_papers_pairs_unheard
 
 
 def test_the_distance_rule_says_that_no_satellite_has_so_many_terminals():
-    request = parse(["orbit.duration_s=180", "payloads_kib=2"])
+    request = request_of_words(["orbit.duration_s=180", "payloads_kib=2"])
     text = report(simulate(Setting.of(request.scenario), [2048]), request)
     assert "topology.rule=distance gives a satellite 5" in text and "terminals" in text
-    request = parse(["orbit.duration_s=180", "payloads_kib=2", "topology.rule=grid"])
+    request = request_of_words(["orbit.duration_s=180", "payloads_kib=2", "topology.rule=grid"])
     assert "terminals" not in report(simulate(Setting.of(request.scenario), [2048]), request)
 
 
@@ -268,7 +275,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_simulation(monkey
 
     monkeypatch.setattr(sync, "simulate", lambda *_: pytest.fail("simulated before looking at the output"))
     with pytest.raises(UserError, match="output="):
-        sync.main(["output=/proc/x", "orbit.duration_s=60"])
+        perform(sync.COMMAND, ["output=/proc/x", "orbit.duration_s=60"])
 
 
 @pytest.mark.parametrize("size", [8, 100, 1000, 10000, 50000, 97, 100000])
@@ -281,8 +288,8 @@ def test_the_benchmark_takes_any_size_that_the_program_takes(size):
 
 
 def test_the_benchmark_refuses_other_sizes_in_one_line():
-    from benchmarks.sync import main
+    from benchmarks.sync import COMMAND
 
     for sizes in ("7", "100001", "x"):
-        with pytest.raises(UserError, match="sizes="):
-            main([f"sizes={sizes}"])
+        with pytest.raises(UserError, match="sizes: found"):
+            perform(COMMAND, [f"sizes={sizes}"])

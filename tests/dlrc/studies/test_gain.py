@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from constellation.common.cli import perform
 from constellation.common.errors import UserError
 from dlrc.studies.paper import gain
 
@@ -12,7 +13,7 @@ SMALL = ["orbit.pattern=53:60/6/1", "orbit.duration_s=600", "orbit.step_s=300", 
 
 
 def run(tmp_path, capsys, *arguments):
-    gain.main([*SMALL, f"output={tmp_path}", *arguments])
+    perform(gain.COMMAND, [*SMALL, f"output={tmp_path}", *arguments])
     (folder,) = tmp_path.glob("gain-*")
     return capsys.readouterr().out, folder
 
@@ -66,4 +67,4 @@ def test_a_file_that_is_no_summary_is_refused_in_one_line(tmp_path, text):
 def test_a_folder_that_cannot_be_written_is_refused_before_any_work(monkeypatch):
     monkeypatch.setattr(gain, "study", lambda *_: pytest.fail("worked before looking at the output"))
     with pytest.raises(UserError, match="output="):
-        gain.main([*SMALL, "output=/proc/x"])
+        perform(gain.COMMAND, [*SMALL, "output=/proc/x"])

@@ -6,15 +6,16 @@ import csv
 import numpy as np
 import pytest
 
+from constellation.common.cli import perform
 from constellation.common.errors import UserError
 from constellation.scenario.scenario import build_scenario
-from dlrc.studies.paper import rd, visual
 from dlrc.studies.common.baselines import QUALITIES, Point, bd_rate, curve, decode, distances, encode, pooled
-from dlrc.studies.paper.rd_halo import against_plain
-from dlrc.studies.questions.margin import DEPTHS, by_depth
-from dlrc.studies.paper.rd_rounds import Configuration, Row, append_rows, pictures_digest, read_rows
 from dlrc.studies.common.statistics import bootstrap, summarise
+from dlrc.studies.paper import rd, visual
+from dlrc.studies.paper.rd_halo import against_plain
+from dlrc.studies.paper.rd_rounds import Configuration, Row, append_rows, pictures_digest, read_rows
 from dlrc.studies.paper.visual import most_remote
+from dlrc.studies.questions.margin import DEPTHS, by_depth
 
 
 def row(number: int, satellite: int, y_d: float = 50.0, y_i: float = 100.0, psnr_d: float = 30.0) -> Row:
@@ -90,7 +91,7 @@ def test_another_picture_of_the_same_name_is_another_study(tmp_path):
 
 def test_an_estimate_is_refused_where_bytes_are_counted():
     with pytest.raises(UserError, match="codec.context=open: this study counts bytes"):
-        rd.parse(["codec.context=open"])
+        perform(rd.COMMAND, ["codec.context=open"])
 
 
 def test_the_margin_is_the_first_depth_from_which_on_nearly_all_agree():
@@ -210,7 +211,7 @@ def test_a_tiny_study_runs_on_the_built_in_scene_and_goes_on_where_it_stopped(tm
         f"output={tmp_path}",
         *TINY,
     ]
-    rd.main(arguments)
+    perform(rd.COMMAND, arguments)
     printed = capsys.readouterr().out
     assert "built-in procedural scene" in printed and "| bmshj | 0.013 | dense | 32 |" in printed
     folder = next(tmp_path.iterdir())
@@ -219,21 +220,41 @@ def test_a_tiny_study_runs_on_the_built_in_scene_and_goes_on_where_it_stopped(tm
     assert [line["exact"] for line in table] == ["2", "2"] and all(line["failed"] == "0" for line in table)
     assert (folder / "curves.png").stat().st_size > 5000 and (folder / "breakdown.png").stat().st_size > 5000
     rows = {path.name: path.read_text() for path in (folder / "rows").iterdir()}
-    rd.main(arguments)
+    perform(rd.COMMAND, arguments)
     assert "windows 0 to" not in capsys.readouterr().out
     assert rows == {path.name: path.read_text() for path in (folder / "rows").iterdir()}
 
 
 def test_the_lowest_priority_satellite_is_drawn(tmp_path, capsys):
-    visual.main(["models=bmshj", "crop=32", f"output={tmp_path}", *TINY])
+    perform(visual.COMMAND, ["models=bmshj", "crop=32", f"output={tmp_path}", *TINY])
     assert "satellite 1 (lowest priority)" in capsys.readouterr().out
     assert (next(tmp_path.iterdir()) / "visual.png").stat().st_size > 5000
 
 
 @pytest.mark.parametrize(
     "argument",
-    ["models=jpeg", "lambdas=0.5", "halo=8x", "density=thin", "codec.model=mbt", "window=3", "margin=0"],
+    [
+        "models=jpeg",
+        "lambdas=0.5",
+        "lambdas=0.013,0.05",
+        "halo=8x",
+        "density=thin",
+        "codec.model=mbt",
+        "window=3",
+        "margin=0",
+        "ground.stream_loss=0.1",
+        "scenario=smoke",
+    ],
 )
 def test_a_wrong_argument_is_one_clear_line(argument):
     with pytest.raises(UserError, match=argument.partition("=")[0]):
-        rd.parse([argument])
+        perform(rd.COMMAND, [argument])
+
+
+def test_a_lambda_that_a_model_is_not_shipped_at_is_named(capsys):
+    assert rd.lambdas_of(("bmshj", "mbt"), (0.013, 0.025)) == {"bmshj": [0.013, 0.025], "mbt": [0.013]}
+    assert "mbt is not shipped at 0.025" in capsys.readouterr().err
+    with pytest.raises(
+        UserError, match=r"lambdas=0\.013,0\.05: 0\.05 is of no model; shipped are bmshj: 0\.0067"
+    ):
+        rd.lambdas_of(("bmshj", "mbt"), (0.013, 0.05))

@@ -1,0 +1,45 @@
+"""What studies have in common on their command lines: which knobs matter to them, and what they refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from constellation.common.errors import UserError
+from constellation.common.text import counted, nearest
+from constellation.scenario.scenario import Scenario
+
+STATION = tuple(
+    f"ground.{key}"
+    for key in ("name", "latitude_deg", "longitude_deg", "elevation_m", "min_elevation_deg", "downlink")
+)
+NETWORK = ("name", "seed", "satellites", "output", "orbit", "link", "topology", "sync", "region")
+FLOWN = (*NETWORK, *STATION, "energy", "scene", "capture", "codec", "dlrc", "priority")
+"""Of studies that fly whole rounds, whose streams all arrive."""
+
+
+def refuse_estimates(scenario: Scenario) -> Scenario:
+    """The scenario, whose every stream is what it says. Raises `UserError` for `codec.context=open`, whose
+    bytes are an estimate."""
+    if scenario.codec.context == "open":
+        raise UserError(
+            "codec.context=open: this study counts bytes of real streams; `dlrc study context` sets the open-loop "
+            "estimate beside them"
+        )
+    return scenario
+
+
+def known_models(models: Sequence[str], key: str = "models") -> tuple[str, ...]:
+    """The families asked for, each once. Raises `UserError` for one that there is not."""
+    from codec.models.registry import names
+
+    for model in models:
+        if model not in names():
+            near = nearest(model, names())
+            hint = f"did you mean {near}?" if near else f"there are {', '.join(names())}"
+            raise UserError(f"{key}={','.join(models)}: {model or 'nothing'} is no model; {hint}")
+    return tuple(dict.fromkeys(models))
+
+
+def surveyed(scenario: Scenario, windows: int) -> str:
+    """What a study looked at, for titles: "5 windows, real scenes"."""
+    return f"{counted(windows, 'window')}, {'real scenes' if scenario.scene.path else 'BUILT-IN PROCEDURAL SCENE'}"
