@@ -160,7 +160,8 @@ NINE_APART = (
 
 
 def request_of_words(words):
-    return request_of(read(COMMAND, words))
+    last = {word.partition("=")[0]: word for word in words}
+    return request_of(read(COMMAND, list(last.values())))
 
 
 def apart(*overrides):
