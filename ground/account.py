@@ -105,6 +105,7 @@ def _told(witness: Witness | None, outcome: Outcome) -> dict:
         "heard": note.heard,
         "payload_bytes": note.payload_bytes,
         "gathered_bytes": note.gathered_bytes,
+        "hidden": 0 if witness.valid is None else int((~witness.valid).sum()),
         "t_sync_s": note.t_sync_s,
         "transmission_s": sent[0] if sent and outcome is not Outcome.LOST else None,
         "spans": spans,

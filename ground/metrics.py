@@ -70,7 +70,7 @@ def ms_ssim(original: np.ndarray, decoded: np.ndarray, valid: np.ndarray | None 
         torch.from_numpy(image.transpose(2, 0, 1).astype(np.float32))[None] for image in (original, decoded)
     )
     if valid is not None and not valid.all():
-        return _partly_hidden(x, y, torch.from_numpy(valid).float()[None, None], scales)
+        return _partly_hidden(x, y, torch.from_numpy(valid.astype(np.float32))[None, None], scales)
     if scales == 1:
         return float(ssim(x, y, data_range=PEAK))
     if scales == len(MS_SSIM_WEIGHTS):

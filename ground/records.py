@@ -178,8 +178,9 @@ class Place:
 class SatelliteRecord:
     """One view: one satellite in one round.
 
-    pixels: of the patch. dlrc: bytes that its image took: of its DLRC stream, and of the independent one as
-    well where that stood in; a stream sent again counts once, as its loss would have hit any coding.
+    pixels: of the patch, those that show anything; rates and qualities are over them. hidden: the others
+    (no data in the picture). dlrc: bytes that its image took: of its DLRC stream, and of the independent one
+    as well where that stood in; a stream sent again counts once, as its loss would have hit any coding.
     independent: bytes of its independent stream. kept, local_copy, remote_copy: latent positions by fate, of
     the image that the ground has (an independent one keeps all; a lost one has none). oracle: latent
     positions that an earlier satellite of the priority order covers. transmission_s: simulated time on the
@@ -211,6 +212,7 @@ class SatelliteRecord:
     transmission_s: float | None = None
     spans: tuple[Span, ...] = ()
     fault: str = ""
+    hidden: int = 0
 
     @property
     def exact(self) -> bool:

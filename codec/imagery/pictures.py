@@ -102,14 +102,7 @@ class HeldPicture(WindowedPicture):
     cache: PixelCache = field(repr=False, compare=False)
 
     def read(self, top: int, left: int, height: int, width: int) -> np.ndarray:
-        return self.cache.get(self.name, self._decode)[top : top + height, left : left + width]
-
-    def _decode(self) -> np.ndarray:
-        if self.image.layout.driver == "JPEG" and self.image.layout.dtype == "uint8":
-            return _decode_jpeg(self.image)
-        pixels = np.empty((self.height, self.width, 3), dtype=np.uint8)
-        _decode_strips(self.image, pixels)
-        return pixels
+        return self.cache.get(self.name, lambda: decode(self.image))[top : top + height, left : left + width]
 
 
 @dataclass(frozen=True)
@@ -137,6 +130,15 @@ class MappedPicture(WindowedPicture):
             ) from None
         _decode_strips(self.image, pixels)
         return pixels
+
+
+def decode(image: ImageFile) -> np.ndarray:
+    """All of an image, np.uint8 [H, W, 3]. Raises `UserError`."""
+    if image.layout.driver == "JPEG" and image.layout.dtype == "uint8":
+        return _decode_jpeg(image)
+    pixels = np.empty((image.layout.height, image.layout.width, 3), dtype=np.uint8)
+    _decode_strips(image, pixels)
+    return pixels
 
 
 def _decode_strips(image: ImageFile, pixels: np.ndarray) -> None:

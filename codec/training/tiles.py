@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
+from codec.imagery.pictures import decode
+from codec.imagery.reader import SUFFIXES, open_image
 from constellation.common.errors import UserError
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"}
 LARGEST_SHRINK = 1.5  # crops are taken from up to so many times their side
 SHARE_SHRUNK, SHARE_BRIGHTENED, LARGEST_GAIN = 0.5, 0.3, 0.2  # gain: e^-0.2 to e^0.2
 
@@ -26,13 +26,10 @@ def read_tiles(folder: str | Path, smallest: int, threads: int = 8) -> list[np.n
         else []
     )
     if not files:
-        raise UserError(f"data={folder}: no pictures found, expected {', '.join(sorted(SUFFIXES))}")
+        raise UserError(f"data={folder}: no pictures found, expected {', '.join(SUFFIXES)}")
 
     def read(file: Path) -> np.ndarray:
-        try:
-            return np.asarray(Image.open(file).convert("RGB"))
-        except OSError as error:
-            raise UserError(f"data {file.name}: not a readable picture ({error})") from None
+        return decode(open_image(file, f"data {file.name}"))
 
     with ThreadPoolExecutor(threads) as pool:
         tiles = [tile for tile in pool.map(read, files) if min(tile.shape[:2]) >= smallest]

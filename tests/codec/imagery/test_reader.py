@@ -10,6 +10,7 @@ from PIL import Image
 from codec.imagery import pictures
 from codec.imagery.reader import open_image
 from codec.training.data import open_pictures
+from codec.training.tiles import read_tiles
 from constellation.common.errors import UserError
 from constellation.scenario.scenario import SceneKnobs
 from tests.codec.imagery.image_cases import (
@@ -45,6 +46,12 @@ def test_a_scene_shows_what_the_file_says(case):
 def test_training_sees_the_same_pixels_as_flight(case):
     path, *_ = case
     assert np.array_equal(pixels_of(open_pictures(path)[0]), pixels_of(scene_at(path)))
+
+
+def test_tiles_on_the_device_are_the_same_pixels(case):
+    path, *_ = case
+    (tile,) = read_tiles(path.parent, 1)
+    assert np.array_equal(tile, pixels_of(open_pictures(path)[0]))
 
 
 def test_what_is_hidden_is_zero_and_said_window_by_window(case):
