@@ -1,9 +1,9 @@
 """CZML (Cesium's JSON language for scenes in time): satellites, inter-satellite links while they exist,
 ground station, contacts.
 
-Positions are Earth-fixed (ITRS), metres, every `POSITION_STEP_S` and interpolated by fifth-degree Lagrange
-polynomials: within metres at 550 km. A link or contact is a polyline between two positions by reference, with
-its `availability` as a list of intervals."""
+Positions are Earth-fixed (ITRS), metres, and interpolated by fifth-degree Lagrange polynomials between the
+tracks' samples: within metres, whatever the scenario's step (a test evaluates them against SGP4). A link or
+contact is a polyline between two positions by reference, with its `availability` as a list of intervals."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ import numpy as np
 from constellation.orbit.frames import itrs_of_ground_point_km
 from constellation.show.data import ViewData
 
-POSITION_STEP_S = 120.0
 SATELLITE, PARTICIPANT, LINK, CONTACT, STATION = (
     [150, 160, 180, 255],
     [255, 179, 64, 255],
@@ -40,7 +39,7 @@ def packets(view: ViewData) -> Iterable[dict[str, Any]]:
     span = f"{begin}/{end}"
     yield {
         "id": "document",
-        "name": view.scenario.name,
+        "name": f"{view.title}: {view.constellation}",
         "version": "1.0",
         "clock": {
             "interval": span,
@@ -56,7 +55,7 @@ def packets(view: ViewData) -> Iterable[dict[str, Any]]:
 
 
 def _station(view: ViewData) -> dict[str, Any]:
-    ground = view.scenario.ground
+    ground = view.ground
     place = itrs_of_ground_point_km(ground.latitude_deg, ground.longitude_deg, ground.elevation_m) * 1e3
     return {
         "id": "ground",
@@ -68,10 +67,10 @@ def _station(view: ViewData) -> dict[str, Any]:
 
 
 def _satellites(view: ViewData, span: str, begin: str) -> Iterable[dict[str, Any]]:
-    stride = max(1, round(POSITION_STEP_S / (view.times_s[1] - view.times_s[0])))
-    at = np.unique(np.append(np.arange(0, len(view.times_s), stride), len(view.times_s) - 1))
+    stride = max(1, int(view.sparse_s / (view.track_s[1] - view.track_s[0]) + 1e-9))
+    at = np.unique(np.append(np.arange(0, len(view.track_s), stride), len(view.track_s) - 1))
     samples = np.empty((len(at), 4))
-    samples[:, 0] = view.times_s[at]
+    samples[:, 0] = view.track_s[at]
     observing = _observing_spans(view)
     for satellite, name in enumerate(view.names):
         samples[:, 1:] = np.round(view.positions_km[at, satellite] * 1e3)

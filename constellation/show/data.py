@@ -1,26 +1,35 @@
-"""What a picture of the constellation in motion needs: positions, who observes, which links exist when,
-contact windows.
+"""What a picture of the constellation in motion needs: tracks, who observes, which links exist when, contact
+windows.
 
-`czml` and `html_view` only draw it.
-"""
+`czml` and `html` only draw it. Tracks are sampled as finely as their interpolation needs (`track_step_s`),
+however large the steps are at which participants and links are looked at."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
 import numpy as np
+from sgp4.api import Satrec
 
 from constellation.common.errors import UserError
 from constellation.links.budget import noise_label
 from constellation.links.topology import select_region, topology_at
-from constellation.orbit.orbits import load_constellation
+from constellation.orbit.orbits import Constellation, load_constellation
 from constellation.passes.contacts import ContactWindows, contact_windows
-from constellation.scenario.scenario import Scenario
+from constellation.scenario.network import GroundKnobs, RegionKnobs
+from constellation.sync.series import Setting
 
 MAX_SAMPLES = 6_000_000  # satellites times instants: 12 h in minutes of 8,000 satellites, 36 MB of HTML
 MAX_LINK_INTERVALS = 100_000
+MAX_LINKS = 20_000_000  # over all instants: 500 MB while intervals are made of them
+# Fifth-degree Lagrange between samples of step h is (omega h)^6 r / 200 off in the middle interval and five
+# times that in the last; 0.13 rad keeps low circular orbits within 1 m: 120 s at 550 km
+_RADIANS_PER_STEP = 0.13
+_LONGEST_STEP_S = 120.0
 
 Links = Literal["participants", "all"]
 
@@ -37,22 +46,30 @@ class LinkIntervals:
 
 @dataclass(frozen=True, eq=False)
 class ViewData:
-    """T instants, S satellites, K participants. times_s: float64 [T] after the epoch. positions_km: float64
-    [T, S, 3], Earth-fixed.
+    """T instants, S satellites, K participants, N samples of the tracks.
 
-    participants: int64 [T, K], -1 where fewer see the region. Links and windows lie between the first and the
-    last instant."""
+    title: the scenario's name; constellation: in words. track_s: float64 [N], seconds after the epoch, evenly
+    apart; sparse_s: how far apart samples may be for fifth-degree interpolation. positions_km: float64 [N, S,
+    3], Earth-fixed. times_s: float64 [T]. participants: int64 [T, K], -1 where fewer see the region. Links
+    and windows lie between the first and the last instant."""
 
-    scenario: Scenario
+    title: str
+    constellation: str
     epoch: datetime
     names: tuple[str, ...]
-    times_s: np.ndarray
+    track_s: np.ndarray
+    sparse_s: float
     positions_km: np.ndarray
+    times_s: np.ndarray
     participants: np.ndarray
     links: LinkIntervals
     links_of: Links
-    windows: ContactWindows
+    rule: str
     noise: str
+    windows: ContactWindows
+    ground: GroundKnobs
+    region: RegionKnobs
+    notes: tuple[str, ...] = ()
 
     def utc(self, time_s: float) -> str:
         """ISO 8601 with milliseconds."""
@@ -60,38 +77,80 @@ class ViewData:
         return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
-def view_data(scenario: Scenario, duration_s: float, links: Links = "participants") -> ViewData:
-    """The scenario's first `duration_s` in steps of `orbit.step_s`, both ends included.
+def view_data(
+    setting: Setting, ground: GroundKnobs, title: str, duration_s: float, links: Links = "participants"
+) -> ViewData:
+    """The setting's first `duration_s` in steps of `orbit.step_s`, both ends included.
 
     links: those among the satellites that observe the region at the time, or all. Raises `UserError` where
     that is too much to draw."""
-    satellites = load_constellation(scenario.orbit)
-    steps = max(1, int(np.ceil(duration_s / scenario.orbit.step_s - 1e-9)))
-    if (steps + 1) * len(satellites) > MAX_SAMPLES:
+    satellites = load_constellation(setting.orbit)
+    step_s = setting.orbit.step_s
+    steps = max(1, math.ceil(duration_s / step_s - 1e-9))
+    sparse_s = track_step_s(satellites.satrecs)
+    finer = math.ceil(step_s / sparse_s - 1e-9)  # samples of the tracks per step
+    if (steps * finer + 1) * len(satellites) > MAX_SAMPLES:
         raise UserError(
-            f"view of {len(satellites)} satellites at {steps + 1} instants: expected at most {MAX_SAMPLES} positions; "
-            "give a smaller hours= or a larger orbit.step_s="
+            f"view of {len(satellites)} satellites at {steps * finer + 1} instants: expected at most "
+            f"{MAX_SAMPLES} positions; give a smaller hours= or a larger orbit.step_s="
         )
-    times_s = np.arange(steps + 1) * scenario.orbit.step_s
-    positions_km = satellites.positions_itrs_km(times_s)
-    participants = select_region(positions_km, scenario.region, scenario.satellites)
-    edges = [
-        topology_at(instant, scenario.topology, scenario.link, satellites).edges for instant in positions_km
-    ]
-    if links == "participants":
-        edges = [_among(each, members, len(satellites)) for each, members in zip(edges, participants)]
-    windows = contact_windows(satellites, scenario.ground, 0.0, float(times_s[-1]))
+    times_s = np.arange(steps + 1) * step_s
+    track_s = np.arange(steps * finer + 1) * step_s / finer
+    positions_km = satellites.positions_itrs_km(track_s)
+    participants = select_region(positions_km[::finer], setting.region, setting.satellites)
+    watched = participants if links == "participants" else None
+    edges = _edges(setting, satellites, positions_km[::finer], watched)
+    windows = contact_windows(satellites, ground, 0.0, float(times_s[-1]))
     return ViewData(
-        scenario,
-        satellites.epoch,
-        satellites.names,
-        times_s,
-        positions_km,
-        participants,
-        link_intervals(edges, times_s, len(satellites)),
-        links,
-        windows,
-        noise_label(scenario.link),
+        title=title,
+        constellation=setting.label,
+        epoch=satellites.epoch,
+        names=satellites.names,
+        track_s=track_s,
+        sparse_s=sparse_s,
+        positions_km=positions_km,
+        times_s=times_s,
+        participants=participants,
+        links=link_intervals(edges, times_s, len(satellites)),
+        links_of=links,
+        rule=setting.topology.rule,
+        noise=noise_label(setting.link),
+        windows=windows,
+        ground=ground,
+        region=setting.region,
+        notes=tuple(satellites.notes),
+    )
+
+
+def track_step_s(satrecs: Sequence[Satrec]) -> float:
+    """How far apart samples of the tracks may be, from the fastest turn about the Earth, at a perigee."""
+    fastest = max(
+        record.no_kozai / 60 * (1 + record.ecco) ** 2 / (1 - record.ecco**2) ** 1.5 for record in satrecs
+    )
+    return min(_LONGEST_STEP_S, _RADIANS_PER_STEP / fastest)
+
+
+def _edges(
+    setting: Setting, satellites: Constellation, positions_km: np.ndarray, participants: np.ndarray | None
+) -> list[np.ndarray]:
+    """Links int [E, 2] at each instant: all, or those among the participants [T, K]."""
+    edges: list[np.ndarray] = []
+    total = 0
+    for t, instant_km in enumerate(positions_km):
+        here = topology_at(instant_km, setting.topology, setting.link, satellites).edges
+        if participants is not None:
+            here = _among(here, participants[t], len(satellites))
+        total += len(here)
+        if len(here) > MAX_LINK_INTERVALS or total > MAX_LINKS:
+            raise _too_many(f"{total} links at {t + 1} instants")
+        edges.append(here)
+    return edges
+
+
+def _too_many(found: str) -> UserError:
+    return UserError(
+        f"view: {found}, expected at most {MAX_LINK_INTERVALS} link intervals; give links=participants, a "
+        "smaller hours=, or topology.rule=grid"
     )
 
 
@@ -104,10 +163,7 @@ def link_intervals(edges: list[np.ndarray], times_s: np.ndarray, satellites: int
     fresh = np.append(True, (key[1:] != key[:-1]) | (step[1:] != step[:-1] + 1))[: len(key)]
     starts = np.flatnonzero(fresh)
     if len(starts) > MAX_LINK_INTERVALS:
-        raise UserError(
-            f"view: {len(starts)} link intervals, expected at most {MAX_LINK_INTERVALS}; give links=participants, a smaller hours=, "
-            "or topology.rule=grid"
-        )
+        raise _too_many(f"{len(starts)} link intervals")
     lasts = np.append(starts[1:], len(key)) - 1 if len(starts) else starts
     until = np.minimum(step[lasts] + 1, len(times_s) - 1)
     ends = np.stack(np.divmod(key[starts], satellites), axis=1).astype(np.int32)

@@ -22,9 +22,7 @@ INT16_MAX = 32767
 
 def html_view(view: ViewData) -> str:
     """The whole page."""
-    scenario = view.scenario
-    orbit = scenario.orbit.pattern if scenario.orbit.source == "walker" else Path(scenario.orbit.path).name
-    title = html.escape(f"{scenario.name}: {len(view.names)} satellites, {orbit}")
+    title = html.escape(f"{view.title}: {len(view.names)} satellites, {view.constellation}")
     page = (_HERE / "view.html").read_text(encoding="utf-8")
     parts = {"%TITLE%": title, "%DATA%": _script_safe(_data(view))}
     return re.sub(
@@ -33,7 +31,7 @@ def html_view(view: ViewData) -> str:
 
 
 def _data(view: ViewData) -> dict:
-    ground, region = view.scenario.ground, view.scenario.region
+    ground, region = view.ground, view.region
     scale = float(np.abs(view.positions_km).max()) / INT16_MAX
     positions = np.rint(view.positions_km / scale).astype("<i2")
     links = [
@@ -52,6 +50,7 @@ def _data(view: ViewData) -> dict:
     return {
         "names": view.names,
         "times": view.times_s.tolist(),
+        "trackStep": float(view.track_s[1] - view.track_s[0]),
         "epochMs": round(view.epoch.timestamp() * 1000),
         "scale": scale,
         "radius": float(np.linalg.norm(view.positions_km, axis=2).max()),
@@ -63,7 +62,7 @@ def _data(view: ViewData) -> dict:
         "station": [ground.longitude_deg, ground.latitude_deg],
         "stationName": ground.name,
         "region": [region.longitude_deg, region.latitude_deg],
-        "rule": view.scenario.topology.rule,
+        "rule": view.rule,
         "noise": view.noise,
         "coast": json.loads((_HERE / "coastline.json").read_text(encoding="utf-8"))["rings"],
     }

@@ -15,8 +15,10 @@ from pydantic import Field
 from constellation.common.cli import Command, Given, main_of
 from constellation.common.files import make_folder, write_text
 from constellation.common.knobs import Knobs
+from constellation.orbit.orbits import load_constellation
 from constellation.scenario.load import SCENARIO
 from constellation.scenario.scenario import Scenario
+from constellation.sync.series import Setting
 from dlrc.studies.common.terms import NETWORK, STATION
 
 MAX_HOURS = 24.0 * 31
@@ -34,22 +36,27 @@ class ViewKeys(Knobs):
 def study(given: Given) -> None:
     """Simulate and write both files."""
     scenario, hours, links = given.subject, given.own.hours, given.own.links
+    load_constellation(scenario.orbit)  # a bad file is told before any folder is made
     folder = make_folder(view_folder(scenario, hours, links))
     from constellation.show.czml import czml
     from constellation.show.data import view_data
     from constellation.show.html import html_view
 
-    view = view_data(scenario, hours * 3600, links)
+    view = view_data(Setting.of(scenario), scenario.ground, scenario.name, hours * 3600, links)
     pages = {"view.html": html_view(view), "constellation.czml": czml(view)}
     for name, text in pages.items():
         write_text(folder / name, text)
     print(
-        f"{scenario.name}: {len(view.names)} satellites, {len(view.times_s)} instants, {len(view.links.ends)} link intervals ({links}), "
+        f"{scenario.name}: {len(view.names)} satellites, {view.constellation}, {len(view.times_s)} instants, "
+        f"{len(view.links.ends)} link intervals ({links}), "
         f"{len(view.windows)} contact windows with {scenario.ground.name}"
     )
+    for note in view.notes:
+        print(note)
     if not len(view.windows):
         print(
-            f"note: {scenario.ground.name} sees no satellite in this time: its latitude is {scenario.ground.latitude_deg:g} deg, the mask "
+            f"note: {scenario.ground.name} sees no satellite in this time: its latitude is "
+            f"{scenario.ground.latitude_deg:g} deg, the mask "
             f"{scenario.ground.min_elevation_deg:g} deg"
         )
     for name, text in pages.items():

@@ -3,8 +3,11 @@
 import base64
 import json
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,20 +21,25 @@ from constellation.scenario.scenario import build_scenario
 from constellation.show.czml import czml
 from constellation.show.data import link_intervals, view_data
 from constellation.show.html import html_view
+from constellation.sync.series import Setting
 from dlrc.studies.questions.view import COMMAND
+
+SMALL = {
+    "name": "small",
+    "satellites": 4,
+    "orbit": {"pattern": "53:60/6/1", "altitude_km": 1200.0},
+    "topology": {"max_distance_km": 5000.0},
+}
+
+
+def shown(values, duration_s, links="participants"):
+    scenario = build_scenario(values)
+    return view_data(Setting.of(scenario), scenario.ground, scenario.name, duration_s, links)
 
 
 @pytest.fixture(scope="module")
 def view():
-    scenario = build_scenario(
-        {
-            "name": "small",
-            "satellites": 4,
-            "orbit": {"pattern": "53:60/6/1", "altitude_km": 1200.0},
-            "topology": {"max_distance_km": 5000.0},
-        }
-    )
-    return view_data(scenario, 3600.0)
+    return shown(SMALL, 3600.0)
 
 
 def page_data(page: str) -> dict:
@@ -61,13 +69,12 @@ def test_intervals_hold_exactly_the_links_of_every_instant(instants):
 def test_links_are_those_of_the_topology_among_the_observers(view):
     from constellation.orbit.orbits import load_constellation
 
-    satellites = load_constellation(view.scenario.orbit)
+    scenario = build_scenario(SMALL)
+    satellites = load_constellation(scenario.orbit)
     for t in (0, 17, 42):
         members = set(view.participants[t].tolist())
         all_edges = topology_at(
-            satellites.positions_teme_km(view.times_s[t : t + 1])[0],
-            view.scenario.topology,
-            view.scenario.link,
+            satellites.positions_teme_km(view.times_s[t : t + 1])[0], scenario.topology, scenario.link
         ).edges
         live = (view.links.begin_s <= view.times_s[t]) & (view.times_s[t] < view.links.end_s)
         expected = [edge for edge in all_edges.tolist() if set(edge) <= members]
@@ -95,7 +102,7 @@ def test_czml_begins_with_the_document_and_refers_only_to_what_came_before(view)
 def test_czml_positions_are_in_metres_and_earth_fixed(view):
     packet = next(packet for packet in json.loads(czml(view)) if packet["id"] == "satellite-7")
     samples = np.array(packet["position"]["cartesian"]).reshape(-1, 4)
-    at = np.searchsorted(view.times_s, samples[:, 0])
+    at = np.searchsorted(view.track_s, samples[:, 0])
     np.testing.assert_allclose(samples[:, 1:], 1e3 * view.positions_km[at, 7], atol=0.51)
     assert packet["position"]["referenceFrame"] == "FIXED"
     assert np.diff(samples[:, 0]).max() <= 120 and samples[-1, 0] == view.times_s[-1]
@@ -131,20 +138,56 @@ def test_html_positions_survive_their_coding(view):
 
 def test_hostile_names_stay_text(view):
     nasty = "</script><img src=x onerror=alert(1)>%TITLE%"
-    page = html_view(
-        replace(
-            view, names=(nasty, *view.names[1:]), scenario=view.scenario.model_copy(update={"name": nasty})
-        )
-    )
+    page = html_view(replace(view, names=(nasty, *view.names[1:]), title=nasty))
     assert "<img" not in page and page.count("</script>") == 1
     assert page_data(page)["names"][0] == nasty
 
 
-def test_too_much_to_draw_is_refused():
-    with pytest.raises(UserError, match="60 satellites at 144001 instants.*hours="):
-        view_data(
-            build_scenario({"satellites": 4, "orbit": {"pattern": "53:60/6/1", "step_s": 0.6}}), 86400.0
-        )
+def test_too_much_to_draw_is_refused(monkeypatch):
+    with pytest.raises(UserError, match=r"60 satellites at 144001 instants.*hours="):
+        shown({"satellites": 4, "orbit": {"pattern": "53:60/6/1", "step_s": 0.6}}, 86400.0)
+    monkeypatch.setattr("constellation.show.data.MAX_LINK_INTERVALS", 20)
+    with pytest.raises(UserError, match=r"view: \d+ links at 1 instants.*links=participants"):
+        shown(SMALL, 600.0, "all")  # before the links of other instants are listed
+
+
+def as_cesium(samples, time_s):
+    """Fifth-degree Lagrange through the six samples around a time, as Cesium evaluates a position."""
+    times = samples[:, 0]
+    first = int(np.clip(np.searchsorted(times, time_s) - 3, 0, max(0, len(times) - 6)))
+    near = samples[first : first + 6]
+    total = np.zeros(3)
+    for i, (t, *position) in enumerate(near):
+        others = np.delete(near[:, 0], i)
+        total += np.prod((time_s - others) / (t - others)) * np.array(position)
+    return total
+
+
+@pytest.mark.parametrize("step_s", [60.0, 600.0, 1800.0])
+@pytest.mark.parametrize(
+    "orbit",
+    [
+        {"pattern": "53:12/3/1"},
+        {"pattern": "53:12/3/1", "altitude_km": 200.0},
+        {"source": "tle", "path": "proba3.tle", "epoch": "2024-12-05T10:00:00Z"},  # perigee at 600 km
+    ],
+)
+def test_positions_interpolated_from_the_czml_are_within_metres_of_sgp4(orbit, step_s):
+    from constellation.orbit.orbits import load_constellation
+
+    orbit = {**orbit, "step_s": step_s}
+    if "path" in orbit:
+        orbit["path"] = str(Path(__file__).parents[1] / "orbit" / "cases" / orbit["path"])
+    view = shown({"satellites": 1, "orbit": orbit}, 7200.0)
+    packet = next(packet for packet in json.loads(czml(view)) if packet["id"] == "satellite-0")
+    samples = np.array(packet["position"]["cartesian"]).reshape(-1, 4)
+    times_s = np.linspace(0.0, view.track_s[-1], 301)
+    exact_m = (
+        1e3 * load_constellation(build_scenario({"orbit": orbit}).orbit).positions_itrs_km(times_s)[:, 0]
+    )
+    found_m = np.array([as_cesium(samples, time_s) for time_s in times_s])
+    assert np.linalg.norm(found_m - exact_m, axis=1).max() < 10
+    assert len(view.times_s) == round(7200 / step_s) + 1
 
 
 def test_the_command_writes_both_files_and_names_them(tmp_path, capsys):
@@ -184,3 +227,27 @@ def test_the_command_says_so_where_the_station_sees_nothing(tmp_path, capsys):
 def test_bad_arguments_are_one_line(argument, says):
     with pytest.raises(UserError, match=says):
         perform(COMMAND, [argument])
+
+
+def test_the_page_follows_the_readers_light_or_dark_and_lets_the_chart_scroll(view):
+    page = html_view(view)
+    assert "prefers-color-scheme: light" in page and "color-scheme: dark" in page
+    assert re.search(r"#world \{[^}]*touch-action: none", page)
+    assert not re.search(r"(^|\s)canvas \{[^}]*touch-action", page)
+    script = page[page.index("<script>") :]
+    assert not re.search(r"(fillStyle|strokeStyle) = \"#", script)  # every colour is the style sheet's
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="no JavaScript here")
+def test_on_a_phone_a_tap_names_a_satellite_a_pinch_zooms_and_the_colours_follow(view, tmp_path):
+    (tmp_path / "view.html").write_text(html_view(view), encoding="utf-8")
+    command = ["node", str(Path(__file__).parent / "browser.js"), str(tmp_path / "view.html")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert result.returncode == 0, result.stderr
+    seen = json.loads(result.stdout)
+    assert seen["tap"][0] == "block" and seen["tap"][1].startswith("P0")
+    assert seen["dragged"] == "none"
+    assert seen["pinched"] == pytest.approx(2) and seen["smaller"] == pytest.approx(2 / 1.5)
+    assert seen["wheeled"] > seen["smaller"]
+    assert seen["dark"] == "--sea dark" and seen["light"] == "--sea light"
+    assert int(seen["rows"].removesuffix("px")) >= 220
