@@ -60,7 +60,7 @@ def _first_radius_km(positions_km: np.ndarray, terminals: int) -> float:
 def _shell(
     positions_km: np.ndarray, waiting: np.ndarray, inner_km: float, outer_km: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs among the waiting satellites at distances in (inner, outer], by ids: int64 [E, 2], float64 [E]."""
+    """Pairs among the waiting satellites at distances in (inner, outer], by ids: int64 [E, 2], km [E]."""
     tree = cKDTree(positions_km[waiting])
     near = tree.query_pairs(outer_km * (1 + 1e-9), output_type="ndarray")  # its rounding is not ours
     pairs = np.sort(waiting[near], axis=1)

@@ -8,6 +8,7 @@ takes any graph in, and `networkx_paths` routes with any of its single-source al
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -107,7 +108,8 @@ def topology_of_graph(graph: networkx.Graph) -> Topology:
         distance, rate = data.get("distance_km"), data.get("rate_bps")
         if a == b or distance is None or rate is None or not (0 <= distance < np.inf and 0 < rate < np.inf):
             raise UserError(
-                f"graph edge {a}-{b}: found distance_km={distance}, rate_bps={rate}, expected two satellites, a distance >= 0, a rate > 0"
+                f"graph edge {a}-{b}: found distance_km={distance}, rate_bps={rate}, expected two "
+                f"satellites, a distance >= 0, a rate > 0"
             )
         rows.append((min(a, b), max(a, b), float(distance), float(rate)))
     rows.sort()
@@ -149,7 +151,7 @@ def networkx_paths(
     for row, source in enumerate(sources.tolist()):
         _, found = algorithm(graph, source, weight=weight)
         for target, path in found.items():
-            path_s[row, target] = sum(graph.edges[a, b]["delay_s"] for a, b in zip(path, path[1:]))
+            path_s[row, target] = sum(graph.edges[a, b]["delay_s"] for a, b in itertools.pairwise(path))
             hops[row, target] = len(path) - 1
             if len(path) > 1:
                 predecessors[row, target] = path[-2]
@@ -160,7 +162,8 @@ def _checked_sources(topology: Topology, sources: Sequence[int]) -> np.ndarray:
     sources = np.asarray(sources, dtype=np.int64).reshape(-1)
     if len(sources) and not (sources.min() >= 0 and sources.max() < topology.satellites):
         raise UserError(
-            f"sources: found {sources.min()} to {sources.max()}, expected satellites 0 to {topology.satellites - 1}"
+            f"sources: found {sources.min()} to {sources.max()}, expected satellites 0 to "
+            f"{topology.satellites - 1}"
         )
     return sources
 

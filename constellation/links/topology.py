@@ -3,8 +3,9 @@ observe a region.
 
 Rules (`topology.rule`): `distance` (the paper: every pair up to `max_distance_km`), `grid` (+grid: the two
 neighbours in the plane and the same slot of the two planes beside it), `nearest` (greedy by ascending
-distance while both ends have a free terminal: `links/nearest`). All rules drop links longer than `max_distance_km` and, with
-`line_of_sight`, links that dip below `atmosphere_margin_km` over a spherical Earth."""
+distance while both ends have a free terminal: `links/nearest`). All rules drop links longer than
+`max_distance_km` and, with `line_of_sight`, links that dip below `atmosphere_margin_km` over a spherical
+Earth."""
 
 from __future__ import annotations
 

@@ -42,7 +42,8 @@ class DownlinkDay:
                 raise UserError(f"{name}: {value:g}, expected a finite value of at least 0")
         if self.windows_per_day * self.duration_s > DAY_S:
             raise UserError(
-                f"windows: {self.windows_per_day:g} a day of {self.duration_s:g} s each, expected at most a day in all"
+                f"windows: {self.windows_per_day:g} a day of {self.duration_s:g} s each, expected at "
+                f"most a day in all"
             )
 
     @property

@@ -37,7 +37,8 @@ class Service:
         )
         if not (begin.shape == end.shape == rate.shape and begin.ndim == 1):
             raise UserError(
-                f"downlink windows: shapes {begin.shape}, {end.shape}, {rate.shape}, expected three lists of one length"
+                f"downlink windows: shapes {begin.shape}, {end.shape}, {rate.shape}, expected three "
+                f"lists of one length"
             )
         if not (
             np.isfinite([begin, end, rate]).all()
@@ -46,7 +47,8 @@ class Service:
             and (rate >= 0).all()
         ):
             raise UserError(
-                "downlink windows: expected finite windows in order of time that do not overlap, with rates of at least 0 bit/s"
+                "downlink windows: expected finite windows in order of time that do not overlap, with "
+                "rates of at least 0 bit/s"
             )
         for name, value in (("begin_s", begin), ("end_s", end), ("rate_bps", rate)):
             object.__setattr__(self, name, value)
@@ -102,11 +104,13 @@ class DownlinkQueue:
         size."""
         if self.deliveries and ready_s < self.deliveries[-1].ready_s:
             raise ValueError(
-                f"ready_s: {ready_s}, expected at least {self.deliveries[-1].ready_s}, when the message before was ready"
+                f"ready_s: {ready_s}, expected at least {self.deliveries[-1].ready_s}, when the message "
+                f"before was ready"
             )
         if not (np.isfinite([ready_s, size_bytes]).all() and size_bytes >= 0):
             raise ValueError(
-                f"message of {size_bytes} bytes at {ready_s} s: expected a finite time and a size of at least 0"
+                f"message of {size_bytes} bytes at {ready_s} s: expected a finite time and a size of at "
+                f"least 0"
             )
         begin = max(self._served_bytes, self.service.carried_bytes(ready_s))
         end = begin + size_bytes

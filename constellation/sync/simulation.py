@@ -45,7 +45,7 @@ def simulate(
 
     Raises `UserError` for whatever is wrong with the orbits, the rule, or a region that no satellite ever
     sees."""
-    times_s = sample_times_s(setting.orbit) if times_s is None else np.asarray(times_s, dtype=np.float64)
+    times_s = sample_times_s(setting.orbit) if times_s is None else np.asarray(times_s, np.float64)
     sizes = np.asarray(payload_bytes, dtype=np.float64).reshape(-1)
     _check(setting, sizes, times_s)
     constellation = load_constellation(setting.orbit)
@@ -60,8 +60,8 @@ def simulate(
     chosen = np.concatenate(participants)
     if not (chosen >= 0).any():
         raise UserError(
-            "region: no satellite sees it at any instant, expected a larger region.max_off_nadir_deg, another "
-            "point, or rule=nearest"
+            "region: no satellite sees it at any instant, expected a larger region.max_off_nadir_deg, "
+            "another point, or rule=nearest"
         )
     return SyncSeries(
         times_s=times_s,
@@ -117,7 +117,7 @@ class _EventCounter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # After an error or Ctrl-C nobody wants the rest: the step under way ends, blocks that wait do not begin
+        # After an error or Ctrl-C nobody wants the rest: the step under way ends, no other begins
         self._stop.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
 

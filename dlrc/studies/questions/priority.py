@@ -5,7 +5,8 @@ Per round and rule: the satellites nearest to the region capture `tiles` patches
 paper's section 4.1 (`capture.*`, dense by default; equal ground gives equal signatures, so this is the
 oracle's deduplication, one pattern of overlap a round); the rule decides owners; each satellite queues its
 kept vectors for its contacts with the ground station as computed from the orbits. Rounds are independent of
-each other. Writes runs/priority-<digest>/: priority.csv (the table), rounds.csv (one row per rule, round and
+each other; within one, everybody is taken to hear everybody, whatever the links. With `region.rule=footprint`
+fewer satellites than asked for may see the region, or none: savings count who takes part. Writes runs/priority-<digest>/: priority.csv (the table), rounds.csv (one row per rule, round and
 satellite), scenario.yaml. Needs no torch.
 
     last byte    when the last satellite's last byte is down, hours after the capture
@@ -15,10 +16,7 @@ satellite), scenario.yaml. Needs no torch.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -29,18 +27,15 @@ from constellation.common.errors import UserError
 from constellation.common.files import make_folder, write_csv
 from constellation.common.knobs import Knobs
 from constellation.common.progress import watched
-from constellation.links.topology import select_region
-from constellation.orbit.orbits import Constellation, load_constellation
-from constellation.passes.contacts import DAY_S, contact_windows, link_metric, next_contact
-from constellation.passes.energy import energy_metric
-from constellation.passes.queue import Service, last_byte_times_s, service_of
-from constellation.priority import RoundHeader, assign_owners, priority_order
+from constellation.orbit.orbits import load_constellation
+from constellation.passes.contacts import DAY_S
 from constellation.scenario.load import SCENARIO, changed, write_scenario
 from constellation.scenario.scenario import Scenario
+from constellation.sync.series import constellation_label
 from dlrc.studies.common.terms import STATION
-from nodes.capture import ground_cells, patch_offset
+from dlrc.studies.questions.priority_rounds import RULES, Outcome, Request, bytes_before, fly, vectors_of
 
-RULES = ("id", "link", "energy", "random", "balanced")
+MAX_ENTRIES = 20_000_000  # signatures of a round, sorted at once: 1.5 GB
 
 
 class PriorityKeys(Knobs):
@@ -58,38 +53,6 @@ class PriorityKeys(Knobs):
     """of contacts after each capture"""
 
 
-@dataclass(frozen=True)
-class Request:
-    """What the command line asks for; `rounds` of the scenario is this study's."""
-
-    scenario: Scenario
-    every_s: float
-    tiles: int
-    bits_per_vector: float
-    days: float
-
-    @property
-    def folder(self) -> Path:
-        key = f"{self.scenario.digest} {self.every_s} {self.tiles} {self.bits_per_vector} {self.days}"
-        return Path(self.scenario.output) / f"priority-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """One rule in one round; N satellites. bytes_kept: [N]. own_s: [N] last byte of each, after the capture;
-    usable_s: [N]; inf = not within the windows."""
-
-    rule: str
-    round: int
-    time_s: float
-    members: np.ndarray
-    order: tuple[int, ...]
-    bytes_kept: np.ndarray
-    own_s: np.ndarray
-    usable_s: np.ndarray
-    nine_tenths_s: float
-
-
 def study(given: Given) -> None:
     """Deliver every round by every rule, print, write."""
     request = request_of(given)
@@ -97,145 +60,69 @@ def study(given: Given) -> None:
     make_folder(request.folder)
     outcomes = [
         outcome
-        for round_number in watched(range(request.scenario.rounds), "rounds")
-        for outcome in fly(request, constellation, round_number)
+        for number in watched(range(request.scenario.rounds), "rounds")
+        for outcome in fly(request, constellation, number)
     ]
-    print(report(request, outcomes))
+    if not outcomes:
+        raise UserError(
+            "region: no satellite sees it in any round, expected a larger region.max_off_nadir_deg, another "
+            "point, or rule=nearest"
+        )
+    print("\n".join([report(request, outcomes), *constellation.notes]))
     write_tables(request, outcomes)
     print(f"\nwrote {request.folder}/ (priority.csv, rounds.csv, scenario.yaml)")
 
 
 def request_of(given: Given) -> Request:
-    """The keys as the study needs them."""
+    """The keys as the study needs them. Raises `UserError` for more signatures than memory holds."""
     own: PriorityKeys = given.own
     scenario = changed(given.subject, rounds=own.rounds)
-    return Request(scenario, own.every_s, own.tiles, own.bits_per_vector, own.days)
-
-
-def fly(request: Request, constellation: Constellation, round_number: int) -> list[Outcome]:
-    """All rules on one round's captures and contacts."""
-    scenario, ground = request.scenario, request.scenario.ground
-    time_s = round_number * request.every_s
-    members = select_region(
-        constellation.positions_itrs_km(np.array([time_s]))[0], scenario.region, scenario.satellites
-    )
-    windows = contact_windows(constellation, ground, time_s, time_s + request.days * DAY_S, members)
-    if not len(windows):
+    entries = scenario.satellites * vectors_of(scenario.capture)
+    if entries > MAX_ENTRIES:
         raise UserError(
-            f"ground.{ground.name}: none of the satellites {members.tolist()} rises above {ground.min_elevation_deg:g} deg there within "
-            f"{request.days:g} days; expected a station that the orbits pass"
+            f"satellites={scenario.satellites} capture.patch_px={scenario.capture.patch_px}: {entries} "
+            f"signatures a round, expected at most {MAX_ENTRIES}"
         )
-    services = {
-        who: service_of(constellation, windows, int(member), ground) for who, member in enumerate(members)
-    }
-    lists = signature_lists(scenario, round_number, len(members))
-    metrics = {
-        "link": link_metric(constellation, members, time_s, ground),
-        "energy": energy_metric(constellation, members, time_s, scenario.energy),
-    }
-    rates = dict(enumerate(next_contact(constellation, members, time_s, ground).mean_rate_bps.tolist()))
-    outcomes = []
-    for rule in RULES:
-        metric = metrics.get(rule, np.zeros(len(members)))
-        headers = [
-            RoundHeader(who, round_number, float(value), len(lists[who]), 0)
-            for who, value in enumerate(metric)
-        ]
-        order = priority_order(rule, headers, scenario.seed, round_number)
-        owners, _ = assign_owners(lists, range(len(members)), order, rule, rate_bps=rates)
-        outcomes.append(deliver(request, rule, round_number, members, order, owners, services))
-    return outcomes
-
-
-def signature_lists(scenario: Scenario, round_number: int, satellites: int) -> list[np.ndarray]:
-    """Each satellite's signatures: the ground cells below its patch, int64 [H * W] each."""
-    corners = [
-        patch_offset(scenario.capture, scenario.seed, round_number, satellite)
-        for satellite in range(satellites)
-    ]
-    return [ground_cells(row, col, scenario.capture.patch_px).reshape(-1) for row, col in corners]
-
-
-def deliver(
-    request: Request,
-    rule: str,
-    round_number: int,
-    members: np.ndarray,
-    order: tuple[int, ...],
-    owners: Sequence[np.ndarray],
-    services: dict[int, Service],
-) -> Outcome:
-    """Queue what each satellite keeps, and find out when it is down."""
-    time_s = round_number * request.every_s
-    kept = np.array([(owner == who).sum() for who, owner in enumerate(owners)])
-    sizes = kept * request.tiles * request.bits_per_vector / 8
-    finish = last_byte_times_s(services, dict(enumerate(sizes.tolist())), time_s)
-    own_s = np.array([finish[who] for who in range(len(members))]) - time_s
-    usable_s = np.array([max(own_s[list({*owner.tolist(), who})]) for who, owner in enumerate(owners)])
-    return Outcome(
-        rule,
-        round_number,
-        time_s,
-        members,
-        order,
-        sizes,
-        own_s,
-        usable_s,
-        time_of_share(services, sizes, time_s, 0.9) - time_s,
-    )
-
-
-def time_of_share(services: dict[int, Service], sizes: np.ndarray, ready_s: float, share: float) -> float:
-    """When this share of all bytes, of all satellites together, is on the ground (bisection, to a
-    millisecond); inf where it never is."""
-    end_s = max(float(service.end_s[-1]) for service in services.values() if len(service.end_s))
-
-    def down(time_s: float) -> float:
-        return sum(
-            min(size, services[who].carried_bytes(time_s) - services[who].carried_bytes(ready_s))
-            for who, size in enumerate(sizes)
-        )
-
-    wanted = share * sizes.sum()
-    if down(end_s) < wanted:
-        return np.inf
-    low, high = ready_s, end_s
-    while high - low > 1e-3:
-        middle = (low + high) / 2
-        low, high = (low, middle) if down(middle) >= wanted else (middle, high)
-    return high
+    return Request(scenario, own.every_s, own.tiles, own.bits_per_vector, own.days)
 
 
 def report(request: Request, outcomes: Sequence[Outcome]) -> str:
     """The printed table: one row per rule, means over the rounds."""
     scenario, ground = request.scenario, request.scenario.ground
-    first = [outcome for outcome in outcomes if outcome.rule == "id"]
-    volume = np.mean([outcome.bytes_kept.sum() for outcome in first])
-    every = (
-        scenario.satellites
-        * (scenario.capture.patch_px // 16) ** 2
-        * request.tiles
-        * request.bits_per_vector
-        / 8
-    )
+    first = [outcome for outcome in outcomes if outcome.rule == "id"]  # all rules keep each signature once
+    volume, every = np.mean([outcome.bytes_kept.sum() for outcome in first]), bytes_before(request, first)
     lines = [
-        f"Priority rules: {scenario.satellites} satellites of {scenario.orbit.pattern if scenario.orbit.source == 'walker' else scenario.orbit.path}, "
+        f"Priority rules: {scenario.satellites} satellites of {constellation_label(scenario.orbit)}, "
         f"{scenario.rounds} rounds, station {ground.name}, window {scenario.capture.window_px} px",
-        f"{volume / 1e9:.3g} GB a round after deduplication ({100 * (1 - volume / every):.1f} % less than {every / 1e9:.3g} GB), the same for every rule",
+        *_attendance(scenario, first),
+        f"{volume / 1e9:.3g} GB a round after deduplication ({100 * (1 - volume / every):.1f} % less than "
+        f"{every / 1e9:.3g} GB), the same for every rule",
         "",
         "rule       busiest GB   last byte h   own bytes h   usable h   90 % down h   not delivered",
     ]
     for row in table(outcomes):
         lines.append(
-            f"{row['rule']:9} {row['busiest_bytes'] / 1e9:11.3g}  {_hours(row['last_byte_s'])}  {_hours(row['own_s'])} {_hours(row['usable_s'], 10)} "
-            f"{_hours(row['nine_tenths_s'], 13)}  {row['undelivered']:8d} of {len(first)}"
+            f"{row['rule']:9} {row['busiest_bytes'] / 1e9:11.3g}  {_hours(row['last_byte_s'])}  "
+            f"{_hours(row['own_s'])} {_hours(row['usable_s'], 10)} {_hours(row['nine_tenths_s'], 13)}  "
+            f"{row['undelivered']:8d} of {len(first)}"
         )
-    return "\n".join(
-        lines
-        + [
-            f"(means over the rounds; not delivered: rounds whose last byte is not down within {request.days:g} days, left out of the times)"
-        ]
-    )
+    lines += [
+        "(means over the rounds; not delivered: rounds whose last byte is not down within "
+        f"{request.days:g} days, left out of the times; delivery: through the contacts that the orbits give, "
+        "one queue a satellite with this round alone in it, an antenna at the station for each)"
+    ]
+    return "\n".join(lines)
+
+
+def _attendance(scenario: Scenario, rounds: Sequence[Outcome]) -> list[str]:
+    present = [len(outcome.members) for outcome in rounds] + [0] * (scenario.rounds - len(rounds))
+    if min(present) == scenario.satellites:
+        return []
+    return [
+        f"note: {np.mean(present):.1f} satellites on average see the region ({min(present)} to "
+        f"{max(present)}), of {scenario.satellites} asked for; rounds that nobody sees "
+        f"({present.count(0)}) count nowhere"
+    ]
 
 
 def table(outcomes: Sequence[Outcome]) -> list[dict]:

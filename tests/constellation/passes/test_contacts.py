@@ -1,13 +1,15 @@
 """Contact windows against skyfield, and the downlink along a pass."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from skyfield.api import wgs84
 
-from constellation.passes.contacts import contact_windows, downlink_rate_bps, link_metric, next_contact
 from constellation.common.errors import UserError
 from constellation.links.budget import rate_bps
 from constellation.orbit.orbits import load_constellation, subset
+from constellation.passes.contacts import contact_windows, downlink_rate_bps, link_metric, next_contact
 from constellation.scenario.network import GroundKnobs, OrbitKnobs
 
 HALF_DAY_S = 43200.0
@@ -167,3 +169,37 @@ def test_a_subset_keeps_its_satellites_names_and_positions(constellation):
 def test_an_empty_span_is_refused(constellation):
     with pytest.raises(UserError, match="expected an end after its beginning"):
         contact_windows(constellation, MADRID, 10.0, 10.0)
+
+
+def test_a_pass_with_two_maxima_culminates_at_the_higher_one():
+    # Proba-3 from the Netherlands: up for hours, 45 deg at the first maximum
+    path = Path(__file__).parents[1] / "orbit" / "cases" / "proba3.tle"
+    satellites = load_constellation(OrbitKnobs(source="tle", path=str(path), epoch="2024-12-08T00:00:00Z"))
+    station = GroundKnobs(
+        name="53 N 5 E", latitude_deg=53.0, longitude_deg=5.0, elevation_m=0.0, min_elevation_deg=0.0
+    )
+    windows = contact_windows(satellites, station, 0.0, 2 * 86400.0)
+    rises = 22 * 3600 + 57 * 60  # 2024-12-08T22:57Z
+    pick = int(np.abs(windows.rise_s - rises).argmin())
+    assert abs(windows.rise_s[pick] - rises) < 60
+    assert windows.max_elevation_deg[pick] == pytest.approx(88.08, abs=0.01)
+    times_s = np.arange(windows.rise_s[pick], windows.set_s[pick], 5.0)
+    topos = satellites.skyfield_satellite(0) - wgs84.latlon(53.0, 5.0, 0.0)
+    elevation_deg = topos.at(satellites.times(times_s)).altaz()[0].degrees
+    assert elevation_deg.max() == pytest.approx(windows.max_elevation_deg[pick], abs=0.05)
+    assert times_s[elevation_deg.argmax()] == pytest.approx(windows.culmination_s[pick], abs=6)
+
+
+def test_no_window_has_a_higher_sample_than_its_culmination(constellation):
+    windows = contact_windows(constellation, MADRID, 0.0, HALF_DAY_S)
+    station = wgs84.latlon(MADRID.latitude_deg, MADRID.longitude_deg, MADRID.elevation_m)
+    for pick in range(0, len(windows), 7):
+        topos = constellation.skyfield_satellite(int(windows.satellite[pick])) - station
+        times_s = np.linspace(windows.rise_s[pick], windows.set_s[pick], 200)
+        highest_deg = topos.at(constellation.times(times_s)).altaz()[0].degrees.max()
+        assert highest_deg <= windows.max_elevation_deg[pick] + 1e-3
+
+
+def test_a_span_of_more_than_a_year_is_refused(constellation):
+    with pytest.raises(UserError, match="expected at most a year"):
+        contact_windows(constellation, MADRID, 0.0, 1e9)

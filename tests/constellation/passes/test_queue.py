@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from constellation.passes.contacts import contact_windows
-from constellation.passes.queue import DownlinkQueue, Service, last_byte_times_s, messages_through, service_of
 from constellation.common.errors import UserError
 from constellation.orbit.orbits import load_constellation
+from constellation.passes.contacts import contact_windows
+from constellation.passes.queue import DownlinkQueue, Service, last_byte_times_s, messages_through, service_of
 from constellation.scenario.network import GroundKnobs, OrbitKnobs
 
 TWO_PASSES = Service(
@@ -94,7 +94,7 @@ def test_the_time_of_the_last_byte_of_each_satellite():
 def test_messages_cannot_be_pushed_into_the_past():
     queue = DownlinkQueue(TWO_PASSES)
     queue.push(10.0, 1)
-    with pytest.raises(ValueError, match="ready_s: 5.0"):
+    with pytest.raises(ValueError, match=r"ready_s: 5.0"):
         queue.push(5.0, 1)
 
 
@@ -109,7 +109,7 @@ def test_messages_cannot_be_pushed_into_the_past():
     ],
 )
 def test_windows_that_make_no_sense_are_refused(columns):
-    with pytest.raises(UserError, match="downlink windows"):
+    with pytest.raises(UserError, match=r"downlink windows"):
         Service(*(np.array(column) for column in columns))
 
 
