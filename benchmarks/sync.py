@@ -58,7 +58,8 @@ def bench(given: Given) -> None:
     for size, payloads in watched(measured, "sizes"):
         figures = _measure(size, own.steps, payloads, overrides)
         print(
-            f"{size:10}  {payloads:8} {figures['wall_s']:8.2f} {figures['cpu_s']:8.2f} {figures['peak_mib']:10.0f}"
+            f"{size:10}  {payloads:8} {figures['wall_s']:8.2f} {figures['cpu_s']:8.2f} "
+            f"{figures['peak_mib']:10.0f}"
         )
         if size == 1000 and payloads == 4:
             ours_s = figures

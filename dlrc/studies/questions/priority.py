@@ -6,8 +6,9 @@ paper's section 4.1 (`capture.*`, dense by default; equal ground gives equal sig
 oracle's deduplication, one pattern of overlap a round); the rule decides owners; each satellite queues its
 kept vectors for its contacts with the ground station as computed from the orbits. Rounds are independent of
 each other; within one, everybody is taken to hear everybody, whatever the links. With `region.rule=footprint`
-fewer satellites than asked for may see the region, or none: savings count who takes part. Writes runs/priority-<digest>/: priority.csv (the table), rounds.csv (one row per rule, round and
-satellite), scenario.yaml. Needs no torch.
+fewer satellites than asked for may see the region, or none: savings count who takes part. Writes
+runs/priority-<digest>/: priority.csv (the table), rounds.csv (one row per rule, round and satellite),
+scenario.yaml. Needs no torch.
 
     last byte    when the last satellite's last byte is down, hours after the capture
     own bytes    mean over the satellites of when their own last byte is down

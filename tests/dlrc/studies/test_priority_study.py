@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from constellation.common.cli import perform, read
 from constellation.common.errors import UserError
 from constellation.orbit.orbits import load_constellation
 from dlrc.studies.questions import priority
@@ -10,8 +11,12 @@ from dlrc.studies.questions import priority
 FEW = ["region.rule=footprint", "tiles=1000"]
 
 
+def asked(*arguments):
+    return priority.request_of(read(priority.COMMAND, list(arguments)))
+
+
 def flown(*arguments):
-    request = priority.parse(list(arguments))
+    request = asked(*arguments)
     constellation = load_constellation(request.scenario.orbit)
     return request, [
         o for n in range(request.scenario.rounds) for o in priority.fly(request, constellation, n)
@@ -48,11 +53,11 @@ def test_a_round_that_nobody_sees_counts_nowhere_and_a_study_of_such_rounds_is_r
     north = [*FEW, "rounds=2", "region.latitude_deg=89", f"output={tmp_path}"]
     assert flown(*north)[1] == []
     with pytest.raises(UserError, match="region: no satellite sees it in any round"):
-        priority.main(north)
+        perform(priority.COMMAND, north)
 
 
 def test_the_table_is_printed_and_written_with_the_constellation_in_its_head(tmp_path, capsys):
-    priority.main(["rounds=1", "tiles=1000", f"output={tmp_path}"])
+    perform(priority.COMMAND, ["rounds=1", "tiles=1000", f"output={tmp_path}"])
     (folder,) = tmp_path.glob("priority-*")
     said = capsys.readouterr().out
     assert "8 satellites of Walker delta 53:1000/25/1 at 550 km" in said and "note:" not in said
@@ -62,7 +67,7 @@ def test_the_table_is_printed_and_written_with_the_constellation_in_its_head(tmp
 
 def test_more_signatures_than_memory_holds_and_a_bad_output_are_refused_first(monkeypatch):
     with pytest.raises(UserError, match="signatures a round, expected at most"):
-        priority.parse(["satellites=1000", "capture.patch_px=4096", "capture.window_px=8192"])
+        asked("satellites=1000", "capture.patch_px=4096", "capture.window_px=8192")
     monkeypatch.setattr(priority, "fly", lambda *_: pytest.fail("worked before looking at the output"))
     with pytest.raises(UserError, match="output="):
-        priority.main(["output=/proc/x"])
+        perform(priority.COMMAND, ["output=/proc/x"])
