@@ -93,7 +93,9 @@ def decode(board: Board, streams: Mapping[Source, bytes], portable: bool = True)
     read = parse(board, streams)
     latents, missing, faults = {}, {}, dict(read.faults)
     for group in _groups(read):  # one decode call takes maps of one size on one grid
-        knobs = CodecKnobs(grid=read.streams[group[0]].header.settings.grid, portable=portable)
+        knobs = CodecKnobs.model_validate(
+            {"grid": read.streams[group[0]].header.settings.grid, "portable": portable}
+        )
         coded = _decoded(board.entropy(knobs), read.streams, {s: read.maps[s] for s in group}, faults)
         found, gaps = _copied({source: read.maps[source] for source in coded}, coded)
         latents, missing = latents | found, missing | gaps
@@ -152,13 +154,12 @@ def _decoded(
         maps = {source: maps[source] for source in items}
     coded = {}
     for source, result in zip(items, _results(coder, list(items.values())), strict=True):
-        error = result
-        if not isinstance(result, BitstreamError):
-            error = _mismatch(streams[source], maps[source], result.y_digest)
-        if error is None:
-            coded[source] = result.y_context
+        if isinstance(result, BitstreamError):
+            faults[source] = result
+        elif (fault := _mismatch(streams[source], maps[source], result.y_digest)) is not None:
+            faults[source] = fault
         else:
-            faults[source] = error
+            coded[source] = result.y_context
     return coded
 
 

@@ -51,7 +51,9 @@ class Stored:
 def main(words: list[str]) -> None:
     """Command line; raises `UserError` for the first fault, after all images that there are have been
     written."""
-    options = dict(word.partition("=")[::2] for word in words)
+    options: dict[str, str] = {}
+    for word in words:
+        key, _, options[key] = word.partition("=")
     unknown = sorted(options.keys() - {"streams", "out", "weights"})
     if unknown or not options.get("streams") or not options.get("out"):
         raise UserError((f"{unknown[0]}: unknown argument; " if unknown else "") + USAGE)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -147,9 +148,7 @@ def _few_scales(x, y, scales: int) -> float:
         parts.append((contrast if scale < scales - 1 else luminance).relu())
         padding = [side % 2 for side in x.shape[2:]]
         x, y = (functional.avg_pool2d(image, kernel_size=2, padding=padding) for image in (x, y))
-    value = 1.0
-    for part, weight in zip(parts, weights):
-        value = value * part ** float(weight)
+    value: Any = math.prod(part ** float(weight) for part, weight in zip(parts, weights, strict=True))
     return float(value.mean())
 
 
@@ -162,7 +161,7 @@ def _partly_hidden(x, y, valid, scales: int) -> float:
     exponents = np.array(MS_SSIM_WEIGHTS[:scales]) / sum(MS_SSIM_WEIGHTS[:scales])
     window = _fspecial_gauss_1d(_SSIM_WINDOW, 1.5)
     windows = window.repeat([x.shape[1]] + [1] * 3)
-    value = 1.0
+    value: Any = 1.0
     for scale, exponent in enumerate(exponents):
         luminance, contrast = _similarities(x, y, lambda image: gaussian_filter(image, windows))
         kind = contrast if scale < scales - 1 else luminance * contrast

@@ -10,7 +10,7 @@ import base64
 import binascii
 import zlib
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum
 from typing import Annotated, Any
 
 import numpy as np
@@ -25,7 +25,7 @@ MAX_POSITIONS = 1 << 20  # of one map, as in the container
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
 
 
-class Outcome(StrEnum):
+class Outcome(str, Enum):
     """How a satellite's image came to the ground. Map, picture and rates of its record follow it.
 
     EXACT: its stream decoded to what was coded. RESENT: so did the same stream, sent again after it had
@@ -37,6 +37,8 @@ class Outcome(StrEnum):
     INDEPENDENT = "independent"
     INCOMPLETE = "incomplete"
     LOST = "lost"
+
+    __str__ = str.__str__
 
 
 @dataclass(frozen=True)
