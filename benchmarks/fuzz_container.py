@@ -2,7 +2,7 @@
 its sender coded.
 
 Real containers (shipped checkpoints, latents [M, side, side], maps with local and remote copies, both map
-codings) are damaged and decoded by `ground.decoder.RoundDecoder`, together with the whole stream that they
+codings) are damaged and decoded by `ground.decoder.decode`, together with the whole stream that they
 refer to. Half of the damage is done to the bytes, which checksums should stop; the other half to one section
 or header field, with checksums made anew, so that the map, z and y decoders meet it. The first model takes
 most cases, the others 5 % each. Prints outcomes per kind of damage, the slowest case and the peak memory. A
@@ -24,25 +24,28 @@ from pydantic import Field
 
 from benchmarks.map_coding import make_round
 from codec.bitstream import Bitstream, Header, StreamSettings, pack, unpack
-from codec.entropy.coder import EntropyCoder, encoder_layout
+from codec.entropy.coder import encoder_layout
 from codec.maps.assignment import AssignmentMap, combined_digest
 from codec.maps.coding import encode_map
 from codec.models import registry
 from codec.models.checkpoint import load_checkpoint, shipped_weights
 from constellation.common.cli import Command, Given, main_of
 from constellation.common.knobs import Knobs, Several
+from constellation.scenario.scenario import CodecKnobs
 from dlrc.studies.common.terms import known_models
-from ground.repair import RoundDecoder, RoundResult
+from ground.decoder import Decoded, decode
+from nodes.crew import Board
 
 LAMBDA = 0.013
+ROUND = 3
 DAMAGES = ("flip", "truncate", "insert", "delete", "splice", "random")
 
 
 @dataclass(frozen=True)
 class Target:
-    """A round of two streams and the decoder for it; latents: what whole streams decode to, by satellite."""
+    """A round of two streams and the codec for it; latents: what whole streams decode to, by satellite."""
 
-    decoder: RoundDecoder
+    board: Board
     streams: dict[int, bytes]
     latents: dict[int, np.ndarray]
 
@@ -50,16 +53,16 @@ class Target:
 def make_targets(model_name: str, side: int, seed: int) -> list[Target]:
     """Three rounds, two of them with maps in the successor coding, of the shipped checkpoint of the model."""
     model, info = load_checkpoint(shipped_weights(model_name, LAMBDA))
-    coder, decoder = EntropyCoder(model), RoundDecoder(model, info)
+    board = Board(model, info, "cpu")
     return [
-        _make_target(coder, decoder, side, coding, seed + number)
+        _make_target(board, side, coding, seed + number)
         for number, coding in enumerate(("successor", "lzma", "successor"))
     ]
 
 
-def _make_target(coder: EntropyCoder, decoder: RoundDecoder, side: int, coding: str, seed: int) -> Target:
+def _make_target(board: Board, side: int, coding: str, seed: int) -> Target:
     """Two patches of one scene, the second referring to the first."""
-    model, info = decoder.model, decoder.checkpoint
+    model, info, coder = board.model, board.checkpoint, board.entropy(CodecKnobs())
     rng = np.random.default_rng(seed)
     maps = make_round(
         rng,
@@ -82,7 +85,7 @@ def _make_target(coder: EntropyCoder, decoder: RoundDecoder, side: int, coding: 
             StreamSettings(model.name, map_coding=coding),
             bytes.fromhex(info.sha256)[:4],
             satellite,
-            3,
+            ROUND,
             side,
             side,
             20,
@@ -92,10 +95,14 @@ def _make_target(coder: EntropyCoder, decoder: RoundDecoder, side: int, coding: 
         streams[satellite] = pack(
             Bitstream(header, coded.z_bytes, coded.y_bytes, section, combined_digest(coded.y_digest, one))
         )
-    whole = decoder.decode(streams)
-    if whole.failures:
-        raise next(iter(whole.failures.values()))
-    return Target(decoder, streams, whole.latents)
+    whole = _decoded(board, streams)
+    for fault in whole.faults.values():
+        raise fault
+    return Target(board, streams, {satellite: whole.latents[satellite, ROUND] for satellite in streams})
+
+
+def _decoded(board: Board, streams: dict[int, bytes]) -> Decoded:
+    return decode(board, {(satellite, ROUND): data for satellite, data in streams.items()})
 
 
 def _share(satellite: int, maps: dict[int, AssignmentMap], y_hat: dict[int, np.ndarray]) -> None:
@@ -179,12 +186,13 @@ def damage_inside(data: bytes, kind: str, rng: np.random.Generator, other: bytes
     return f"header.{field}", pack(replace(stream, header=header))
 
 
-def judge(target: Target, victim: int, result: RoundResult) -> str:
+def judge(target: Target, victim: int, result: Decoded) -> str:
     """`refused`, `correct` (the latents that were coded), or `WRONG`."""
-    if victim in result.failures:
+    source = victim, ROUND
+    if source in result.faults:
         return "refused"
-    same = victim in result.latents and np.array_equal(result.latents[victim], target.latents[victim])
-    return "correct" if same and not result.unresolved[victim] else "WRONG"
+    same = source in result.whole and np.array_equal(result.latents[source], target.latents[victim])
+    return "correct" if same else "WRONG"
 
 
 def run_case(target: Target, rng: np.random.Generator) -> tuple[str, str]:
@@ -199,7 +207,7 @@ def run_case(target: Target, rng: np.random.Generator) -> tuple[str, str]:
         part, damaged = damage_inside(data, kind, rng, other)
         name = f"inside: {part}"
     needed = {satellite: data for satellite, data in target.streams.items() if satellite < victim}
-    return name, judge(target, victim, target.decoder.decode({**needed, victim: damaged}))
+    return name, judge(target, victim, _decoded(target.board, {**needed, victim: damaged}))
 
 
 def limit_growth(growth_mib: int) -> None:
