@@ -43,6 +43,7 @@ def run_torchrun(options: Sequence[str], satellites: int, program: Sequence[str]
     except (RendezvousError, RuntimeError, ValueError) as error:
         raise UserError(f"torchrun: the machines did not meet ({str(error).splitlines()[0]})") from None
     finally:
+        logging.disable(before)
         del held
     return 0
 

@@ -1,4 +1,4 @@
-"""Whole runs: real processes, real gloo, real bytes; and what a user sees when something is wrong."""
+"""Whole runs: real processes, real Gloo, real bytes; and what a user sees when something is wrong."""
 
 import json
 import os
@@ -11,80 +11,155 @@ from pathlib import Path
 
 import pytest
 
+from constellation.scenario.load import load_scenario
+from dlrc import launch
+from dlrc.local import flights
+
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+SMALL = ["capture.patch_px=128", "capture.window_px=192", "scene.size_px=384"]
+PLAIN = ["scenario=smoke", *SMALL, "satellites=2", "rounds=2"]
+FAULTY = ["scenario=smoke", *SMALL, "satellites=3", "rounds=2", "seed=4"]
+FAULTY += ["ground.stream_loss=0.6", "ground.silent_satellite=1"]
+WITHOUT_A_NAME = ["unshare", "-u", "sh", "-c", 'hostname nope-77 && exec "$0" "$@"']
 
 
-def launch(*words: str, timeout: float = 200) -> subprocess.CompletedProcess:
-    command = [sys.executable, "launch.py", *words]
-    return subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=timeout)
+def started(*command, **options):
+    """A program whose output is captured, in a session of its own."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        command, env=ENVIRONMENT, stdout=pipe, stderr=pipe, text=True, start_new_session=True, **options
+    )
 
 
-def summary_in(folder: Path) -> dict:
-    (path,) = folder.glob("*/summary.json")
-    return json.loads(path.read_text())
-
-
-def streams_in(folder: Path) -> dict[str, bytes]:
+def streams_of_a_run(folder):
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*/streams/*"))}
 
 
+def streams_in_one_process(words):
+    """The same files, of rounds that are flown here."""
+    found = {}
+    for flight in flights(load_scenario(words[0].partition("=")[2], words[1:])):
+        arrived = flight.landed.arrived
+        for kind, streams in (("dlrc", arrived.streams), ("independent", arrived.alone)):
+            for (satellite, number), data in streams.items():
+                found[f"round{number:03d}_satellite{satellite:03d}_{kind}.bin"] = data
+    return found
+
+
+def family_of(root):
+    """Processes that descend from `root`."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parents[int(entry.name)] = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            except (OSError, IndexError):
+                continue
+    known = {root}
+    while more := {pid for pid, parent in parents.items() if parent in known} - known:
+        known |= more
+    return known
+
+
+def listening(processes):
+    """Local addresses, as /proc writes them, at which any of these processes listens."""
+    inodes = set()
+    for pid in processes:
+        try:
+            inodes |= {os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir()}
+        except OSError:
+            continue
+    found = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            field = line.split()
+            if field[3] == "0A" and f"socket:[{field[9]}]" in inodes:
+                found.add(field[1].partition(":")[0])
+    return found
+
+
 @pytest.fixture(scope="module")
-def smoke_run(tmp_path_factory):
+def plain_run(tmp_path_factory):
+    """A run on a host whose own name does not resolve, where that can be had; and where it listened."""
     folder = tmp_path_factory.mktemp("runs")
-    result = launch("scenario=smoke", f"output={folder}")
-    assert result.returncode == 0, result.stdout + result.stderr
-    return folder, result.stdout
+    nameless = subprocess.run([*WITHOUT_A_NAME, "true"], capture_output=True).returncode == 0
+    words = ["-u", str(ROOT / "launch.py"), "--nproc", "2", *PLAIN, f"output={folder}"]
+    process = started(*(WITHOUT_A_NAME if nameless else []), sys.executable, *words, cwd=folder)
+    heard_at = set()
+    while process.poll() is None:
+        heard_at |= listening(family_of(process.pid))
+        time.sleep(0.2)
+    printed, errors = process.communicate()
+    assert process.returncode == 0, errors
+    return folder, printed, heard_at
 
 
-def test_a_run_decodes_every_stream_and_saves_bytes(smoke_run):
-    folder, _ = smoke_run
-    summary = summary_in(folder)
-    assert summary["decode"] == {**summary["decode"], "exact": summary["decode"]["streams"], "failed": 0}
-    assert summary["bpp"]["dlrc"]["total"] < summary["bpp"]["independent"]["total"]
-    assert summary["positions"]["remote_copy"] > 0
+def test_a_launched_run_gives_the_streams_of_a_run_in_one_process(plain_run):
+    assert streams_of_a_run(plain_run[0]) == streams_in_one_process(PLAIN)
 
 
-def test_rates_in_the_summary_are_those_of_the_streams_on_disk(smoke_run):
-    folder, _ = smoke_run
-    summary, streams = summary_in(folder), streams_in(folder)
-    pixels = summary["satellites"] * summary["rounds"] * 256 * 256
-    for kind in ("dlrc", "independent"):
-        size = sum(len(data) for name, data in streams.items() if kind in name)
-        assert summary["bpp"][kind]["total"] == pytest.approx(size * 8 / pixels)
+def test_on_one_machine_nothing_listens_beyond_loopback(plain_run):
+    assert plain_run[2] == {"0100007F"}
 
 
-def test_a_run_leaves_pictures_a_trace_and_a_readable_table(smoke_run):
-    folder, printed = smoke_run
+def test_a_run_says_what_it_does_and_leaves_a_summary_pictures_and_a_trace(plain_run):
+    folder, printed, _ = plain_run
     (run,) = folder.iterdir()
-    assert any(run.glob("*.png"))
-    events = json.loads((run / "trace.json").read_text())["traceEvents"]
-    assert {event["pid"] for event in events if event["ph"] == "X"}
-    for word in ("bpp", "PSNR", "MS-SSIM", "sync", str(run)):
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["decode"] == {**summary["decode"], "streams": 4, "exact": 4, "failed": 0}
+    assert any(run.glob("*.png")) and (run / "trace.json").is_file() and not list(run.rglob("*.tmp"))
+    for word in ("round 2/2: 2 of 2 streams decoded exactly", "bpp", "MS-SSIM", str(run)):
         assert word in printed
-    assert not list(run.rglob("*.tmp"))
 
 
-def test_the_same_seed_gives_the_same_streams_for_any_number_of_threads(smoke_run, tmp_path):
-    folder, _ = smoke_run
-    command = [sys.executable, "launch.py", "scenario=smoke", f"output={tmp_path}"]
-    subprocess.run(
-        command,
-        cwd=ROOT,
-        env={**ENVIRONMENT, "OMP_NUM_THREADS": "2"},
-        check=True,
-        capture_output=True,
-        timeout=200,
-    )
-    assert streams_in(tmp_path) == streams_in(folder)
+def test_with_loss_and_a_silent_satellite_torchrun_flies_what_one_process_flies(tmp_path):
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "3"]
+    process = started(*torchrun, "launch.py", *FAULTY, f"output={tmp_path}", cwd=ROOT)
+    printed, errors = process.communicate(timeout=200)
+    assert process.returncode == 0, errors
+    assert "nothing came: satellite 1" in printed and "sent again" in printed
+    assert streams_of_a_run(tmp_path) == streams_in_one_process(FAULTY)
 
 
-def test_one_satellite_alone_runs_and_saves_nothing(tmp_path):
-    result = launch("scenario=smoke", "satellites=1", "codec.model=mbt", f"output={tmp_path}")
-    assert result.returncode == 0, result.stderr
-    summary = summary_in(tmp_path)
-    assert summary["positions"]["remote_copy"] == 0
-    assert summary["decode"]["failed"] == 0
+def rank_processes(root, count):
+    """Wait until a run's processes have met; the ranks' process ids by RANK."""
+    end = time.time() + 100
+    while time.time() < end:
+        found = {}
+        for pid in family_of(root):
+            try:
+                raw = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            found |= {int(word[5:]): pid for word in raw if word.startswith(b"RANK=")}
+        if len(found) == count:
+            return found
+        time.sleep(0.2)
+    raise AssertionError("the ranks did not start")
+
+
+@pytest.mark.parametrize(("end", "code", "line"), [
+    ("kill", 3, r"error: satellite 1 .*; the run is over\n"),
+    ("interrupt", 130, ""),
+])  # fmt: skip
+def test_a_run_that_is_cut_short_ends_in_one_line_at_most_and_leaves_nothing(end, code, line, tmp_path):
+    words = ["scenario=smoke", *SMALL, "rounds=10000", f"output={tmp_path}"]
+    process = started(sys.executable, "-u", str(ROOT / "launch.py"), *words, cwd=tmp_path)
+    try:
+        ranks = rank_processes(process.pid, 3)
+        while "round 1/" not in process.stdout.readline():
+            assert process.poll() is None
+        os.kill(ranks[1] if end == "kill" else process.pid, signal.SIGKILL if end == "kill" else signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == code and re.fullmatch(line, errors), errors
+    until = time.time() + 20
+    while any(Path(f"/proc/{pid}").exists() for pid in ranks.values()) and time.time() < until:
+        time.sleep(0.2)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in ranks.values())
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -97,65 +172,24 @@ def test_one_satellite_alone_runs_and_saves_nothing(tmp_path):
         (["scenario=smoke", "capture.window_px=128"], "capture.patch_px"),
         (["scenario=smoke", "scene.size_px=256"], "smaller than"),
         (["--nproc", "3", "scenario=smoke"], "satellites=2"),
+        (["--nproc", "many", "scenario=smoke"], "--nproc many: expected a number"),
+        (["--nprocs-per-nod", "2", "scenario=smoke"], "options for torchrun"),
+        (["--master-port", "{taken}", "scenario=smoke"], "--master-port={taken}: Address already in use"),
         (["scenario=smoke", "codec.weights=no/such.safetensors"], "no such file"),
         (["scenario=smoke", "priority.rule=loudest"], "loudest"),
         ([], "scenario=NAME"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(words, expected, tmp_path):
-    result = launch(*words, *([f"output={tmp_path}"] if words else []), timeout=60)
-    assert result.returncode == 2
-    assert result.stderr.count("\n") == 1 and expected in result.stderr, result.stderr
-    assert not list(tmp_path.iterdir())
+def test_bad_input_is_one_line_and_exit_code_2(words, expected, tmp_path, monkeypatch, capsys):
+    import socket
 
-
-def test_a_rank_that_dies_ends_the_run_with_one_line_and_no_orphans(tmp_path):
-    command = [sys.executable, "launch.py", "scenario=smoke", "rounds=10000", f"output={tmp_path}"]
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        victim = wait_for_rank(process.pid, "1")
-        os.kill(victim, signal.SIGKILL)
-        _, errors = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode not in (0, None)
-    assert re.search(r"satellite 1", errors), errors
-    time.sleep(1)
-    assert not family_of(process.pid)
-
-
-def wait_for_rank(root: int, rank: str, timeout_s: float = 60) -> int:
-    """Process id of a rank, once the ground (started after the ranks) is up too."""
-    end = time.time() + timeout_s
-    while time.time() < end:
-        ranks = {environment_of(pid).get("RANK"): pid for pid in family_of(root)}
-        if rank in ranks and "2" in ranks:
-            time.sleep(3)
-            return ranks[rank]
-        time.sleep(0.3)
-    raise AssertionError("the ranks did not start")
-
-
-def environment_of(pid: int) -> dict[str, str]:
-    try:
-        raw = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return {}
-    return dict(item.decode(errors="replace").split("=", 1) for item in raw if b"=" in item)
-
-
-def family_of(root: int) -> list[int]:
-    """Descendants of `root`, and processes that carry its mark after it is gone."""
-    parents = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parents[int(entry.name)] = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            except (OSError, IndexError):
-                continue
-    known = {root}
-    while more := {pid for pid, parent in parents.items() if parent in known} - known:
-        known |= more
-    return sorted(known - {root})
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        words = [word.replace("{taken}", port) for word in words]
+        monkeypatch.setattr(sys, "argv", ["launch.py", *words, *([f"output={tmp_path}"] if words else [])])
+        with pytest.raises(SystemExit) as leaving:
+            launch.main()
+    said = capsys.readouterr()
+    assert leaving.value.code == 2
+    assert said.err.count("\n") == 1 and expected.replace("{taken}", port) in said.err, said.err
+    assert not said.out and not list(tmp_path.iterdir())
