@@ -31,9 +31,8 @@ def run_torchrun(options: Sequence[str], satellites: int, program: Sequence[str]
 
     arguments = _parsed(options, satellites, program)
     held = _meet_on_loopback(arguments) if _on_one_machine(arguments) else None
-    for name in ("torch.distributed.elastic", "torch.distributed.run"):
-        # Its tables repeat what a rank has said in one line
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)  # its tables repeat what a rank has said in one line
     try:
         run(arguments)
     except (SignalException, KeyboardInterrupt):

@@ -139,18 +139,20 @@ def rank_processes(root, count):
     raise AssertionError("the ranks did not start")
 
 
-@pytest.mark.parametrize(("end", "code", "line"), [
-    ("kill", 3, r"error: satellite 1 .*; the run is over\n"),
-    ("interrupt", 130, ""),
-])  # fmt: skip
-def test_a_run_that_is_cut_short_ends_in_one_line_at_most_and_leaves_nothing(end, code, line, tmp_path):
-    words = ["scenario=smoke", *SMALL, "rounds=10000", f"output={tmp_path}"]
+@pytest.mark.parametrize(
+    ("end", "satellites", "code", "line"),
+    [("kill", 2, 3, r"error: satellite 1 .*; the run is over\n"), ("interrupt", 1, 130, "")],
+)
+def test_a_run_that_is_cut_short_ends_in_one_line_at_most_and_leaves_nothing(
+    end, satellites, code, line, tmp_path
+):
+    words = ["scenario=smoke", *SMALL, "rounds=10000", f"satellites={satellites}", f"output={tmp_path}"]
     process = started(sys.executable, "-u", str(ROOT / "launch.py"), *words, cwd=tmp_path)
     try:
-        ranks = rank_processes(process.pid, 3)
+        ranks = rank_processes(process.pid, satellites + 1)
         while "round 1/" not in process.stdout.readline():
             assert process.poll() is None
-        os.kill(ranks[1] if end == "kill" else process.pid, signal.SIGKILL if end == "kill" else signal.SIGINT)
+        os.kill(*((ranks[1], signal.SIGKILL) if end == "kill" else (process.pid, signal.SIGINT)))
         _, errors = process.communicate(timeout=60)
     finally:
         process.kill()

@@ -59,7 +59,9 @@ def test_two_launches_at_once_set_up_one_environment(checkout):
 def test_paths_are_looked_up_in_the_callers_folder_even_through_a_link(checkout):
     link = checkout.parent / "link"
     link.symlink_to(checkout / "launch.sh")
-    printed, _ = started(checkout, "scenario=smoke", "scene.path=a b.png", script=link).communicate(timeout=30)
+    printed, _ = started(checkout, "scenario=smoke", "scene.path=a b.png", script=link).communicate(
+        timeout=30
+    )
     where, _, words = printed.strip().partition(": ")
     assert where == str(checkout.parent)
     assert words.endswith("scenario=smoke scene.path=a b.png") and str(checkout) in words
