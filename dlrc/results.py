@@ -33,10 +33,12 @@ class ModelPart(_Part):
 
 
 class ScenePart(_Part):
-    """What was looked at; real is False for the built-in scene."""
+    """What was looked at; real is False for the built-in scene. hidden_pct: percent of the patches' pixels
+    without data, which neither rates nor qualities count."""
 
     source: str
     real: bool
+    hidden_pct: float = 0.0
 
 
 class IndependentRate(_Part):
@@ -192,7 +194,7 @@ def summarise(facts: RunFacts, rounds: Sequence[RoundRecord]) -> RunSummary:
         rounds=facts.rounds,
         context=facts.context,
         model=ModelPart(name=facts.model, lambda_=facts.lambda_, weights_sha256=facts.weights_sha256),
-        scene=ScenePart(source=facts.scene_source, real=facts.scene_real),
+        scene=ScenePart(source=facts.scene_source, real=facts.scene_real, hidden_pct=_hidden_pct(records)),
         bpp=_rates(here, facts.context),
         saving_pct=_saving(here, positions.oracle),
         quality=_quality(records),
@@ -226,6 +228,11 @@ def _mean_max(values: Sequence[float]) -> MeanMax:
 
 def _sum(sections: Sequence[SectionBytes]) -> SectionBytes:
     return sum(sections, SectionBytes(0, 0))
+
+
+def _hidden_pct(records: Sequence[SatelliteRecord]) -> float:
+    hidden, seen = sum(record.hidden for record in records), sum(record.pixels for record in records)
+    return 100.0 * hidden / max(1, hidden + seen)
 
 
 def _rates(records: Sequence[SatelliteRecord], context: str) -> Rates:

@@ -8,7 +8,7 @@ infinite PSNR; it is capped at 100 dB, so that means and JSON stay finite.
 
 `valid`, np.bool_ [H, W], says which pixels of an image show anything (a capture's mask: no no-data cells);
 None: all. What is hidden counts for nothing: neither in the MSE, nor in MS-SSIM, nor in the pixels that a
-rate is divided by."""
+rate is divided by. Where nothing is valid, values are NaN."""
 
 from __future__ import annotations
 
@@ -39,6 +39,8 @@ def mse(original: np.ndarray, decoded: np.ndarray, valid: np.ndarray | None = No
     error = original.astype(np.int32) - decoded.astype(np.int32)
     if valid is not None:
         error = error[valid]
+    if not error.size:
+        return math.nan
     return float(np.sum(error * error, dtype=np.int64)) / error.size
 
 
@@ -65,6 +67,8 @@ def ms_ssim(original: np.ndarray, decoded: np.ndarray, valid: np.ndarray | None 
 
     _check(original, decoded, valid)
     scales = ms_ssim_scales(min(original.shape[:2]))
+    if valid is not None and not valid.any():
+        return math.nan
     if valid is not None and not valid.all():
         decoded = np.where(valid[:, :, None], decoded, original)
     x, y = (
@@ -122,9 +126,7 @@ def _check(original: np.ndarray, decoded: np.ndarray, valid: np.ndarray | None =
             f"images {original.shape} {original.dtype} and {decoded.shape} {decoded.dtype}: expected uint8 "
             "of one shape"
         )
-    if valid is not None and (
-        valid.shape != original.shape[:2] or valid.dtype != np.bool_ or not valid.any()
-    ):
+    if valid is not None and (valid.shape != original.shape[:2] or valid.dtype != np.bool_):
         raise ValueError(
             f"valid: {int(valid.sum())} pixels of {valid.shape} {valid.dtype}, expected some of "
             f"{original.shape[:2]} bool"
@@ -132,6 +134,8 @@ def _check(original: np.ndarray, decoded: np.ndarray, valid: np.ndarray | None =
 
 
 def _psnr_of_mse(value: float) -> float:
+    if math.isnan(value):
+        return value
     return PSNR_CAP_DB if value == 0 else min(PSNR_CAP_DB, 10.0 * math.log10(PEAK * PEAK / value))
 
 

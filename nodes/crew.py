@@ -145,6 +145,12 @@ class Look:
     valid: np.ndarray | None = None
 
     @property
+    def pixels(self) -> int:
+        """Those of the patch that show the scene: what rates are per."""
+        height, width = self.image.shape[:2]
+        return height * width if self.valid is None else int(self.valid.sum())
+
+    @property
     def halo_px(self) -> int:
         return (self.padded.shape[0] - self.image.shape[0]) // 2
 

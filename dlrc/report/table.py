@@ -131,7 +131,7 @@ def _facts(summary: RunSummary, folder: Path | str) -> list[tuple[str, str]]:
             "decoded",
             f"{decode.exact} of {decode.streams} streams exactly{stood_in}{failed}{resent}",
         ),
-        ("scene", summary.scene.source),
+        ("scene", summary.scene.source + _hidden(summary.scene.hidden_pct)),
         (
             "cost",
             f"{summary.wall_s:.1f} s wall, {summary.peak_rss_mib:.0f} MiB peak in all processes",
@@ -147,6 +147,10 @@ def _facts(summary: RunSummary, folder: Path | str) -> list[tuple[str, str]]:
             ),
         )
     return rows
+
+
+def _hidden(percent: float) -> str:
+    return f"; {percent:.2f} % of the pixels are hidden (no data) and not counted" if percent else ""
 
 
 def _seconds(times: MeanMax) -> str:

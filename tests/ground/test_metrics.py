@@ -123,7 +123,9 @@ def test_what_is_hidden_counts_for_nothing():
     assert psnr_db(PICTURE, other, valid) == psnr_db(PICTURE[:, :88], decoded[:, :88])
     assert ms_ssim(PICTURE, other, valid) == ms_ssim(PICTURE, decoded, valid) < 1
     assert quality(PICTURE, other, valid) == quality(PICTURE, decoded, valid)
-    assert quality(PICTURE, other, np.zeros_like(valid)) is None
+    nothing = np.zeros_like(valid)
+    assert quality(PICTURE, other, nothing) is None
+    assert math.isnan(psnr_db(PICTURE, other, nothing)) and math.isnan(ms_ssim(PICTURE, other, nothing))
 
 
 @pytest.mark.parametrize("side", [30, 70, 176])

@@ -116,7 +116,7 @@ def fly(
     made = _images(Station(board, scenario.codec.portable), streams, number) if images else {}
     pictures = [made.get(n) for n in crew.numbers] if images else []
     psnr = [
-        psnr_db(shared.look.image, picture) if picture is not None else float("nan")
+        psnr_db(shared.look.image, picture, shared.look.valid) if picture is not None else float("nan")
         for shared, picture in zip(views, pictures, strict=False)
     ]
     opened = [unpack(streams[n]) for n in crew.numbers]

@@ -64,7 +64,7 @@ def survey(scenario: Scenario, board: Board, windows: int, ks: Sequence[int], pa
     rows: list[dict] = []
     for window in watched(range(windows), "windows"):
         views = see(scenario, board, window)
-        alone = [ms_ssim(view.look.image, view.alone_image) for view in views]
+        alone = [ms_ssim(view.look.image, view.alone_image, view.look.valid) for view in views]
         for k in ks:
             for representative in REPRESENTATIVES:
                 rows.append(
@@ -90,13 +90,13 @@ def outcome(
 ) -> dict:
     """Rate, quality and time of one k in one window."""
     flown = fly(scenario, board, window, views)
-    pixels = sum(view.look.image.shape[0] * view.look.image.shape[1] for view in views)
+    pixels = sum(view.look.pixels for view in views)
     change = [
-        psnr - psnr_db(view.look.image, view.alone_image)
+        psnr - psnr_db(view.look.image, view.alone_image, view.look.valid)
         for psnr, view in zip(flown.psnr_db, views, strict=True)
     ]
     similar = [
-        ms_ssim(view.look.image, image) - before
+        ms_ssim(view.look.image, image, view.look.valid) - before
         for view, image, before in zip(views, flown.images, alone_ms_ssim, strict=True)
     ]
     return {

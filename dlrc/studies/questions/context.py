@@ -84,7 +84,7 @@ def compare(scenario: Scenario, board: Board, window: int) -> dict:
     """All variants on one window: bits of y and of everything, quality changes."""
     views, centred = see(scenario, board, window), changed(scenario, codec={"grid": "centred"})
     on_centred = [view_of(board, centred.codec, view.look, view.y) for view in views]
-    alone = [psnr_db(view.look.image, view.alone_image) for view in views]
+    alone = [psnr_db(view.look.image, view.alone_image, view.look.valid) for view in views]
     row = {
         "alone_y_bits": 8 * sum(v.alone_y_bytes for v in views),
         "alone_bits": 8 * sum(len(v.alone) for v in views),
@@ -163,7 +163,7 @@ def centred_psnr_db(board: Board, views: Sequence[Shared], latents: Mapping[int,
         placed = {n: mosaic for mosaic in found for n in mosaic.corners}
     given = [placed[n].surrounded(n) if ring else values for n, values in latents.items()]
     return [
-        psnr_db(view.look.image, synthesise(board.model, values, ring))
+        psnr_db(view.look.image, synthesise(board.model, values, ring), view.look.valid)
         for view, values in zip(views, given, strict=True)
     ]
 

@@ -137,7 +137,7 @@ def pair_rows(scenario: Scenario, board: Board, pairs: Sequence[Pair], path: Pat
         equal = equal_shares(two, board.model.m, [view.y for view in views])
         for method, knobs in METHODS.items():
             flown = fly(changed(two, dlrc=knobs), board, number, views)
-            alone = np.array([psnr_db(view.look.image, view.alone_image) for view in views])
+            alone = np.array([psnr_db(view.look.image, view.alone_image, view.look.valid) for view in views])
             change = np.array(flown.psnr_db) - alone
             rows.append(
                 {

@@ -169,7 +169,7 @@ def survey(
 def outcome(scenario: Scenario, board: Board, window: int, views: Sequence[Shared]) -> dict:
     """Bytes with and without deduplication, and quality against every satellite's own capture."""
     flown = fly(scenario, board, window, views)
-    alone = np.array([psnr_db(view.look.image, view.alone_image) for view in views])
+    alone = np.array([psnr_db(view.look.image, view.alone_image, view.look.valid) for view in views])
     change = np.array(flown.psnr_db) - alone
     return {
         "y_bytes": sum(flown.y_bytes),

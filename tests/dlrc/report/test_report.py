@@ -87,6 +87,7 @@ def test_the_summary_has_every_field_that_was_promised(tmp_path):
     } <= set(values)
     assert set(values["model"]) == {"name", "lambda", "weights_sha256"} and set(values["scene"]) == {
         "source",
+        "hidden_pct",
         "real",
     }
     assert {"y", "z", "total"} <= set(values["bpp"]["independent"])
@@ -231,3 +232,15 @@ def test_a_satellite_that_never_downlinks_counts_on_neither_side():
     assert both.saving_pct == one.saving_pct and both.bpp == one.bpp and both.positions == one.positions
     assert both.downlink == one.downlink and "transmission alone" in table(both)
     assert summarise(FACTS, [one_round(0, silent)]).saving_pct.total == 0
+
+
+def test_how_many_pixels_are_hidden_is_said_and_they_count_for_nothing():
+    half = [
+        dataclasses.replace(one, pixels=one.pixels // 2, hidden=one.pixels // 2)
+        for one in ROUNDS[0].satellites
+    ]
+    summary = summarise(FACTS, [dataclasses.replace(ROUNDS[0], satellites=tuple(half))])
+    whole = summarise(FACTS, ROUNDS[:1])
+    assert summary.scene.hidden_pct == 50 and whole.scene.hidden_pct == 0
+    assert summary.bpp.dlrc.total == pytest.approx(2 * whole.bpp.dlrc.total)
+    assert "50.00 % of the pixels are hidden" in table(summary) and "hidden" not in table(whole)
