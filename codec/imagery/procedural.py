@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from codec.imagery.noise import hashed, octave_sum, unit
+
 SUN = (0.55, 0.83)  # rows, columns: shadows fall towards it
 BLOCK_PX = 620.0  # of main roads
 _BLUR = np.array([0.06, 0.24, 0.40, 0.24, 0.06], dtype=np.float32)  # point spread, about 0.95 px
@@ -57,7 +59,7 @@ _CLOUD = np.array([236, 238, 241], dtype=np.float32)
 
 def render(seed: int, row: int, col: int, height: int, width: int) -> np.ndarray:
     """The window of scene `seed` whose top left corner is (row, col), np.uint8 [height, width, 3]."""
-    seed = int(_hash(seed & 0xFFFFFFFF, seed >> 32))  # seeds have up to 63 bits
+    seed = int(hashed(seed & 0xFFFFFFFF, seed >> 32))  # seeds have up to 63 bits
     strip = max(16, _STRIP_PIXELS // width)
     strips = [
         _render(seed, top, col, min(strip, row + height - top), width)
@@ -79,7 +81,7 @@ def _render(seed: int, row: int, col: int, height: int, width: int) -> np.ndarra
         np.arange(3),
     )
     grain = (
-        _unit(_hash(seed, 90, rows, cols, bands)) + _unit(_hash(seed, 91, rows, cols, bands)) - np.float32(1)
+        unit(hashed(seed, 90, rows, cols, bands)) + unit(hashed(seed, 91, rows, cols, bands)) - np.float32(1)
     )
     return np.clip(np.rint(picture + np.float32(_NOISE_COUNTS * 6**0.5) * grain), 0, 255).astype(np.uint8)
 
@@ -89,56 +91,8 @@ def fractal(
 ) -> np.ndarray:
     """Smooth noise of zero mean and unit variance over many wavelengths, np.float32 [height, width]; each
     octave has half the amplitude."""
-    return _fractal(
+    return octave_sum(
         seed, np.arange(row, row + height), np.arange(col, col + width), wavelength_px / 2, octaves
-    )
-
-
-# ---------------------------------------------------------------- random numbers and noise
-
-
-def _hash(*keys) -> np.ndarray:
-    """A well-mixed np.uint32 of integer keys (arrays broadcast)."""
-    h = np.uint32(0x9E3779B9)
-    with np.errstate(over="ignore"):
-        for key in keys:
-            key = np.asarray(key)
-            h = h ^ (key if key.dtype == np.uint32 else (key.astype(np.int64) & 0xFFFFFFFF).astype(np.uint32))
-            h = (h ^ (h >> np.uint32(16))) * np.uint32(0x7FEB352D)
-            h = (h ^ (h >> np.uint32(15))) * np.uint32(0x846CA68B)
-            h = (h ^ (h >> np.uint32(16))) + np.uint32(0x9E3779B9)
-    return h
-
-
-def _unit(h: np.ndarray) -> np.ndarray:
-    return (h >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)  # [0, 1)
-
-
-def _spline(coordinates: np.ndarray, spacing: float) -> tuple[np.ndarray, np.ndarray]:
-    """First of four lattice indices, and their cubic B-spline weights [4, n], of each coordinate."""
-    scaled = coordinates / spacing
-    whole = np.floor(scaled).astype(np.int64)
-    t = (scaled - whole).astype(np.float32)
-    weights = np.stack(
-        [(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3]
-    ) / np.float32(6)
-    return whole - 1, weights
-
-
-def _noise(seed: int, rows: np.ndarray, cols: np.ndarray, spacing: float) -> np.ndarray:
-    (top, row_weights), (left, col_weights) = _spline(rows, spacing), _spline(cols, spacing)
-    i, j = np.arange(top.min(), top.max() + 4), np.arange(left.min(), left.max() + 4)
-    lattice = (_unit(_hash(seed, 7, i[:, None], j[None, :])) - np.float32(0.5)) * np.float32(
-        7.22
-    )  # unit variance between the nodes
-    part = sum(row_weights[k][:, None] * lattice[top - i[0] + k] for k in range(4))
-    return sum(col_weights[k][None, :] * part[:, left - j[0] + k] for k in range(4))
-
-
-def _fractal(seed: int, rows: np.ndarray, cols: np.ndarray, spacing: float, octaves: int) -> np.ndarray:
-    norm = sum(0.25**k for k in range(octaves)) ** -0.5
-    return sum(
-        np.float32(norm * 0.5**k) * _noise(seed * 64 + k, rows, cols, spacing / 2**k) for k in range(octaves)
     )
 
 
@@ -164,19 +118,19 @@ def _parcels(seed: int, u: np.ndarray, v: np.ndarray) -> dict[str, np.ndarray]:
     iu, iv = np.floor(u / size), np.floor(v / size)
     u0, v0 = iu * size, iv * size
     u1, v1 = u0 + size, v0 + size
-    block = key = _hash(seed, 11, iu.astype(np.int64), iv.astype(np.int64))
+    block = key = hashed(seed, 11, iu.astype(np.int64), iv.astype(np.int64))
     road = np.minimum(np.minimum(u - u0, u1 - u), np.minimum(v - v0, v1 - v))
     for level in range(5):
         wu, wv = u1 - u0, v1 - v0
         cut_u = wu >= wv
         longest = np.maximum(wu, wv)
-        cuts = (longest > 150) & ((level < 2) | (_unit(_hash(key, 1)) < 0.72))
-        share = np.float32(0.32) + np.float32(0.36) * _unit(_hash(key, 2))
+        cuts = (longest > 150) & ((level < 2) | (unit(hashed(key, 1)) < 0.72))
+        share = np.float32(0.32) + np.float32(0.36) * unit(hashed(key, 2))
         cut = np.where(cut_u, u0 + share * wu, v0 + share * wv)
         beyond = np.where(cut_u, u, v) >= cut
         u0, u1 = np.where(cuts & cut_u & beyond, cut, u0), np.where(cuts & cut_u & ~beyond, cut, u1)
         v0, v1 = np.where(cuts & ~cut_u & beyond, cut, v0), np.where(cuts & ~cut_u & ~beyond, cut, v1)
-        key = np.where(cuts, _hash(key, 3, beyond), key)
+        key = np.where(cuts, hashed(key, 3, beyond), key)
     edge = np.minimum(np.minimum(u - u0, u1 - u), np.minimum(v - v0, v1 - v))
     return {
         "u0": u0,
@@ -201,17 +155,17 @@ def _crowns(
     best, light, tree = np.full(shape, 9, np.float32), np.zeros(shape, np.float32), np.zeros(shape, np.uint32)
     for dy in (-1, 0, 1):
         for dx in (-1, 0, 1):
-            h = _hash(seed, 31, iy + dy, ix + dx)
-            off_y = y - (iy + dy) - _unit(h)
-            off_x = x - (ix + dx) - _unit(_hash(h, 1))
-            radius = np.float32(0.42) + np.float32(0.33) * _unit(_hash(h, 2))
+            h = hashed(seed, 31, iy + dy, ix + dx)
+            off_y = y - (iy + dy) - unit(h)
+            off_x = x - (ix + dx) - unit(hashed(h, 1))
+            radius = np.float32(0.42) + np.float32(0.33) * unit(hashed(h, 2))
             off_y, off_x = off_y / radius, off_x / radius
             distance = off_y * off_y + off_x * off_x
             nearer = distance < best
             best = np.where(nearer, distance, best)
             light = np.where(nearer, -(off_y * np.float32(SUN[0]) + off_x * np.float32(SUN[1])), light)
             tree = np.where(nearer, h, tree)
-    return np.sqrt(np.maximum(0, 1 - best)), np.clip(light, -1, 1), _unit(_hash(tree, 5))
+    return np.sqrt(np.maximum(0, 1 - best)), np.clip(light, -1, 1), unit(hashed(tree, 5))
 
 
 # ---------------------------------------------------------------- the land
@@ -221,9 +175,9 @@ def _paint(seed: int, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
     """The scene without blur and sensor noise, np.float32 [len(rows), len(cols), 3] in 8-bit counts."""
 
     def noise(name: int, spacing: float, octaves: int = 1, shift: float = 0.0) -> np.ndarray:
-        return _fractal(seed * 131 + name, rows + shift * SUN[0], cols + shift * SUN[1], spacing, octaves)
+        return octave_sum(seed * 131 + name, rows + shift * SUN[0], cols + shift * SUN[1], spacing, octaves)
 
-    angle = 0.15 + 1.2 * float(_unit(_hash(seed, 1)))
+    angle = 0.15 + 1.2 * float(unit(hashed(seed, 1)))
     c, s = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     y, x = rows.astype(np.float32)[:, None], cols.astype(np.float32)[None, :]
     u, v = c * x + s * y + 9 * noise(1, 170, 2), c * y - s * x + 9 * noise(2, 170, 2)
@@ -232,7 +186,7 @@ def _paint(seed: int, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
     wet = np.abs(noise(5, 520, 5) + np.float32(0.15))  # zero on the river's axis
     water, bank = 1 - _step(wet, 0.050, 0.060), 1 - _step(wet, 0.08, 0.14)
     wood = _step(noise(6, 150, 5) + np.float32(0.6) * bank, 0.95, 1.05)
-    town = (_unit(_hash(land["block"], 9)) < 0.38) & (wet > 0.11) & (wood < 0.5)
+    town = (unit(hashed(land["block"], 9)) < 0.38) & (wet > 0.11) & (wood < 0.5)
 
     picture, hedge = _fields(land, u, v, fine, mottle)
     picture, garden = _houses(picture, land, town, u, v, c, s, fine, mottle)
@@ -249,56 +203,56 @@ def _paint(seed: int, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
 def _fields(land, u, v, fine, mottle):
     key = land["key"]
     colour = (
-        _CROPS[_hash(key, 20) % np.uint32(len(_CROPS))]
-        * (np.float32(0.86) + np.float32(0.28) * _unit(_hash(key, 21)))[..., None]
+        _CROPS[hashed(key, 20) % np.uint32(len(_CROPS))]
+        * (np.float32(0.86) + np.float32(0.28) * unit(hashed(key, 21)))[..., None]
     )
     along = np.where(
         land["wu"] > land["wv"], v - land["v0"], u - land["u0"]
     )  # rows run along the longer side
-    period = np.float32(3.4) + np.float32(5.0) * _unit(_hash(key, 22))
-    depth = np.float32(7.5) * _unit(_hash(key, 23)) ** 2
+    period = np.float32(3.4) + np.float32(5.0) * unit(hashed(key, 22))
+    depth = np.float32(7.5) * unit(hashed(key, 23)) ** 2
     rows = depth * np.sin(np.float32(2 * np.pi) * along / period)
     tram = along % np.float32(26)
-    tracks = np.where((tram < 1.3) | ((tram > 4.2) & (tram < 5.5)), np.float32(-9) * _unit(_hash(key, 24)), 0)
-    rough = np.float32(1.5) + np.float32(4.0) * _unit(_hash(key, 25))
-    shade = rows + tracks + rough * fine + (np.float32(3) + np.float32(5) * _unit(_hash(key, 26))) * mottle
+    tracks = np.where((tram < 1.3) | ((tram > 4.2) & (tram < 5.5)), np.float32(-9) * unit(hashed(key, 24)), 0)
+    rough = np.float32(1.5) + np.float32(4.0) * unit(hashed(key, 25))
+    shade = rows + tracks + rough * fine + (np.float32(3) + np.float32(5) * unit(hashed(key, 26))) * mottle
     picture = colour + shade[..., None] * np.array([1.0, 0.96, 0.8], dtype=np.float32)
     margin = 1 - _step(land["edge"], 1.5, 4.0)
     picture = _over(picture, _LAWN * np.float32(0.9) + 5 * fine[..., None], margin * 0.8)
-    hedge = np.where(_unit(_hash(key, 27)) < 0.5, 1 - _step(land["edge"], 3.0, 6.0), 0)
+    hedge = np.where(unit(hashed(key, 27)) < 0.5, 1 - _step(land["edge"], 3.0, 6.0), 0)
     return picture, hedge.astype(np.float32)
 
 
 def _houses(picture, land, town, u, v, c, s, fine, mottle):
     """Lots with a roof, its shadow and a lawn in every parcel of a town block; large sheds and yards in some
     parcels."""
-    key = _hash(land["key"], 40)
-    sheds = _unit(_hash(key, 1)) < 0.22
+    key = hashed(land["key"], 40)
+    sheds = unit(hashed(key, 1)) < 0.22
     street = np.float32(5.0)
-    side = np.where(sheds, np.float32(92), np.float32(30) + np.float32(9) * _unit(_hash(key, 2)))
+    side = np.where(sheds, np.float32(92), np.float32(30) + np.float32(9) * unit(hashed(key, 2)))
     inner_u, inner_v = np.maximum(land["wu"] - 2 * street, 8), np.maximum(land["wv"] - 2 * street, 8)
     lot_u = inner_u / np.maximum(1, np.rint(inner_u / side))
     lot_v = inner_v / np.maximum(1, np.rint(inner_v / side))
     a, b = (u - land["u0"] - street) / lot_u, (v - land["v0"] - street) / lot_v
     ia, ib = np.floor(a), np.floor(b)
-    lot = _hash(key, ia.astype(np.int64), ib.astype(np.int64))
+    lot = hashed(key, ia.astype(np.int64), ib.astype(np.int64))
     pu, pv = (
         (a - ia - np.float32(0.5)) * lot_u,
         (b - ib - np.float32(0.5)) * lot_v,
     )  # from the lot's centre, px
     share = np.where(sheds, np.float32(0.34), np.float32(0.20))
-    half_u = lot_u * (share + np.float32(0.09) * _unit(_hash(lot, 3)))
-    half_v = lot_v * (share + np.float32(0.09) * _unit(_hash(lot, 4)))
-    pu = pu - (_unit(_hash(lot, 5)) - np.float32(0.5)) * (lot_u * np.float32(0.22))
-    pv = pv - (_unit(_hash(lot, 6)) - np.float32(0.5)) * (lot_v * np.float32(0.22))
-    built = town & (_unit(_hash(lot, 7)) < 0.88) & (land["edge"] > street)
+    half_u = lot_u * (share + np.float32(0.09) * unit(hashed(lot, 3)))
+    half_v = lot_v * (share + np.float32(0.09) * unit(hashed(lot, 4)))
+    pu = pu - (unit(hashed(lot, 5)) - np.float32(0.5)) * (lot_u * np.float32(0.22))
+    pv = pv - (unit(hashed(lot, 6)) - np.float32(0.5)) * (lot_v * np.float32(0.22))
+    built = town & (unit(hashed(lot, 7)) < 0.88) & (land["edge"] > street)
     roof = built & (np.abs(pu) < half_u) & (np.abs(pv) < half_v)
-    tall = np.where(sheds, np.float32(9), np.float32(4.5) + np.float32(4) * _unit(_hash(lot, 8)))
+    tall = np.where(sheds, np.float32(9), np.float32(4.5) + np.float32(4) * unit(hashed(lot, 8)))
     shadow = built & _swept(pu, pv, half_u, half_v, c * SUN[1] + s * SUN[0], c * SUN[0] - s * SUN[1], tall)
 
     lawn = (
         np.where(sheds[..., None], _YARD, _LAWN)
-        * (np.float32(0.88) + np.float32(0.25) * _unit(_hash(lot, 9)))[..., None]
+        * (np.float32(0.88) + np.float32(0.25) * unit(hashed(lot, 9)))[..., None]
     )
     picture = np.where(town[..., None], lawn + (4 * fine + 5 * mottle)[..., None], picture)
     drive = built & ~sheds & (np.abs(pu - half_u - 3) < 2.2) & (pv > -half_v)
@@ -308,10 +262,10 @@ def _houses(picture, land, town, u, v, c, s, fine, mottle):
     facing = np.where(half_u > half_v, c * SUN[0] - s * SUN[1], c * SUN[1] + s * SUN[0])
     slope = np.where(sheds, 2 * np.sign(np.sin(ridge * np.float32(1.1))), -16 * facing * np.sign(ridge))
     palette = np.where(
-        sheds, np.uint32(3) + _hash(lot, 10) % np.uint32(4), _hash(lot, 10) % np.uint32(len(_ROOFS))
+        sheds, np.uint32(3) + hashed(lot, 10) % np.uint32(4), hashed(lot, 10) % np.uint32(len(_ROOFS))
     )
     tiles = (
-        _ROOFS[palette] * (np.float32(0.85) + np.float32(0.3) * _unit(_hash(lot, 11)))[..., None]
+        _ROOFS[palette] * (np.float32(0.85) + np.float32(0.3) * unit(hashed(lot, 11)))[..., None]
         + (slope + 2 * fine)[..., None]
     )
     picture = np.where(roof[..., None], tiles, picture)
@@ -331,7 +285,7 @@ def _swept(pu, pv, half_u, half_v, du, dv, length):
 
 def _roads(picture, land, town, u, v, fine, mottle):
     grey = _ASPHALT + (2.5 * fine + 4 * mottle)[..., None]
-    track = (1 - _step(land["edge"], 1.0, 2.2)) * (~town & (_unit(_hash(land["key"], 60)) < 0.4))
+    track = (1 - _step(land["edge"], 1.0, 2.2)) * (~town & (unit(hashed(land["key"], 60)) < 0.4))
     picture = _over(picture, _SAND + 5 * fine[..., None], track * 0.8)
     picture = _over(picture, grey, (1 - _step(land["edge"], 3.4, 4.2)) * town)
     picture = _over(picture, _SAND * np.float32(0.9), 1 - _step(land["road"], 7.2, 8.6))
@@ -340,11 +294,11 @@ def _roads(picture, land, town, u, v, fine, mottle):
     dashes = (land["road"] < 0.6) & (way % np.float32(14) < 7)
     picture = np.where(dashes[..., None], np.float32(190), picture)
     for near, far, distance, share in ((2.0, 4.6, land["road"], 0.10), (1.6, 3.6, land["edge"], 0.16)):
-        slot = _hash(land["key"], 61, np.floor(way / 7).astype(np.int64))
-        car = (distance > near) & (distance < far) & (_unit(slot) < share) & (way % np.float32(7) < 5)
+        slot = hashed(land["key"], 61, np.floor(way / 7).astype(np.int64))
+        car = (distance > near) & (distance < far) & (unit(slot) < share) & (way % np.float32(7) < 5)
         if distance is land["edge"]:
             car &= town & (land["road"] > 8)
-        picture = np.where(car[..., None], _CARS[_hash(slot, 1) % np.uint32(len(_CARS))], picture)
+        picture = np.where(car[..., None], _CARS[hashed(slot, 1) % np.uint32(len(_CARS))], picture)
     return picture
 
 
