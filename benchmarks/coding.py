@@ -22,7 +22,10 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from codec.entropy.coder import ContextLayout, EntropyCoder, StreamItem, warm_up
+from codec.entropy.coder import EntropyCoder, warm_up
+from codec.entropy.decoder import StreamItem, decode
+from codec.entropy.encoder import encode
+from codec.maps.assignment import all_kept
 from codec.models import registry
 from codec.models.checkpoint import load_weights
 from codec.models.model import LatentModel
@@ -117,25 +120,25 @@ def measure(
     coder = EntropyCoder(model, backend=backend)
     build_s = time.perf_counter() - start
     side = size_px // 16
-    layout, y = ContextLayout.all_kept(side, side), model.g_a(x)
+    known, y = all_kept(side, side).known(), model.g_a(x)
 
-    def encode():
-        return coder.encode(coder.hyper_symbols(y), torch.round(y)[0].numpy().astype(np.int32), layout)
+    def code():
+        return encode(coder, coder.hyper_symbols(y), torch.round(y)[0].numpy().astype(np.int32), known)
 
     transforms = {"g_a": lambda: model.g_a(x), "g_s": lambda: synthesis(y_hat)}
     synthesis, model.net.g_a = model.net.g_s, Known(y)
-    coded, packed = encode(), model.net.compress(x)
-    item = StreamItem(coded.z_bytes, coded.y_bytes, side, side, layout, y_digest=coded.y_digest)
+    coded, packed = code(), model.net.compress(x)
+    item = StreamItem(coded.z_bytes, coded.y_bytes, known, coded.y_digest)
     packed = {key: packed[key] for key in ("strings", "shape")}
-    y_hat = torch.from_numpy(coder.decode([item])[0].y_context).float()[None]
+    y_hat = torch.from_numpy(decode(coder, [item])[0].y_context).float()[None]
     model.net.g_s = Known(synthesis(y_hat))
     t = medians(
         {
             "compress": lambda: model.net.compress(x),
-            "encode": encode,
+            "encode": code,
             "decompress": lambda: model.net.decompress(**packed),
-            "decode": lambda: coder.decode([item]),
-            "batch": lambda: coder.decode([item] * batch),
+            "decode": lambda: decode(coder, [item]),
+            "batch": lambda: decode(coder, [item] * batch),
         },
         repeats,
     )

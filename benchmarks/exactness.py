@@ -21,15 +21,20 @@ import torch
 from pydantic import Field
 
 from codec.entropy import smooth
-from codec.entropy.coder import ContextLayout, EntropyCoder, StreamItem
+from codec.entropy.coder import EntropyCoder
+from codec.entropy.decoder import DecodedLatents, StreamItem, decode
 from codec.entropy.digits import int8_is_exact
+from codec.entropy.encoder import encode
+from codec.entropy.estimate import bits_of
 from codec.entropy.smooth import SCALE_MIN, gaussian_likelihood
 from codec.entropy.tables import gaussian_tables
 from codec.imagery.scene import default_data_folder, open_scene
+from codec.maps.assignment import all_kept
 from codec.models import registry
 from codec.models.checkpoint import load_weights
 from codec.models.model import LatentModel
 from constellation.common.cli import Command, Given, main_of
+from constellation.common.errors import BitstreamError
 from constellation.common.knobs import Knobs, Several
 from constellation.scenario.scenario import SceneKnobs
 from dlrc.studies.common.terms import known_models
@@ -103,6 +108,10 @@ def float_indices(
 
 
 @torch.no_grad()
+def _latents(result: DecodedLatents | BitstreamError) -> np.ndarray | None:
+    return None if isinstance(result, BitstreamError) else result.y_context
+
+
 def examine(name: str, patches: int, patch_px: int, lambda_: float, seed: int) -> dict[str, float]:
     """Mismatch counts and bits over `patches` crops of one model."""
     model, _ = load_weights("", name, lambda_)
@@ -112,7 +121,7 @@ def examine(name: str, patches: int, patch_px: int, lambda_: float, seed: int) -
     coder, other = EntropyCoder(model, backend=fast), EntropyCoder(model, backend="float64")
     floats = EntropyCoder(model, portable=False)
     side = patch_px // 16
-    layout, kept = ContextLayout.all_kept(side, side), np.ones((side, side), dtype=bool)
+    known, kept = all_kept(side, side).known(), np.ones((side, side), dtype=bool)
     totals = dict.fromkeys(
         (
             "bytes differ",
@@ -130,25 +139,25 @@ def examine(name: str, patches: int, patch_px: int, lambda_: float, seed: int) -
         x = torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 255
         y = analyse(model, double, x, ANALYSES[number % len(ANALYSES)])
         z, y_hat = coder.hyper_symbols(y), torch.round(y)[0].numpy().astype(np.int32)
-        coded = coder.encode(z, y_hat, layout)
+        coded = encode(coder, z, y_hat, known)
         with arithmetic(2, onednn=False):
-            again = other.encode(z, y_hat, layout)
+            again = encode(other, z, y_hat, known)
         totals["bytes differ"] += (coded.y_bytes, coded.z_bytes) != (again.y_bytes, again.z_bytes)
-        item = StreamItem(coded.z_bytes, coded.y_bytes, side, side, layout)
-        totals["y_hat differs alone"] += not np.array_equal(other.decode([item])[0].y_context, y_hat)
+        item = StreamItem(coded.z_bytes, coded.y_bytes, known)
+        totals["y_hat differs alone"] += not np.array_equal(_latents(decode(other, [item])[0]), y_hat)
         waiting.append((item, y_hat))
         if len(waiting) == BATCH or number == patches - 1:
             with arithmetic(2 if number % 2 else 1, onednn=number % 3 > 0):
-                decoded = coder.decode([item for item, _ in waiting])
+                decoded = decode(coder, [item for item, _ in waiting])
             totals["y_hat differs in batch"] += sum(
-                not np.array_equal(d.y_context, y) for d, (_, y) in zip(decoded, waiting, strict=True)
+                not np.array_equal(_latents(d), y) for d, (_, y) in zip(decoded, waiting, strict=True)
             )
             waiting = []
         z_hat, y_map = torch.from_numpy(z)[None] + model.medians(), torch.from_numpy(y_hat).float()[None]
         indices = float_indices(model, double, z_hat, y_map)
         totals["float indices differ"] += any(not np.array_equal(indices[0], one) for one in indices[1:])
-        totals["bits"] += coder.estimate_bits(z, y_hat, y_hat, kept).sum()
-        totals["float bits"] += floats.estimate_bits(z, y_hat, y_hat, kept).sum()
+        totals["bits"] += bits_of(coder, z, y_hat, y_hat, kept).sum()
+        totals["float bits"] += bits_of(floats, z, y_hat, y_hat, kept).sum()
         mean, scale = smooth.parameters(double, z_hat.double(), y_map.double())
         totals["ideal bits"] += float(
             -torch.log2(gaussian_likelihood(y_map.double(), mean, scale.clamp_min(SCALE_MIN))).sum()

@@ -14,43 +14,53 @@ from __future__ import annotations
 
 import lzma
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
-from codec.maps.assignment import KEPT, LOCAL, REMOTE, AssignmentMap, coding_rank, dense_numbering
-from codec.maps.coding import encode_joint, encode_map, lzma_raw
+from codec.maps.assignment import KEPT, LOCAL, REMOTE, AssignmentMap
+from codec.maps.coding import encode_map
+from codec.maps.numbering import dense_numbering, joint_bytes, squeeze
 from codec.models import registry
 from constellation.common.cli import Command, Given, main_of
 from constellation.common.knobs import Knobs, Several
 
 SATELLITES = 8
+INEXACT = 0.01  # share of remote copies
 WINDOWS = {"dense": 2, "sparse": 4}
 MISSES = {"none": (0.0, 0.0), "copies 5%": (0.05, 0.0), "views 5%": (0.0, 0.05)}  # dropped copies, misses
-COLUMNS = ("xz", "LZMA2", "lzma_joint", "lzma", "successor")
+COLUMNS = ("xz", "LZMA2", "LZMA2 joint", "lzma", "successor")
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """How the patches of a synthetic round lie. side, window: latent positions of a patch, and of what all see. margin:
+    outer positions that match nobody. misses, repeats: shares, as in the module's docstring."""
+
+    side: int
+    window: int
+    margin: int = 1
+    misses: float = 0.0
+    repeats: float = 0.02
+    satellites: int = SATELLITES
 
 
 def make_round(
-    rng: np.random.Generator,
-    side: int,
-    window: int,
-    margin: int = 1,
-    misses: float = 0.0,
-    repeats: float = 0.02,
-    inexact: float = 0.01,
-    satellites: int = SATELLITES,
-    order: str = "raster",
+    rng: np.random.Generator, overlap: Overlap, rank: np.ndarray | None = None
 ) -> dict[int, AssignmentMap]:
-    """Maps of one round, satellite -> map, in priority order. side, window: latent positions. order: `raster`
-    or `checkerboard`. The rest as in the module's docstring."""
-    scene = _scene(rng, window, repeats)
+    """Maps of one round, satellite -> map, in priority order. rank: int [side, side], the order of coding; None:
+    raster."""
+    side, window, margin = overlap.side, overlap.window, overlap.margin
+    rank = np.arange(side * side).reshape(side, side) if rank is None else rank
+    scene = _scene(rng, window, overlap.repeats)
     next_content = window * window
     grids = []
-    for _ in range(satellites):
+    for _ in range(overlap.satellites):
         row, column = rng.integers(0, window - side + 1, size=2)
         grid = scene[row : row + side, column : column + side].copy()
-        strange = rng.random((side, side)) < misses
+        strange = rng.random((side, side)) < overlap.misses
         strange[:margin], strange[side - margin :], strange[:, :margin], strange[:, side - margin :] = (
             True,
             True,
@@ -61,7 +71,7 @@ def make_round(
         grid[strange] = next_content + np.arange(count)
         next_content += count
         grids.append(grid)
-    return _arbitrate(grids, rng, inexact, order)
+    return _arbitrate(grids, rng, rank)
 
 
 def drop_copies(
@@ -96,13 +106,13 @@ def _scene(rng: np.random.Generator, window: int, repeats: float) -> np.ndarray:
 
 
 def _arbitrate(
-    grids: list[np.ndarray], rng: np.random.Generator, inexact: float, order: str
+    grids: list[np.ndarray], rng: np.random.Generator, rank: np.ndarray
 ) -> dict[int, AssignmentMap]:
     owner_of: dict[int, tuple[int, int]] = {}
     maps = {}
     for satellite, grid in enumerate(grids):
         flat = grid.reshape(-1)
-        by_rank = np.argsort(coding_rank(*grid.shape, order))
+        by_rank = np.argsort(rank.reshape(-1))
         _, first, inverse = np.unique(flat[by_rank], return_index=True, return_inverse=True)
         representative = np.empty(flat.size, np.int64)
         representative[by_rank] = by_rank[first][inverse.reshape(-1)]
@@ -118,7 +128,7 @@ def _arbitrate(
                 owner[position], source[position] = owner_of[content]
             else:
                 owner_of[content] = (satellite, int(entry[position]))
-        exact = (fate == REMOTE) & (rng.random(flat.size) >= inexact)
+        exact = (fate == REMOTE) & (rng.random(flat.size) >= INEXACT)
         maps[satellite] = AssignmentMap(
             *(array.reshape(grid.shape) for array in (fate, exact, owner, source))
         )
@@ -141,8 +151,8 @@ def measure(maps: dict[int, AssignmentMap]) -> np.ndarray:
     return np.array(
         [
             sum(len(lzma.compress(data)) for data in numbers),
-            sum(len(lzma_raw(data)) for data in numbers),
-            len(encode_joint(maps)),
+            sum(len(squeeze(data)) for data in numbers),
+            joint_bytes(maps),
             one_by_one["lzma"],
             one_by_one["successor"],
         ],
@@ -150,12 +160,12 @@ def measure(maps: dict[int, AssignmentMap]) -> np.ndarray:
     )
 
 
-HEAD = " ".join(f"{name:>10}" for name in COLUMNS) + f" {'of xz':>6}"
+HEAD = " ".join(f"{name:>11}" for name in COLUMNS) + f" {'of xz':>6}"
 
 
 def _figures(total: np.ndarray, positions: int) -> str:
     bits = 8 * total / positions
-    return " ".join(f"{value:>10.3f}" for value in bits) + f" {bits[4] / bits[0]:>6.1%}"
+    return " ".join(f"{value:>11.3f}" for value in bits) + f" {bits[4] / bits[0]:>6.1%}"
 
 
 def synthetic_table(seed: int, rounds: int, patches_px: list[int], repeats: float) -> Iterator[str]:
@@ -172,7 +182,9 @@ def synthetic_table(seed: int, rounds: int, patches_px: list[int], repeats: floa
                     for _ in range(count):
                         total += measure(
                             drop_copies(
-                                make_round(rng, side, side * factor, margin, misses, repeats), dropped, rng
+                                make_round(rng, Overlap(side, side * factor, margin, misses, repeats)),
+                                dropped,
+                                rng,
                             )
                         )
                     yield f"{patch_px:>6} {name:7} {margin:>6} {kind:>10} {_figures(total, count * SATELLITES * side * side)}"

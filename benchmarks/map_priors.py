@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import Field
 from scipy.special import gammaln
 
-from benchmarks.map_coding import make_round
+from benchmarks.map_coding import Overlap, make_round
 from benchmarks.real_maps import captured_round, model_of, real_scenario
 from codec.maps import model as mapmodel
 from codec.maps.assignment import KEPT, AssignmentMap
@@ -79,7 +79,7 @@ def synthetic() -> list[tuple[int, float, np.ndarray]]:
                         )
                         profile = 2 if repeats else (3 if misses else min(margin, 1))
                         for _ in range(4):
-                            round_ = make_round(rng, side, side * factor, margin, misses, repeats)
+                            round_ = make_round(rng, Overlap(side, side * factor, margin, misses, repeats))
                             out += [(profile, weight, counts) for counts in tallies(round_)]
     return out
 

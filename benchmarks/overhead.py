@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
+from codec.entropy.order import rank
 from codec.imagery.scene import open_scene
 from codec.maps.assignment import AssignmentMap
 from codec.maps.coding import encode_map
@@ -36,8 +37,7 @@ from constellation.scenario.load import SCENARIO
 from dlrc.studies.common.terms import known_models
 from nodes.arbiter import SignatureList, arbitrate, assign_owners, signature_list
 from nodes.capture import capture
-from nodes.coding import BoardCoder, coding_order_of
-from nodes.filter import filter_positions
+from nodes.coding import BoardCoder
 from nodes.process.device import one_thread
 from nodes.recognizer import HashFamily, hash_family, signatures
 from nodes.selector import Selection, select
@@ -110,13 +110,13 @@ def measure(model: LatentModel, name: str, scenario, size: int, repeats: int) ->
     )
     views = [capture(scene, knobs, scenario.seed, 0, satellite) for satellite in range(NEIGHBOURS)]
     latents = [coder.analyse(view.padded, 0) for view in views]
-    order = coding_order_of(name)
+    order = rank(model.passes, *latents[0].shape[1:])
     chosen = [select(y, signatures(y, family), order, scenario.dlrc.representative) for y in latents]
     lists = [signature_list(n, 0, 0.0, one, True) for n, one in enumerate(chosen)]
     me, everyone = NEIGHBOURS - 1, frozenset(range(NEIGHBOURS))
     y, y_hat = latents[me], np.rint(latents[me]).astype(np.int32)
     owned = _arbitrate(lists, chosen[me], y.shape[1:], me, everyone)
-    layout = filter_positions(_all(owned), "exact")
+    layout = _all(owned).known()
     steps: dict[str, Callable[[], object]] = {
         "analysis": lambda: coder.analyse(views[me].padded, 0),
         "coding": lambda: coder.encode(y, y_hat, layout),
@@ -125,7 +125,7 @@ def measure(model: LatentModel, name: str, scenario, size: int, repeats: int) ->
             y, chosen[me].signatures[chosen[me].entry_of], order, scenario.dlrc.representative
         ),
         "arbiter": lambda: _arbitrate(lists, chosen[me], y.shape[1:], me, everyone),
-        "filter": lambda: filter_positions(owned, "exact"),
+        "filter": lambda: owned.known(),
         "map": lambda: encode_map(owned, "successor", participants=tuple(range(NEIGHBOURS)), satellite=me),
     }
     return {part: 1000 * fastest(step, repeats) for part, step in steps.items()}

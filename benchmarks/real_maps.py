@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from codec.entropy.order import rank
 from codec.imagery.scene import open_scene
 from codec.maps.assignment import AssignmentMap
 from codec.models.checkpoint import load_weights
@@ -16,7 +17,6 @@ from constellation.priority import priority_order
 from constellation.scenario.scenario import Scenario, load_scenario
 from nodes.arbiter import arbitrate, signature_list
 from nodes.capture import capture
-from nodes.coding import coding_order_of
 from nodes.recognizer import content_hashes, hash_family, signatures
 from nodes.selector import select
 
@@ -42,7 +42,7 @@ def captured_round(scenario: Scenario, round_number: int, model: LatentModel) ->
         content = scenario.dlrc.signature == "content"
         found = content_hashes(np.rint(y).astype(np.int32)) if content else signatures(y, family)
         selections[satellite] = select(
-            y, found, coding_order_of(scenario.codec.model), scenario.dlrc.representative
+            y, found, rank(model.passes, *y.shape[1:]), scenario.dlrc.representative
         )
         lists[satellite] = signature_list(satellite, round_number, 0.0, selections[satellite], not content)
     order = priority_order(

@@ -14,15 +14,18 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from codec.bitstream import Bitstream, unpack
-from codec.entropy.coder import DecodedLatents, EntropyCoder, StreamItem, decoder_layout
+from codec.entropy.coder import EntropyCoder
+from codec.entropy.decoder import StreamItem
+from codec.entropy.decoder import decode as decode_streams
+from codec.entropy.order import rank
 from codec.maps.assignment import REMOTE, AssignmentMap, all_kept, combined_digest
 from codec.maps.coding import decode_map
+from codec.maps.references import follow
 from constellation.common.errors import BitstreamError
 from constellation.common.frozen import value
 from constellation.scenario.scenario import CodecKnobs
-from ground.reconstructor import Grid, immediate_sources, reassemble, resolve
+from ground.reconstructor import Grid
 from nodes.crew import Board
-from nodes.selector import coding_order_of
 
 Source = tuple[int, int]  # satellite, round
 Maps = dict[Source, AssignmentMap]
@@ -92,7 +95,7 @@ def decode(board: Board, streams: Mapping[Source, bytes], portable: bool = True)
     portable: `codec.portable` of the run, which containers do not say."""
     read = parse(board, streams)
     latents, missing, faults = {}, {}, dict(read.faults)
-    for group in _groups(read):  # one decode call takes maps of one size on one grid
+    for group in _groups(read):  # those that may refer to each other
         knobs = CodecKnobs.model_validate(
             {"grid": read.streams[group[0]].header.settings.grid, "portable": portable}
         )
@@ -123,19 +126,14 @@ def _opened(board: Board, source: Source, data: bytes) -> tuple[Bitstream, Assig
     return stream, decode_map(
         stream.map,
         settings.map_coding,
-        height=header.height,
-        width=header.width,
         participants=header.participants,
         satellite=header.satellite,
-        order=coding_order_of(settings.model),
+        rank=rank(board.model.passes, header.height, header.width),
     )
 
 
 def _groups(read: Decoded) -> Iterable[list[Source]]:
-    kind_of = {
-        source: (source[1], stream.header.settings.grid, read.maps[source].shape)
-        for source, stream in read.streams.items()
-    }
+    kind_of = {source: (source[1], stream.header.settings.grid) for source, stream in read.streams.items()}
     return [
         [source for source in kind_of if kind_of[source] == kind] for kind in sorted(set(kind_of.values()))
     ]
@@ -146,14 +144,12 @@ def _decoded(
 ) -> dict[Source, np.ndarray]:
     """The coded vectors, [M, H, W], of those that decode to what was coded; the others' faults into
     `faults`."""
-    items: dict[Source, StreamItem] = {}
-    while len(items) != len(
-        maps
-    ):  # without a stream whose references lead nowhere, those that need it lead nowhere
-        items = _items(streams, maps, faults)
-        maps = {source: maps[source] for source in items}
+    items = [
+        StreamItem(streams[s].z, streams[s].y, one.known(streams[s].header.settings.context))
+        for s, one in maps.items()
+    ]
     coded = {}
-    for source, result in zip(items, _results(coder, list(items.values())), strict=True):
+    for source, result in zip(maps, decode_streams(coder, items, follow(_by_satellite(maps))), strict=True):
         if isinstance(result, BitstreamError):
             faults[source] = result
         elif (fault := _mismatch(streams[source], maps[source], result.y_digest)) is not None:
@@ -161,32 +157,6 @@ def _decoded(
         else:
             coded[source] = result.y_context
     return coded
-
-
-def _items(
-    streams: Mapping[Source, Bitstream], maps: Maps, faults: dict[Source, BitstreamError]
-) -> dict[Source, StreamItem]:
-    sources = immediate_sources(_by_satellite(maps))
-    items = {}
-    for slot, (source, assignment) in enumerate(maps.items()):
-        stream = streams[source]
-        context = "independent" if stream.header.settings.context == "independent" else "exact"
-        try:
-            layout = decoder_layout(assignment, sources[slot], list(range(len(maps))), context)
-        except BitstreamError as error:
-            faults[source] = error
-            continue
-        items[source] = StreamItem(stream.z, stream.y, *assignment.shape, layout)
-    return items
-
-
-def _results(coder: EntropyCoder, items: list[StreamItem]) -> list[DecodedLatents | BitstreamError]:
-    if not items:
-        return []
-    try:
-        return coder.decode(items, on_error="return")
-    except BitstreamError as error:  # a size or a reference that no stream of the batch survives
-        return [error] * len(items)
 
 
 def _mismatch(stream: Bitstream, assignment: AssignmentMap, y_digest: int) -> BitstreamError | None:
@@ -204,14 +174,9 @@ def _copied(
     maps: Maps, coded: dict[Source, np.ndarray]
 ) -> tuple[dict[Source, np.ndarray], dict[Source, np.ndarray]]:
     """Latents [M, H, W] with every copy resolved, and where one could not be, bool [H, W]."""
-    if not maps:
-        return {}, {}
-    origins = resolve(_by_satellite(maps))
-    stack = np.stack([coded[source].reshape(coded[source].shape[0], -1) for source in maps])
-    latents, missing = {}, {}
-    for source, values, resolved in zip(maps, reassemble(stack, origins), origins.resolved, strict=True):
-        latents[source] = values.reshape(coded[source].shape)
-        missing[source] = ~resolved.reshape(maps[source].shape)
+    references = follow(_by_satellite(maps))
+    latents = dict(zip(maps, references.copied([coded[source] for source in maps]), strict=True))
+    missing = {s: (references.of(i) < 0).reshape(maps[s].shape) for i, s in enumerate(maps)}
     return latents, missing
 
 

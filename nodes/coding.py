@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from codec.entropy import estimate
 from codec.entropy.coder import EntropyCoder
-from codec.entropy.schedule import ContextLayout
+from codec.entropy.encoder import encode, encode_centred
 from codec.models.checkpoint import CheckpointInfo, load_weights
 from codec.models.model import LATENT_STRIDE_PX, LatentModel
 from constellation.scenario.scenario import Scenario
@@ -26,11 +27,6 @@ class Coded:
     z: bytes
     y: bytes
     y_digest: int
-
-
-def coding_order_of(model_name: str) -> str:
-    """`raster` or `checkerboard`, as `codec.maps.assignment` and the Selector name it."""
-    return "checkerboard" if model_name == "elic" else "raster"
 
 
 class BoardCoder:
@@ -53,23 +49,23 @@ class BoardCoder:
         return np.ascontiguousarray(y[:, cut : y.shape[1] - cut, cut : y.shape[2] - cut])
 
     @torch.no_grad()
-    def encode(self, y: np.ndarray, y_hat: np.ndarray, layout: ContextLayout) -> Coded:
+    def encode(self, y: np.ndarray, y_hat: np.ndarray, known: np.ndarray) -> Coded:
         """Code the kept vectors of `y_hat`, int32 [M, H, W] (fixed grid), or of `y`, float32 (centred grid),
         with z from `y`."""
         z = self.entropy.hyper_symbols(torch.from_numpy(y)[None].to(self.device))
         if self.grid == "centred":
-            coded = self.entropy.encode_centred(z, y, layout)
+            coded = encode_centred(self.entropy, z, y, known)
         else:
-            coded = self.entropy.encode(z, y_hat, layout)
+            coded = encode(self.entropy, z, y_hat, known)
         return Coded(coded.z_bytes, coded.y_bytes, coded.y_digest)
 
     def open_loop_bits(self, y: np.ndarray, y_hat: np.ndarray, kept: np.ndarray) -> float:
         """The paper's estimate: -log2 p of the kept vectors with the satellite's own complete y_hat as
         context. Not decodable."""
         z = self.entropy.hyper_symbols(torch.from_numpy(y)[None].to(self.device))
-        if self.grid == "centred" and self.model.has_context:
-            return float(self.entropy.estimate_centred_bits(z, y, kept).sum())
-        return float(self.entropy.estimate_bits(z, y_hat, y_hat, kept).sum())
+        if self.entropy.centred:
+            return float(estimate.centred_bits(self.entropy, z, y, kept).sum())
+        return float(estimate.bits_of(self.entropy, z, y_hat, y_hat, kept).sum())
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,11 +14,12 @@ from functools import cached_property
 import numpy as np
 
 from codec.bitstream import StreamSettings
-from codec.entropy.coder import EncodedLatents, EntropyCoder
+from codec.entropy.coder import EntropyCoder
+from codec.entropy.encoder import EncodedLatents
 from codec.maps.assignment import AssignmentMap
 from codec.models import registry
 from codec.models.checkpoint import CheckpointInfo, load_weights
-from codec.models.model import LatentModel
+from codec.models.model import LatentModel, Pass
 from constellation.common.frozen import value
 from constellation.network import SpaceSegment, Sync
 from constellation.priority import check_rule
@@ -61,23 +62,24 @@ def load_board(codec: CodecKnobs) -> Board:
 
 @value
 class Rules:
-    """What all satellites of a run agree on before it: knobs, and the hash family that signatures are made
-    with."""
+    """What all satellites of a run agree on before it: knobs, the hash family that signatures are made with, and the
+    passes of the codec, from which the order of coding follows."""
 
     seed: int
     codec: CodecKnobs
     dlrc: DlrcKnobs
     priority: PriorityKnobs
     hashes: HashFamily
+    passes: tuple[Pass, ...]
 
     @classmethod
-    def of(cls, scenario: Scenario, channels: int) -> Rules:
-        """The rules of a scenario for a codec of `channels` latent channels. Raises `UserError` where they do
+    def of(cls, scenario: Scenario, model: LatentModel) -> Rules:
+        """The rules of a scenario for its codec. Raises `UserError` where they do
         not go together."""
         check_rule(scenario.priority.rule, registry.sequential(scenario.codec.model, scenario.codec.context))
         dlrc = scenario.dlrc
-        hashes = hash_family(scenario.seed, channels, dlrc.k, dlrc.rotation, dlrc.magnitude)
-        return cls(scenario.seed, scenario.codec, dlrc, scenario.priority, hashes)
+        hashes = hash_family(scenario.seed, model.m, dlrc.k, dlrc.rotation, dlrc.magnitude)
+        return cls(scenario.seed, scenario.codec, dlrc, scenario.priority, hashes, model.passes)
 
     @property
     def exact_context(self) -> bool:

@@ -7,14 +7,15 @@ import numpy as np
 import torch
 
 from codec.bitstream import Bitstream, Header, pack
-from codec.entropy.coder import EncodedLatents
-from codec.entropy.schedule import ContextLayout
+from codec.entropy import encoder as entropy
+from codec.entropy import estimate
+from codec.entropy.encoder import EncodedLatents
 from codec.maps.assignment import all_kept, combined_digest
 from codec.maps.coding import encode_map
 from codec.models.model import LATENT_STRIDE_PX
 from constellation.scenario.scenario import CodecKnobs
 from nodes.crew import Board, Look, Product, Rules, Task, View
-from nodes.filter import filter_positions, kept_positions
+from nodes.filter import kept_positions
 from nodes.timeline import Watch
 
 
@@ -30,8 +31,8 @@ def analyse(board: Board, padded: np.ndarray, halo_px: int) -> np.ndarray:
 
 def view_of(board: Board, codec: CodecKnobs, look: Look, y: np.ndarray) -> View:
     """A look with its latents, float32 [M, H, W], coded alone."""
-    layout = ContextLayout.all_kept(*y.shape[1:])
-    return View(look, y, code(board, codec, hyper_symbols(board, codec, y), (y, _grid(y)), layout))
+    known = all_kept(*y.shape[1:]).known()
+    return View(look, y, code(board, codec, hyper_symbols(board, codec, y), (y, _grid(y)), known))
 
 
 def hyper_symbols(board: Board, codec: CodecKnobs, y: np.ndarray) -> np.ndarray:
@@ -65,12 +66,12 @@ def _product(board: Board, rules: Rules, task: Task, watch: Watch) -> Product:
     view, selection, kept = task.observation.view, task.observation.selection, task.assignment
     satellite = view.look.satellite
     with watch.span("arbitrate", satellite):
-        layout = filter_positions(kept, rules.codec.context)
+        known = kept.known(rules.codec.context)
         section = encode_map(kept, rules.dlrc.map_coding, participants=task.participants, satellite=satellite)
     with watch.span("modelling", satellite):
         z = hyper_symbols(board, rules.codec, selection.y)
     with watch.span("coding", satellite):
-        coded = code(board, rules.codec, z, (selection.y, selection.y_hat), layout)
+        coded = code(board, rules.codec, z, (selection.y, selection.y_hat), known)
         header = _header(board, rules, view, task.participants, dlrc=True)
         digest = combined_digest(coded.y_digest, kept)  # of the context map and of the references
         stream = pack(Bitstream(header, coded.z_bytes, coded.y_bytes, section, digest))
@@ -95,18 +96,14 @@ def _grid(y: np.ndarray) -> np.ndarray:
 
 
 def code(
-    board: Board,
-    codec: CodecKnobs,
-    z: np.ndarray,
-    latents: tuple[np.ndarray, np.ndarray],
-    layout: ContextLayout,
+    board: Board, codec: CodecKnobs, z: np.ndarray, latents: tuple[np.ndarray, np.ndarray], known: np.ndarray
 ) -> EncodedLatents:
     """Code the kept vectors of latents = (y float32, y_hat int32), [M, H, W] each: y_hat on the fixed grid, y
-    on the centred one."""
+    on the centred one. known: int32 [H, W] (`AssignmentMap.known`)."""
     y, y_hat = latents
     if codec.grid == "centred":
-        return board.entropy(codec).encode_centred(z, y, layout)
-    return board.entropy(codec).encode(z, y_hat, layout)
+        return entropy.encode_centred(board.entropy(codec), z, y, known)
+    return entropy.encode(board.entropy(codec), z, y_hat, known)
 
 
 @torch.no_grad()
@@ -116,7 +113,7 @@ def open_loop_bits(
     """The paper's estimate: -log2 p of the kept vectors with the satellite's own complete y_hat as context.
     Not decodable."""
     y, y_hat = latents
-    entropy = board.entropy(codec)
-    if codec.grid == "centred" and board.model.has_context:
-        return float(entropy.estimate_centred_bits(z, y, kept).sum())
-    return float(entropy.estimate_bits(z, y_hat, y_hat, kept).sum())
+    coder = board.entropy(codec)
+    if coder.centred:
+        return float(estimate.centred_bits(coder, z, y, kept).sum())
+    return float(estimate.bits_of(coder, z, y_hat, y_hat, kept).sum())

@@ -9,15 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from codec.entropy.coder import encoder_layout
-from codec.entropy.schedule import ContextLayout
 from codec.maps.assignment import KEPT, AssignmentMap
-
-
-def filter_positions(assignment: AssignmentMap, context: str) -> ContextLayout:
-    """The layout to code with. context: `exact`, or `independent` (every remote copy a fill); `open` codes as
-    `exact` and estimates beside."""
-    return encoder_layout(assignment, "independent" if context == "independent" else "exact")
 
 
 def kept_positions(assignment: AssignmentMap) -> np.ndarray:

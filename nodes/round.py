@@ -16,6 +16,7 @@ from itertools import count
 
 import numpy as np
 
+from codec.entropy.order import rank
 from constellation.common.errors import UserError
 from constellation.network import NO_SYNC, Instant, SpaceSegment
 from constellation.priority import priority_order
@@ -38,7 +39,7 @@ from nodes.messages import (
 )
 from nodes.process.device import peak_rss_mib
 from nodes.recognizer import content_hashes, signatures
-from nodes.selector import coding_order_of, select
+from nodes.selector import select
 from nodes.timeline import Watch, round_timeline
 from nodes.wire.stages import GROUND, Heard, Send, Side, Stage, Step
 
@@ -53,7 +54,7 @@ def crew_of(
     `UserError`."""
     network = network or SpaceSegment(scenario)
     board = board or load_board(scenario.codec)
-    rules, watch = Rules.of(scenario, board.model.m), Watch.of(scenario)
+    rules, watch = Rules.of(scenario, board.model), Watch.of(scenario)
     see = camera(board, rules, scenario.scene, scenario.capture, watch)
     return Crew(tuple(numbers), board, rules, network, watch, see)
 
@@ -106,7 +107,7 @@ def recognise(rules: Rules, view: View, metric: float) -> Observation:
         found = content_hashes(np.rint(y).astype(np.int32))
     else:
         found = signatures(y, rules.hashes)
-    selection = select(y, found, coding_order_of(rules.codec.model), rules.dlrc.representative)
+    selection = select(y, found, rank(rules.passes, *y.shape[1:]), rules.dlrc.representative)
     contents = selection.contents if rules.with_contents else None
     own = SignatureList.of((look.satellite, look.round), metric, selection.signatures, contents)
     return Observation(view, selection, own)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from codec.bitstream import Bitstream, Header, StreamSettings, pack
+from codec.entropy.order import rank
 from codec.imagery.scene import open_scene
 from codec.maps.assignment import AssignmentMap, all_kept, combined_digest
 from codec.maps.coding import encode_map
@@ -28,9 +29,9 @@ from constellation.scenario.scenario import Scenario
 from constellation.sync.timing import SyncResult
 from nodes.arbiter import SignatureList, arbitrate, pack_list, signature_list, unpack_list
 from nodes.capture import Capture, capture, covered_by_earlier, ground_cells, patch_offset
-from nodes.coding import Board, Coded, coding_order_of, load_board
+from nodes.coding import Board, Coded, load_board
 from nodes.downlink import SEND_AGAIN, SEND_INDEPENDENT, Downlink, Telemetry
-from nodes.filter import filter_positions, kept_positions
+from nodes.filter import kept_positions
 from typing import Any as Channel
 from nodes.process.device import compute_times
 from nodes.recognizer import content_hashes, hash_family, signatures
@@ -157,7 +158,7 @@ class Satellite:
             found = content_hashes(np.rint(y).astype(np.int32))
         else:
             found = signatures(y, self.family)
-        return select(y, found, coding_order_of(self.scenario.codec.model), dlrc.representative)
+        return select(y, found, rank(self.board.coder.model.passes, *y.shape[1:]), dlrc.representative)
 
     def agree(self, seen: Observation, lists: Sequence[SignatureList]) -> Exchange:
         """What follows from the gathered lists, alike on every satellite: order, timing, and who heard
@@ -207,7 +208,7 @@ class Satellite:
         codec = self.scenario.codec
         shape = (y.shape[1], y.shape[2])
         own = assignment if assignment is not None else all_kept(*shape)
-        coded = self.board.coder.encode(y, y_hat, filter_positions(own, codec.context))
+        coded = self.board.coder.encode(y, y_hat, own.known(codec.context))
         members = (
             tuple(sorted(exchange.participants[self.number])) if assignment is not None else (self.number,)
         )

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codec.maps.assignment import coding_rank
 from nodes.recognizer import content_hashes
 
 
@@ -34,19 +33,13 @@ class Selection:
     y_hat: np.ndarray
 
 
-def coding_order_of(model_name: str) -> str:
-    """`raster` or `checkerboard`, as `codec.maps.assignment` and `select` name it."""
-    return "checkerboard" if model_name == "elic" else "raster"
-
-
 def select(
-    y: np.ndarray, signatures: np.ndarray, order: str = "raster", representative: str = "mean"
+    y: np.ndarray, signatures: np.ndarray, rank: np.ndarray, representative: str = "mean"
 ) -> Selection:
     """Cluster the positions of `y`, float32 [C, H, W], by `signatures`, int64 [H * W] (equation for the
-    cluster mean: section 3.3)."""
+    cluster mean: section 3.3). rank: int [H, W], the codec's coding order (`codec.entropy.order.rank`)."""
     channels, height, width = y.shape
-    rank = coding_rank(height, width, order)
-    by_rank = np.argsort(rank)
+    by_rank = np.argsort(rank.reshape(-1))
     unique, first, inverse = np.unique(signatures[by_rank], return_index=True, return_inverse=True)
     representative_of = by_rank[first]  # first in coding order, one per unique signature
     to_list = np.argsort(representative_of)

@@ -1,5 +1,5 @@
-"""Exact integer arithmetic on rows of numbers: block floating point in two signed bytes, and the products of those
-bytes (codec/entropy/network.py says why)."""
+"""Exact integer arithmetic on rows of numbers: block floating point in two signed bytes, and the products of
+those bytes (codec/entropy/network.py says why)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The entropy model of a codec in portable arithmetic (codec/entropy/network.py): from z_hat and known vectors to
-scales and means of y, at chosen positions.
+"""The entropy model of a codec in portable arithmetic (codec/entropy/network.py): from z_hat and known
+vectors to scales and means of y, at chosen positions.
 
 Encoder and decoder call the same functions; the encoder with all its positions at once."""
 
@@ -53,23 +53,19 @@ def gather(vectors: np.ndarray, window: np.ndarray, channels: slice, portable: b
     padded = padded_rows(count)
     digits = np.empty((2, padded, cells * width), dtype=np.int8)
     digits[:, count:] = 0
-    has_high = _gather_digits(vectors, np.ascontiguousarray(window), channels.start, channels.stop, digits)
+    window = np.require(window, requirements=("C", "W"))  # a copy where it may not be written to
+    has_high = _gather_digits(vectors, window, channels.start, channels.stop, digits)
     return Digits(digits, np.ones(count), count, has_high)
 
 
 @dataclass(frozen=True, eq=False)
 class ExactPass:
-    """A pass with its networks frozen for exact arithmetic. offsets: cells that `window` sees, int64 [cells, 2]
-    (row, column)."""
+    """A pass with its networks frozen for exact arithmetic."""
 
     step: Pass
     window: Network | None
-    offsets: np.ndarray
     earlier: Network | None
     head: Network | None
-
-
-NO_CELLS = np.zeros((0, 2), dtype=np.int64)
 
 
 class ExactParameters:
@@ -87,14 +83,12 @@ class ExactParameters:
         self.medians = np.floor(medians * 65536 + 0.5) / 65536
 
     def _frozen(self, step: Pass, backend: str) -> ExactPass:
-        window, offsets = None, NO_CELLS
-        if step.window is not None:
-            window, offsets = masked_layer(step.window, self.portable, backend)
+        window = None if step.window is None else masked_layer(step.window, self.portable, backend)
         for part in (step.earlier, step.head):  # passes share them
             if part is not None and id(part) not in self._made:
                 self._made[id(part)] = network(part, self.portable, backend)
         earlier, head = (self._made[id(p)] if p is not None else None for p in (step.earlier, step.head))
-        return ExactPass(step, window, offsets, earlier, head)
+        return ExactPass(step, window, earlier, head)
 
     @property
     def dtype(self) -> type:
@@ -114,7 +108,8 @@ class ExactParameters:
     def earlier(
         self, number: int, vectors: np.ndarray, rows: np.ndarray, positions: np.ndarray
     ) -> np.ndarray | None:
-        """What pass `number` sees of whole maps of earlier passes, rows at flat `positions`; None for nothing.
+        """What pass `number` sees of whole maps of earlier passes, rows at flat `positions`; None for
+        nothing.
 
         vectors: [rows, M]. rows: int64 [H, W], which of them is at each position."""
         exact = self.passes[number]
@@ -129,8 +124,8 @@ class ExactParameters:
     ) -> np.ndarray:
         """[n, 2 C], scales then means, of pass `number` at n positions.
 
-        hyper: their rows [n, P]. earlier: their rows of `earlier`. cells: vectors [rows, M] int16 or float32, and
-        int64 [n, cells], rows of those in their windows."""
+        hyper: their rows [n, P]. earlier: their rows of `earlier`. cells: vectors [rows, M] int16 or float32,
+        and int64 [n, cells], rows of those in their windows."""
         exact = self.passes[number]
         if exact.head is None:
             return np.concatenate((hyper, np.zeros_like(hyper)), axis=1)

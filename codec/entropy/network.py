@@ -127,6 +127,11 @@ class Network:
         """Channels of the first layer's input."""
         return self.layers[0].inputs // self.layers[0].kernel ** 2
 
+    @property
+    def outputs(self) -> int:
+        """Channels of the last layer's output."""
+        return self.layers[-1].outputs // self.layers[-1].shuffle ** 2
+
     def rows(self, values: Rows | Digits) -> Rows:
         """Dense layers over independent rows: chunks of rows give the same as all at once."""
         for layer in self.layers:
@@ -207,13 +212,11 @@ def network(module: nn.Module, portable: bool, backend: str = "auto") -> Network
     return Network(layers, portable, backend)
 
 
-def masked_layer(module: nn.Module, portable: bool, backend: str = "auto") -> tuple[Network, np.ndarray]:
-    """A masked convolution as one dense layer over its visible cells, and their offsets (row, column), int64
-    [cells, 2], raster order."""
+def masked_layer(module: nn.Module, portable: bool, backend: str = "auto") -> Network:
+    """A masked convolution as one dense layer over the cells that it sees, in raster order."""
     visible = np.argwhere(module.mask[0, 0].cpu().numpy() > 0)
-    offsets = visible - np.array(module.mask.shape[-2:]) // 2
     taps = [module.weight[:, :, row, column].t() for row, column in visible]
-    return Network([Layer(torch.cat(taps), module.bias)], portable, backend), offsets
+    return Network([Layer(torch.cat(taps), module.bias)], portable, backend)
 
 
 def _compile(module: nn.Module, layers: list[Layer]) -> None:

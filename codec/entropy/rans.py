@@ -18,15 +18,12 @@ Design choices:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numba
 import numpy as np
 
-from constellation.common.errors import BitstreamError
+from codec.entropy.tables import SymbolTables
 
 STATE_LOW = 1 << 32  # L
-PRECISION = 16
 HEAD_WORDS = 3  # words of the final state
 MAX_EXCESS_BITS = 17  # int16 values around int16 means are never further off
 
@@ -41,53 +38,6 @@ _FAULTS = (
     "has bytes but no symbols",
 )
 _OK, _SHORT, _STATE, _BAD_ESCAPE, _END, _REST, _ODD, _NOTHING = range(8)
-
-
-@dataclass(frozen=True)
-class SymbolTables:
-    """Integer distributions packed flat; table t covers the values first[t] .. first[t] + size[t] - 1, and an
-    escape.
-
-    cdf: int32, table t at cdf[offset[t] : offset[t] + size[t] + 2], from 0 to 65536, strictly increasing.
-    offset, size, first: int32 [T].
-    """
-
-    cdf: np.ndarray
-    offset: np.ndarray
-    size: np.ndarray
-    first: np.ndarray
-
-    def __post_init__(self) -> None:
-        for name in ("cdf", "offset", "size", "first"):
-            value = np.ascontiguousarray(getattr(self, name), dtype=np.int32)
-            object.__setattr__(self, name, value)
-        if not (self.offset.shape == self.size.shape == self.first.shape) or self.offset.ndim != 1:
-            raise ValueError("offset, size and first must be vectors of one length")
-        last = self.offset.astype(np.int64) + self.size + 1
-        if (
-            self.size.min(initial=1) < 1
-            or self.offset.min(initial=0) < 0
-            or last.max(initial=0) >= len(self.cdf)
-        ):
-            raise ValueError("a table reaches outside cdf")
-        steps = np.diff(self.cdf.astype(np.int64))
-        inside = np.zeros(len(self.cdf) + 1, dtype=np.int64)
-        np.add.at(inside, self.offset, 1)
-        np.add.at(inside, last, -1)
-        if (
-            (self.cdf[self.offset] != 0).any()
-            or (self.cdf[last] != 1 << PRECISION).any()
-            or (steps[np.cumsum(inside)[: len(steps)] > 0] < 1).any()
-        ):
-            raise ValueError("a table does not rise strictly from 0 to 65536")
-
-    @property
-    def count(self) -> int:
-        return len(self.offset)
-
-    @property
-    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        return self.cdf, self.offset, self.size, self.first
 
 
 @numba.njit("int64(int64)", cache=True, nogil=True)
@@ -342,23 +292,7 @@ class Decoder:
     def faults(self) -> list[str]:
         """After the last symbol: '' for each sound stream, else what is wrong with it."""
         fault = self._fault.copy()
-        sound = fault == 0
         fault[(fault == 0) & (self._decoded == 0) & ~self._empty] = _NOTHING
         fault[(fault == 0) & (self._state != STATE_LOW)] = _END
         fault[(fault == 0) & (self._position != self._end)] = _REST
         return [_FAULTS[code] for code in fault]
-
-    def failed(self) -> np.ndarray:
-        """bool [streams]: which have gone wrong so far."""
-        return self._fault != 0
-
-
-def decode(stream: bytes, tables: np.ndarray, code: SymbolTables) -> np.ndarray:
-    """All symbols of one stream, int32 [n] for table indices int32 [n]. Raises BitstreamError for a damaged
-    one."""
-    decoder = Decoder([stream], code)
-    symbols = decoder.decode(tables, [np.size(tables)], [0])
-    fault = decoder.faults()[0]
-    if fault:
-        raise BitstreamError(f"entropy-coded stream of {len(stream)} bytes {fault}")
-    return symbols

@@ -1,295 +1,197 @@
-"""Order of coding: which positions go together, and in which step a round's streams are decoded side by side.
+"""When the groups of a round's streams are decoded: side by side, each as early as what it needs allows.
 
-Design choices:
-* An image's own order depends on its own layout alone, so that its encoder knows it. Its kept positions fall
-  into *groups* coded one after the other in one stream; inside a group positions follow in raster order and
-  channels vary fastest.
-  - bmshj: one group.  elic: ten passes, (channel group, anchors), (channel group, non-anchors), ...
-  - mbt, cheng: groups by depth of dependence (a wavefront): depth = 1 + the largest depth among the 12 cells
-    of the 5x5 causal window, where a local copy has its representative's depth and cells known beforehand,
-    fills and cells outside have depth 0. Everything kept: 61 groups for 16 x 16.
-* Between images only a decoder has dependences: an exact remote copy in a context window needs the group that
-  codes it, in another stream. The joint schedule gives every group the earliest step that allows it; streams
-  that refer to each other follow one another at a distance of some steps instead of waiting for each other's
-  end.
-"""
+An image's own order (codec/entropy/order.py) depends on its own map alone, so that its encoder knows it.
+Between images only a decoder has dependences: an exact remote copy in a context window needs the group that
+codes it, in another stream. Every group gets the earliest step that allows it; streams that refer to each
+other follow one another at a distance of some steps instead of waiting for each other's end."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import cached_property
 
-import numba
 import numpy as np
 
-from codec.entropy.layouts import FILL, KNOWN, ContextLayout
-from constellation.common.errors import BitstreamError
-
-RASTER_WINDOW = tuple(
-    (row, column) for row in (-2, -1, 0) for column in range(-2, 3) if (row, column) < (0, 0)
-)  # mask A, 5 x 5
+from codec.entropy.order import Order, neighbours
+from codec.maps.assignment import KNOWN
+from codec.models.model import Pass
+from constellation.common.frozen import value
 
 
-@dataclass(frozen=True)
-class CodingOrder:
-    """The kept positions of one image in coding order, in groups.
+@value
+class Rows:
+    """Where the vectors of a batch of images lie in one array: the cells of all images numbered through, then
+    a zero row.
 
-    positions: int64 [n]. bounds: int64 [groups + 1], group g is positions[bounds[g] : bounds[g + 1]]. For
-    elic the groups are anchors and non-anchors, which every channel group goes through in turn."""
-
-    positions: np.ndarray
-    bounds: np.ndarray
-
-    def group(self, g: int) -> np.ndarray:
-        return self.positions[self.bounds[g] : self.bounds[g + 1]]
-
-    @property
-    def groups(self) -> int:
-        return len(self.bounds) - 1
-
-
-def neighbours(height: int, width: int, offsets: Sequence[tuple[int, int]] | np.ndarray) -> np.ndarray:
-    """Flat positions of each position's window cells, int64 [H * W, cells]; H * W where the cell is
-    outside."""
-    rows, columns = np.divmod(np.arange(height * width, dtype=np.int64), max(1, width))
-    offsets = np.asarray(offsets, dtype=np.int64)
-    r, c = rows[:, None] + offsets[:, 0], columns[:, None] + offsets[:, 1]
-    outside = (r < 0) | (r >= height) | (c < 0) | (c >= width)
-    return np.where(outside, height * width, r * width + c)
-
-
-@numba.njit("void(int32[::1], int64[:,::1], int32[::1])", cache=True, nogil=True)
-def _depths(source, window, depth):  # depth of every cell as seen by later ones; window: [H * W, 12]
-    cells = len(source)
-    for p in range(cells):
-        s = source[p]
-        if s == p:
-            deepest = 0
-            for k in range(window.shape[1]):
-                c = window[p, k]
-                if c < cells and depth[c] > deepest:
-                    deepest = depth[c]
-            depth[p] = deepest + 1
-        elif s >= 0:
-            depth[p] = depth[s]
-        else:
-            depth[p] = 0
-
-
-def is_anchor(height: int, width: int) -> np.ndarray:
-    """bool [H * W]: (row + column) even, CompressAI's checkerboard."""
-    rows, columns = np.divmod(np.arange(height * width), max(1, width))
-    return (rows + columns) % 2 == 0
-
-
-def coding_order(family: str, layout: ContextLayout) -> CodingOrder:
-    """The order in which the kept positions of one image are coded. Raises ValueError if a representative
-    comes after its copy."""
-    cells = len(layout.source)
-    rank = np.arange(cells, dtype=np.int64)
-    if family == "elic":
-        rank = rank + cells * ~is_anchor(layout.height, layout.width)
-    copies = np.flatnonzero(layout.local)
-    if (rank[layout.source[copies]] >= rank[copies]).any():
-        raise ValueError("layout: a local copy comes before its representative in coding order")
-    kept = np.flatnonzero(layout.kept)
-    if family == "bmshj":
-        return CodingOrder(kept, np.array([0, len(kept)], dtype=np.int64))
-    if family == "elic":
-        anchor = is_anchor(layout.height, layout.width)[kept]
-        return CodingOrder(
-            np.concatenate((kept[anchor], kept[~anchor])),
-            np.array([0, anchor.sum(), len(kept)], dtype=np.int64),
-        )
-    depth = np.zeros(cells, dtype=np.int32)
-    _depths(layout.source, neighbours(layout.height, layout.width, RASTER_WINDOW), depth)
-    order = kept[np.argsort(depth[kept], kind="stable")]
-    return CodingOrder(
-        order, np.searchsorted(depth[order], np.arange(1, depth[kept].max(initial=0) + 2)).astype(np.int64)
-    )
-
-
-@dataclass(frozen=True)
-class Pointers:
-    """Where the vectors of a batch of images lie in one array of rows: all cells of all images, then all
-    known vectors, then a zero row.
-
-    first: int64 [B + 1], row of each image's first cell (last entry: first known vector).  zero: the zero row.
-    row: int64 [rows], the row that holds the vector wanted at each cell, its own where kept.
-    """
+    first: int64 [B + 1], each image's first cell; the last entry is the zero row. row: int64 [rows], the row
+    that holds the vector known at each cell, its own where kept. shapes: (H, W) of each image."""
 
     first: np.ndarray
-    zero: int
     row: np.ndarray
+    shapes: tuple[tuple[int, int], ...]
+
+    @property
+    def zero(self) -> int:
+        """The row of what is not known."""
+        return int(self.first[-1])
+
+    def of(self, b: int) -> np.ndarray:
+        """Rows of image b's cells, int64 [H, W]."""
+        return self.row[self.first[b] : self.first[b + 1]].reshape(self.shapes[b])
+
+    def window(self, b: int, offsets: np.ndarray) -> np.ndarray:
+        """Rows of the cells in the window of each of image b's, int64 [H * W, cells]."""
+        cells = neighbours(*self.shapes[b], offsets)
+        inside = cells < self.shapes[b][0] * self.shapes[b][1]
+        return self.row[np.where(inside, self.first[b] + cells, self.zero)]
 
     def image_of(self, rows: np.ndarray) -> np.ndarray:
-        """Index of the image a row belongs to; B or more for known vectors and the zero row."""
+        """The image that each row belongs to; B for the zero row."""
         return np.searchsorted(self.first, rows, side="right") - 1
 
-
-def layout_fault(family: str, layouts: Sequence[ContextLayout], b: int, known_counts: Sequence[int]) -> str:
-    """'' if layout b of a batch can be coded, else what is wrong with it by itself: its order, or references
-    that lead nowhere."""
-    layout = layouts[b]
-    try:
-        coding_order(family, layout)
-    except ValueError as error:
-        return str(error)
-    away = np.flatnonzero(layout.source == KNOWN)
-    if not len(away):
-        return ""
-    if layout.reference is None:
-        return f"refers to {len(away)} vectors of other satellites, but no references were given"
-    item, at = layout.reference[away].astype(np.int64).T
-    sizes = np.array([len(other.source) for other in layouts])
-    size = np.where(item < 0, known_counts[b], sizes[np.clip(item, 0, len(layouts) - 1)])
-    if ((item < -1) | (item >= len(layouts)) | (at < 0) | (at >= size)).any():
-        return "refers to a vector that does not exist"
-    return ""
+    @cached_property
+    def needs(self) -> np.ndarray:
+        """bool [B, B], [b, c]: image b has vectors of image c in its context."""
+        count = len(self.shapes)
+        out = np.zeros((count, count), dtype=bool)
+        for b in range(count):
+            image = self.image_of(self.of(b))
+            out[b, image[image < count]] = True
+        np.fill_diagonal(out, False)
+        return out
 
 
-def referred(layouts: Sequence[ContextLayout]) -> np.ndarray:
-    """bool [B, B], [b, c]: some exact remote copy of image b names image c (copies of copies are not
-    followed)."""
-    names = np.zeros((len(layouts), len(layouts)), dtype=bool)
-    for b, layout in enumerate(layouts):
-        if layout.reference is not None:
-            item = layout.reference[layout.source == KNOWN, 0]
-            names[b, item[(item >= 0) & (item < len(layouts))]] = True
-    return names
+def rows_of(knowns: Sequence[np.ndarray], cell: np.ndarray | None) -> Rows:
+    """The rows of a batch from what is known of each image, int32 [H, W] each (`AssignmentMap.known`).
+
+    cell: int64 [cells of all images], the cell that codes what a KNOWN one refers to; negative or None:
+    nobody, which counts as zero."""
+    shapes = tuple(known.shape for known in knowns)
+    first = np.concatenate(([0], np.cumsum([known.size for known in knowns]))).astype(np.int64)
+    zero = int(first[-1])
+    row = np.full(zero + 1, zero, dtype=np.int64)
+    for b, known in enumerate(knowns):
+        source, mine = known.reshape(-1).astype(np.int64), row[first[b] : first[b + 1]]
+        kept = source == np.arange(len(source))
+        mine[kept] = first[b] + source[kept]
+        away = source == KNOWN
+        if cell is not None and away.any():
+            coded = cell[first[b] : first[b + 1]][away]
+            mine[away] = np.where(coded >= 0, coded, zero)
+        local = (source >= 0) & ~kept
+        mine[local] = mine[source[local]]
+    return Rows(first, row, shapes)
 
 
-def resolve(layouts: Sequence[ContextLayout], known_counts: Sequence[int]) -> Pointers:
-    """Follow every local and remote reference of a batch to the row that holds its vector.
+@value
+class Schedule:
+    """steps: per step, the (image, group) pairs decoded together. stuck: images whose groups wait for each
+    other in a circle, none of whose groups are in the steps."""
 
-    Layouts must have no `layout_fault`. Raises BitstreamError where references go round in a circle.
-    """
-    first = np.concatenate(([0], np.cumsum([len(layout.source) for layout in layouts]))).astype(np.int64)
-    known = first[-1] + np.concatenate(([0], np.cumsum(known_counts))).astype(np.int64)
-    zero = int(known[-1])
-    row = np.arange(zero + 1, dtype=np.int64)
-    for b, layout in enumerate(layouts):
-        target = first[b] + layout.source.astype(np.int64)
-        target[layout.source == FILL] = zero
-        away = np.flatnonzero(layout.source == KNOWN)
-        if len(away):
-            item, at = layout.reference[away].astype(np.int64).T
-            target[away] = np.where(item < 0, known[b], first[np.maximum(item, 0)]) + at
-        row[first[b] : first[b + 1]] = target
-    for _ in range(max(1, zero).bit_length() + 1):
-        row = row[row]
-    if (row[row] != row).any() or not _terminal(layouts, first, row).all():
-        raise BitstreamError("references between streams go round in a circle")
-    return Pointers(first, zero, row)
+    steps: tuple[tuple[tuple[int, int], ...], ...]
+    stuck: frozenset[int]
 
 
-def _terminal(layouts: Sequence[ContextLayout], first: np.ndarray, row: np.ndarray) -> np.ndarray:
-    ends = np.ones(len(row), dtype=bool)
-    for b, layout in enumerate(layouts):
-        ends[first[b] : first[b + 1]] = layout.kept
-    return ends[row]
-
-
-@dataclass(frozen=True)
-class JointSchedule:
-    """steps: per step, the (image, group) pairs decoded together. followers: bool [B, B], [b, c]: image b
-    needs vectors of image c."""
-
-    steps: list[list[tuple[int, int]]]
-    followers: np.ndarray
-
-
-def joint_schedule(
-    family: str,
-    layouts: Sequence[ContextLayout],
-    orders: Sequence[CodingOrder],
-    pointers: Pointers,
-    passes: int = 1,
-) -> JointSchedule:
-    """The earliest step of every group of every image. `passes`: groups per image for elic (two per channel
-    group).
-
-    Raises BitstreamError where streams wait for each other in a circle.
-    """
-    count = len(layouts)
-    needs = np.zeros((count, count), dtype=bool)
-    for b in range(count):
-        image = pointers.image_of(pointers.row[pointers.first[b] : pointers.first[b + 1]])
-        needs[b, image[image < count]] = True
-        needs[b, b] = False
-    groups = [passes if family == "elic" else order.groups for order in orders]
-    start = np.concatenate(([0], np.cumsum(groups))).astype(np.int64)
-    waits: list[list[int]] = [[] for _ in range(int(start[-1]))]
-    if family == "elic":
-        for b, c, parity in _checkerboard_needs(layouts, pointers, needs):
-            for p in range(
-                1,
-                passes,
-                # Anchors: all of the other image's earlier groups; others: also its anchors, or its non-anchors
-            ):
-                waits[start[b] + p].append(int(start[c]) + (p - 1 + parity if p % 2 else p - 1))
-    elif family != "bmshj" and needs.any():
-        for node, other in _window_pairs(layouts, orders, pointers, start):
-            waits[node].append(other)
-    for b in range(count):
-        for node in range(start[b] + 1, start[b + 1]):
-            waits[node].append(node - 1)
-    step = _longest_paths(waits)
-    steps: list[list[tuple[int, int]]] = [[] for _ in range(max(step, default=-1) + 1)]
-    for b in range(count):
-        for g in range(groups[b]):
-            steps[step[start[b] + g]].append((b, g))
-    return JointSchedule(steps, needs)
-
-
-def _checkerboard_needs(layouts, pointers: Pointers, needs: np.ndarray) -> list[tuple[int, int, int]]:
-    """(image, image it needs, whether an anchor of the first is a copy of a non-anchor of the second)."""
-    out = []
-    for b, layout in enumerate(layouts):
-        rows = pointers.row[pointers.first[b] : pointers.first[b + 1]][is_anchor(layout.height, layout.width)]
-        for c in np.flatnonzero(needs[b]).tolist():
-            at = rows[(rows >= pointers.first[c]) & (rows < pointers.first[c + 1])] - pointers.first[c]
-            out.append((b, c, int((~is_anchor(layouts[c].height, layouts[c].width)[at]).any())))
-    return out
-
-
-def _window_pairs(layouts, orders, pointers: Pointers, start: np.ndarray) -> list[tuple[int, int]]:
-    """(node, node it waits for in another image), without duplicates; a node is a group of an image, numbered
-    through."""
-    node_of = np.full(pointers.zero + 1, -1, dtype=np.int64)
+def schedule(passes: Sequence[Pass], orders: Sequence[Order], rows: Rows) -> Schedule:
+    """The earliest step of every group of every image."""
+    start = np.concatenate(([0], np.cumsum([order.groups for order in orders]))).astype(np.int64)
+    pairs = waits(passes, orders, rows)
+    step = _longest_paths(int(start[-1]), pairs)
+    stuck = frozenset((np.searchsorted(start, _circular(pairs, step), side="right") - 1).tolist())
+    steps: list[list[tuple[int, int]]] = [[] for _ in range(int(step.max(initial=-1)) + 1)]
     for b, order in enumerate(orders):
-        node_of[pointers.first[b] + order.positions] = start[b] + np.repeat(
-            np.arange(order.groups), np.diff(order.bounds)
-        )
+        for g, at in enumerate(step[start[b] : start[b + 1]].tolist()):
+            if b not in stuck and at >= 0 and g < order.groups:
+                steps[at].append((b, g))
+    return Schedule(tuple(map(tuple, steps)), stuck)
+
+
+def waits(passes: Sequence[Pass], orders: Sequence[Order], rows: Rows) -> np.ndarray:
+    """int64 [pairs, 2]: a group, and one that must be decoded before it. Groups are numbered through all
+    images."""
+    start = np.concatenate(([0], np.cumsum([order.groups for order in orders]))).astype(np.int64)
+    pairs = [np.zeros((0, 2), dtype=np.int64)]
+    for b in range(len(orders)):
+        inner = np.arange(start[b] + 1, start[b + 1])
+        pairs.append(np.stack((inner, inner - 1), axis=1))
+    needs = rows.needs
+    if needs.any():
+        pairs.append(_earlier_pairs(passes, orders, needs, start))
+        for channels in {
+            step.channels.start: step.channels for step in passes if step.window is not None
+        }.values():
+            pairs += _window_pairs(passes, orders, rows, (channels, start))
+    return np.concatenate(pairs)
+
+
+def _earlier_pairs(passes, orders, needs: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """A network over earlier channels sees the whole map: it needs them of every image that this one copies
+    from."""
     pairs = []
-    for b, (layout, order) in enumerate(zip(layouts, orders, strict=True)):
-        window = neighbours(layout.height, layout.width, RASTER_WINDOW)[order.positions]
-        cells = np.where(window < len(layout.source), pointers.first[b] + window, pointers.zero)
-        other = node_of[pointers.row[cells]]
-        mine = np.broadcast_to(node_of[pointers.first[b] + order.positions][:, None], other.shape)
-        away = (other >= 0) & ((other < start[b]) | (other >= start[b + 1]))
-        if away.any():
-            pairs.append(np.unique(np.stack((mine[away], other[away]), axis=1), axis=0))
-    return [tuple(pair) for pair in np.concatenate(pairs).tolist()] if pairs else []
+    for b, c in np.argwhere(needs).tolist():
+        for number, step in enumerate(passes):
+            if step.earlier is None or (number and passes[number - 1].earlier is step.earlier):
+                continue  # the first pass of those that share a network waits for all
+            before = sum(part.channels.stop <= step.channels.start for part in passes[:number])
+            mine, last = (
+                np.searchsorted(orders[b].passes, number),
+                np.searchsorted(orders[c].passes, before) - 1,
+            )
+            if mine < orders[b].groups and last >= 0:
+                pairs.append((start[b] + mine, start[c] + last))
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
-def _longest_paths(waits: list[list[int]]) -> list[int]:
-    """Kahn's algorithm: step of each node = 1 + the largest step it waits for, from 0."""
-    step, missing = [0] * len(waits), [len(w) for w in waits]
-    after: list[list[int]] = [[] for _ in waits]
-    for node, others in enumerate(waits):
-        for other in others:
-            after[other].append(node)
-    ready = [node for node, count in enumerate(missing) if not count]
-    done = 0
+def _window_pairs(passes, orders, rows: Rows, of: tuple[slice, np.ndarray]) -> list[np.ndarray]:
+    """What windows over the same channels see of other images, pairs without duplicates. of: those channels,
+    and the first group of each image."""
+    channels, start = of
+    group_of = np.full(rows.zero + 1, -1, dtype=np.int64)  # the group that codes each row in these channels
+    for b, order in enumerate(orders):
+        numbers = np.repeat(
+            np.arange(order.groups), np.diff(order.bounds)
+        )  # the group at each place of `positions`
+        same = np.array([step.channels == channels for step in passes])[order.passes[numbers]]
+        group_of[rows.first[b] + order.positions[same]] = start[b] + numbers[same]
+    pairs = []
+    for b, order in enumerate(orders):
+        for number, step in enumerate(passes):
+            positions = order.of_pass(number)
+            if step.window is None or step.channels != channels or not len(positions):
+                continue
+            other = group_of[rows.window(b, step.offsets)[positions]]
+            mine = np.broadcast_to(group_of[rows.first[b] + positions][:, None], other.shape)
+            away = (other >= 0) & ((other < start[b]) | (other >= start[b + 1]))
+            if away.any():
+                pairs.append(np.unique(np.stack((mine[away], other[away]), axis=1), axis=0))
+    return pairs
+
+
+def _longest_paths(count: int, pairs: np.ndarray) -> np.ndarray:
+    """Kahn's algorithm: step of each group, int64 [count] = 1 + the largest step it waits for, from 0; -1 for
+    those that wait for a circle."""
+    step, missing = [0] * count, np.bincount(pairs[:, 0], minlength=count).tolist()
+    after: list[list[int]] = [[] for _ in range(count)]
+    for node, other in pairs.tolist():
+        after[other].append(node)
+    ready = [node for node, number in enumerate(missing) if not number]
     while ready:
         node = ready.pop()
-        done += 1
         for later in after[node]:
             step[later] = max(step[later], step[node] + 1)
             missing[later] -= 1
             if not missing[later]:
                 ready.append(later)
-    if done != len(waits):
-        raise BitstreamError("streams of the batch wait for each other in a circle")
-    return step
+    return np.where(np.array(missing, dtype=np.int64) > 0, -1, np.array(step, dtype=np.int64))
+
+
+def _circular(pairs: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """Groups that wait for themselves, through others."""
+    if (step >= 0).all():
+        return np.zeros(0, dtype=np.int64)
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_array((np.ones(len(pairs)), pairs.T), shape=(len(step), len(step)))
+    _, label = connected_components(graph, connection="strong")
+    return np.flatnonzero(np.bincount(label)[label] > 1)

@@ -2,7 +2,8 @@
 
 On the fixed grid y_hat = round(y) is known before any context model runs, so the parameters of every position
 follow from one masked convolution over the known-context map instead of a loop over positions. Training uses
-this module; codec/entropy/exact.py computes the same numbers in exact arithmetic, and is tested against it."""
+this module; codec/entropy/exact.py computes the same numbers in exact arithmetic, and is tested against
+it."""
 
 from __future__ import annotations
 
@@ -26,8 +27,8 @@ def parameters(
     """Entropy parameters of y given z_hat and the known-context map; a position sees only what precedes it in
     coding order.
 
-    With the net's own y_hat as context the result is that of CompressAI's own forward pass. Scales are not yet
-    bounded below (`SCALE_MIN`)."""
+    With the net's own y_hat as context the result is that of CompressAI's own forward pass. Scales are not
+    yet bounded below (`SCALE_MIN`)."""
     hyper = model.h_s(z_hat)
     means, scales = [], []
     for (start, _), steps in groupby(model.passes, key=lambda step: (step.channels.start, id(step.head))):
@@ -41,7 +42,8 @@ def _slice_parameters(
     steps: list[Pass], hyper: Tensor, y_context: Tensor, start: int
 ) -> tuple[Tensor, Tensor]:
     """Scales and means of passes over the same channels with one head: one evaluation of the head for all of
-    their positions, each seeing what its own pass gives it (a pass without a window: nothing, not even a bias)."""
+    their positions, each seeing what its own pass gives it (a pass without a window: nothing, not even a
+    bias)."""
     first = steps[0]
     if first.head is None:
         return hyper, torch.zeros_like(hyper)

@@ -23,13 +23,59 @@ from pathlib import Path
 import numba
 import numpy as np
 
-from codec.entropy.rans import PRECISION, SymbolTables
-
 TABLE_FILE = Path(__file__).with_name("gaussian_tables.npz")
+PRECISION = 16  # bits of a probability
 TOTAL = 1 << PRECISION
 SCALE_COUNT, SCALE_MIN, SCALE_MAX = 64, 0.11, 256.0
 GRID_BITS = 20  # scales and thresholds are multiples of 2^-20
 MEAN_LIMIT = 32000  # |mean| is clamped here: y is int16
+
+
+@dataclass(frozen=True)
+class SymbolTables:
+    """Integer distributions packed flat; table t covers the values first[t] .. first[t] + size[t] - 1, and an
+    escape.
+
+    cdf: int32, table t at cdf[offset[t] : offset[t] + size[t] + 2], from 0 to 65536, strictly increasing.
+    offset, size, first: int32 [T].
+    """
+
+    cdf: np.ndarray
+    offset: np.ndarray
+    size: np.ndarray
+    first: np.ndarray
+
+    def __post_init__(self) -> None:
+        for name in ("cdf", "offset", "size", "first"):
+            value = np.ascontiguousarray(getattr(self, name), dtype=np.int32)
+            object.__setattr__(self, name, value)
+        if not (self.offset.shape == self.size.shape == self.first.shape) or self.offset.ndim != 1:
+            raise ValueError("offset, size and first must be vectors of one length")
+        last = self.offset.astype(np.int64) + self.size + 1
+        if (
+            self.size.min(initial=1) < 1
+            or self.offset.min(initial=0) < 0
+            or last.max(initial=0) >= len(self.cdf)
+        ):
+            raise ValueError("a table reaches outside cdf")
+        steps = np.diff(self.cdf.astype(np.int64))
+        inside = np.zeros(len(self.cdf) + 1, dtype=np.int64)
+        np.add.at(inside, self.offset, 1)
+        np.add.at(inside, last, -1)
+        if (
+            (self.cdf[self.offset] != 0).any()
+            or (self.cdf[last] != 1 << PRECISION).any()
+            or (steps[np.cumsum(inside)[: len(steps)] > 0] < 1).any()
+        ):
+            raise ValueError("a table does not rise strictly from 0 to 65536")
+
+    @property
+    def count(self) -> int:
+        return len(self.offset)
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        return self.cdf, self.offset, self.size, self.first
 
 
 @dataclass(frozen=True)

@@ -6,25 +6,25 @@ list holds the owner's representatives, which are its non-LOCAL positions, in ra
 i-th non-LOCAL position of the owner's own map. Addresses do not depend on what the owner kept or whom it
 heard: maps made from partial views stay meaningful (design.md, "The map survives partial views").
 
-Section 3.4 numbers the kept vectors of all satellites densely instead; `dense_numbering` and
-`from_dense_numbering` translate, for rounds in which every satellite heard every other."""
+Section 3.4 numbers the kept vectors of all satellites densely instead (codec/maps/numbering.py), which takes
+a round in which every satellite heard every other."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection
 
 import numpy as np
 
-from constellation.common.errors import BitstreamError, UserError
+from constellation.common.errors import UserError
+from constellation.common.frozen import value
 
 KEPT, LOCAL, REMOTE = 0, 1, 2
-ORDERS = ("raster", "checkerboard")
+FILL, KNOWN = -1, -2  # of `AssignmentMap.known`
 MAX_SATELLITE = 32767  # owner is int16
 
 
-@dataclass(frozen=True)
+@value
 class AssignmentMap:
     """The fates of an H x W latent grid; immutable, and checked for shapes and dtypes when made
     (`UserError`).
@@ -67,6 +67,19 @@ class AssignmentMap:
         """(H, W), latent positions."""
         return self.fate.shape
 
+    def known(self, context: str = "exact") -> np.ndarray:
+        """Which vectors a decoder knows before and while it decodes this stream, int32 [H, W], by flat
+        position: the own position if kept (coded in this stream); the representative's if a local copy; KNOWN
+        for an exact remote copy, whose vector comes from another stream and is equal to the own; FILL,
+        nothing, for any other.
+
+        context: `independent` takes every remote copy for a FILL; `exact` and `open` do not."""
+        flat = np.arange(self.fate.size, dtype=np.int32).reshape(self.shape)
+        remote = np.where(self.exact & (context != "independent"), KNOWN, FILL)
+        return np.where(self.fate == KEPT, flat, np.where(self.fate == LOCAL, self.source, remote)).astype(
+            np.int32
+        )
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, AssignmentMap):
             return NotImplemented
@@ -76,15 +89,6 @@ class AssignmentMap:
         )
 
     __hash__ = None
-
-
-@dataclass(frozen=True)
-class Shares:
-    """Shares of the three fates among all positions, in [0, 1]."""
-
-    kept: float
-    local: float
-    remote: float
 
 
 def all_kept(height: int, width: int) -> AssignmentMap:
@@ -98,34 +102,20 @@ def all_kept(height: int, width: int) -> AssignmentMap:
     )
 
 
-def coding_rank(height: int, width: int, order: str) -> np.ndarray:
-    """Rank in coding order of every flat raster position, int32 [H * W]. order: `raster`, or `checkerboard`
-    (anchors, cells with (row + column) even, before the others; raster within each)."""
-    flat = np.arange(height * width, dtype=np.int32)
-    if order == "raster":
-        return flat
-    if order != "checkerboard":
-        raise UserError(f"coding order: found {order!r}, expected one of {', '.join(ORDERS)}")
-    odd = (flat // width + flat % width) % 2
-    rank = np.empty_like(flat)
-    rank[np.argsort(odd, kind="stable")] = flat
-    return rank
-
-
 def validate(
     assignment: AssignmentMap,
     satellite: int,
     participants: Collection[int],
-    order: str = "raster",
+    rank: np.ndarray,
     error: type[UserError] = UserError,
 ) -> None:
     """Check that the map of `satellite` means something; raises `error` (`UserError`, or `BitstreamError` in
     a decoder) with one line.
 
-    participants: ids of the satellites whose lists this one heard (its own may be among them). order: the
-    coding order of its codec. Checked: values of fate; fillers where a field does not apply; owners heard and
-    not the satellite itself; list indexes within the grid's size; local copies of an earlier non-LOCAL
-    position."""
+    participants: ids of the satellites whose lists this one heard (its own may be among them). rank: int [H,
+    W], the coding order of its codec (`codec.entropy.order.rank`). Checked: values of fate; fillers where a
+    field does not apply; owners heard and not the satellite itself; list indexes within the grid's size;
+    local copies of an earlier non-LOCAL position."""
     height, width = assignment.shape
     fate, owner, source = (getattr(assignment, name).reshape(-1) for name in ("fate", "owner", "source"))
     if fate.max() > REMOTE:
@@ -145,7 +135,7 @@ def validate(
             )
     if np.any((source[remote | local] < 0) | (source[remote | local] >= height * width)):
         raise error(f"assignment map: a source outside 0..{height * width - 1}")
-    _check_local(np.flatnonzero(local), fate, source, coding_rank(height, width, order), error)
+    _check_local(np.flatnonzero(local), fate, source, rank.reshape(-1), error)
 
 
 def _check_local(
@@ -164,20 +154,6 @@ def signature_positions(assignment: AssignmentMap) -> np.ndarray:
     return np.flatnonzero(assignment.fate.reshape(-1) != LOCAL).astype(np.int32)
 
 
-def kept_entries(assignment: AssignmentMap) -> np.ndarray:
-    """Which entries of the satellite's transmitted list it keeps, bool [U]. On board every satellite knows
-    this of every other it heard (arbitration computes the owners of all lists), without knowing the other's
-    map."""
-    fate = assignment.fate.reshape(-1)
-    return fate[fate != LOCAL] == KEPT
-
-
-def shares(assignment: AssignmentMap) -> Shares:
-    """Shares of kept, local-copy and remote-copy positions."""
-    counts = np.bincount(assignment.fate.reshape(-1), minlength=3) / assignment.fate.size
-    return Shares(*(float(value) for value in counts[:3]))
-
-
 def combined_digest(y_context_crc: int, assignment: AssignmentMap) -> int:
     """CRC-32 of the known context (`y_context_crc`) continued over the map: what a decoder must reproduce,
     values and references.
@@ -193,118 +169,3 @@ def combined_digest(y_context_crc: int, assignment: AssignmentMap) -> int:
     ):
         value = zlib.crc32(np.ascontiguousarray(array.astype(dtype)).tobytes(), value)
     return value
-
-
-def own_numbering(assignment: AssignmentMap, satellite: int, kept_of: Mapping[int, np.ndarray]) -> np.ndarray:
-    """Section 3.4's dense numbers of one satellite's positions, int32 [H, W].
-
-    kept_of: satellite -> `kept_entries` bool [U], of all satellites of the round, in priority order (highest
-    first); satellite's own among them. Its numbers start at the count of vectors kept by all satellites
-    before it. Raises `UserError` where a reference does not end at a kept entry (the participant sets
-    disagree), which this numbering cannot express."""
-    offset_of = _offsets({other: int(np.count_nonzero(kept)) for other, kept in kept_of.items()})
-    fate, owner, source = (getattr(assignment, name).reshape(-1) for name in ("fate", "owner", "source"))
-    kept, local = fate == KEPT, fate == LOCAL
-    if np.count_nonzero(kept) != np.count_nonzero(kept_of[satellite]):
-        raise UserError(
-            f"dense numbering: satellite {satellite} keeps {np.count_nonzero(kept)} vectors, its list says otherwise"
-        )
-    numbers = np.full(fate.size, -1, dtype=np.int64)
-    numbers[kept] = offset_of[satellite] + np.arange(np.count_nonzero(kept))
-    for other in np.unique(owner[fate == REMOTE]):
-        at = np.flatnonzero((fate == REMOTE) & (owner == other))
-        entries = kept_of.get(int(other), np.zeros(0, bool))
-        if np.any(source[at] >= len(entries)) or not np.all(entries[source[at]]):
-            raise UserError(
-                f"dense numbering: satellite {satellite} copies a vector that satellite {int(other)} does not keep; "
-                "use dlrc.map_coding=successor where satellites hear different sets"
-            )
-        numbers[at] = offset_of[int(other)] + (np.cumsum(entries) - 1)[source[at]]
-    numbers[local] = numbers[source[local]]
-    return numbers.astype(np.int32).reshape(assignment.shape)
-
-
-def dense_numbering(maps: Mapping[int, AssignmentMap]) -> list[np.ndarray]:
-    """Section 3.4's dense numbers, int32 [H, W] per map; maps: satellite -> map, in priority order (highest
-    first)."""
-    kept_of = {satellite: kept_entries(assignment) for satellite, assignment in maps.items()}
-    return [own_numbering(assignment, satellite, kept_of) for satellite, assignment in maps.items()]
-
-
-def from_dense_numbering(
-    numbers: Mapping[int, np.ndarray],
-    kept_counts: Mapping[int, int],
-    order: str = "raster",
-    exact: Mapping[int, np.ndarray] | None = None,
-) -> dict[int, AssignmentMap]:
-    """Inverse of `dense_numbering`: the maps of a whole round (every owner must be present). `BitstreamError`
-    where numbers make no sense.
-
-    numbers: satellite -> int32 [H, W], in priority order. kept_counts: satellite -> vectors it keeps. exact:
-    satellite -> bool [H, W] flags, which the numbers do not carry (default: every remote copy exact). The
-    first position of a number in coding order is its representative."""
-    offset_of = _offsets(kept_counts)
-    fates = {
-        satellite: _fates(satellite, array, offset_of[satellite], kept_counts[satellite], order)
-        for satellite, array in numbers.items()
-    }
-    return {
-        satellite: _from_numbers(satellite, array, fates, kept_counts, order, exact)
-        for satellite, array in numbers.items()
-    }
-
-
-def _offsets(kept_counts: Mapping[int, int]) -> dict[int, int]:
-    ends = np.cumsum([0, *kept_counts.values()])
-    return {satellite: int(start) for satellite, start in zip(kept_counts, ends)}
-
-
-def cluster_representatives(numbers: np.ndarray, order: str) -> np.ndarray:
-    """For every flat position, the first position in coding order with the same number, int64 [H * W]."""
-    by_rank = np.argsort(coding_rank(*numbers.shape, order))
-    _, first, inverse = np.unique(numbers.reshape(-1)[by_rank], return_index=True, return_inverse=True)
-    out = np.empty(numbers.size, dtype=np.int64)
-    out[by_rank] = by_rank[first][inverse.reshape(-1)]
-    return out
-
-
-def _fates(satellite: int, numbers: np.ndarray, offset: int, count: int, order: str) -> np.ndarray:
-    flat = numbers.reshape(-1)
-    local = cluster_representatives(numbers, order) != np.arange(flat.size)
-    own = (flat >= offset) & (flat < offset + count)
-    fate = np.where(local, LOCAL, np.where(own, KEPT, REMOTE)).astype(np.uint8)
-    if not np.array_equal(flat[fate == KEPT], offset + np.arange(count)):
-        raise BitstreamError(
-            f"dense numbering: the kept numbers of satellite {satellite} are not {offset}..{offset + count - 1} in order"
-        )
-    return fate
-
-
-def _from_numbers(
-    satellite: int,
-    numbers: np.ndarray,
-    fates: Mapping[int, np.ndarray],
-    kept_counts: Mapping[int, int],
-    order: str,
-    exact: Mapping[int, np.ndarray] | None,
-) -> AssignmentMap:
-    fate, flat = fates[satellite], numbers.reshape(-1)
-    owner = np.full(flat.size, -1, dtype=np.int16)
-    source = np.full(flat.size, -1, dtype=np.int32)
-    local = fate == LOCAL
-    source[local] = cluster_representatives(numbers, order)[local]
-    for other, offset in _offsets(kept_counts).items():
-        at = np.flatnonzero((fate == REMOTE) & (flat >= offset) & (flat < offset + kept_counts[other]))
-        if len(at):
-            entries = np.flatnonzero(fates[other][fates[other] != LOCAL] == KEPT)
-            owner[at], source[at] = other, entries[flat[at] - offset]
-    remote = fate == REMOTE
-    if np.any(owner[remote] == -1):
-        raise BitstreamError(
-            f"dense numbering: satellite {satellite} has a number outside those of the round"
-        )
-    flags = remote.copy() if exact is None else exact[satellite].reshape(-1) & remote
-    shape = numbers.shape
-    return AssignmentMap(
-        fate.reshape(shape), flags.reshape(shape), owner.reshape(shape), source.reshape(shape)
-    )

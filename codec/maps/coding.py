@@ -1,28 +1,17 @@
 """Codings of the assignment map (paper section 3.4): bytes of one satellite's stream.
 
-`successor` (default): follows the geometry of overlaps (codec.maps.model) with an adaptive binary coder; a
-map of kept positions only costs no byte, and each map decodes alone. `lzma`: raw LZMA2 over 16-bit numbers as
-in the paper, but with (owner, index) in directly addressable form, owner's rank * H * W + index, so that one
-stream decodes alone too. `encode_joint`: the paper's own, one LZMA2 stream over the dense numbers of all
-satellites of a round, which must have heard one another."""
+`successor` (default): follows the geometry of overlaps (codec/maps/model.py) with an adaptive binary coder; a
+map of kept positions only costs no byte. `lzma`: raw LZMA2 over 16-bit numbers as in the paper, but with
+(owner, index) in directly addressable form, owner's rank * H * W + index. Each map decodes alone."""
 
 from __future__ import annotations
 
 import lzma
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from codec.maps.assignment import (
-    KEPT,
-    LOCAL,
-    REMOTE,
-    AssignmentMap,
-    all_kept,
-    dense_numbering,
-    from_dense_numbering,
-    validate,
-)
+from codec.maps.assignment import KEPT, LOCAL, REMOTE, AssignmentMap, all_kept, validate
 from codec.maps.binary_coder import (
     AT,
     MODE,
@@ -35,24 +24,19 @@ from codec.maps.binary_coder import (
     start_encoding,
 )
 from codec.maps.model import PROFILES, fresh_contexts, walk
+from codec.maps.numbering import FILTERS, address_type, squeeze
 from constellation.common.errors import BitstreamError, UserError
 
 CODINGS = ("successor", "lzma")
 
 
 def encode_map(
-    assignment: AssignmentMap,
-    coding: str,
-    *,
-    participants: Sequence[int],
-    satellite: int,
-    kept_of: Mapping[int, np.ndarray] | None = None,
+    assignment: AssignmentMap, coding: str, *, participants: Sequence[int], satellite: int
 ) -> bytes:
     """Bytes of the map of `satellite`, which heard `participants` (sorted ids, itself among them). coding:
     `successor` or `lzma`.
 
-    kept_of is not needed by these codings. Raises `UserError` for a map that means nothing or an unknown
-    coding."""
+    Raises `UserError` for a map that means nothing or an unknown coding."""
     members = _members(participants, satellite, UserError)
     if coding == "successor":
         return _encode_successor(assignment, members, satellite)
@@ -62,35 +46,29 @@ def encode_map(
 
 
 def decode_map(
-    data: bytes,
-    coding: str,
-    *,
-    height: int,
-    width: int,
-    participants: Sequence[int],
-    satellite: int,
-    order: str,
+    data: bytes, coding: str, *, participants: Sequence[int], satellite: int, rank: np.ndarray
 ) -> AssignmentMap:
-    """Inverse of `encode_map`. height, width: latent positions. order: the codec's coding order, `raster` or
-    `checkerboard`.
+    """Inverse of `encode_map`. rank: int [H, W], the codec's coding order (`codec.entropy.order.rank`), whose
+    shape is the map's.
 
     Raises `BitstreamError` for bytes that `encode_map` would not write; what it returns passes
     `codec.maps.assignment.validate`."""
     members = _members(participants, satellite, BitstreamError)
     if coding == "successor":
-        decoded = _decode_successor(data, height, width, members, satellite)
+        decoded = _decode_successor(data, rank.shape, members, satellite)
     elif coding == "lzma":
-        decoded = _decode_lzma(data, height, width, members, satellite)
+        decoded = _decode_lzma(data, rank.shape, members, satellite)
     else:
         raise BitstreamError(f"map coding {coding!r}, expected one of {', '.join(CODINGS)}")
-    validate(decoded, satellite, participants, order, BitstreamError)
+    validate(decoded, satellite, participants, rank, BitstreamError)
     return decoded
 
 
 def warm_up() -> None:
     """Compile (or load from cache) what encoding and decoding need."""
     data = encode_map(all_kept(4, 4), "successor", participants=(0, 1), satellite=0)
-    decode_map(data, "successor", height=4, width=4, participants=(0, 1), satellite=0, order="raster")
+    rank = np.arange(16).reshape(4, 4)
+    decode_map(data, "successor", participants=(0, 1), satellite=0, rank=rank)
 
 
 def _members(participants: Sequence[int], satellite: int, error: type[UserError]) -> np.ndarray:
@@ -165,33 +143,29 @@ def _walked(arrays: tuple[np.ndarray, ...], width: int, profile: int, members: i
 
 
 def _decode_successor(
-    data: bytes, height: int, width: int, members: np.ndarray, satellite: int
+    data: bytes, shape: tuple[int, int], members: np.ndarray, satellite: int
 ) -> AssignmentMap:
     if not data:
-        return all_kept(height, width)
+        return all_kept(*shape)
     own = int(np.searchsorted(members, satellite))
     buffer = np.frombuffer(data, np.uint8).copy()
     coder = start_decoding(buffer)
     profile = int(code_uniform((coder, buffer, *fresh_contexts(0)), 0, PROFILES))
     model = coder, buffer, *fresh_contexts(profile)
-    fate, exact = np.zeros(height * width, np.uint8), np.zeros(height * width, np.uint8)
-    owner, source = np.full(height * width, -1, np.int32), np.full(height * width, -1, np.int32)
+    total, width = shape[0] * shape[1], shape[1]
+    fate, exact = np.zeros(total, np.uint8), np.zeros(total, np.uint8)
+    owner, source = np.full(total, -1, np.int32), np.full(total, -1, np.int32)
     walk(model, fate, exact, owner, source, width, len(members), own, 0)
     if model[0][OVERFLOW]:
         raise BitstreamError("assignment map: an index outside the owner's list")
     if not fate.any() or _walked((fate, exact, owner, source), width, profile, len(members), own) != data:
         raise BitstreamError("assignment map: bytes that no encoder writes")
     remote = fate == REMOTE
-    ids = np.full(height * width, -1, np.int16)
+    ids = np.full(total, -1, np.int16)
     ids[remote] = members[owner[remote]]
-    shape = (height, width)
-    decoded = AssignmentMap(
-        fate.reshape(shape),
-        (exact.astype(bool) & remote).reshape(shape),
-        ids.reshape(shape),
-        source.reshape(shape),
+    return AssignmentMap(
+        *(array.reshape(shape) for array in (fate, exact.astype(bool) & remote, ids, source))
     )
-    return decoded
 
 
 def _check_owners(assignment: AssignmentMap, members: np.ndarray, satellite: int) -> None:
@@ -216,18 +190,10 @@ def map_arrays(assignment: AssignmentMap, members: np.ndarray) -> tuple[np.ndarr
 
 # ---------------------------------------------------------------- LZMA
 
-_FILTERS = [
-    {"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": 1 << 21}
-]  # the dictionary bounds a decoder's memory
-
-
-def _squeeze(data: bytes) -> bytes:
-    return lzma.compress(data, format=lzma.FORMAT_RAW, filters=_FILTERS)
-
 
 def _expand(data: bytes, least: int, most: int) -> bytes:
     try:
-        decoder = lzma.LZMADecompressor(format=lzma.FORMAT_RAW, filters=_FILTERS)
+        decoder = lzma.LZMADecompressor(format=lzma.FORMAT_RAW, filters=FILTERS)
         out = decoder.decompress(data, max_length=most + 1)
     except (lzma.LZMAError, EOFError) as error:
         raise BitstreamError(f"assignment map: LZMA2: {error}") from None
@@ -247,36 +213,29 @@ def _encode_lzma(assignment: AssignmentMap, members: np.ndarray, satellite: int)
     remote = fate == REMOTE
     entry = np.where(fate == KEPT, np.arange(fate.size), source)
     addresses = np.where(remote, owner, own).astype(np.int64) * fate.size + entry
-    return _squeeze(
-        addresses.astype(_address_type(len(members), fate.size)).tobytes()
+    return squeeze(
+        addresses.astype(address_type(len(members), fate.size)).tobytes()
         + np.packbits(exact[remote]).tobytes()
     )
 
 
-def _decode_lzma(data: bytes, height: int, width: int, members: np.ndarray, satellite: int) -> AssignmentMap:
+def _decode_lzma(data: bytes, shape: tuple[int, int], members: np.ndarray, satellite: int) -> AssignmentMap:
     if not data:
-        return all_kept(height, width)
-    total = height * width
+        return all_kept(*shape)
+    total = shape[0] * shape[1]
     own = int(np.searchsorted(members, satellite))
-    kind = np.dtype(_address_type(len(members), total))
+    kind = np.dtype(address_type(len(members), total))
     raw = _expand(data, total * kind.itemsize, total * kind.itemsize + (total + 7) // 8)
-    addresses = np.frombuffer(raw, kind, total).astype(np.int64)
-    rank, entry = addresses // total, addresses % total
-    if rank.max() >= len(members):
+    addresses = np.frombuffer(raw, kind, total)
+    if int(addresses.max()) >= len(members) * total:  # before it becomes signed
         raise BitstreamError("assignment map: an owner that is no participant")
+    rank, entry = np.divmod(addresses.astype(np.int64), total)
     remote = rank != own
     exact = _flags(raw[total * kind.itemsize :], remote)
     fate = np.where(remote, REMOTE, np.where(entry == np.arange(total), KEPT, LOCAL)).astype(np.uint8)
     owner = np.where(remote, members[rank], -1).astype(np.int16)
     source = np.where(fate == KEPT, -1, entry).astype(np.int32)
-    shape = (height, width)
-    return AssignmentMap(
-        fate.reshape(shape), exact.reshape(shape), owner.reshape(shape), source.reshape(shape)
-    )
-
-
-def _address_type(satellites: int, total: int) -> str:
-    return "<u2" if satellites * total <= 1 << 16 else ("<u4" if satellites * total <= 1 << 32 else "<u8")
+    return AssignmentMap(*(array.reshape(shape) for array in (fate, exact, owner, source)))
 
 
 def _flags(data: bytes, at: np.ndarray) -> np.ndarray:
@@ -288,56 +247,3 @@ def _flags(data: bytes, at: np.ndarray) -> np.ndarray:
     flags = np.zeros(at.shape, bool)
     flags[at] = bits[:count].astype(bool)
     return flags
-
-
-def lzma_raw(data: bytes) -> bytes:
-    """Raw LZMA2, preset 9: the paper's compressor for a map's numbers (section 3.4)."""
-    return _squeeze(data)
-
-
-def encode_joint(maps: Mapping[int, AssignmentMap]) -> bytes:
-    """The paper's coding of a whole round: dense numbers of all maps (satellite -> map, in priority order),
-    one LZMA2 stream; then exact flags.
-
-    Raises `UserError` where a reference does not end at a kept vector (participant sets differ).
-    """
-    numbers = np.stack([array.reshape(-1) for array in dense_numbering(maps)])
-    kept = np.array([np.count_nonzero(one.fate == KEPT) for one in maps.values()], "<u4")
-    remote = np.stack([one.fate.reshape(-1) == REMOTE for one in maps.values()])
-    exact = np.stack([one.exact.reshape(-1) for one in maps.values()])
-    flags = b"" if np.array_equal(exact, remote) else np.packbits(exact[remote]).tobytes()
-    return _squeeze(kept.tobytes() + numbers.astype(_address_type(*numbers.shape)).tobytes() + flags)
-
-
-def decode_joint(
-    data: bytes, *, satellites: Sequence[int], height: int, width: int, order: str
-) -> dict[int, AssignmentMap]:
-    """Inverse of `encode_joint`. satellites: ids in priority order. Raises `BitstreamError` for bytes that it
-    would not write."""
-    total, members = height * width, len(satellites)
-    kind = np.dtype(_address_type(members, total))
-    least = members * (4 + total * kind.itemsize)
-    raw = _expand(data, least, least + (members * total + 7) // 8)
-    kept = {satellite: int(count) for satellite, count in zip(satellites, np.frombuffer(raw, "<u4", members))}
-    if max(kept.values()) > total:
-        raise BitstreamError(f"assignment map: {max(kept.values())} kept vectors, expected at most {total}")
-    values = (
-        np.frombuffer(raw[:least], kind, offset=4 * members).astype(np.int64).reshape(members, height, width)
-    )
-    if values.max() >= sum(kept.values()):
-        raise BitstreamError(
-            f"assignment map: number {values.max()}, expected less than {sum(kept.values())}"
-        )
-    numbers = {satellite: array.astype(np.int32) for satellite, array in zip(satellites, values)}
-    maps = from_dense_numbering(numbers, kept, order)
-    if len(raw) > least:
-        remote = np.stack([maps[satellite].fate == REMOTE for satellite in satellites])
-        maps = from_dense_numbering(numbers, kept, order, dict(zip(satellites, _flags(raw[least:], remote))))
-    for satellite, decoded in maps.items():
-        validate(decoded, satellite, satellites, order, BitstreamError)
-    return maps
-
-
-def lzma_joint_bytes(maps: Mapping[int, AssignmentMap]) -> int:
-    """Bytes of `encode_joint`."""
-    return len(encode_joint(maps))

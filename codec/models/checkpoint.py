@@ -230,7 +230,8 @@ def _info(path: Path, metadata: dict[str, str]) -> CheckpointInfo:
 
 
 def _check_header(name: str, file, info: CheckpointInfo) -> None:
-    """Names, shapes and types of every tensor against those of the announced network, before either is in memory."""
+    """Names, shapes and types of every tensor against those of the announced network, before either is in
+    memory."""
     expected = registry.shapes(info.model, info.widths)
     found = set(file.keys())
     missing = sorted(key for key in expected if key not in found and "gaussian_conditional" not in key)

@@ -1,4 +1,5 @@
-"""cheng: Cheng, Sun, Takeuchi and Katto 2020, with attention. mbt's context model; one width at uniform widths."""
+"""cheng: Cheng, Sun, Takeuchi and Katto 2020, with attention. mbt's context model; one width at uniform
+widths."""
 
 from __future__ import annotations
 

@@ -103,8 +103,8 @@ def _set_contexts(latent: Any, w: Widths) -> None:
 
 
 def parts(net: Any, w: Widths) -> LatentModel:
-    """Two passes for each channel group (equation 4): anchors from h_s(z_hat) and earlier groups, then the others,
-    which also see the anchors."""
+    """Two passes for each channel group (equation 4): anchors from h_s(z_hat) and earlier groups, then the
+    others, which also see the anchors."""
     hyper, latent = net.latent_codec.hyper, net.latent_codec.y
     passes = []
     for k, (start, size) in enumerate(zip([0, *accumulate(w.groups)], w.groups, strict=False)):

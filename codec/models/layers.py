@@ -7,8 +7,8 @@ and a small file:
 - transforms: channels of the three inner stages as given. The last stage, where nearly all weights are, has a
   kernel of 4 x 4 that overlaps its neighbours by one cell on each side (cheng: 3 x 3, and on the way back
   1 x 1 before the shuffle).
-- elic, cheng: the attention at M channels is at the third stage's. The shortcuts of cheng's strided blocks see
-  all of a 2 x 2 cell (CompressAI's: a quarter), so that a linear transform passes through them.
+- elic, cheng: the attention at M channels is at the third stage's. The shortcuts of cheng's strided blocks
+  see all of a 2 x 2 cell (CompressAI's: a quarter), so that a linear transform passes through them.
 - entropy: z has n channels, everything between it and the parameters of y `Widths.hidden` = 3 n / 2; kernels
   4 x 4 where the size changes; elic's contexts see 3 x 3 cells.
 
@@ -55,7 +55,8 @@ def alternate(layers: list[nn.Module], activation: type[nn.Module], last: bool =
 
 
 def set_gdn_transforms(net: Any, w: Widths, activation: type[nn.Module]) -> None:
-    """Give a network of bmshj or mbt transforms with GDN, h_a and z's prior at the widths `w`, which have stages."""
+    """Give a network of bmshj or mbt transforms with GDN, h_a and z's prior at the widths `w`, which have
+    stages."""
     from compressai.entropy_models import EntropyBottleneck
     from compressai.layers import GDN
 

@@ -1,4 +1,5 @@
-"""mbt: Minnen, Balle and Toderici 2018, joint autoregressive and hierarchical priors. A 5x5 causal window, raster order."""
+"""mbt: Minnen, Balle and Toderici 2018, joint autoregressive and hierarchical priors. A 5x5 causal window,
+raster order."""
 
 from __future__ import annotations
 

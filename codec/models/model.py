@@ -2,8 +2,8 @@
 
 Every network is CompressAI's own class with CompressAI's state-dict layout (at uniform widths its checkpoints
 load here and ours load there; with `Widths.stages` the layers are slimmer, see codec/models/layers.py). A
-family (codec/models/registry.py) says how such a network is built and where its parts sit. How its latents are
-coded follows from `LatentModel.passes` alone:
+family (codec/models/registry.py) says how such a network is built and where its parts sit. How its latents
+are coded follows from `LatentModel.passes` alone:
 
     x -> g_a -> y -> h_a -> z -> (bottleneck) -> z_hat -> h_s -> HYPER ------\\
                 y_hat, this pass's channels -> window ----------> WINDOW ---- head -> scales, means of y
@@ -16,8 +16,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -86,8 +88,8 @@ class Given(Enum):
 
 @dataclass(frozen=True, eq=False)
 class Pass:
-    """One step of the entropy coding of y: some channels at some positions, all of them at once unless `window` sees
-    what the pass itself codes (then along a wavefront, codec/entropy/order.py)."""
+    """One step of the entropy coding of y: some channels at some positions, all of them at once unless
+    `window` sees what the pass itself codes (then along a wavefront, codec/entropy/order.py)."""
 
     channels: slice
     """what it codes"""
@@ -102,10 +104,13 @@ class Pass:
     head: nn.Module | None
     """1x1 convolutions -> scales, means of `channels`; None: HYPER are the scales, the means are 0"""
 
-    @property
-    def width(self) -> int:
-        """Channels that it codes."""
-        return self.channels.stop - self.channels.start
+    @cached_property
+    def offsets(self) -> np.ndarray:
+        """The cells that `window` sees, int64 [cells, 2]: (row, column) from its own, in raster order."""
+        if self.window is None:
+            return np.zeros((0, 2), dtype=np.int64)
+        mask = self.window.mask[0, 0].cpu().numpy()
+        return np.argwhere(mask > 0) - np.array(mask.shape) // 2
 
 
 @value
@@ -155,7 +160,8 @@ class LatentModel:
 
     @property
     def context_networks(self) -> tuple[nn.Module, ...]:
-        """The networks that read y_hat where y is coded: windows, and those over earlier channels, each once."""
+        """The networks that read y_hat where y is coded: windows, and those over earlier channels, each
+        once."""
         read = [part for step in self.passes for part in (step.earlier, step.window)]
         return tuple(dict.fromkeys(part for part in read if part is not None))
 
@@ -195,7 +201,8 @@ def mask_context_weights(model: LatentModel) -> None:
 
 @dataclass(frozen=True)
 class Zoo:
-    """CompressAI's pretrained networks of a family: its name for them, and the lambda of quality 1, 2, ... (MSE)."""
+    """CompressAI's pretrained networks of a family: its name for them, and the lambda of quality 1, 2, ...
+    (MSE)."""
 
     architecture: str
     lambdas: tuple[float, ...]

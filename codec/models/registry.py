@@ -1,4 +1,5 @@
-"""The codec families by name. A new family is one file beside this one, with FAMILY, and one word in NAMES."""
+"""The codec families by name. A new family is one file beside this one, with FAMILY, and one word in
+NAMES."""
 
 from __future__ import annotations
 
@@ -36,14 +37,15 @@ def numbers() -> Mapping[int, str]:
 
 
 def seconds(device: str) -> dict[str, tuple[float, float, float]]:
-    """Analysis, entropy modelling and entropy coding of a 256 px patch on `device`, s, for the families that know."""
+    """Analysis, entropy modelling and entropy coding of a 256 px patch on `device`, s, for the families that
+    know."""
     known = {name: family(name).seconds for name in NAMES}
     return {name: times[device] for name, times in known.items() if device in times}
 
 
 def sequential(name: str, context: str) -> bool:
-    """Whether a stream coded so must be decoded after those that it copies from: its vectors are coded in the light of
-    theirs. context: exact, independent or open."""
+    """Whether a stream coded so must be decoded after those that it copies from: its vectors are coded in the
+    light of theirs. context: exact, independent or open."""
     return family(name).has_context and context != "independent"
 
 
@@ -58,7 +60,8 @@ def build(name: str, widths: Widths) -> LatentModel:
 
 
 def shapes(name: str, widths: Widths) -> dict[str, list[int]]:
-    """The shape of every tensor of the state dict that `build` would make, without the memory of its convolutions."""
+    """The shape of every tensor of the state dict that `build` would make, without the memory of its
+    convolutions."""
     with _Nowhere():
         return {key: list(tensor.shape) for key, tensor in build(name, widths).net.state_dict().items()}
 

@@ -1,7 +1,7 @@
 """CompressAI's pretrained networks (photographs, centred grid), `codec.weights=zoo`.
 
-A network is one download into torch's cache. The digits of its SHA-256 are part of CompressAI's own file names;
-a file that has others is not opened, and of a file that fits only tensors are taken, no code."""
+A network is one download into torch's cache. The digits of its SHA-256 are part of CompressAI's own file
+names; a file that has others is not opened, and of a file that fits only tensors are taken, no code."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ MAX_ZOO_BYTES = 512 << 20
 def zoo_checkpoint(name: str, lambda_: float) -> tuple[LatentModel, str]:
     """CompressAI's network of a family, ready to code, and the SHA-256 of its tensors.
 
-    Raises `UserError` for a family or a lambda that the zoo lacks, without a network, and for a file that is not
-    what CompressAI published."""
+    Raises `UserError` for a family or a lambda that the zoo lacks, without a network, and for a file that is
+    not what CompressAI published."""
     family = registry.family(name)
     if family.zoo is None:
         known = ", ".join(other for other in registry.names() if registry.family(other).zoo is not None)
@@ -45,7 +45,8 @@ def zoo_checkpoint(name: str, lambda_: float) -> tuple[LatentModel, str]:
 
 
 def fetch(url: str) -> Path:
-    """The file behind one of CompressAI's addresses, from torch's cache if it is there; its hash fits its name."""
+    """The file behind one of CompressAI's addresses, from torch's cache if it is there; its hash fits its
+    name."""
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     path = folder / url.rsplit("/", 1)[-1]
     wanted = path.name.split(".")[0][-DIGITS:]
@@ -81,7 +82,8 @@ def read_state(path: Path) -> Mapping[str, Tensor]:
 
 
 def from_compressai(name: str, state: Mapping[str, Tensor]) -> tuple[LatentModel, str]:
-    """A codec from the state dict of CompressAI's own class, ready to code, and the SHA-256 of its tensors."""
+    """A codec from the state dict of CompressAI's own class, ready to code, and the SHA-256 of its
+    tensors."""
     family = registry.family(name)
     try:
         model = registry.build(name, family.widths_of(state))

@@ -83,7 +83,7 @@ def crew_of(model: str, numbers, words: tuple[str, ...] = (), hearing=None, rule
     """A crew of `numbers` whose views are made up, over a made-up network."""
     scenario = scenario_of(model, *words)
     board = board_of(model, scenario.codec.grid)
-    rules = rules or Rules.of(scenario, board.model.m)
+    rules = rules or Rules.of(scenario, board.model)
 
     def see(number, satellites):
         return [view_of_satellite(model, number, s, scenario.codec.grid) for s in satellites]

@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codec.maps.assignment import KEPT, LOCAL, REMOTE, validate
+from codec.maps.references import follow
 from constellation.priority import RoundHeader, assign_owners, priority_order
-from ground.reconstructor import resolve
 from nodes.arbiter import arbitrate, pack_list, signature_list, unpack_list
 from nodes.selector import select
+from tests.codec.maps.map_cases import ranks
 
 H, W, C = 4, 4, 2
 grids = st.lists(st.lists(st.integers(0, 12), min_size=H * W, max_size=H * W), min_size=1, max_size=5)
@@ -26,7 +27,7 @@ def fly(labels, order=None, heard=None, contents=None, representative="original"
         y = np.stack([ids % 5, ids]).astype(np.float32).reshape(C, H, W)
         if contents and s in contents:
             y[0] += contents[s]
-        selections.append(select(y, ids, "raster", representative))
+        selections.append(select(y, ids, ranks(H, W), representative))
         lists[s] = signature_list(s, 0, 0.0, selections[s], True)
     order = order or tuple(range(count))
     everyone = frozenset(range(count))
@@ -59,12 +60,13 @@ def test_kept_sets_are_disjoint_and_cover_every_signature(labels, random):
 def test_every_map_is_valid_and_every_position_resolves_to_an_equal_signature(labels):
     _, _, maps, participants = fly(labels)
     for s, assignment in maps.items():
-        validate(assignment, s, participants[s])
-    origins = resolve(maps)
-    assert origins.resolved.all()
-    for s, row in enumerate(labels):
-        for p, label in enumerate(row):
-            assert labels[origins.satellites[origins.satellite[s, p]]][origins.position[s, p]] == label
+        validate(assignment, s, participants[s], ranks(H, W))
+    assert_every_reference_ends_at_an_equal_signature(labels, maps)
+
+
+def assert_every_reference_ends_at_an_equal_signature(labels, maps):
+    cell, everywhere = follow(maps).cell, np.array([labels[s] for s in maps]).reshape(-1)
+    assert (cell >= 0).all() and np.array_equal(everywhere[cell], everywhere)
 
 
 @settings(max_examples=40)
@@ -74,11 +76,7 @@ def test_partial_views_lose_nothing_either(labels, data):
     count = len(labels)
     heard = {s: frozenset(data.draw(st.sets(st.integers(0, count - 1)))) | {s} for s in range(count)}
     _, _, maps, _ = fly(labels, heard=heard)
-    origins = resolve(maps)
-    assert origins.resolved.all()
-    for s, row in enumerate(labels):
-        for p, label in enumerate(row):
-            assert labels[origins.satellites[origins.satellite[s, p]]][origins.position[s, p]] == label
+    assert_every_reference_ends_at_an_equal_signature(labels, maps)
 
 
 def test_unequal_contents_under_one_signature_are_marked_inexact():

@@ -89,7 +89,7 @@ def nominal_look(scenario: Scenario, number: int, satellite: int) -> tuple[Captu
 
 def see(scenario: Scenario, board: Board, number: int, looks: Looks = nominal_look) -> list[Shared]:
     """All satellites' captures of a round, analysed, coded without DLRC, decoded."""
-    rules = Rules.of(scenario, board.model.m)
+    rules = Rules.of(scenario, board.model)
     views = []
     for satellite in range(scenario.satellites):
         look = look_of(*looks(scenario, number, satellite))
@@ -106,7 +106,7 @@ def fly(
     crew = Crew(
         tuple(range(len(views))),
         board,
-        Rules.of(scenario, board.model.m),
+        Rules.of(scenario, board.model),
         SpaceSegment(scenario),
         Watch(clock=time.thread_time),
         lambda _, satellites: [views[s].view for s in satellites],

@@ -133,16 +133,17 @@ def table_of(scale: float, mean: float) -> tuple[int, int]:
     return int(tables.base[index]) + fraction, whole
 
 
-def plain_order(family: str, layout) -> list[int]:
+def plain_order(family: str, known: np.ndarray) -> list[int]:
     """Kept positions by depth of dependence (mbt, cheng), or raster."""
-    kept = [p for p in range(len(layout.source)) if layout.source[p] == p]
+    (height, width), source_of = known.shape, known.reshape(-1).tolist()
+    kept = [p for p, source in enumerate(source_of) if source == p]
     if family in ("bmshj", "elic"):
         return kept
     depth: dict[int, int] = {}
-    for p, source in enumerate(layout.source.tolist()):
-        row, column = divmod(p, layout.width)
+    for p, source in enumerate(source_of):
+        row, column = divmod(p, width)
         window = [(row + r, column + c) for r in (-2, -1, 0) for c in range(-2, 3) if (r, c) < (0, 0)]
-        inside = [r * layout.width + c for r, c in window if 0 <= r < layout.height and 0 <= c < layout.width]
+        inside = [r * width + c for r, c in window if 0 <= r < height and 0 <= c < width]
         depth[p] = (
             1 + max([depth[c] for c in inside], default=0)
             if source == p
@@ -156,15 +157,15 @@ def plain_order(family: str, layout) -> list[int]:
 def plain_decode(model, item, known: dict[int, np.ndarray]) -> np.ndarray:
     """y_context [M, H, W] of one stream on the fixed grid; known: vectors of positions whose source is KNOWN,
     by position."""
-    layout, (height, width) = item.layout, (item.height, item.width)
+    (height, width) = item.known.shape
     z = plain_decode_hyper(model, item)
     hyper = plain_network(model.h_s, z)[:, :height, :width]
     vectors = {p: torch.zeros(model.m, dtype=torch.float64) for p in range(height * width)}
     vectors.update({p: torch.from_numpy(value.astype(np.float64)) for p, value in known.items()})
     context = lambda: {
-        divmod(p, width): vectors[s if s >= 0 else p] for p, s in enumerate(layout.source.tolist())
+        divmod(p, width): vectors[s if s >= 0 else p] for p, s in enumerate(item.known.reshape(-1).tolist())
     }  # noqa: E731
-    stream, order = PlainRans(item.y_bytes) if item.y_bytes else None, plain_order(model.name, layout)
+    stream, order = PlainRans(item.y_bytes) if item.y_bytes else None, plain_order(model.name, item.known)
     code = gaussian_tables().code
 
     def receive(p: int, parameters: torch.Tensor, start: int) -> None:
@@ -231,7 +232,7 @@ def plain_decode_hyper(model, item) -> torch.Tensor:
     from codec.entropy.tables import bottleneck_tables
 
     code = bottleneck_tables(model.bottleneck)
-    h, w = -(-item.height // 4), -(-item.width // 4)
+    h, w = (-(-side // 4) for side in item.known.shape)
     stream = PlainRans(item.z_bytes)
     symbols = [[stream.symbol(code, c) for c in range(model.n)] for _ in range(h * w)]
     assert stream.ended()

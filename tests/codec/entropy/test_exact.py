@@ -7,10 +7,10 @@ from torch import nn
 
 from codec.entropy import smooth
 from codec.entropy.digits import int8_is_exact, quantise
-from codec.entropy.layouts import ContextLayout
+from codec.entropy.encoder import parameter_passes
 from codec.entropy.network import masked_layer, network
-from codec.entropy.schedule import coding_order
-from tests.codec.entropy.entropy_cases import FAMILIES, small_coder, small_model
+from codec.entropy.order import groups
+from tests.codec.entropy.entropy_cases import FAMILIES, kept_everywhere, small_coder, small_model
 from tests.codec.entropy.entropy_reference import integers, plain_network
 
 
@@ -78,8 +78,8 @@ def test_parameters_are_close_to_the_float_network_s(name):
 
 def coder_rows(coder, z, y, into) -> None:
     """Scales and means of every position, [2, M, H * W], by way of the coder's own passes."""
-    order = coding_order(coder.family, ContextLayout.all_kept(*y.shape[1:]))
-    for positions, channels, parameters in coder.parameter_passes(z, y.astype(np.int16), order):
+    order = groups(coder.model.passes, kept_everywhere(*y.shape[1:]))
+    for positions, channels, parameters in parameter_passes(coder, z, y.astype(np.int16), order):
         half = parameters.shape[1] // 2
         into[0, channels.start : channels.stop][:, positions] = parameters[:, :half].T
         into[1, channels.start : channels.stop][:, positions] = parameters[:, half:].T
@@ -87,11 +87,12 @@ def coder_rows(coder, z, y, into) -> None:
 
 def test_masked_layer_sees_only_the_visible_cells():
     model = small_model("mbt")
-    net, offsets = masked_layer(model.passes[0].window, True)
-    assert [tuple(o) for o in offsets] == [
+    (step,) = model.passes
+    assert masked_layer(step.window, True).inputs == 12 * model.m
+    assert [tuple(o) for o in step.offsets] == [
         (r, c) for r in (-2, -1, 0) for c in range(-2, 3) if (r, c) < (0, 0)
     ]
-    net, offsets = masked_layer(small_model("elic").passes[1].window, True)
+    offsets = small_model("elic").passes[1].offsets
     assert len(offsets) == 12 and all(sum(o) % 2 for o in offsets)
 
 

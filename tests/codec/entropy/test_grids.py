@@ -8,12 +8,22 @@ import numpy as np
 import pytest
 import torch
 
-from codec.entropy.coder import ContextLayout, EntropyCoder, StreamItem
+from codec.entropy.coder import EntropyCoder
+from codec.entropy.decoder import StreamItem, decode
+from codec.entropy.encoder import encode, encode_centred
+from codec.entropy.estimate import centred_bits
 from codec.models import registry
 from codec.models.model import LatentModel
 from codec.models.registry import build_model
 from codec.training.initialise import entropy_outputs
-from tests.codec.entropy.entropy_cases import FAMILIES, latents, mixed_layout, small_coder, small_model
+from tests.codec.entropy.entropy_cases import (
+    FAMILIES,
+    kept_everywhere,
+    latents,
+    mixed_known,
+    small_coder,
+    small_model,
+)
 
 families = pytest.mark.parametrize("name", FAMILIES)
 
@@ -22,19 +32,18 @@ families = pytest.mark.parametrize("name", FAMILIES)
 def test_centred_estimate_is_the_size_of_the_centred_stream(name):
     coder, y = small_coder(name, grid="centred"), latents(name)[0].numpy()
     z = coder.hyper_symbols(latents(name))
-    bits = coder.estimate_centred_bits(z, y, np.ones((8, 8), bool))
-    assert 0 < 8 * len(coder.encode_centred(z, y, ContextLayout.all_kept(8, 8)).y_bytes) - bits.sum() < 64
+    bits = centred_bits(coder, z, y, np.ones((8, 8), bool))
+    assert 0 < 8 * len(encode_centred(coder, z, y, kept_everywhere(8, 8)).y_bytes) - bits.sum() < 64
 
 
 @families
 def test_centred_grid_round_trips(name):
     coder, y = small_coder(name, grid="centred"), latents(name)
-    layout = mixed_layout(name, 1, known=False)
-    coded = coder.encode_centred(coder.hyper_symbols(y), y[0].numpy(), layout)
-    item = StreamItem(coded.z_bytes, coded.y_bytes, 8, 8, layout, None, coded.y_digest)
-    decoded = coder.decode([item])[0]
+    known = mixed_known(name, 1, known=False)
+    coded = encode_centred(coder, coder.hyper_symbols(y), y[0].numpy(), known)
+    (decoded,) = decode(coder, [StreamItem(coded.z_bytes, coded.y_bytes, known, coded.y_digest)])
     assert decoded.y_context.dtype == np.float32 and np.array_equal(decoded.y_context, coded.y_hat)
-    off = np.abs(decoded.y_context - y[0].numpy()).reshape(len(coded.y_hat), -1)[:, layout.kept]
+    off = np.abs(decoded.y_context - y[0].numpy())[:, known == kept_everywhere(8, 8)]
     assert off.max() <= 0.5 + 1e-2
 
 
@@ -49,7 +58,7 @@ def test_centred_float_coding_is_compressai_s_to_within_a_percent(name):
         theirs = model.net.compress(x)
         x_hat = model.net.decompress(theirs["strings"], theirs["shape"])["x_hat"]
         coder = EntropyCoder(model, portable=False, grid="centred")
-        coded = coder.encode_centred(coder.hyper_symbols(y), y[0].numpy(), ContextLayout.all_kept(16, 16))
+        coded = encode_centred(coder, coder.hyper_symbols(y), y[0].numpy(), kept_everywhere(16, 16))
         ours = model.g_s(torch.from_numpy(coded.y_hat)[None]).clamp(0, 1)
     size = sum(len(s) for part in theirs["strings"] for s in ([part] if isinstance(part, bytes) else part))
     assert abs(len(coded.z_bytes) + len(coded.y_bytes) - size) <= 0.01 * size + (
@@ -96,7 +105,7 @@ def test_the_bytes_of_a_stream_are_frozen(name):
     bottleneck._quantized_cdf, bottleneck._cdf_length = rows, torch.full((4,), 5, dtype=torch.int32)
     bottleneck._offset, bottleneck.quantiles.data[:, 0, 1] = torch.full((4,), -1, dtype=torch.int32), 0.125
     y_hat = (np.arange(model.m * 16).reshape(model.m, 4, 4) * 37 % 11) - 5
-    coded = EntropyCoder(model).encode(np.arange(4).reshape(4, 1, 1) - 1, y_hat, mixed_layout(name, 7, 4, 4))
+    coded = encode(EntropyCoder(model), np.arange(4).reshape(4, 1, 1) - 1, y_hat, mixed_known(name, 7, 4, 4))
     assert (zlib.crc32(coded.z_bytes), zlib.crc32(coded.y_bytes), coded.y_digest) == FROZEN[name]
 
 

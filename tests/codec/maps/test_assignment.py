@@ -7,30 +7,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.map_coding import make_round
+from benchmarks.map_coding import Overlap, make_round
 from codec.maps.assignment import (
+    FILL,
     KEPT,
+    KNOWN,
     LOCAL,
     REMOTE,
     AssignmentMap,
     all_kept,
-    coding_rank,
     combined_digest,
-    dense_numbering,
-    from_dense_numbering,
-    kept_entries,
-    own_numbering,
-    shares,
     signature_positions,
     validate,
 )
+from codec.maps.numbering import dense_numbering, kept_entries, own_numbering
+from codec.maps.references import follow
 from constellation.common.errors import BitstreamError, UserError
-from tests.codec.maps.map_cases import arbitrary_map
+from tests.codec.maps.map_cases import arbitrary_map, ranks
 
 
 def one_map() -> AssignmentMap:
     """Satellite 5 of a round, with positions of all fates."""
-    one = make_round(np.random.default_rng(3), 16, 32, 1, 0.02, 0.05)[5]
+    one = make_round(np.random.default_rng(3), Overlap(16, 32, 1, 0.02, 0.05))[5]
     assert set(np.unique(one.fate)) == {KEPT, LOCAL, REMOTE}
     return one
 
@@ -43,19 +41,27 @@ def changed(one: AssignmentMap, name: str, at, value) -> AssignmentMap:
 
 @settings(max_examples=50, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), order=st.sampled_from(("raster", "checkerboard")))
-def test_arbitrary_maps_are_valid_and_their_shares_add_up(seed, order):
-    one = arbitrary_map(np.random.default_rng(seed), 8, 12, 4, (1, 4, 6), order)
-    validate(one, 4, (1, 4, 6), order)
-    assert sum(vars(shares(one)).values()) == pytest.approx(1)
+def test_arbitrary_maps_are_valid_and_lists_hold_what_is_no_local_copy(seed, order):
+    one = arbitrary_map(np.random.default_rng(seed), ranks(8, 12, order), 4, (1, 4, 6))
+    validate(one, 4, (1, 4, 6), ranks(8, 12, order))
     assert len(signature_positions(one)) == np.count_nonzero(one.fate != LOCAL)
     assert np.count_nonzero(kept_entries(one)) == np.count_nonzero(one.fate == KEPT)
 
 
-def test_coding_rank_puts_anchors_first_on_the_checkerboard():
-    assert coding_rank(2, 4, "raster").tolist() == list(range(8))
-    assert coding_rank(2, 4, "checkerboard").tolist() == [0, 4, 1, 5, 6, 2, 7, 3]
-    with pytest.raises(UserError, match="coding order"):
-        coding_rank(2, 2, "spiral")
+def test_what_a_decoder_knows_follows_from_fates_and_exactness():
+    one = AssignmentMap(
+        np.array([[KEPT, LOCAL, REMOTE, REMOTE]], dtype=np.uint8),
+        np.array([[False, False, True, False]]),
+        np.array([[-1, -1, 3, 3]], dtype=np.int16),
+        np.array([[-1, 0, 5, 6]], dtype=np.int32),
+    )
+    assert one.known().tolist() == one.known("open").tolist() == [[0, 0, KNOWN, FILL]]
+    assert one.known("independent").tolist() == [[0, 0, FILL, FILL]]
+
+
+def test_nobody_can_write_into_a_map():
+    with pytest.raises(ValueError, match="read-only"):
+        all_kept(2, 2).fate[0, 0] = LOCAL
 
 
 def test_shapes_and_dtypes_are_checked_when_a_map_is_made():
@@ -88,7 +94,7 @@ def _at(one: AssignmentMap, fate: int) -> tuple:
 def test_a_meaningless_map_is_refused_in_one_line(name, fate, value, says):
     one = one_map()
     with pytest.raises(BitstreamError, match=says):
-        validate(changed(one, name, _at(one, fate), value), 5, range(8), "raster", BitstreamError)
+        validate(changed(one, name, _at(one, fate), value), 5, range(8), ranks(16, 16), BitstreamError)
 
 
 def test_local_copies_name_earlier_representatives_only():
@@ -96,46 +102,28 @@ def test_local_copies_name_earlier_representatives_only():
     at = _at(one, LOCAL)
     flat = at[0] * 16 + at[1]
     with pytest.raises(UserError, match="local copy of a local copy"):
-        validate(changed(one, "source", at, flat), 5, range(8))
+        validate(changed(one, "source", at, flat), 5, range(8), ranks(16, 16))
     later = next(position for position in range(flat + 1, 256) if one.fate.reshape(-1)[position] != LOCAL)
     with pytest.raises(UserError, match="not coded before it"):
-        validate(changed(one, "source", at, later), 5, range(8))
+        validate(changed(one, "source", at, later), 5, range(8), ranks(16, 16))
 
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), misses=st.sampled_from((0.0, 0.1)))
-def test_dense_numbers_and_maps_say_the_same(seed, misses):
-    maps = make_round(np.random.default_rng(seed), 8, 16, 1, misses, 0.05)
-    numbers = dict(zip(maps, dense_numbering(maps)))
-    kept = {satellite: int(np.count_nonzero(one.fate == KEPT)) for satellite, one in maps.items()}
-    assert sorted(set(np.concatenate([array.reshape(-1) for array in numbers.values()]))) == list(
-        range(sum(kept.values()))
-    )
-    assert (
-        from_dense_numbering(
-            numbers, kept, "raster", {satellite: one.exact for satellite, one in maps.items()}
-        )
-        == maps
-    )
+def test_dense_numbers_count_kept_vectors_and_copies_have_their_owners_number(seed, misses):
+    maps = make_round(np.random.default_rng(seed), Overlap(8, 16, 1, misses, 0.05))
+    numbers, references = np.stack(dense_numbering(maps)).reshape(-1), follow(maps)
+    kept = np.concatenate([one.fate.reshape(-1) == KEPT for one in maps.values()])
+    assert numbers[kept].tolist() == list(range(int(kept.sum())))
+    assert np.array_equal(numbers, numbers[references.cell])
 
 
 def test_dense_numbers_refuse_references_that_end_at_no_kept_vector():
-    maps = make_round(np.random.default_rng(3), 8, 16, 0)
+    maps = make_round(np.random.default_rng(3), Overlap(8, 16, 0))
     kept_of = {satellite: kept_entries(one) for satellite, one in maps.items()}
     kept_of[0] = np.zeros_like(kept_of[0])
-    with pytest.raises(UserError, match="use dlrc.map_coding=successor"):
+    with pytest.raises(UserError, match="copies a vector that satellite 0 does not keep"):
         own_numbering(maps[1], 1, kept_of)
-
-
-def test_dense_numbers_out_of_order_or_out_of_range_are_bitstream_errors():
-    maps = make_round(np.random.default_rng(3), 8, 16, 0)
-    kept = {satellite: int(np.count_nonzero(one.fate == KEPT)) for satellite, one in maps.items()}
-    numbers = dict(zip(maps, dense_numbering(maps)))
-    for value in (sum(kept.values()), 5):
-        damaged = {satellite: array.copy() for satellite, array in numbers.items()}
-        damaged[0][0, 0] = value
-        with pytest.raises(BitstreamError):
-            from_dense_numbering(damaged, kept)
 
 
 def test_the_digest_tells_references_apart_where_values_are_equal():
