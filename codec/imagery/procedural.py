@@ -12,9 +12,8 @@ from __future__ import annotations
 import numpy as np
 
 from codec.imagery.noise import hashed, octave_sum, unit
+from codec.imagery.parcels import BLOCK_PX, SUN, crowns, parcels
 
-SUN = (0.55, 0.83)  # rows, columns: shadows fall towards it
-BLOCK_PX = 620.0  # of main roads
 _BLUR = np.array([0.06, 0.24, 0.40, 0.24, 0.06], dtype=np.float32)  # point spread, about 0.95 px
 _NOISE_COUNTS = 1.1
 _STRIP_PIXELS = 1 << 16  # rendered at a time: bounds the memory, and stays near the cache
@@ -106,68 +105,6 @@ def _over(picture: np.ndarray, colour: np.ndarray, opacity: np.ndarray) -> np.nd
     return picture + opacity[..., None] * (colour - picture)
 
 
-# ---------------------------------------------------------------- the plane, cut into parcels
-
-
-def _parcels(seed: int, u: np.ndarray, v: np.ndarray) -> dict[str, np.ndarray]:
-    """Cut each block of main roads into parcels, by hashed cuts across the longer side.
-
-    Returns float32 [h, w] arrays: `u0, v0` parcel corner, `wu, wv` its sides, `edge` distance to its border,
-    `road` distance to the block's border, all px; uint32 `key` of the parcel and `block` of the block."""
-    size = np.float32(BLOCK_PX)
-    iu, iv = np.floor(u / size), np.floor(v / size)
-    u0, v0 = iu * size, iv * size
-    u1, v1 = u0 + size, v0 + size
-    block = key = hashed(seed, 11, iu.astype(np.int64), iv.astype(np.int64))
-    road = np.minimum(np.minimum(u - u0, u1 - u), np.minimum(v - v0, v1 - v))
-    for level in range(5):
-        wu, wv = u1 - u0, v1 - v0
-        cut_u = wu >= wv
-        longest = np.maximum(wu, wv)
-        cuts = (longest > 150) & ((level < 2) | (unit(hashed(key, 1)) < 0.72))
-        share = np.float32(0.32) + np.float32(0.36) * unit(hashed(key, 2))
-        cut = np.where(cut_u, u0 + share * wu, v0 + share * wv)
-        beyond = np.where(cut_u, u, v) >= cut
-        u0, u1 = np.where(cuts & cut_u & beyond, cut, u0), np.where(cuts & cut_u & ~beyond, cut, u1)
-        v0, v1 = np.where(cuts & ~cut_u & beyond, cut, v0), np.where(cuts & ~cut_u & ~beyond, cut, v1)
-        key = np.where(cuts, hashed(key, 3, beyond), key)
-    edge = np.minimum(np.minimum(u - u0, u1 - u), np.minimum(v - v0, v1 - v))
-    return {
-        "u0": u0,
-        "v0": v0,
-        "wu": u1 - u0,
-        "wv": v1 - v0,
-        "edge": edge,
-        "road": road,
-        "key": key,
-        "block": block,
-    }
-
-
-def _crowns(
-    seed: int, rows: np.ndarray, cols: np.ndarray, spacing: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of the nearest tree: dome height in [0, 1] (0 outside the crown), light on its side in [-1, 1], its
-    hash as uniform [0, 1)."""
-    y, x = (rows / spacing).astype(np.float32)[:, None], (cols / spacing).astype(np.float32)[None, :]
-    iy, ix = np.floor(y).astype(np.int64), np.floor(x).astype(np.int64)
-    shape = (len(rows), len(cols))
-    best, light, tree = np.full(shape, 9, np.float32), np.zeros(shape, np.float32), np.zeros(shape, np.uint32)
-    for dy in (-1, 0, 1):
-        for dx in (-1, 0, 1):
-            h = hashed(seed, 31, iy + dy, ix + dx)
-            off_y = y - (iy + dy) - unit(h)
-            off_x = x - (ix + dx) - unit(hashed(h, 1))
-            radius = np.float32(0.42) + np.float32(0.33) * unit(hashed(h, 2))
-            off_y, off_x = off_y / radius, off_x / radius
-            distance = off_y * off_y + off_x * off_x
-            nearer = distance < best
-            best = np.where(nearer, distance, best)
-            light = np.where(nearer, -(off_y * np.float32(SUN[0]) + off_x * np.float32(SUN[1])), light)
-            tree = np.where(nearer, h, tree)
-    return np.sqrt(np.maximum(0, 1 - best)), np.clip(light, -1, 1), unit(hashed(tree, 5))
-
-
 # ---------------------------------------------------------------- the land
 
 
@@ -181,7 +118,7 @@ def _paint(seed: int, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
     c, s = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     y, x = rows.astype(np.float32)[:, None], cols.astype(np.float32)[None, :]
     u, v = c * x + s * y + 9 * noise(1, 170, 2), c * y - s * x + 9 * noise(2, 170, 2)
-    land = _parcels(seed, u, v)
+    land = parcels(seed, u, v)
     fine, mottle = noise(3, 1.6, 2), noise(4, 40, 4)
     wet = np.abs(noise(5, 520, 5) + np.float32(0.15))  # zero on the river's axis
     water, bank = 1 - _step(wet, 0.050, 0.060), 1 - _step(wet, 0.08, 0.14)
@@ -303,9 +240,9 @@ def _roads(picture, land, town, u, v, fine, mottle):
 
 
 def _trees(seed, picture, rows, cols, density, wood, fine, mottle):
-    dome, light, tree = _crowns(seed, rows, cols, 11.0)
+    dome, light, tree = crowns(seed, rows, cols, 11.0)
     stands = (tree < density) & (dome > 0)
-    above, _, caster = _crowns(seed, rows - 4.0 * SUN[0], cols - 4.0 * SUN[1], 11.0)
+    above, _, caster = crowns(seed, rows - 4.0 * SUN[0], cols - 4.0 * SUN[1], 11.0)
     shade = (caster < density) & (above > 0.25) & ~stands
     picture = _over(picture, _CROWN * np.float32(0.62) + 4 * fine[..., None], wood)  # the floor of the wood
     picture = np.where(shade[..., None], picture * np.array([0.50, 0.53, 0.60], dtype=np.float32), picture)
