@@ -43,7 +43,7 @@ class LinkBudget:
     noise: str  # "ktb", "paper" or "optical"
 
 
-def free_space_loss_db(distance_km: np.ndarray, frequency_ghz: float) -> np.ndarray:
+def free_space_loss_db(distance_km: np.ndarray | float, frequency_ghz: float) -> np.ndarray:
     """32.44 + 20 log10(d_km) + 20 log10(f_MHz): f is in MHz here, not GHz. Broadcasts."""
     return FREE_SPACE_DB + 20 * np.log10(distance_km) + 20 * math.log10(frequency_ghz * 1e3)
 
@@ -73,7 +73,7 @@ def snr_at_one_km(link: LinkKnobs) -> float:
     return 10 ** ((received_dbm - noise_dbm(link)) / 10)
 
 
-def rate_bps(distance_km: np.ndarray, link: LinkKnobs) -> np.ndarray:
+def rate_bps(distance_km: np.ndarray | float, link: LinkKnobs) -> np.ndarray:
     """Effective rate B_ij = W log2(1 + SNR) (1 - overhead), bit/s; of an optical link its fixed rate.
     Broadcasts, float64.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 _FIRST_NEIGHBOURS = (
     2  # the first shell reaches this many times `terminals` neighbours of the median satellite
@@ -53,15 +53,17 @@ def _first_radius_km(positions_km: np.ndarray, terminals: int) -> float:
     if count < 2:
         return 0.0
     rank = min(count, _FIRST_NEIGHBOURS * min(terminals, count) + 1)
-    distance_km, _ = cKDTree(positions_km).query(positions_km, k=[rank])
-    return max(1.0, float(np.median(distance_km)))  # 1 km: satellites at one point still begin somewhere
+    distance_km, _ = KDTree(positions_km).query(positions_km, k=rank)
+    return max(
+        1.0, float(np.median(distance_km[:, -1]))
+    )  # 1 km: satellites at one point still begin somewhere
 
 
 def _shell(
     positions_km: np.ndarray, waiting: np.ndarray, inner_km: float, outer_km: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pairs among the waiting satellites at distances in (inner, outer], by ids: int64 [E, 2], km [E]."""
-    tree = cKDTree(positions_km[waiting])
+    tree = KDTree(positions_km[waiting])
     near = tree.query_pairs(outer_km * (1 + 1e-9), output_type="ndarray")  # its rounding is not ours
     pairs = np.sort(waiting[near], axis=1)
     pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]

@@ -42,7 +42,7 @@ class LinkRules:
 def useful_satellites(
     positions_km: np.ndarray,  # [T, S, 3]
     participants: np.ndarray,  # int64 [T, K]
-    payload_bytes: Sequence[float],
+    payload_bytes: Sequence[float] | np.ndarray,
     rules: LinkRules,
 ) -> list[np.ndarray]:
     """Per step the satellites that may lie on a minimum-delay path of any of the payloads: participants
@@ -93,7 +93,7 @@ def _nearest_others(reach_km: np.ndarray, participants: np.ndarray, count: int) 
 
 
 def _longest_detours_km(
-    near_km: np.ndarray, members: int, payload_bytes: Sequence[float], rules: LinkRules
+    near_km: np.ndarray, members: int, payload_bytes: Sequence[float] | np.ndarray, rules: LinkRules
 ) -> np.ndarray:
     """Of the neighbourhood [T, n, 3] (participants first), the longest |sn| + |nd| by which a satellite n can
     still shorten a delay, over all payloads: float64 [T, K, K], inf where no path is known."""

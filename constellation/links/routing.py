@@ -59,21 +59,21 @@ def hop_delay_s(
 
 
 def minimum_delay_paths(
-    topology: Topology, sources: Sequence[int], payload_bytes: float, sync: SyncKnobs
+    topology: Topology, sources: Sequence[int] | np.ndarray, payload_bytes: float, sync: SyncKnobs
 ) -> Paths:
     """Minimum-delay paths from the sources to every satellite. Raises `UserError` for a source that is no
     satellite."""
-    sources = _checked_sources(topology, sources)
+    begins = _checked_sources(topology, sources)
     cost_s = hop_delay_s(topology.distance_km, topology.rate_bps, payload_bytes, sync)
     if sync.relay_in_route:
         cost_s = cost_s + sync.relay_s
     path_s, predecessors = dijkstra(
-        _symmetric(topology, cost_s), directed=True, indices=sources, return_predecessors=True
+        _symmetric(topology, cost_s), directed=True, indices=begins, return_predecessors=True
     )
     hops = _count_hops(path_s, predecessors)
     if sync.relay_in_route:
         path_s = path_s - np.maximum(hops, 0) * sync.relay_s
-    return Paths(sources, path_s, flow_delay_s(path_s, hops, sync), hops, predecessors.astype(np.int64))
+    return Paths(begins, path_s, flow_delay_s(path_s, hops, sync), hops, predecessors.astype(np.int64))
 
 
 def flow_delay_s(path_s: np.ndarray, hops: np.ndarray, sync: SyncKnobs) -> np.ndarray:
@@ -125,7 +125,7 @@ def topology_of_graph(graph: networkx.Graph) -> Topology:
 
 def networkx_paths(
     topology: Topology,
-    sources: Sequence[int],
+    sources: Sequence[int] | np.ndarray,
     payload_bytes: float,
     sync: SyncKnobs,
     algorithm: Callable[..., tuple[dict, dict]] | None = None,
@@ -137,35 +137,35 @@ def networkx_paths(
     `sync.relay_in_route` says so."""
     import networkx
 
-    algorithm = algorithm or networkx.single_source_dijkstra
-    sources = _checked_sources(topology, sources)
+    search: Any = algorithm or networkx.single_source_dijkstra
+    begins = _checked_sources(topology, sources)
     graph = networkx_graph(topology, payload_bytes, sync)
     extra = sync.relay_s if sync.relay_in_route else 0.0
-    shape = (len(sources), topology.satellites)
+    shape = (len(begins), topology.satellites)
     path_s, hops = np.full(shape, np.inf), np.full(shape, -1)
     predecessors = np.full(shape, NO_PREDECESSOR)
 
     def weight(_a: Any, _b: Any, edge: dict) -> float:
         return edge["delay_s"] + extra
 
-    for row, source in enumerate(sources.tolist()):
-        _, found = algorithm(graph, source, weight=weight)
+    for row, source in enumerate(begins.tolist()):
+        _, found = search(graph, source, weight=weight)
         for target, path in found.items():
             path_s[row, target] = sum(graph.edges[a, b]["delay_s"] for a, b in itertools.pairwise(path))
             hops[row, target] = len(path) - 1
             if len(path) > 1:
                 predecessors[row, target] = path[-2]
-    return Paths(sources, path_s, flow_delay_s(path_s, hops, sync), hops, predecessors)
+    return Paths(begins, path_s, flow_delay_s(path_s, hops, sync), hops, predecessors)
 
 
-def _checked_sources(topology: Topology, sources: Sequence[int]) -> np.ndarray:
-    sources = np.asarray(sources, dtype=np.int64).reshape(-1)
-    if len(sources) and not (sources.min() >= 0 and sources.max() < topology.satellites):
+def _checked_sources(topology: Topology, sources: Sequence[int] | np.ndarray) -> np.ndarray:
+    found = np.asarray(sources, dtype=np.int64).reshape(-1)
+    if len(found) and not (found.min() >= 0 and found.max() < topology.satellites):
         raise UserError(
-            f"sources: found {sources.min()} to {sources.max()}, expected satellites 0 to "
+            f"sources: found {found.min()} to {found.max()}, expected satellites 0 to "
             f"{topology.satellites - 1}"
         )
-    return sources
+    return found
 
 
 def _symmetric(topology: Topology, cost_s: np.ndarray) -> csr_matrix:

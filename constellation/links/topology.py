@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from constellation.common.errors import UserError
 from constellation.links.budget import noise_label, rate_bps
@@ -140,7 +140,7 @@ def _grid_pairs(pattern: WalkerPattern, kind: str) -> np.ndarray:
 
 def pairs_within_reach(positions_km: np.ndarray, max_distance_km: float) -> np.ndarray:
     """Int [E, 2], first < second. Raises `UserError` where memory would not hold them."""
-    tree, count = cKDTree(positions_km), len(positions_km)
+    tree, count = KDTree(positions_km), len(positions_km)
     if count * (count - 1) // 2 > MAX_LINKS:
         # counting visits no pair of far or of near boxes one by one: a fraction of listing them
         links = (int(tree.count_neighbors(tree, max_distance_km)) - count) // 2

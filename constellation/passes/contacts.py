@@ -83,7 +83,7 @@ def contact_windows(
     ground: GroundKnobs,
     begin_s: float,
     end_s: float,
-    satellites: Sequence[int] | None = None,
+    satellites: Sequence[int] | np.ndarray | None = None,
 ) -> ContactWindows:
     """All passes above `ground.min_elevation_deg` between two times, of all satellites or of those given.
 
@@ -111,29 +111,29 @@ def contact_windows(
     ]
     order = np.lexsort((columns[0], columns[1]))
     columns = [column[order] for column in columns]
-    return ContactWindows(
-        columns[0].astype(np.int64), *columns[1:], float(begin_s), float(end_s), ground.name
-    )
+    named = dict(zip(_COLUMNS, columns, strict=True))
+    named["satellite"] = named["satellite"].astype(np.int64)
+    return ContactWindows(**named, begin_s=float(begin_s), end_s=float(end_s), ground=ground.name)
 
 
 def next_contact(
     constellation: Constellation,
-    members: Sequence[int],
+    members: Sequence[int] | np.ndarray,
     time_s: float,
     ground: GroundKnobs,
     horizons_s: Sequence[float] = METRIC_HORIZONS_S,
 ) -> NextContact:
     """Time to, and mean rate of, each member's next contact after `time_s`; looks further only for those that
     have none nearby."""
-    members = np.asarray(members, dtype=np.int64)
-    wait_s, rate, duration_s = np.full(len(members), np.inf), np.zeros(len(members)), np.zeros(len(members))
+    wanted = np.asarray(members, dtype=np.int64)
+    wait_s, rate, duration_s = np.full(len(wanted), np.inf), np.zeros(len(wanted)), np.zeros(len(wanted))
     for horizon_s in horizons_s:
         missing = np.flatnonzero(np.isinf(wait_s))
         if not len(missing):
             break
-        found = contact_windows(constellation, ground, time_s, time_s + horizon_s, members[missing])
+        found = contact_windows(constellation, ground, time_s, time_s + horizon_s, wanted[missing])
         for i in missing:
-            first = np.flatnonzero(found.satellite == members[i])[:1]
+            first = np.flatnonzero(found.satellite == wanted[i])[:1]
             if len(first):
                 window = int(first[0])
                 wait_s[i], rate[i], duration_s[i] = (
@@ -145,7 +145,7 @@ def next_contact(
 
 
 def link_metric(
-    constellation: Constellation, members: Sequence[int], time_s: float, ground: GroundKnobs
+    constellation: Constellation, members: Sequence[int] | np.ndarray, time_s: float, ground: GroundKnobs
 ) -> np.ndarray:
     """Priority metric of `priority.rule=link`: float64 [N], larger keeps more.
 

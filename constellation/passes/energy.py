@@ -117,7 +117,7 @@ def charge_after(
 
 def charge_at(
     constellation: Constellation,
-    members: Sequence[int],
+    members: Sequence[int] | np.ndarray,
     time_s: float,
     knobs: EnergyKnobs,
     load_w: float | None = None,
@@ -141,7 +141,7 @@ def charge_at(
 
 def energy_metric(
     constellation: Constellation,
-    members: Sequence[int],
+    members: Sequence[int] | np.ndarray,
     time_s: float,
     knobs: EnergyKnobs,
     load_w: float | None = None,

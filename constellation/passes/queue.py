@@ -8,7 +8,7 @@ it; a message may be spread over several passes."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -30,6 +30,7 @@ class Service:
     begin_s: np.ndarray
     end_s: np.ndarray
     rate_bps: np.ndarray
+    _carried: np.ndarray = field(init=False, repr=False)  # bytes until each piece begins, and in all
 
     def __post_init__(self) -> None:
         begin, end, rate = (

@@ -94,7 +94,7 @@ def shared(
     )
     arrival_s = np.zeros(count)
     waiting, freed = _dependencies(plan)
-    starts = [(0.0, index) for index in range(count) if not waiting[index]]
+    starts: list[tuple[float, int]] = [(0.0, index) for index in range(count) if not waiting[index]]
     left_bits, flowing, now_s = np.array(sizes_bits, dtype=np.float64), np.zeros(count, dtype=bool), 0.0
     heapq.heapify(starts)
     while starts or flowing.any():
@@ -111,7 +111,7 @@ def shared(
             for other in freed[index]:
                 waiting[other] -= 1
                 if not waiting[other]:
-                    heapq.heappush(starts, (max(arrival_s[i] for i in plan[other].after), other))
+                    heapq.heappush(starts, (max(float(arrival_s[i]) for i in plan[other].after), other))
         while starts and starts[0][0] <= now_s:
             flowing[heapq.heappop(starts)[1]] = True
     return arrival_s

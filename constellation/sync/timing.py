@@ -19,7 +19,7 @@ from constellation.scenario.network import SyncKnobs
 from constellation.sync.contention import CONTENTIONS, Route
 from constellation.sync.schedules import SCHEDULES, Transfer
 
-Router = Callable[[Topology, Sequence[int], float, SyncKnobs], Paths]
+Router = Callable[[Topology, Sequence[int] | np.ndarray, float, SyncKnobs], Paths]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ class SyncResult:
 
 def sync_round(
     topology: Topology,
-    participants: Sequence[int],
+    participants: Sequence[int] | np.ndarray,
     payload_bytes: float | Sequence[float],  # one size, or one per participant
     knobs: SyncKnobs,
     router: Router = minimum_delay_paths,  # or `routing.networkx_paths`, or the user's own
@@ -143,7 +143,7 @@ class _RouteTable:
 
 
 def _checked(
-    topology: Topology, participants: Sequence[int], payload_bytes: float | Sequence[float]
+    topology: Topology, participants: Sequence[int] | np.ndarray, payload_bytes: float | Sequence[float]
 ) -> tuple[np.ndarray, np.ndarray]:
     members = np.asarray(participants, dtype=np.int64).reshape(-1)
     if len(np.unique(members)) != len(members):
