@@ -129,25 +129,3 @@ class SpaceSegment:
         if self._last is None or self._last.number != number:
             self._last = Instant(self._scenario, self.constellation, number)
         return self._last
-
-    # The old launch asks by place in a list.
-
-    def exchange(self, instant, payload_bytes):
-        key = (instant.time_s, tuple(payload_bytes))
-        if getattr(self, "_last_exchange", (None,))[0] != key:
-            result = sync_round(instant.topology, instant.members, list(payload_bytes), self._scenario.sync)
-            self._last_exchange = key, result
-        return self._last_exchange[1]
-
-    def metric(self, instant, number):
-        return instant.metric(number)
-
-    def downlink_rate_bps(self, instant, number):
-        return instant.downlink_rate_bps(number)
-
-    @staticmethod
-    def participants(result):
-        return {r: frozenset(np.flatnonzero(row).tolist()) | {r} for r, row in enumerate(result.heard)}
-
-
-RoundInSpace = Instant

@@ -1,10 +1,14 @@
-"""Arbiter and the round's exchange (paper section 3.4): who keeps which signature, decided alike on every
-satellite.
+"""Arbiter (paper section 3.4): who keeps which signature, decided alike on every satellite.
 
-Each satellite gathers one fixed-size message per satellite: a header (satellite, round, priority metric,
-count, checksum) and up to H * W entries of one or two int64 (signature; content hash under
-`dlrc.signature=lsh`). From the same messages every satellite computes the same priority order and the same
-owners; there is no second exchange.
+From the same lists every satellite computes the same owners; there is no second exchange.
+
+Two ways of `balanced`. Where everybody heard everybody, greedily: signatures with one holder go to it; then,
+fewest holders first and by signature among those, each goes to the holder whose downlink is done soonest,
+(entries + 1) / rate, ties to the first in the order. All see the same lists, so all get the same answer. With
+partial views two satellites would count different loads and each might leave a signature to the other; there
+the holder with the highest hash of (signature, satellite) keeps it (rendezvous hashing, Thaler & Ravishankar
+1998). That is an order of all satellites for every signature, which does not depend on who was heard, so
+references of one signature point up it and end.
 
 When is a remote copy *exact*? When the owner's content hash equals ours, and the owner is known to code the
 vector itself. The second needs care with partial views: if the owner heard a satellite that we did not, it
@@ -13,107 +17,15 @@ everyone whom the owner heard, we heard too."""
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from codec.maps.assignment import KEPT, LOCAL, REMOTE, AssignmentMap
-from constellation.priority import HEADER_WORDS, RoundHeader, assign_owners
 from nodes.crew import Known, Observation, Rules
+from nodes.messages import SignatureList
 from nodes.selector import Selection
 from nodes.timeline import Watch
-
-
-@dataclass(frozen=True)
-class SignatureList:
-    """What one satellite sent in a round: `header`, `signatures` int64 [U], and `contents` int64 [U] (None if
-    not sent)."""
-
-    header: RoundHeader
-    signatures: np.ndarray
-    contents: np.ndarray | None
-
-    @property
-    def satellite(self) -> int:
-        return self.header.satellite
-
-    @property
-    def payload_bytes(self) -> int:
-        """Bytes of this list on the inter-satellite links."""
-        words = 1 if self.contents is None else 2
-        return 8 * (HEADER_WORDS + words * len(self.signatures))
-
-
-def signature_list(
-    satellite: int, round_number: int, metric: float, selection: Selection, with_contents: bool
-) -> SignatureList:
-    """This satellite's own list, ready to be packed."""
-    contents = selection.contents if with_contents else None
-    checksum = _checksum(selection.signatures, contents)
-    header = RoundHeader(satellite, round_number, metric, len(selection.signatures), checksum)
-    return SignatureList(header, selection.signatures, contents)
-
-
-def pack_list(own: SignatureList, capacity: int, with_contents: bool) -> np.ndarray:
-    """The list as int64 words of a size that is equal on all satellites: header, then `capacity` entries,
-    zero-padded."""
-    words = np.zeros(HEADER_WORDS + capacity * (2 if with_contents else 1), dtype=np.int64)
-    words[:HEADER_WORDS] = own.header.to_words()
-    count = own.header.count
-    words[HEADER_WORDS : HEADER_WORDS + count] = own.signatures
-    if own.contents is not None:
-        words[HEADER_WORDS + capacity : HEADER_WORDS + capacity + count] = own.contents
-    return words
-
-
-def unpack_list(words: np.ndarray, capacity: int, with_contents: bool) -> SignatureList:
-    """Inverse of `pack_list`; a count or checksum that does not fit raises `RuntimeError` (a fault of the
-    exchange, not of a user)."""
-    header = RoundHeader.from_words(words[:HEADER_WORDS])
-    if not 0 <= header.count <= capacity:
-        raise RuntimeError(
-            f"satellite {header.satellite}: {header.count} signatures announced, at most {capacity} possible"
-        )
-    signatures = words[HEADER_WORDS : HEADER_WORDS + header.count]
-    start = HEADER_WORDS + capacity
-    contents = words[start : start + header.count] if with_contents else None
-    if _checksum(signatures, contents) != header.checksum:
-        raise RuntimeError(f"satellite {header.satellite}: checksum of its signature list does not match")
-    return SignatureList(header, signatures, contents)
-
-
-def arbitrate(
-    own: SignatureList,
-    selection: Selection,
-    shape: tuple[int, int],
-    heard: Mapping[int, SignatureList],
-    order: tuple[int, ...],
-    participants: Mapping[int, frozenset[int]],
-    rule: str = "id",
-    exact_context: bool = True,
-) -> AssignmentMap:
-    """The assignment map of one satellite.
-
-    heard: lists of the satellites this one heard (its own may be among them). order: satellite ids, highest
-    priority first. participants: for every satellite, the ids it heard (itself included). exact_context:
-    False marks every remote copy inexact (`codec.context=independent`, and footprint deduplication, where no
-    contents are exchanged)."""
-    me = own.satellite
-    everyone = {**heard, me: own}
-    satellites = [satellite for satellite in order if satellite in everyone]
-    complete = all(len(heard_by) == len(participants) for heard_by in participants.values())
-    rates = {s: everyone[s].header.metric for s in satellites} if rule == "balanced" else None
-    owners, indices = assign_owners(
-        [everyone[s].signatures for s in satellites], satellites, order, rule, complete, rates
-    )
-    mine = satellites.index(me)
-    owner, index = owners[mine], indices[mine]
-    exact = np.zeros(len(owner), dtype=bool)
-    if exact_context:
-        exact = _exact_entries(own, everyone, owner, index, participants)
-    return _fill_map(selection, shape, me, owner, index, exact)
 
 
 def assignments(
@@ -132,7 +44,13 @@ def assignments(
         with watch.span("arbitrate", *(one.satellite for one in group)):
             lists = {s: known.lists[s] for s in order if s in heard and s in known.lists}
             lists = lists or {one.satellite: one.own for one in group}  # of one that codes by itself
-            decided = _owners(rules.priority.rule, order, known.complete, lists)
+            decided = owners_of(
+                {s: one.signatures for s, one in lists.items()},
+                [*order, *(s for s in lists if s not in order)],
+                rules.priority.rule,
+                known.complete,
+                {s: one.header.metric for s, one in lists.items()},
+            )
         for one in group:
             with watch.span("arbitrate", one.satellite):
                 owner, index = decided[one.satellite]
@@ -141,18 +59,91 @@ def assignments(
                     exact = _exact_entries(one.own, lists, owner, index, known.by)
                 shape = one.view.y.shape[1:]
                 maps[one.satellite] = _fill_map(one.selection, shape, one.satellite, owner, index, exact)
-    return maps
+    return {one.satellite: maps[one.satellite] for one in seen}
 
 
-def _owners(
-    rule: str, order: Sequence[int], complete: bool, lists: Mapping[int, SignatureList]
+def owners_of(
+    lists: Mapping[int, np.ndarray],
+    order: Sequence[int],
+    rule: str = "id",
+    complete: bool = True,
+    rate_bps: Mapping[int, float] | None = None,
 ) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-    """(owner, index in the owner's list) of every entry of `lists`, by satellite."""
-    ranked = [*order, *(s for s in lists if s not in order)]  # whose header nobody took is alone
-    rates = {s: one.header.metric for s, one in lists.items()} if rule == "balanced" else None
-    signatures = [one.signatures for one in lists.values()]
-    decided = assign_owners(signatures, list(lists), ranked, rule, complete, rates)
-    return dict(zip(lists, zip(*decided, strict=True), strict=True))
+    """Owner and index in the owner's list of every entry of every list, by satellite: int16 [U], int32 [U].
+
+    lists: signatures, int64 [U], by satellite. order: satellites, highest priority first, containing all of
+    `lists`. complete, rate_bps: for `balanced` alone: whether every satellite of the round heard every other;
+    downlink rates (default: equal). The owner keeps the entry's signature. Of a signature that a list holds
+    twice the first entry counts. Sorting, O(n log n) in all entries."""
+    ranked = [satellite for satellite in order if satellite in lists]
+    sizes = np.array([len(lists[satellite]) for satellite in ranked], dtype=np.int64)
+    if not sizes.sum():
+        return {satellite: (np.zeros(0, np.int16), np.zeros(0, np.int32)) for satellite in lists}
+    begins = np.cumsum(sizes) - sizes
+    signature = np.concatenate([lists[satellite] for satellite in ranked])
+    holder = np.repeat(np.array(ranked, dtype=np.int64), sizes)
+    index = np.arange(sizes.sum()) - np.repeat(begins, sizes)
+    # groups of equal signatures, in each the best rank first, then the first entry: the order of `holder`
+    by = np.argsort(signature, kind="stable")
+    first = np.append(True, signature[by[1:]] != signature[by[:-1]])
+    starts = np.flatnonzero(first)
+    winner = by[starts]
+    if rule == "balanced" and complete:
+        winner = _greedy(by, starts, holder, rate_bps or {})
+    elif rule == "balanced":
+        winner = _rendezvous(by, starts, signature, holder)
+    best = np.empty(len(by), dtype=np.int64)
+    best[by] = winner[np.cumsum(first) - 1]
+    owner, where = holder[best].astype(np.int16), index[best].astype(np.int32)
+    return {
+        satellite: (owner[begin : begin + size], where[begin : begin + size])
+        for satellite, begin, size in zip(ranked, begins.tolist(), sizes.tolist(), strict=True)
+    }
+
+
+def _greedy(
+    by: np.ndarray, starts: np.ndarray, holder: np.ndarray, rate_bps: Mapping[int, float]
+) -> np.ndarray:
+    """`balanced` with complete views (see the module's head): the winning entry of every group."""
+    bounds = np.append(starts, len(by))
+    holders = holder[by].tolist()
+    winner = by[starts]
+    alone = np.diff(bounds) == 1
+    load = np.bincount(holder[winner[alone]], minlength=int(holder.max()) + 1).tolist()
+    pace = [1.0 / max(rate_bps.get(satellite, 1.0), 1e-9) for satellite in range(len(load))]
+    cost = [(entries + 1) * seconds for entries, seconds in zip(load, pace)]
+    contested = np.flatnonzero(~alone)
+    contested = contested[np.argsort(np.diff(bounds)[contested], kind="stable")]
+    places = np.empty(len(contested), dtype=np.int64)
+    for n, (begin, end) in enumerate(zip(bounds[contested].tolist(), bounds[contested + 1].tolist())):
+        members = holders[begin:end]
+        choice = min(members, key=cost.__getitem__)
+        places[n] = begin + members.index(choice)
+        load[choice] += 1
+        cost[choice] = (load[choice] + 1) * pace[choice]
+    winner[contested] = by[places]
+    return winner
+
+
+def _rendezvous(by: np.ndarray, starts: np.ndarray, signature: np.ndarray, holder: np.ndarray) -> np.ndarray:
+    """`balanced` with partial views: of every group the first entry with the highest hash of (signature,
+    satellite)."""
+    score = _mixed(
+        signature[by].astype(np.uint64) ^ _mixed(holder[by].astype(np.uint64) + np.uint64(1))
+    )  # one to one: holders never tie
+    sizes = np.diff(np.append(starts, len(by)))
+    highest = np.flatnonzero(
+        score == np.repeat(np.maximum.reduceat(score, starts), sizes)
+    )  # more than one where a list repeats itself
+    group = np.repeat(np.arange(len(starts)), sizes)[highest]
+    return by[highest[np.append(True, group[1:] != group[:-1])]]
+
+
+def _mixed(words: np.ndarray) -> np.ndarray:
+    """The finaliser of splitmix64 (Steele et al. 2014), wrapping: uint64 -> uint64."""
+    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return words ^ (words >> np.uint64(31))
 
 
 def _exact_entries(
@@ -199,8 +190,3 @@ def _fill_map(
     return AssignmentMap(
         fate.reshape(shape), exact_of.reshape(shape), owner_of.reshape(shape), source.reshape(shape)
     )
-
-
-def _checksum(signatures: np.ndarray, contents: np.ndarray | None) -> int:
-    value = zlib.crc32(np.ascontiguousarray(signatures).tobytes())
-    return value if contents is None else zlib.crc32(np.ascontiguousarray(contents).tobytes(), value)

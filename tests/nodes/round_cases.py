@@ -5,22 +5,20 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from itertools import count
 
 import numpy as np
 
 from constellation.network import Sync
 from constellation.scenario.scenario import Scenario, load_scenario
-from ground.decoder import RoundDecoder
+from ground.round import Station, hear_round
 from nodes.capture import ground_cells, patch_offset
 from nodes.crew import Board, Crew, Look, Rules, View, load_board
 from nodes.encoder import view_of
-from nodes.messages import Orders
 from nodes.round import fly_round
 from nodes.timeline import Watch
 from nodes.wire.faults import NO_FAULTS, Faults
 from nodes.wire.protocol import together
-from nodes.wire.stages import GROUND, Send, Stage, Step
+from nodes.wire.stages import GROUND
 from tests.golden.freeze import BASE, MODELS, Checkpoints, view
 
 SATELLITES = 5
@@ -91,34 +89,15 @@ def crew_of(model: str, numbers, words: tuple[str, ...] = (), hearing=None, rule
     return Crew(tuple(numbers), board, rules, Network(hearing), Watch.of(scenario), see)
 
 
-def decode(model: str, streams: dict[int, bytes], grid: str = "fixed"):
-    board = board_of(model, grid)
-    return RoundDecoder(board.model, board.checkpoint, "cpu", True).decode(streams)
+def ground_of(model: str, number: int = 0):
+    """The ground's side of a round."""
+    return hear_round(Station(board_of(model)), number)
 
 
-def sound(model: str, streams: dict[int, bytes]) -> set[int]:
-    """Of whom every latent vector can be had from the streams."""
-    result = decode(model, streams)
-    lame = set(result.failures) | {s for s, n in result.unresolved.items() if n}
-    return set(streams) - lame
-
-
-def small_ground(model: str, number: int):
-    """A ground that asks for independent streams where the round does not decode; whom it has an image of,
-    and the orders that it gave."""
-    heard = yield Send(Stage(number, Step.DOWNLINK))
-    streams = dict(heard.messages)
-    witnesses = (yield Send(Stage(number, Step.WITNESS))).messages
-    good, given = sound(model, streams), []
-    for part in count():
-        wanted = frozenset(streams) - good if part == 0 else frozenset()
-        given.append(Orders(independent=wanted) if wanted else Orders(accepted=frozenset(good)))
-        yield Send(Stage(number, Step.REQUEST, part), {GROUND: given[-1].pack()})
-        if given[-1].closed:
-            return good, given, dict(witnesses)
-        answers = (yield Send(Stage(number, Step.ANSWER, part))).messages
-        good |= sound(model, dict(answers))
-    raise AssertionError
+def whole(model: str, products, number: int = 0) -> set[int]:
+    """Whose stream gives every vector as it was coded, when all streams are there."""
+    streams = {(satellite, number): product.stream for satellite, product in products.items()}
+    return {satellite for satellite, _ in Station(board_of(model)).decode(streams).whole}
 
 
 def fly(crews: list[Crew], faults: Faults = NO_FAULTS, number: int = 0, ground=None):

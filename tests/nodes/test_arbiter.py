@@ -2,18 +2,25 @@
 certain."""
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from codec.entropy.encoder import EncodedLatents
 from codec.maps.assignment import KEPT, LOCAL, REMOTE, validate
 from codec.maps.references import follow
-from constellation.priority import RoundHeader, assign_owners, priority_order
-from nodes.arbiter import arbitrate, pack_list, signature_list, unpack_list
+from constellation.scenario.load import load_scenario
+from nodes.arbiter import assignments
+from nodes.crew import Known, Look, Observation, Rules, View
+from nodes.messages import SignatureList
+from nodes.recognizer import hash_family
 from nodes.selector import select
+from nodes.timeline import Watch
 from tests.codec.maps.map_cases import ranks
 
 H, W, C = 4, 4, 2
+_DENSE = load_scenario("dense")
+RULES = Rules(0, _DENSE.codec, _DENSE.dlrc, _DENSE.priority, hash_family(0, C, 2), ())
+NOTHING_CODED = EncodedLatents(b"", b"", 0, 0)
 grids = st.lists(st.lists(st.integers(0, 12), min_size=H * W, max_size=H * W), min_size=1, max_size=5)
 
 
@@ -21,24 +28,21 @@ def fly(labels, order=None, heard=None, contents=None, representative="original"
     """Selections, lists and maps of a round in which satellite s sees the ground cells labels[s]; equal
     labels, equal vectors."""
     count = len(labels)
-    selections, lists = [], {}
+    seen, lists = [], {}
     for s, row in enumerate(labels):
         ids = np.array(row, dtype=np.int64)
         y = np.stack([ids % 5, ids]).astype(np.float32).reshape(C, H, W)
         if contents and s in contents:
             y[0] += contents[s]
-        selections.append(select(y, ids, ranks(H, W), representative))
-        lists[s] = signature_list(s, 0, 0.0, selections[s], True)
-    order = order or tuple(range(count))
+        selection = select(y, ids, ranks(H, W), representative)
+        lists[s] = SignatureList.of((s, 0), 0.0, selection.signatures, selection.contents)
+        nothing = np.zeros((1, 1, 1), np.uint8)
+        look = Look(s, 0, nothing, nothing, ids.reshape(H, W), (0, 0, 0, 0, "made up"))
+        seen.append(Observation(View(look, y, NOTHING_CODED), selection, lists[s]))
     everyone = frozenset(range(count))
     participants = {s: (heard or {}).get(s, everyone) for s in range(count)}
-    maps = {
-        s: arbitrate(
-            lists[s], selections[s], (H, W), {o: lists[o] for o in participants[s]}, order, participants
-        )
-        for s in range(count)
-    }
-    return selections, lists, maps, participants
+    maps = assignments(RULES, order or tuple(range(count)), Known(lists, participants), seen, Watch())
+    return [one.selection for one in seen], lists, maps, participants
 
 
 @settings(max_examples=60)
@@ -102,68 +106,3 @@ def test_local_copies_point_at_the_representative_even_when_it_is_remote():
     flat = maps[1].fate.reshape(-1)
     assert flat[0] == REMOTE and flat[1] == LOCAL and maps[1].source.reshape(-1)[1] == 0
     assert flat[2] == KEPT and (flat[3:] == LOCAL).all()
-
-
-@given(grids)
-def test_lists_survive_packing(labels):
-    _, lists, _, _ = fly(labels)
-    for entry in lists.values():
-        back = unpack_list(pack_list(entry, H * W, True), H * W, True)
-        assert back.header == entry.header
-        assert np.array_equal(back.signatures, entry.signatures) and np.array_equal(
-            back.contents, entry.contents
-        )
-
-
-def test_a_damaged_list_is_noticed():
-    _, lists, _, _ = fly([list(range(16))])
-    words = pack_list(lists[0], H * W, True)
-    words[7] ^= 1
-    with pytest.raises(RuntimeError, match="checksum"):
-        unpack_list(words, H * W, True)
-
-
-signature_lists = st.lists(st.lists(st.integers(0, 30), max_size=20), min_size=1, max_size=6)
-
-
-@given(signature_lists, st.sampled_from(["id", "balanced"]), st.randoms())
-def test_owners_hold_the_signature_at_the_index_given(lists, rule, random):
-    arrays = [np.array(entries, dtype=np.int64) for entries in lists]
-    order = list(range(len(lists)))
-    random.shuffle(order)
-    owners, indexes = assign_owners(arrays, list(range(len(lists))), order, rule)
-    by_signature = {}
-    for entries, owner, index in zip(arrays, owners, indexes, strict=True):
-        for signature, o, i in zip(entries.tolist(), owner.tolist(), index.tolist(), strict=True):
-            assert arrays[o][i] == signature
-            assert by_signature.setdefault(signature, (o, i)) == (o, i)
-            if rule == "id":
-                assert o == min((s for s in order if signature in arrays[s]), key=order.index)
-                assert i == arrays[o].tolist().index(signature)
-
-
-@given(signature_lists, st.randoms())
-def test_permuting_the_satellites_permutes_the_owners(lists, random):
-    arrays = [np.array(entries, dtype=np.int64) for entries in lists]
-    ids = list(range(len(lists)))
-    shuffled = ids[:]
-    random.shuffle(shuffled)
-    straight = assign_owners(arrays, ids, ids)
-    moved = assign_owners([arrays[s] for s in shuffled], shuffled, ids)
-    for at, s in enumerate(shuffled):
-        assert np.array_equal(straight[0][s], moved[0][at]) and np.array_equal(straight[1][s], moved[1][at])
-
-
-def test_priority_rules_order_as_they_say():
-    headers = [RoundHeader(s, 3, metric, 0, 0) for s, metric in enumerate([0.2, 0.9, 0.9, 0.1])]
-    assert priority_order("id", headers, 0, 3) == (0, 1, 2, 3)
-    assert priority_order("link", headers, 0, 3) == (1, 2, 0, 3)
-    assert sorted(priority_order("random", headers, 0, 3)) == [0, 1, 2, 3]
-    assert priority_order("random", headers, 0, 3) == priority_order("random", headers[::-1], 0, 3)
-    assert len({priority_order("random", headers, 0, r) for r in range(20)}) > 5
-
-
-def test_balanced_owners_level_the_load():
-    shared = np.arange(300, dtype=np.int64)
-    owners, _ = assign_owners([shared, shared, shared], [0, 1, 2], [0, 1, 2], "balanced")
-    assert np.bincount(owners[0], minlength=3).tolist() == [100, 100, 100]

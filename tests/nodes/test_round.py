@@ -9,13 +9,15 @@ from hypothesis import strategies as st
 from codec.bitstream import unpack
 from codec.maps.assignment import KEPT, REMOTE
 from constellation.common.errors import UserError
-from nodes.messages import Header, Orders, Witness
+from ground.records import Outcome
+from nodes.messages import Header, Orders
 from nodes.round import agree, fly_round, headers, recognise, understand
 from nodes.wire.faults import Faults
 from nodes.wire.protocol import together
 from nodes.wire.stages import GROUND, Heard, Send, Stage, Step
-from tests.nodes.round_cases import EVERYBODY, SATELLITES, crew_of, fly, module_of, small_ground, sound
+from tests.nodes.round_cases import EVERYBODY, SATELLITES, crew_of, fly, ground_of, module_of, whole
 
+WHOLE = (Outcome.EXACT, Outcome.RESENT, Outcome.INDEPENDENT)
 ONE_SIDED = {0: (0, 1), 1: (0, 1, 2), 2: (1, 2, 3), 3: (0, 3), 4: (4,)}
 RULES = {
     "id": (),
@@ -70,12 +72,10 @@ def test_every_family_codes_alike_in_one_crew_and_in_five(model):
 @given(SPLITS, FAULTS)
 def test_whoever_lives_is_decoded_whatever_happens_to_messages_and_to_others(split, faults):
     crews = [crew_of("mbt", numbers) for numbers in split]
-    _, _, (images, given_, _) = fly(crews, faults, ground=small_ground("mbt", 0))
+    _, _, landed = fly(crews, faults, ground=ground_of("mbt"))
     down = set(EVERYBODY) - faults.mute
-    assert (
-        down - faults.deaths.keys() <= images <= down
-    )  # who dies cannot answer for what an owner took along
-    assert given_[-1].closed
+    good = {one.satellite for one in landed.record.satellites if one.outcome in WHOLE}
+    assert down - faults.deaths.keys() <= good <= down  # who dies cannot answer for what an owner took along
 
 
 @settings(max_examples=10, deadline=None)
@@ -89,31 +89,32 @@ def test_faults_replay(faults):
 @pytest.mark.parametrize("step", (Step.HEADERS, Step.EXCHANGE))
 def test_who_is_heard_by_nobody_codes_by_itself_and_the_others_go_on_without(kind, step):
     faults = Faults(**{kind: frozenset({(1, Stage(0, step))})})
-    products, tasks, (images, _, _) = fly([crew_of("mbt", EVERYBODY)], faults, ground=small_ground("mbt", 0))
+    products, tasks, landed = fly([crew_of("mbt", EVERYBODY)], faults, ground=ground_of("mbt"))
     assert tasks[1].participants == (1,) and not (tasks[1].assignment.fate == REMOTE).any()
     assert all(tasks[s].participants == (0, 2, 3, 4) for s in EVERYBODY if s != 1)
-    assert sound("mbt", {s: product.stream for s, product in products.items()}) == images == set(EVERYBODY)
+    assert whole("mbt", products) == landed.images.keys() == set(EVERYBODY)
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=str)
 def test_a_death_before_any_stage_leaves_the_others_whole(stage):
     faults = Faults(deaths={0: stage})
-    _, tasks, (images, _, witnesses) = fly(
-        [crew_of("elic", (0, 3)), crew_of("elic", (1, 2, 4))], faults, ground=small_ground("elic", 0)
+    _, tasks, landed = fly(
+        [crew_of("elic", (0, 3)), crew_of("elic", (1, 2, 4))], faults, ground=ground_of("elic")
     )
-    assert images - {0} == {1, 2, 3, 4} and (0 in images) == (stage.step == Step.WITNESS)
-    assert set(witnesses) == {1, 2, 3, 4}
+    good = {one.satellite for one in landed.record.satellites if one.outcome in WHOLE}
+    assert good - {0} == {1, 2, 3, 4} and (0 in good) == (stage.step == Step.WITNESS)
+    assert set(landed.arrived.witness) == {1, 2, 3, 4}
     heard_of_it = stage.step > Step.EXCHANGE
     assert all((0 in tasks[s].participants) == heard_of_it for s in (1, 2, 3, 4))
 
 
 def test_a_lonely_satellite_flies_a_round():
-    products, tasks, (images, _, _) = fly(
+    products, tasks, landed = fly(
         [crew_of("bmshj", (2,))],
         Faults(damaged=frozenset({(2, Stage(0, Step.HEADERS))})),
-        ground=small_ground("bmshj", 0),
+        ground=ground_of("bmshj"),
     )
-    assert images == {2} and tasks[2].participants == (2,) and products[2].stream
+    assert set(landed.images) == {2} and tasks[2].participants == (2,) and products[2].stream
 
 
 def seen_by(crew, number=0):
@@ -156,11 +157,11 @@ def test_messages_of_the_exchange_are_as_long_as_the_longest_list_and_no_longer(
 
 
 def test_the_telemetry_says_what_links_carry_and_what_the_gathering_pads_to():
-    _, tasks, (_, _, witnesses) = fly([crew_of("bmshj", EVERYBODY)], ground=small_ground("bmshj", 0))
+    _, tasks, landed = fly([crew_of("bmshj", EVERYBODY)], ground=ground_of("bmshj"))
     counts = {s: len(task.observation.selection.signatures) for s, task in tasks.items()}
     assert len(set(counts.values())) > 1
-    for satellite, data in witnesses.items():
-        note = Witness.unpack(data).note
+    for satellite, witness in landed.arrived.witness.items():
+        note = witness.note
         assert note.payload_bytes == 40 + 16 * counts[satellite]
         assert note.gathered_bytes == 40 + 16 * max(counts.values())
 
@@ -170,11 +171,11 @@ def test_the_telemetry_says_what_links_carry_and_what_the_gathering_pads_to():
 
 def test_without_dlrc_nobody_clusters_sends_a_map_or_pays_for_an_exchange():
     crew = crew_of("mbt", EVERYBODY, ("dlrc.enabled=false",))
-    products, tasks, (images, _, witnesses) = fly([crew], ground=small_ground("mbt", 0))
-    assert images == set(EVERYBODY) and not tasks
+    products, tasks, landed = fly([crew], ground=ground_of("mbt"))
+    assert {one.outcome for one in landed.record.satellites} == {Outcome.EXACT} and not tasks
     for satellite, product in products.items():
         assert product.stream == product.alone and (product.assignment.fate == KEPT).all()
-        stream, note = unpack(product.stream), Witness.unpack(witnesses[satellite]).note
+        stream, note = unpack(product.stream), landed.arrived.witness[satellite].note
         assert not stream.map and not stream.header.settings.dlrc
         assert (note.payload_bytes, note.gathered_bytes, note.t_sync_s, note.t_round_s) == (0, 0, 0.0, 0.0)
         assert [name for name, *_ in note.spans] == ["capture", "analysis", "entropy", "downlink"]
@@ -211,10 +212,11 @@ def test_an_order_of_the_users_own_costs_one_word_and_damage_in_it_is_heard_by_n
 
     with module_of("backward_rule", order=backwards):
         crew = crew_of("bmshj", EVERYBODY, ("priority.rule=backward_rule:order", "priority.trust=true"))
-        _, tasks, (images, _, witnesses) = fly([crew], ground=small_ground("bmshj", 0))
-        assert not (tasks[4].assignment.fate == REMOTE).any() and images == set(EVERYBODY)
+        _, tasks, landed = fly([crew], ground=ground_of("bmshj"))
+        assert not (tasks[4].assignment.fate == REMOTE).any()
+        assert {one.outcome for one in landed.record.satellites} == {Outcome.EXACT}
         counts = {s: len(task.observation.selection.signatures) for s, task in tasks.items()}
-        notes = {s: Witness.unpack(data).note for s, data in witnesses.items()}
+        notes = {s: witness.note for s, witness in landed.arrived.witness.items()}
         assert all(notes[s].payload_bytes == 48 + 16 * counts[s] for s in EVERYBODY)
         seen = seen_by(crew)
         accord = agree(crew.rules, crew.network.at(0), all_hear(headers(seen)))

@@ -15,9 +15,11 @@ from constellation.orbit.orbits import Constellation, subset
 from constellation.passes.contacts import DAY_S, contact_windows, link_metric, next_contact
 from constellation.passes.energy import energy_metric
 from constellation.passes.queue import Service, last_byte_times_s, service_of
-from constellation.priority import RoundHeader, assign_owners, priority_order
+from constellation.priority import priority_order
 from constellation.scenario.scenario import CaptureKnobs, Scenario
+from nodes.arbiter import owners_of
 from nodes.capture import ground_cells, patch_offset
+from nodes.messages import Header
 
 RULES = ("id", "link", "energy", "random", "balanced")
 
@@ -81,11 +83,10 @@ def fly(request: Request, constellation: Constellation, number: int) -> list[Out
     outcomes = []
     for rule in RULES:
         metric = metrics.get(rule, np.zeros(len(members)))
-        headers = [
-            RoundHeader(who, number, float(value), len(lists[who]), 0) for who, value in enumerate(metric)
-        ]
+        headers = [Header(who, number, float(value), len(lists[who]), 0) for who, value in enumerate(metric)]
         order = priority_order(rule, headers, scenario.seed, number)
-        owners, _ = assign_owners(lists, range(len(members)), order, rule, rate_bps=rates)
+        decided = owners_of(dict(enumerate(lists)), order, rule, rate_bps=rates)
+        owners = [decided[who][0] for who in range(len(members))]
         outcomes.append(deliver(request, rule, gathering, order, owners))
     return outcomes
 
