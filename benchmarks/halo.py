@@ -23,7 +23,8 @@ from constellation.common.knobs import Knobs, Several
 from constellation.common.progress import watched
 from dlrc.studies.common.terms import known_models
 from ground.reconstructor import synthesise
-from nodes.coding import BoardCoder
+from nodes import encoder
+from nodes.crew import Board
 from nodes.process.device import one_thread
 
 
@@ -52,29 +53,24 @@ def bench(given: Given) -> None:
     )
     print("|" + " --- |" * (5 + len(halos)))
     for name in watched(models, "models"):
-        model = load_weights("", name, 0.013)[0]
+        board = Board(*load_weights("", name, 0.013), "cpu")
         for size in sizes:
-            print(
-                line_of(name, size, *measure(BoardCoder(model, "cpu", True, "fixed"), size, halos, repeats)),
-                flush=True,
-            )
+            print(line_of(name, size, *measure(board, size, halos, repeats)), flush=True)
 
 
-def measure(
-    coder: BoardCoder, size: int, halos: Sequence[int], repeats: int
-) -> tuple[list[float], list[float]]:
+def measure(board: Board, size: int, halos: Sequence[int], repeats: int) -> tuple[list[float], list[float]]:
     """Seconds of g_a without and with each halo, and of g_s without and with the ring; what the pictures show
     does not matter."""
     random = np.random.default_rng(0)
 
     def analyse(halo: int) -> float:
         padded = random.integers(0, 256, (size + 2 * halo, size + 2 * halo, 3), dtype=np.uint8)
-        return fastest(lambda: coder.analyse(padded, halo), repeats)
+        return fastest(lambda: encoder.analyse(board, padded, halo), repeats)
 
     def rebuild(ring: int) -> float:
         side = size // LATENT_STRIDE_PX + 2 * ring
-        latents = random.integers(-3, 4, (coder.model.m, side, side)).astype(np.int32)
-        return fastest(lambda: synthesise(coder.model, latents, ring), repeats)
+        latents = random.integers(-3, 4, (board.model.m, side, side)).astype(np.int32)
+        return fastest(lambda: synthesise(board.model, latents, ring), repeats)
 
     return [analyse(halo) for halo in (0, *halos)], [rebuild(ring) for ring in (0, RING)]
 

@@ -192,15 +192,15 @@ def synthetic_table(seed: int, rounds: int, patches_px: list[int], repeats: floa
 
 def captured_table(seed: int, captures: int) -> Iterator[str]:
     """Lines of the table of captured rounds."""
-    from benchmarks.real_maps import captured_round, model_of, real_scenario
+    from benchmarks.real_maps import captured_round, crew_of_all, real_scenario
 
     yield f"{'model':>6} {'window':7} {'halo':>6} {'remote':>6} {'local':>5} {HEAD}"
     for name in registry.names():
         for window in WINDOWS:
             for halo_px in (0, 32):
                 scenario = real_scenario(window, name, halo_px, seed)
-                model = model_of(scenario)
-                rounds = [captured_round(scenario, number, model) for number in range(captures)]
+                crew = crew_of_all(scenario)
+                rounds = [captured_round(crew, number) for number in range(captures)]
                 fates = np.concatenate([one.fate.reshape(-1) for maps in rounds for one in maps.values()])
                 total = sum(measure(maps) for maps in rounds)
                 yield (

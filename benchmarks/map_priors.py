@@ -20,7 +20,7 @@ from pydantic import Field
 from scipy.special import gammaln
 
 from benchmarks.map_coding import Overlap, make_round
-from benchmarks.real_maps import captured_round, model_of, real_scenario
+from benchmarks.real_maps import captured_round, crew_of_all, real_scenario
 from codec.maps import model as mapmodel
 from codec.maps.assignment import KEPT, AssignmentMap
 from codec.maps.binary_coder import FLOOR, LIMIT, ONE, TALLY
@@ -91,12 +91,10 @@ def captured(rounds: int) -> list[tuple[int, float, np.ndarray]]:
         for window_px in WINDOWS_PX:
             for halo_px, share in ((0, 1.0), (32, 0.34)):
                 scenario = real_scenario("dense", name, halo_px, folder="train", window_px=window_px)
-                model = model_of(scenario)
+                crew = crew_of_all(scenario)
                 profile = 0 if halo_px else (4 if name in registry.names()[:2] else 5)
                 for number in range(max(1, round(rounds * share))):
-                    out += [
-                        (profile, 3.0, counts) for counts in tallies(captured_round(scenario, number, model))
-                    ]
+                    out += [(profile, 3.0, counts) for counts in tallies(captured_round(crew, number))]
                 print(f"{name} window {window_px} halo {halo_px}: {len(out)} maps", flush=True)
     return out
 

@@ -16,7 +16,7 @@ The paper's Table 2 read column by column gives bmshj, 256 px, Titan V: LIC 24.6
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Annotated
 
 import numpy as np
@@ -24,23 +24,25 @@ import torch
 from pydantic import Field
 
 from codec.entropy.order import rank
-from codec.imagery.scene import open_scene
-from codec.maps.assignment import AssignmentMap
+from codec.maps.assignment import AssignmentMap, all_kept
 from codec.maps.coding import encode_map
 from codec.models.checkpoint import load_weights
-from codec.models.model import LatentModel
 from codec.models.registry import build_model
 from constellation.common.cli import Command, Given, main_of
 from constellation.common.knobs import Knobs, Several, Word
 from constellation.common.progress import watched
-from constellation.scenario.load import SCENARIO
+from constellation.scenario.load import SCENARIO, changed
+from constellation.scenario.scenario import Scenario
 from dlrc.studies.common.terms import known_models
-from nodes.arbiter import SignatureList, arbitrate, assign_owners, signature_list
-from nodes.capture import capture
-from nodes.coding import BoardCoder
+from nodes.arbiter import assignments, owners_of
+from nodes.capture import camera
+from nodes.crew import Board, Known, Rules
+from nodes.encoder import analyse, code, hyper_symbols
 from nodes.process.device import one_thread
-from nodes.recognizer import HashFamily, hash_family, signatures
-from nodes.selector import Selection, select
+from nodes.recognizer import signatures
+from nodes.round import recognise
+from nodes.selector import select
+from nodes.timeline import Watch
 
 NEIGHBOURS = 8
 PAPER_WIDTHS = 128, 192
@@ -70,7 +72,7 @@ def bench(given: Given) -> None:
         own.repeats,
     )
     one_thread()
-    shipped = load_weights("", name, scenario.codec.lambda_)[0]
+    shipped, info = load_weights("", name, scenario.codec.lambda_)
     torch.manual_seed(0)
     for label, model in (
         (f"shipped weights, M = {shipped.m}", shipped),
@@ -84,7 +86,12 @@ def bench(given: Given) -> None:
             print(
                 line_of(
                     size,
-                    measure(model, name, scenario, size, repeats if size <= 512 else max(1, repeats // 3)),
+                    measure(
+                        Board(model, info, "cpu"),
+                        scenario,
+                        size,
+                        repeats if size <= 512 else max(1, repeats // 3),
+                    ),
                 ),
                 flush=True,
             )
@@ -93,59 +100,45 @@ def bench(given: Given) -> None:
         print(f"| {count} | {arbitration_s(count, repeats):.4f} |", flush=True)
 
 
-def measure(model: LatentModel, name: str, scenario, size: int, repeats: int) -> dict[str, float]:
+def measure(board: Board, scenario: Scenario, size: int, repeats: int) -> dict[str, float]:
     """Milliseconds of every part for one satellite, the last of `NEIGHBOURS` by priority, patches of `size`
     px at dense overlap."""
+    model, me, everyone = board.model, NEIGHBOURS - 1, range(NEIGHBOURS)
     model.net.eval()
-    if (
-        not hasattr(model.net.entropy_bottleneck, "_quantized_cdf")
-        or model.net.entropy_bottleneck._quantized_cdf.numel() == 0
-    ):
+    if getattr(model.bottleneck, "_quantized_cdf", torch.zeros(0)).numel() == 0:
         model.net.update(force=True)
-    coder = BoardCoder(model, "cpu", scenario.codec.portable, "fixed")
-    family = hash_family(scenario.seed, model.m, scenario.dlrc.k, scenario.dlrc.rotation)
-    knobs = scenario.capture.model_copy(update={"patch_px": size, "window_px": 2 * size})
-    scene = open_scene(
-        scenario.scene.model_copy(update={"size_px": max(2048, 2 * size)}), scenario.seed, 0, 2 * size
+    wide = changed(
+        scenario,
+        codec={"model": model.name, "grid": "fixed"},
+        capture={"patch_px": size, "window_px": 2 * size},
+        scene={"size_px": max(2048, 2 * size)},
     )
-    views = [capture(scene, knobs, scenario.seed, 0, satellite) for satellite in range(NEIGHBOURS)]
-    latents = [coder.analyse(view.padded, 0) for view in views]
-    order = rank(model.passes, *latents[0].shape[1:])
-    chosen = [select(y, signatures(y, family), order, scenario.dlrc.representative) for y in latents]
-    lists = [signature_list(n, 0, 0.0, one, True) for n, one in enumerate(chosen)]
-    me, everyone = NEIGHBOURS - 1, frozenset(range(NEIGHBOURS))
-    y, y_hat = latents[me], np.rint(latents[me]).astype(np.int32)
-    owned = _arbitrate(lists, chosen[me], y.shape[1:], me, everyone)
-    layout = _all(owned).known()
+    rules, watch = Rules.of(wide, model), Watch()
+    views = camera(board, rules, wide.scene, wide.capture, watch)(0, everyone)
+    seen = [recognise(rules, view, 0.0) for view in views]
+    heard = frozenset(everyone)
+    known = Known({one.satellite: one.own for one in seen}, dict.fromkeys(everyone, heard))
+    look, y, chosen = views[me].look, views[me].y, seen[me].selection
+    order = rank(model.passes, *y.shape[1:])
+    known_alone, latents = all_kept(*y.shape[1:]).known(), (y, np.rint(y).astype(np.int32))
+
+    def coding() -> object:
+        return code(board, rules.codec, hyper_symbols(board, rules.codec, y), latents, known_alone)
+
+    def arbiter() -> AssignmentMap:
+        return assignments(rules, tuple(everyone), known, [seen[me]], watch)[me]
+
+    owned = arbiter()
     steps: dict[str, Callable[[], object]] = {
-        "analysis": lambda: coder.analyse(views[me].padded, 0),
-        "coding": lambda: coder.encode(y, y_hat, layout),
-        "recognizer": lambda: _recognise(y, family),
-        "selector": lambda: select(
-            y, chosen[me].signatures[chosen[me].entry_of], order, scenario.dlrc.representative
-        ),
-        "arbiter": lambda: _arbitrate(lists, chosen[me], y.shape[1:], me, everyone),
+        "analysis": lambda: analyse(board, look.padded, look.halo_px),
+        "coding": coding,
+        "recognizer": lambda: signatures(y, rules.hashes),
+        "selector": lambda: select(y, chosen.signatures[chosen.entry_of], order, rules.dlrc.representative),
+        "arbiter": arbiter,
         "filter": lambda: owned.known(),
-        "map": lambda: encode_map(owned, "successor", participants=tuple(range(NEIGHBOURS)), satellite=me),
+        "map": lambda: encode_map(owned, "successor", participants=tuple(everyone), satellite=me),
     }
     return {part: 1000 * fastest(step, repeats) for part, step in steps.items()}
-
-
-def _all(owned: AssignmentMap) -> AssignmentMap:
-    from codec.maps.assignment import all_kept
-
-    return all_kept(*owned.shape)
-
-
-def _recognise(y: np.ndarray, family: HashFamily) -> np.ndarray:
-    return signatures(y, family)
-
-
-def _arbitrate(
-    lists: Sequence[SignatureList], own: Selection, shape: tuple[int, int], me: int, everyone: frozenset[int]
-) -> AssignmentMap:
-    heard = {entry.satellite: entry for entry in lists}
-    return arbitrate(lists[me], own, shape, heard, tuple(sorted(everyone)), dict.fromkeys(everyone, everyone))
 
 
 def arbitration_s(satellites: int, repeats: int) -> float:
@@ -161,8 +154,8 @@ def arbitration_s(satellites: int, repeats: int) -> float:
         )
         for _ in range(satellites)
     ]
-    ids = tuple(range(satellites))
-    return fastest(lambda: assign_owners(lists, ids, ids, "id", True, None), min(repeats, 3))
+    given = dict(enumerate(lists))
+    return fastest(lambda: owners_of(given, tuple(given)), min(repeats, 3))
 
 
 def fastest(step: Callable[[], object], repeats: int) -> float:

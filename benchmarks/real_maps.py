@@ -6,60 +6,29 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import numpy as np
-
-from codec.entropy.order import rank
-from codec.imagery.scene import open_scene
 from codec.maps.assignment import AssignmentMap
-from codec.models.checkpoint import load_weights
-from codec.models.model import LATENT_STRIDE_PX, LatentModel
 from constellation.priority import priority_order
-from constellation.scenario.scenario import Scenario, load_scenario
-from nodes.arbiter import arbitrate, signature_list
-from nodes.capture import capture
-from nodes.recognizer import content_hashes, hash_family, signatures
-from nodes.selector import select
+from constellation.scenario.load import load_scenario
+from constellation.scenario.scenario import Scenario
+from nodes.arbiter import assignments
+from nodes.crew import Crew, Known
+from nodes.round import crew_of, recognise
 
 
-def captured_round(scenario: Scenario, round_number: int, model: LatentModel) -> dict[int, AssignmentMap]:
-    """Maps of one round, satellite -> map, in priority order. `model`: see `model_of`; one thread,
-    float32."""
-    import torch
-
-    scene = open_scene(scenario.scene, scenario.seed, round_number, scenario.capture.window_px)
-    family = hash_family(
-        scenario.seed, model.m, scenario.dlrc.k, scenario.dlrc.rotation, scenario.dlrc.magnitude
-    )
-    lists, selections, shape = {}, {}, (0, 0)
-    for satellite in range(scenario.satellites):
-        view = capture(scene, scenario.capture, scenario.seed, round_number, satellite)
-        with torch.no_grad():
-            x = torch.from_numpy(view.padded.astype(np.float32) / 255).permute(2, 0, 1)[None]
-            y = model.analysis(x)[0].numpy()
-        cut = scenario.capture.halo_px // LATENT_STRIDE_PX
-        y = np.ascontiguousarray(y[:, cut : y.shape[1] - cut, cut : y.shape[2] - cut])
-        shape = y.shape[1:]
-        content = scenario.dlrc.signature == "content"
-        found = content_hashes(np.rint(y).astype(np.int32)) if content else signatures(y, family)
-        selections[satellite] = select(
-            y, found, rank(model.passes, *y.shape[1:]), scenario.dlrc.representative
-        )
-        lists[satellite] = signature_list(satellite, round_number, 0.0, selections[satellite], not content)
-    order = priority_order(
-        scenario.priority.rule, [entry.header for entry in lists.values()], scenario.seed, round_number
-    )
-    everyone = {satellite: frozenset(lists) for satellite in lists}
-    return {
-        satellite: arbitrate(
-            lists[satellite], selections[satellite], shape, lists, order, everyone, scenario.priority.rule
-        )
-        for satellite in order
-    }
+def crew_of_all(scenario: Scenario) -> Crew:
+    """All satellites of a scenario, with its trained codec."""
+    return crew_of(scenario, range(scenario.satellites))
 
 
-def model_of(scenario: Scenario) -> LatentModel:
-    """The scenario's trained codec."""
-    return load_weights(scenario.codec.weights, scenario.codec.model, scenario.codec.lambda_)[0]
+def captured_round(crew: Crew, number: int) -> dict[int, AssignmentMap]:
+    """Maps of one round, satellite -> map, in priority order, whatever the links let hear."""
+    seen = [recognise(crew.rules, view, 0.0) for view in crew.see(number, crew.numbers)]
+    lists = {one.satellite: one.own for one in seen}
+    headers = [one.header for one in lists.values()]
+    order = priority_order(crew.rules.priority.rule, headers, crew.rules.seed, number)
+    known = Known(lists, dict.fromkeys(lists, frozenset(lists)))
+    maps = assignments(crew.rules, order, known, seen, crew.watch)
+    return {satellite: maps[satellite] for satellite in order}
 
 
 def real_scenario(

@@ -5,9 +5,12 @@ import numpy as np
 import pytest
 
 from constellation.scenario.scenario import load_scenario
-from nodes.coding import load_board
+from dlrc.local import fly as fly_here
+from dlrc.local import sides_of
 from ground.reconstructor import synthesise
-from dlrc.studies.common.rounds import Fleet
+from ground.records import Outcome
+from ground.round import Station
+from nodes.crew import load_board
 
 MODELS = ["bmshj", "mbt", "cheng", "elic"]
 SMALL = ["capture.patch_px=192", "scene.size_px=384"]
@@ -15,7 +18,7 @@ SMALL = ["capture.patch_px=192", "scene.size_px=384"]
 
 @pytest.fixture(scope="module", params=MODELS)
 def model(request):
-    return request.param, load_board(load_scenario("dense", [f"codec.model={request.param}"]))
+    return request.param, load_board(load_scenario("dense", [f"codec.model={request.param}"]).codec)
 
 
 def fly(model, *overrides, window=256):
@@ -23,41 +26,36 @@ def fly(model, *overrides, window=256):
     scenario = load_scenario(
         "dense", [f"codec.model={name}", *SMALL, f"capture.window_px={window}", "satellites=3", *overrides]
     )
-    fleet = Fleet(scenario, board)
-    return fleet, fleet.fly(0)
+    return fly_here(sides_of(scenario, board), 0).landed
 
 
-def all_exact(flight):
-    return (
-        all(record.exact and not record.failed for record in flight.records)
-        and not flight.results["dlrc"].failures
-    )
+def all_exact(landed):
+    return all(record.outcome is Outcome.EXACT for record in landed.record.satellites)
 
 
 @pytest.mark.parametrize("representative", ["original", "mean"])
 def test_every_stream_decodes_to_what_was_coded(model, representative):
-    _, flight = fly(model, f"dlrc.representative={representative}", "dlrc.k=4")
-    assert all_exact(flight)
-    assert sum(record.remote_copy for record in flight.records) > 0
+    landed = fly(model, f"dlrc.representative={representative}", "dlrc.k=4")
+    assert all_exact(landed)
+    assert sum(record.remote_copy for record in landed.record.satellites) > 0
 
 
 @pytest.mark.parametrize("satellites", [1, 2])
 def test_few_satellites_and_sparse_windows_decode_too(model, satellites):
-    _, flight = fly(model, f"satellites={satellites}", window=384)
-    assert all_exact(flight)
+    landed = fly(model, f"satellites={satellites}", window=384)
+    assert all_exact(landed)
 
 
 def test_with_a_halo_the_ground_surrounds_each_patch_with_the_others_and_loses_less_at_its_border(model):
-    name, _ = model
-    flight = fly(model, "capture.halo_px=64", "capture.window_px=256", "satellites=4")[1]
-    assert all_exact(flight)
-    decoder, dlrc = fly(model, "rounds=1")[0].decoder, flight.results["dlrc"]
-    errors = {ring: 0.0 for ring in ("none", "ground")}
-    for satellite, latents in dlrc.latents.items():
-        original = flight.messages[satellite].original.astype(float)
+    name, board = model
+    landed = fly(model, "capture.halo_px=64", "capture.window_px=256", "satellites=4")
+    assert all_exact(landed)
+    errors = dict.fromkeys(("none", "ground"), 0.0)
+    for (satellite, _), latents in landed.decoded.latents.items():
+        original = landed.arrived.witness[satellite].original.astype(float)
         for ring, image in (
-            ("none", synthesise(decoder.model, latents, 0)),
-            ("ground", dlrc.images[satellite]),
+            ("none", synthesise(board.model, latents, 0)),
+            ("ground", landed.images[satellite]),
         ):
             errors[ring] += float(((image - original) ** 2).mean())
     assert errors["ground"] < errors["none"], name
@@ -65,65 +63,69 @@ def test_with_a_halo_the_ground_surrounds_each_patch_with_the_others_and_loses_l
 
 def test_a_stream_says_whether_its_latents_saw_surroundings(model):
     for halo in (0, 32):
-        _, flight = fly(model, f"capture.halo_px={halo}", "satellites=2")
+        landed = fly(model, f"capture.halo_px={halo}", "satellites=2")
         assert {
             stream.header.settings.halo
-            for kind in flight.results.values()
+            for kind in (landed.decoded, landed.alone)
             for stream in kind.streams.values()
         } == {halo > 0}
 
 
 def test_content_signatures_rebuild_exactly_what_independent_coding_rebuilds(model):
-    _, flight = fly(model, "dlrc.signature=content")
-    assert all_exact(flight)
-    dlrc, alone = flight.results["dlrc"], flight.results["independent"]
-    for satellite in alone.latents:
-        assert np.array_equal(dlrc.latents[satellite], alone.latents[satellite])
-        assert np.array_equal(dlrc.images[satellite], alone.images[satellite])
-    assert sum(r.dlrc.y for r in flight.records) < sum(r.independent.y for r in flight.records)
+    landed = fly(model, "dlrc.signature=content")
+    assert all_exact(landed)
+    for source, latents in landed.alone.latents.items():
+        assert np.array_equal(landed.decoded.latents[source], latents)
+        assert np.array_equal(landed.images[source[0]], landed.images_alone[source[0]])
+    assert sum(r.dlrc.y for r in landed.record.satellites) < sum(
+        r.independent.y for r in landed.record.satellites
+    )
 
 
 def test_independent_context_decodes_each_stream_alone(model):
-    fleet, flight = fly(model, "codec.context=independent")
-    assert all_exact(flight)
-    last = flight.messages[-1]
-    alone = fleet.decoder.decode({last.telemetry.satellite: last.stream})
-    assert not alone.failures  # latents are there; positions whose owner is missing are counted
-    assert alone.unresolved[last.telemetry.satellite] == flight.records[-1].remote_copy
+    landed = fly(model, "codec.context=independent")
+    assert all_exact(landed)
+    last = landed.record.satellites[-1]
+    source = last.satellite, 0
+    alone = Station(model[1]).decode({source: landed.arrived.streams[source]})
+    assert not alone.faults  # latents are there; positions whose owner is missing are counted
+    assert alone.missing[source].sum() == last.remote_copy
 
 
 @pytest.mark.parametrize(
     "override", ["dlrc.map_coding=lzma", "dlrc.dedup=footprint", "priority.rule=random", "capture.halo_px=32"]
 )
 def test_other_codings_of_the_same_round_decode_too(override):
-    board = load_board(load_scenario("dense", ["codec.model=mbt"]))
-    _, flight = fly(("mbt", board), override)
-    assert all_exact(flight)
+    board = load_board(load_scenario("dense", ["codec.model=mbt"]).codec)
+    landed = fly(("mbt", board), override)
+    assert all_exact(landed)
 
 
-def test_balanced_owners_decode_with_a_codec_without_context():
-    board = load_board(load_scenario("dense", []))
-    _, flight = fly(("bmshj", board), "priority.rule=balanced")
-    assert all_exact(flight)
-    assert all(record.remote_copy for record in flight.records if record.remote_copy or record.kept < 144)
+def test_balanced_owners_decode_with_a_codec_without_context_and_level_what_is_kept():
+    board = load_board(load_scenario("dense", []).codec)
+    by_id, balanced = (fly(("bmshj", board), f"priority.rule={rule}") for rule in ("id", "balanced"))
+    assert all_exact(balanced)
+    kept = [[one.kept for one in landed.record.satellites] for landed in (by_id, balanced)]
+    assert sum(one.remote_copy for one in balanced.record.satellites) > 0
+    assert max(kept[1]) < max(kept[0])
 
 
-def test_footprints_with_equal_pixels_and_a_wide_halo_reach_the_oracle():
-    board = load_board(load_scenario("dense", []))
-    _, flight = fly(("bmshj", board), "dlrc.dedup=footprint")
-    assert sum(r.remote_copy for r in flight.records) == sum(r.oracle for r in flight.records)
+def test_footprints_reach_the_oracle():
+    board = load_board(load_scenario("dense", []).codec)
+    records = fly(("bmshj", board), "dlrc.dedup=footprint").record.satellites
+    assert sum(one.remote_copy for one in records) == sum(one.oracle for one in records) > 0
 
 
-def test_without_dlrc_the_streams_are_the_independent_ones_but_for_their_framing():
-    board = load_board(load_scenario("dense", []))
-    _, flight = fly(("bmshj", board), "dlrc.enabled=false", "dlrc.signature=content")
-    for record in flight.records:
-        assert record.remote_copy == 0
-        assert record.dlrc.z == record.independent.z
+def test_without_dlrc_the_streams_are_the_independent_ones():
+    board = load_board(load_scenario("dense", []).codec)
+    landed = fly(("bmshj", board), "dlrc.enabled=false", "dlrc.signature=content")
+    assert all_exact(landed)
+    assert all(record.remote_copy == 0 for record in landed.record.satellites)
+    assert landed.arrived.streams == landed.arrived.alone
 
 
 def test_the_centred_grid_flies_a_whole_round():
     name = "mbt"
-    board = load_board(load_scenario("dense", [f"codec.model={name}", "codec.grid=centred"]))
-    _, flight = fly((name, board), "codec.grid=centred")
-    assert all_exact(flight)
+    board = load_board(load_scenario("dense", [f"codec.model={name}", "codec.grid=centred"]).codec)
+    landed = fly((name, board), "codec.grid=centred")
+    assert all_exact(landed)
