@@ -1,166 +1,273 @@
-"""The folder of a run: written under a temporary name and renamed when complete, so that a failed run leaves
-nothing half-written."""
+"""The folder of a run.
+
+    runs/dense-0123abcd/                      named after what the run depends on (`key_of`)
+        manifest.jsonl                        what was committed, with SHA-256 (`dlrc.manifest`)
+        scenario.yaml                         every knob; scenario=<this file> repeats the run
+        rounds/000/record.json                one round: numbers,
+                   round000_satellite000_dlrc.bin, ..._independent.bin      streams as they came,
+                   round000_satellite000_captured.png, ..._dlrc.png, ...    images, of the first rounds
+        summary.json                          written when all rounds are there
+        trace.json, round000_*.png            drawn from the above
+
+While it is written, it is called runs/dense-0123abcd.part. A round is written aside, renamed, and then added
+to the manifest, so whatever the manifest says is whole, and a run that was cut short goes on with the first
+round that is not in it."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
-from codec.imagery.scene import open_scene
+import numpy as np
+
+import dlrc.manifest as manifest
 from constellation.common.errors import UserError
+from constellation.common.files import make_folder, refused_by_disk
+from constellation.common.frozen import value
+from constellation.common.knobs import build
+from constellation.common.yaml_values import read as read_yaml
+from constellation.scenario.load import write_scenario
 from constellation.scenario.scenario import Scenario
-from dlrc.report import lines
-from dlrc.report.pictures import View, draw_mosaics, draw_owners
-from dlrc.report.table import print_table, write_summary
-from dlrc.report.trace import write_trace
-from dlrc.results import RunFacts, summarise
-from ground.account import Landed
+from dlrc.claim import NAME as WRITER
+from dlrc.claim import Claim, put_in_place
+from dlrc.manifest import Closed, Committed, Opened, sha256
+from dlrc.results import NO_IMAGES, PICTURED_ROUNDS, Images, Run
+from dlrc.summary import Facts, RunSummary
 from ground.records import RoundRecord
-from nodes.crew import Board
-from nodes.process.device import peak_rss_mib
 
-MAX_PICTURED_ROUNDS = 4
-
-
-@dataclass(frozen=True)
-class _TraceSpan:
-    name: str
-    start_s: float
-    end_s: float
-    round: int
+KINDS = ("captured", "dlrc", "independent")
+MAX_IMAGE_PIXELS = 1 << 26  # of a view, when read back
 
 
-def _alive(pid: str) -> bool:
-    """Whether a process of this number runs on this machine."""
-    if not pid.isdigit():
-        return False
+def key_of(scenario: Scenario, facts: Facts) -> str:
+    """Eight hex digits: equal for two runs only if knobs, weights, pictures and program are."""
+    parts = [scenario.digest, facts.weights_sha256, facts.pictures_sha256, facts.version]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]
+
+
+def pictures_sha256(path: str) -> str:
+    """Of an image file's contents, or of the names and contents of all files of a folder; empty for the
+    built-in scene. Raises `UserError`."""
+    if not path:
+        return ""
+    place = Path(path).expanduser()
     try:
-        os.kill(int(pid), 0)
-    except OSError:
-        return False
-    return True
+        if not place.is_dir():
+            return sha256(place)
+        files = sorted(file for file in place.iterdir() if file.is_file())
+        listed = [(file.name, sha256(file)) for file in files]
+    except OSError as error:
+        raise UserError(f"scene.path={path}: cannot be read ({error.strerror})") from None
+    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
 
 
-class RunFolder:
-    """`<output>/<scenario>-<digest>/` with summary.json, streams/, pictures and trace.json."""
+class Folder:
+    """A run's folder while it is written. Raises `UserError` where it cannot be, or somebody else is at
+    it."""
 
-    def __init__(self, scenario: Scenario) -> None:
-        self.scenario = scenario
-        self.path = Path(scenario.output) / f"{scenario.name}-{scenario.digest}"
-        self._work = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
-        self._rounds: list[RoundRecord] = []
-        self._satellites_mib: dict[int, float] = {}
-        for stale in self.path.parent.glob(f".{self.path.name}.*.tmp"):
-            if not _alive(stale.suffixes[-2][1:]):  # of a run that was killed
-                shutil.rmtree(stale, ignore_errors=True)
+    def __init__(self, scenario: Scenario, facts: Facts) -> None:
+        output = make_folder(Path(scenario.output))
+        self.path = output / f"{scenario.name}-{key_of(scenario, facts)}"
+        self.part = self.path.with_name(self.path.name + ".part")
+        self.committed = 0
+        self._claim: Claim | None = Claim(self.part)
         try:
-            (self._work / "streams").mkdir(parents=True)
-        except OSError as error:
-            raise UserError(f"output={scenario.output}: cannot write there ({error.strerror})") from None
+            write_scenario(scenario, self.part / "scenario.yaml")
+            with refused_by_disk(str(self.part)):
+                (self.part / "rounds").mkdir()
+                files = {"scenario.yaml": sha256(self.part / "scenario.yaml")}
+            manifest.append(self.part, Opened(files=files, facts=facts))
+        except BaseException:
+            self.leave()
+            raise
 
-    def __enter__(self) -> RunFolder:
-        return self
+    def commit(
+        self, record: RoundRecord, streams: Mapping[str, Mapping[int, bytes]], images: Mapping[int, Images]
+    ) -> None:
+        """Write a round, all of it or nothing. streams: by kind (dlrc, independent) and satellite. Raises
+        `UserError` where the disk refuses."""
+        place = self.part / "rounds" / f"{record.number:03d}"
+        aside = place.with_name(place.name + ".tmp")
+        try:
+            with refused_by_disk(str(place)):
+                aside.mkdir()
+                (aside / "record.json").write_text(record.to_json() + "\n", encoding="utf-8")
+                for kind, sent in streams.items():
+                    for satellite, data in sent.items():
+                        (aside / _name(record.number, satellite, kind, "bin")).write_bytes(data)
+                for satellite, view in images.items():
+                    _write_images(aside, record.number, satellite, view)
+                files = {f"rounds/{place.name}/{path.name}": sha256(path) for path in sorted(aside.iterdir())}
+                aside.rename(place)
+            manifest.append(self.part, Committed(files=files, number=record.number))
+        except BaseException:
+            for left in (aside, place):
+                shutil.rmtree(left, ignore_errors=True)
+            raise
+        self.committed += 1
 
-    def __exit__(self, exc_type: object, exc: BaseException | None, traceback: object) -> None:
-        if exc_type is not None:
-            shutil.rmtree(self._work, ignore_errors=True)
-
-    def begin(self, board: Board) -> None:
-        """Say what is about to fly. board: the ground's codec."""
-        knobs = self.scenario
-        self._checkpoint = board.checkpoint
-        self._scene = open_scene(knobs.scene, knobs.seed, 0, knobs.capture.window_px)
-        print(lines.opening(knobs, board.model, self._scene), flush=True)
-
-    def add(self, landed: Landed) -> None:
-        """Write a round's streams, draw the pictures of the first few rounds, and say how it went."""
-        record, arrived = landed.record, landed.arrived
-        for (satellite, number), data in arrived.streams.items():
-            self._stream(number, satellite, "dlrc").write_bytes(data)
-        for (satellite, number), data in arrived.alone.items():
-            self._stream(number, satellite, "independent").write_bytes(data)
-        self._satellites_mib |= {s: witness.note.peak_rss_mib for s, witness in arrived.witness.items()}
-        self._rounds.append(record)
-        if record.number < MAX_PICTURED_ROUNDS:
-            self._draw(landed)
-        print(lines.progress(record, self.scenario), flush=True)
-
-    def finish(self, began_s: float) -> None:
-        """Write summary and trace, move the folder to its name (replacing an older run of the same knobs),
-        and print the table. began_s: when the run began, Unix time."""
-        summary = summarise(self._facts(began_s), self._rounds)
-        write_summary(summary, self._work / "summary.json")
-        write_trace(self._work / "trace.json", _tracks(self.scenario.satellites, self._rounds))
-        if self.path.exists():
-            shutil.rmtree(self.path)
-        os.replace(self._work, self.path)
-        print_table(summary, self.path)
-
-    def _stream(self, number: int, satellite: int, kind: str) -> Path:
-        return self._work / "streams" / f"round{number:03d}_satellite{satellite:03d}_{kind}.bin"
-
-    def _draw(self, landed: Landed) -> None:
-        record, witnesses = landed.record, landed.arrived.witness
-        views = [
-            View(
-                one.satellite,
-                one.place.row,
-                one.place.col,
-                witnesses[one.satellite].original,
-                landed.images.get(one.satellite),
-                landed.images_alone.get(one.satellite),
-                one.fates,
-            )
-            for one in record.satellites
-            if one.place is not None
-        ]
-        if not views:
-            return
-        stem, window = self._work / f"round{record.number:03d}", self.scenario.capture.window_px
-        captions = ("captured", "rebuilt with DLRC", "rebuilt from independent streams")
-        draw_mosaics(Path(f"{stem}_images.png"), views, window, record.order, captions)
-        title = f"round {record.number}: who codes what"
-        draw_owners(Path(f"{stem}_owners.png"), views, window, record.order, title)
-
-    def _facts(self, began_s: float) -> RunFacts:
-        knobs = self.scenario
-        return RunFacts(
-            scenario=knobs.name,
-            seed=knobs.seed,
-            satellites=knobs.satellites,
-            rounds=knobs.rounds,
-            context=knobs.codec.context,
-            model=knobs.codec.model,
-            lambda_=knobs.codec.lambda_,
-            weights_sha256=self._checkpoint.sha256,
-            scene_source=self._scene.source,
-            scene_real=self._scene.real,
-            noise=knobs.link.noise,
-            wall_s=time.time() - began_s,
-            peak_rss_mib=sum(self._satellites_mib.values()) + peak_rss_mib(),
+    def close(self, facts: Facts, summary: RunSummary) -> Path:
+        """The run is finished: write its summary and give the folder its name, in place of an older run's.
+        Raises `UserError` where the disk refuses; all rounds stay in the folder's other name then."""
+        target = self.part / "summary.json"
+        with refused_by_disk(str(self.part)):
+            target.write_text(summary.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            files = {target.name: sha256(target)}
+        manifest.append(
+            self.part, Closed(files=files, wall_s=facts.wall_s or 0.0, peak_rss_mib=facts.peak_rss_mib or 0.0)
         )
+        with refused_by_disk(str(self.path)):
+            aside = self.path.with_name(f".{self.path.name}.{os.getpid()}.done")
+            self.part.rename(aside)  # a name that nobody else claims
+            try:
+                put_in_place(aside, self.path)
+            except BaseException:
+                aside.rename(self.part)
+                raise
+        self.leave()
+        (self.path / WRITER).unlink(missing_ok=True)
+        return self.path
+
+    def leave(self) -> None:
+        """Stop, finished or not: committed rounds stay, else the folder goes."""
+        if self._claim is not None:
+            self._claim.leave(keep=self.committed > 0)
+            self._claim = None
 
 
-def _tracks(satellites: int, rounds: Sequence[RoundRecord]) -> dict[str, list[_TraceSpan]]:
-    """Computing and links on tracks of their own, because they overlap; the ground receives from the first
-    bit to the last."""
-    tracks: dict[str, list[_TraceSpan]] = {}
-    for satellite in range(satellites):
-        tracks |= {f"satellite {satellite}": [], f"satellite {satellite} (links)": []}
-    tracks["ground"] = []
-    for record in rounds:
-        downlinks = []
-        for one in record.satellites:
-            for span in one.spans:
-                drawn = _TraceSpan(span.name, span.start_s, span.start_s + span.duration_s, record.number)
-                links = " (links)" if span.category in ("network", "link") else ""
-                tracks[f"satellite {one.satellite}{links}"].append(drawn)
-                downlinks += [drawn] if span.name == "downlink" else []
-        if downlinks:
-            first, last = min(span.start_s for span in downlinks), max(span.end_s for span in downlinks)
-            tracks["ground"].append(_TraceSpan("receive", first, last, record.number))
-    return tracks
+def _name(number: int, satellite: int, kind: str, suffix: str) -> str:
+    return f"round{number:03d}_satellite{satellite:03d}_{kind}.{suffix}"
+
+
+def _write_images(folder: Path, number: int, satellite: int, images: Images) -> None:
+    from PIL import Image
+
+    for kind in KINDS:
+        pixels = getattr(images, kind)
+        if pixels is not None:
+            path = folder / _name(number, satellite, kind, "png")
+            Image.fromarray(np.ascontiguousarray(pixels)).save(path, compress_level=1)
+
+
+# ---------------------------------------------------------------- reading
+
+
+@value
+class Stored:
+    """A gallery in a run's folder; images are read when they are asked for."""
+
+    folder: Path
+
+    def images(self, number: int, satellite: int) -> Images:
+        """As of any gallery."""
+        if number >= PICTURED_ROUNDS:
+            return NO_IMAGES
+        round_ = self.folder / "rounds" / f"{number:03d}"
+        return Images(**{kind: _image(round_ / _name(number, satellite, kind, "png")) for kind in KINDS})
+
+
+def _image(path: Path) -> np.ndarray | None:
+    from PIL import Image
+
+    if not path.is_file():
+        return None
+    try:
+        with Image.open(path, formats=("PNG",)) as image:
+            if image.width * image.height > MAX_IMAGE_PIXELS or image.mode != "RGB":
+                raise ValueError(f"{image.width} x {image.height} px, {image.mode}")
+            return np.asarray(image)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f"{path}: not an image of a run ({error})") from None
+
+
+def open(path: str | Path) -> Run:
+    """The run in a folder, finished or cut short: whatever its manifest says was committed.
+
+    Raises `UserError`, one line, for what is no such folder, is damaged, or was changed."""
+    folder = Path(path)
+    facts, rounds, scenario = None, {}, None
+    for line in manifest.lines(folder):
+        if isinstance(line, Opened):
+            facts, scenario = line.facts, _scenario(folder)
+        elif isinstance(line, Committed):
+            record = _record(folder, line)
+            if rounds.setdefault(record.number, record) is not record:
+                raise UserError(f"{folder / manifest.NAME}: round {record.number} stands there twice")
+        elif facts is not None:
+            ended = {"wall_s": line.wall_s, "peak_rss_mib": line.peak_rss_mib}
+            facts = facts.model_copy(update=ended)
+    if facts is None or scenario is None:
+        raise UserError(f"{folder / manifest.NAME}: empty, expected the folder of a run")
+    return Run(scenario, facts, tuple(rounds[number] for number in sorted(rounds)), Stored(folder))
+
+
+def _scenario(folder: Path) -> Scenario:
+    """As stored. A rule that runs code is read, too, but not trusted: to fly it takes priority.trust=true."""
+    path = folder / "scenario.yaml"
+    values = read_yaml(path)
+    priority = values.get("priority")
+    if not isinstance(priority, dict):
+        raise UserError(f"{path}: expected every knob of a run, found no section priority")
+    scenario = build(Scenario, {**values, "priority": {**priority, "trust": True}}, str(path))
+    untrusted = scenario.priority.model_copy(update={"trust": False})
+    return scenario.model_copy(update={"priority": untrusted})
+
+
+def _record(folder: Path, line: Committed) -> RoundRecord:
+    name = f"rounds/{line.number:03d}/record.json"
+    data = manifest.read_bytes(folder / name)
+    if hashlib.sha256(data).hexdigest() != line.files.get(name):
+        raise UserError(f"{folder / name}: changed since it was written")
+    try:
+        record = RoundRecord.from_json(data)
+    except UserError as error:
+        raise UserError(f"{folder / name}: {error}") from None
+    if record.number != line.number:
+        raise UserError(f"{folder / name}: is of round {record.number}, expected {line.number}")
+    return record
+
+
+# ---------------------------------------------------------------- all runs below a folder
+
+
+@value
+class Listed:
+    """A run for a list. saving_pct: of all bytes. psnr_db: with DLRC. None where the run is not finished.
+    fault: why it cannot be read, or empty."""
+
+    folder: Path
+    scenario: str = ""
+    began: str = ""
+    rounds: int = 0
+    saving_pct: float | None = None
+    psnr_db: float | None = None
+    fault: str = ""
+
+
+def listed(output: str | Path) -> list[Listed]:
+    """The runs below a folder, the oldest first; a run that is damaged is among them, with its fault."""
+    found = [path.parent for path in Path(output).glob(f"*/{manifest.NAME}")]
+    folders = [folder for folder in found if not folder.name.startswith(".")]
+    return sorted(map(_listed, folders), key=lambda run: (run.began, run.folder.name))
+
+
+def _listed(folder: Path) -> Listed:
+    try:
+        lines = list(manifest.lines(folder))
+        opened = next((line for line in lines if isinstance(line, Opened)), None)
+        if opened is None:
+            raise UserError("empty")
+        rounds = sum(isinstance(line, Committed) for line in lines)
+        name = folder.name.removesuffix(".part").rpartition("-")[0]
+        one = Listed(folder, name, opened.facts.began, rounds)
+        if not isinstance(lines[-1], Closed):
+            return one
+        summary = RunSummary.model_validate_json(manifest.read_bytes(folder / "summary.json"))
+    except (UserError, ValueError) as error:
+        return Listed(folder, fault=str(error).split("\n")[0])
+    saving, quality = summary.saving_pct.total, summary.quality.dlrc.psnr_db
+    return Listed(folder, summary.scenario, one.began, rounds, saving, quality)

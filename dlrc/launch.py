@@ -10,6 +10,7 @@ A run reads top to bottom in `fly` and `listen`; what a round is, in `nodes/roun
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import subprocess
@@ -156,9 +157,9 @@ def _joined(scenario: Scenario, rank: Rank, nodes: frozenset[int]):
 
 def _opened(scenario: Scenario):
     """Where the ground keeps the run."""
-    from dlrc.folder import RunFolder
+    from dlrc.recording import Recording
 
-    return RunFolder(scenario)
+    return Recording(scenario, stored=True, say=functools.partial(print, flush=True))
 
 
 @contextlib.contextmanager

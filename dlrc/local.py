@@ -6,16 +6,24 @@ carries the messages is all that differs.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from typing import Any
 
 from constellation.common.frozen import value
+from constellation.common.knobs import build, overlay
+from constellation.common.text import plain_number
+from constellation.scenario.load import load_scenario
 from constellation.scenario.scenario import Scenario
+from dlrc.recording import Recording
+from dlrc.results import Run
 from ground.account import Landed
 from ground.decoder import NOTHING, parse
 from ground.receive import receive
 from ground.round import Station, hear_round
 from nodes.crew import Board, Crew, Flown
 from nodes.messages import Orders
+from nodes.process.preflight import check_inputs
 from nodes.round import crew_of, fly_round
 from nodes.wire.faults import Faults
 from nodes.wire.protocol import together
@@ -39,6 +47,45 @@ class Flight:
     number: int
     flown: Flown
     landed: Landed
+
+
+def run(scenario: str | Scenario, **overrides: Any) -> Run:
+    """Fly a run in this process: the records, streams and pictures of the same run under torchrun.
+
+        run("dense", rounds=1, **{"codec.model": "mbt", "scene.path": "city.tif"})
+
+    scenario: the name of a shipped one, a YAML file, or a `Scenario`. overrides: knobs by dotted name; a
+    section takes a dictionary, too. With `output` among them the run is kept in a folder below it, as a
+    launched one is; else in memory. Raises `UserError`.
+    """
+    asked = _scenario(scenario, list(_words(overrides)))
+    began_s = time.time()
+    check_inputs(asked)
+    with Recording(asked, stored="output" in overrides) as recording:
+        sides = sides_of(asked)
+        recording.begin(sides.crew.board)
+        for number in range(asked.rounds):
+            recording.add(fly(sides, number).landed)
+        return recording.finish(began_s, processes=False)
+
+
+def _scenario(scenario: str | Scenario, words: list[str]) -> Scenario:
+    if isinstance(scenario, str):
+        return load_scenario(scenario, words)
+    return build(Scenario, overlay(scenario.model_dump(by_alias=True), words, Scenario))
+
+
+def _words(overrides: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """Overrides as one would type them: one way in for all that checks them."""
+    for name, given in overrides.items():
+        if isinstance(given, dict):
+            yield from _words(given, f"{prefix}{name}.")
+        elif isinstance(given, bool):
+            yield f"{prefix}{name}={str(given).lower()}"
+        elif isinstance(given, (int, float)):
+            yield f"{prefix}{name}={plain_number(given)}"
+        else:
+            yield f"{prefix}{name}={given}"
 
 
 def sides_of(scenario: Scenario, board: Board | None = None) -> Sides:

@@ -1,290 +1,76 @@
-"""What a run found: one summary of its records, `summary.json`.
+"""A run, as a value: what was asked, what came of every round, and the images.
 
-Sums come first, ratios last: bits per pixel are the bytes of all streams over all pixels, a saving is one
-minus the ratio of two such sums, positions are counted over all views. Quality is the mean over images.
-Nothing here measures: wall time and memory come in from outside and change no other field. What is LOST
-counts on neither side."""
+The same whether it was flown in this process or read from a folder."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
 
-from ground.metrics import bpp, mean_quality
-from ground.records import Outcome, RoundRecord, SatelliteRecord, SectionBytes
+from constellation.common.frozen import value
+from constellation.scenario.scenario import Scenario
+from dlrc.summary import Facts, RunSummary, summarise
+from ground.records import RoundRecord
 
+PICTURED_ROUNDS = 4  # whose images are kept; what later rounds showed can be decoded from their streams
 
-class _Part(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True, serialize_by_alias=True
-    )
 
+@value
+class Images:
+    """One view, uint8 [P, P, 3] each: captured, and rebuilt with DLRC and from the independent stream. None
+    where there is no such image."""
 
-class ModelPart(_Part):
-    """The codec. `lambda` in JSON."""
+    captured: np.ndarray | None = None
+    dlrc: np.ndarray | None = None
+    independent: np.ndarray | None = None
 
-    name: str
-    lambda_: float = Field(alias="lambda")
-    weights_sha256: str
 
+NO_IMAGES = Images()
 
-class ScenePart(_Part):
-    """What was looked at; real is False for the built-in scene. hidden_pct: percent of the patches' pixels
-    without data, which neither rates nor qualities count."""
 
-    source: str
-    real: bool
-    hidden_pct: float = 0.0
+class Gallery(Protocol):
+    """Where a run's images are. folder: that holds them, or None: in memory."""
 
+    @property
+    def folder(self) -> Path | None: ...
 
-class IndependentRate(_Part):
-    """Bits per pixel without DLRC."""
+    def images(self, number: int, satellite: int) -> Images:
+        """Those of a satellite in round `number`; none of rounds from `PICTURED_ROUNDS` on. Raises
+        `UserError` where a file is damaged."""
+        ...
 
-    y: float
-    z: float
-    header: float
-    total: float
 
+@value
+class Held:
+    """A gallery in memory. held: by (round, satellite)."""
 
-class DlrcRate(IndependentRate):
-    """Bits per pixel with DLRC."""
+    held: Mapping[tuple[int, int], Images]
+    folder: None = None
 
-    map: float
+    def images(self, number: int, satellite: int) -> Images:
+        """As of any gallery."""
+        return self.held.get((number, satellite), NO_IMAGES)
 
 
-class Rates(_Part):
-    """kind: bytes of `real streams`, or an `estimate` (`codec.context=open`, the paper's open loop, not
-    decodable)."""
+@value
+class Run:
+    """A run. rounds: ascending by number; fewer than `scenario.rounds` where it was cut short."""
 
-    kind: Literal["real streams", "estimate"]
-    independent: IndependentRate
-    dlrc: DlrcRate
+    scenario: Scenario
+    facts: Facts
+    rounds: tuple[RoundRecord, ...]
+    gallery: Gallery
 
+    @cached_property
+    def summary(self) -> RunSummary:
+        """What `summary.json` says. Raises `ValueError` for a run without a round."""
+        return summarise(self.scenario, self.facts, self.rounds)
 
-class Saving(_Part):
-    """Percent saved by DLRC, of y bytes and of all bytes; y_of_oracle: y saving in percent of the oracle
-    share of positions."""
-
-    y: float
-    total: float
-    y_of_oracle: float | None
-
-
-class MeanQuality(_Part):
-    """Means over the images that were decoded."""
-
-    psnr_db: float | None
-    ms_ssim: float | None
-
-
-class QualityPart(_Part):
-    """Against what was captured, on 8-bit images."""
-
-    independent: MeanQuality
-    dlrc: MeanQuality
-
-
-class Positions(_Part):
-    """Shares of all latent positions; oracle: covered by an earlier satellite; remote_of_oracle: remote
-    copies / oracle."""
-
-    kept: float
-    local_copy: float
-    remote_copy: float
-    oracle: float
-    remote_of_oracle: float | None
-
-
-class MeanMax(_Part):
-    """Of simulated seconds."""
-
-    mean: float
-    max: float
-
-
-class SyncPart(_Part):
-    """The signature rounds. noise: the link budget's noise rule (`link.noise`)."""
-
-    payload_bytes: float
-    noise: str
-    t_sync_s: MeanMax
-    t_round_s: MeanMax
-
-
-class DownlinkPart(_Part):
-    """Simulated time of transmission alone, of the streams that came: neither the queue on board nor the wait
-    for a contact is in it."""
-
-    time_s: MeanMax | None
-
-
-class DecodePart(_Part):
-    """Streams with DLRC: how many; how many gave exactly the coded y_hat (some when sent again); in place of
-    how many the independent stream stood in; how many gave no image, or one with gaps. resent_bytes: sent on
-    request and counted by no rate above (the rates count an independent stream that stood in)."""
-
-    streams: int
-    exact: int
-    failed: int
-    independent: int = 0
-    resent_bytes: int = 0
-
-
-class RunSummary(_Part):
-    """`summary.json`."""
-
-    scenario: str
-    seed: int
-    satellites: int
-    rounds: int
-    context: str
-    model: ModelPart
-    scene: ScenePart
-    bpp: Rates
-    saving_pct: Saving
-    quality: QualityPart
-    positions: Positions
-    sync: SyncPart
-    downlink: DownlinkPart
-    decode: DecodePart
-    wall_s: float
-    peak_rss_mib: float
-
-
-@dataclass(frozen=True)
-class RunFacts:
-    """What the records do not say. peak_rss_mib: sum of the peaks of all processes. context:
-    `codec.context`."""
-
-    scenario: str
-    seed: int
-    satellites: int
-    rounds: int
-    context: str
-    model: str
-    lambda_: float
-    weights_sha256: str
-    scene_source: str
-    scene_real: bool
-    noise: str
-    wall_s: float
-    peak_rss_mib: float
-
-
-def summarise(facts: RunFacts, rounds: Sequence[RoundRecord]) -> RunSummary:
-    """One `RunSummary` of a run; the order of the records does not matter. Raises `ValueError` without any
-    record."""
-    rounds = sorted(rounds, key=lambda record: record.number)  # float sums do not depend on arrival
-    records = [
-        one for record in rounds for one in sorted(record.satellites, key=lambda record: record.satellite)
-    ]
-    if not records:
-        raise ValueError("a summary of no record")
-    here = [record for record in records if record.outcome is not Outcome.LOST]
-    positions = _positions(here)
-    times = [record.transmission_s for record in here if record.transmission_s is not None]
-    return RunSummary(
-        scenario=facts.scenario,
-        seed=facts.seed,
-        satellites=facts.satellites,
-        rounds=facts.rounds,
-        context=facts.context,
-        model=ModelPart(name=facts.model, lambda_=facts.lambda_, weights_sha256=facts.weights_sha256),
-        scene=ScenePart(source=facts.scene_source, real=facts.scene_real, hidden_pct=_hidden_pct(records)),
-        bpp=_rates(here, facts.context),
-        saving_pct=_saving(here, positions.oracle),
-        quality=_quality(records),
-        positions=positions,
-        sync=SyncPart(
-            payload_bytes=float(np.mean([record.payload_bytes for record in rounds])),
-            noise=facts.noise,
-            t_sync_s=_mean_max([one.t_sync_s for one in records if one.t_sync_s is not None]),
-            t_round_s=_mean_max([one.t_round_s for one in rounds if one.t_round_s is not None]),
-        ),
-        downlink=DownlinkPart(time_s=_mean_max(times) if times else None),
-        decode=DecodePart(
-            streams=len(records),
-            exact=sum(record.exact for record in records),
-            failed=sum(record.failed for record in records),
-            independent=sum(record.outcome is Outcome.INDEPENDENT for record in records),
-            resent_bytes=sum(record.uncounted_bytes for record in records),
-        ),
-        wall_s=facts.wall_s,
-        peak_rss_mib=facts.peak_rss_mib,
-    )
-
-
-def _mean_max(values: Sequence[float]) -> MeanMax:
-    return (
-        MeanMax(mean=float(np.mean(values)), max=float(np.max(values)))
-        if values
-        else MeanMax(mean=0.0, max=0.0)
-    )
-
-
-def _sum(sections: Sequence[SectionBytes]) -> SectionBytes:
-    return sum(sections, SectionBytes(0, 0))
-
-
-def _hidden_pct(records: Sequence[SatelliteRecord]) -> float:
-    hidden, seen = sum(record.hidden for record in records), sum(record.pixels for record in records)
-    return 100.0 * hidden / max(1, hidden + seen)
-
-
-def _rates(records: Sequence[SatelliteRecord], context: str) -> Rates:
-    pixels = max(1, sum(record.pixels for record in records))
-    dlrc, alone = (
-        _sum([record.dlrc for record in records]),
-        _sum([record.independent for record in records]),
-    )
-
-    def of(section: SectionBytes) -> dict[str, float]:
-        return {name: bpp(getattr(section, name), pixels) for name in ("y", "z", "header", "total")}
-
-    return Rates(
-        kind="estimate" if context == "open" else "real streams",
-        independent=IndependentRate(**of(alone)),
-        dlrc=DlrcRate(**of(dlrc), map=bpp(dlrc.map, pixels)),
-    )
-
-
-def _saving(records: Sequence[SatelliteRecord], oracle: float) -> Saving:
-    dlrc, alone = (
-        _sum([record.dlrc for record in records]),
-        _sum([record.independent for record in records]),
-    )
-    y = 100.0 * (1 - dlrc.y / alone.y) if alone.y else 0.0
-    total = 100.0 * (1 - dlrc.total / alone.total) if alone.total else 0.0
-    return Saving(y=y, total=total, y_of_oracle=y / oracle if oracle else None)
-
-
-def _quality(records: Sequence[SatelliteRecord]) -> QualityPart:
-    both = [
-        (record.quality_independent, record.quality_dlrc)
-        for record in records
-        if record.quality_independent and record.quality_dlrc
-    ]
-    if not both:
-        nothing = MeanQuality(psnr_db=None, ms_ssim=None)
-        return QualityPart(independent=nothing, dlrc=nothing)
-    alone, dlrc = (mean_quality([pair[side] for pair in both]) for side in (0, 1))
-    return QualityPart(
-        independent=MeanQuality(psnr_db=alone.psnr_db, ms_ssim=alone.ms_ssim),
-        dlrc=MeanQuality(psnr_db=dlrc.psnr_db, ms_ssim=dlrc.ms_ssim),
-    )
-
-
-def _positions(records: Sequence[SatelliteRecord]) -> Positions:
-    count = {
-        name: sum(getattr(record, name) for record in records)
-        for name in ("kept", "local_copy", "remote_copy", "oracle")
-    }
-    everything = count["kept"] + count["local_copy"] + count["remote_copy"]
-    shares = {name: value / max(1, everything) for name, value in count.items()}
-    return Positions(
-        **shares, remote_of_oracle=count["remote_copy"] / count["oracle"] if count["oracle"] else None
-    )
+    def show(self) -> None:
+        """Print the closing table; in a notebook, show the pictures of the first rounds as well."""
+        import_module("dlrc.report").show(self)  # a report reads runs; a run only knows that there is one

@@ -2,42 +2,66 @@
 
 from __future__ import annotations
 
-from codec.imagery.scene import Scene
-from codec.models.model import LatentModel
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from constellation.common.text import counted
 from constellation.scenario.scenario import Scenario
+from constellation.sync.series import constellation_label
+from dlrc.summary import Facts
 from ground.records import Outcome, RoundRecord
 
+if TYPE_CHECKING:
+    from codec.models.model import LatentModel
 
-def opening(scenario: Scenario, model: LatentModel, scene: Scene) -> str:
-    """Who flies with what over what, after a line for each note about the scene."""
-    notes = "".join(f"note: {note}\n" for note in scene.notes)
-    satellites, rounds = counted(scenario.satellites, "satellite"), counted(scenario.rounds, "round")
-    codec = f"{scenario.codec.model} lambda {scenario.codec.lambda_:g} (N={model.n}, M={model.m})"
-    return f"{notes}{scenario.name}: {satellites}, {rounds}, {codec}; scene: {scene.source}"
+TELLING = {  # of outcomes that a line names its satellites for
+    Outcome.RESENT: "damaged on arrival and sent again",
+    Outcome.INDEPENDENT: "owner or stream lost, independent stream instead",
+    Outcome.INCOMPLETE: "image with gaps",
+    Outcome.LOST: "no image",
+}
 
 
-def progress(record: RoundRecord, scenario: Scenario) -> str:
-    """How a round went: what decoded, what it saved, and indented what went wrong."""
-    here = [one for one in record.satellites if one.outcome is not Outcome.LOST]
-    before, after = (sum(getattr(one, kind).total for one in here) for kind in ("independent", "dlrc"))
-    exact = sum(one.exact for one in record.satellites)
-    estimate = " (open-loop ESTIMATE)" if scenario.codec.context == "open" else ""
-    saved = f" ({100 * (after / before - 1):+.1f} %)" if before else ""
+def opening(scenario: Scenario, facts: Facts, model: LatentModel) -> str:
+    """Who flies with what over what."""
+    codec = scenario.codec
     return (
-        f"round {record.number + 1}/{scenario.rounds}: {exact} of {len(record.satellites)} streams decoded "
-        f"exactly, {before:.0f} -> {after:.0f} bytes{estimate}{saved}"
-        + "".join(f"\n  {fault}" for fault in _faults(record))
+        f"{scenario.name}: {counted(scenario.satellites, 'satellite')} of "
+        f"{constellation_label(scenario.orbit)}, {counted(scenario.rounds, 'round')}, {codec.model} lambda "
+        f"{codec.lambda_:g} (N={model.n}, M={model.m}); scene: {facts.scene_source}"
     )
 
 
-def _faults(record: RoundRecord) -> list[str]:
-    said = [f"satellite {one.satellite}: {one.fault}" for one in record.satellites if one.fault]
-    for outcome, what in (
-        (Outcome.RESENT, "damaged on arrival and sent again"),
-        (Outcome.INDEPENDENT, "damaged or without an owner, independent stream sent instead"),
-        (Outcome.LOST, "nothing came"),
-    ):
-        those = [str(one.satellite) for one in record.satellites if one.outcome is outcome]
-        said += [f"{what}: satellite {', '.join(those)}"] if those else []
-    return said
+def round_title(scenario: Scenario, record: RoundRecord) -> str:
+    """The words for a round, everywhere: "round 1/4"."""
+    return f"round {record.number + 1}/{scenario.rounds}"
+
+
+def progress(scenario: Scenario, record: RoundRecord) -> str:
+    """What came of a round; below it, whose image did not come as it should."""
+    came = [one for one in record.satellites if one.outcome is not Outcome.LOST]
+    before, after = sum(one.independent.total for one in came), sum(one.dlrc.total for one in came)
+    exact = sum(one.exact for one in record.satellites)
+    change = f" ({100 * (after / before - 1):+.1f} %)" if before else ""
+    kind = " (open-loop ESTIMATE)" if scenario.codec.context == "open" else ""
+    head = (
+        f"{round_title(scenario, record)}: {exact} of {len(record.satellites)} streams decoded exactly, "
+        f"{before:.0f} -> {after:.0f} bytes{kind}{change}"
+    )
+    return "\n  ".join([head, *_troubles(scenario, record)])
+
+
+def _troubles(scenario: Scenario, record: RoundRecord) -> list[str]:
+    lines = [f"satellite {one.satellite}: {one.fault}" for one in record.satellites if one.fault]
+    for outcome, meaning in TELLING.items():
+        who = [one.satellite for one in record.satellites if one.outcome is outcome]
+        if who:
+            lines.append(f"{outcome.value}, {meaning}: {_named(who)}")
+    silent = sorted(set(range(scenario.satellites)) - {one.satellite for one in record.satellites})
+    return [*lines, f"no word of: {_named(silent)}"] if silent else lines
+
+
+def _named(satellites: Sequence[int], most: int = 12) -> str:
+    more = f" and {len(satellites) - most} more" if len(satellites) > most else ""
+    noun = "satellite" if len(satellites) == 1 else "satellites"
+    return f"{noun} {', '.join(map(str, satellites[:most]))}{more}"

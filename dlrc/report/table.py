@@ -1,61 +1,55 @@
-"""The table that ends a run, and its summary as a file; drawn from `dlrc.results.RunSummary` alone."""
+"""The table that ends a run."""
 
 from __future__ import annotations
 
+import io
 import os
+import shutil
 import sys
-from pathlib import Path
-from typing import IO
+from collections import Counter
 
 from constellation.common.text import counted
-from dlrc.results import MeanMax, RunSummary
-
-
-def write_summary(summary: RunSummary, path: Path) -> None:
-    """Write `summary` as JSON to `path`, through a temporary name; raises `OSError` where that fails."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(summary.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path)
-
-
-def read_summary(path: Path) -> RunSummary:
-    """The summary at `path`. Raises `pydantic.ValidationError` for anything else."""
-    return RunSummary.model_validate_json(path.read_bytes())
-
+from constellation.sync.series import constellation_label
+from dlrc.results import Run
+from dlrc.summary import Facts, MeanMax, RunSummary
+from ground.records import Outcome
 
 # ---------------------------------------------------------------- the table
 
 
-def print_table(
-    summary: RunSummary,
-    folder: Path | str,
-    file: IO[str] | None = None,
-    width: int | None = None,
-) -> None:
-    """Print the run's result as one table on `file` (default stdout): plain text when piped, at most the
-    terminal's width."""
+def table(run: Run, width: int | None = None) -> str:
+    """A run's result, at most `width` columns (default: the terminal's): bold where a terminal shows it,
+    else plain text."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(file=file or sys.stdout, width=width, highlight=False)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("")
+    if not run.rounds:
+        return f"{run.scenario.name}: no round is finished"
+    summary, text = run.summary, io.StringIO()
+    width = width or shutil.get_terminal_size().columns
+    bold = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    console = Console(file=text, width=width, highlight=False, force_terminal=bold)
+    rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    rows.add_column("")
     for heading in ("independent", "DLRC", "change"):
-        table.add_column(heading, justify="right")
-    for row in _rate_rows(summary) + [None] + _quality_rows(summary):
-        table.add_section() if row is None else table.add_row(*row)
-    console.print(_title(summary), style="bold", markup=False, soft_wrap=True)
-    console.print(table)
-    for label, text in _facts(summary, folder):
-        console.print(f"{label:<9} {text}", markup=False, soft_wrap=True)
+        rows.add_column(heading, justify="right")
+    for row in [*_rate_rows(summary), None, *_quality_rows(summary)]:
+        rows.add_section() if row is None else rows.add_row(*row)
+    console.print(_title(run), style="bold", markup=False, soft_wrap=True)
+    console.print(rows)
+    for label, words in _facts(run):
+        console.print(f"{label:<9} {words}", markup=False, soft_wrap=True)
+    return text.getvalue().rstrip("\n")
 
 
-def _title(summary: RunSummary) -> str:
-    model = summary.model
+def _title(run: Run) -> str:
+    scenario, done = run.scenario, len(run.rounds)
+    rounds = counted(done, "round") if done == scenario.rounds else f"{done} of {scenario.rounds} rounds"
     return (
-        f"{summary.scenario}: {counted(summary.satellites, 'satellite')}, {counted(summary.rounds, 'round')}, {model.name} at lambda {model.lambda_:g}, "
-        f"seed {summary.seed}"
+        f"{scenario.name}: {counted(scenario.satellites, 'satellite')} of "
+        f"{constellation_label(scenario.orbit)}, {rounds}, {scenario.codec.model} at lambda "
+        f"{scenario.codec.lambda_:g}, seed {scenario.seed}"
     )
 
 
@@ -67,12 +61,7 @@ def _rate_rows(summary: RunSummary) -> list[tuple[str, str, str, str]]:
         (f"z {unit}", f"{alone.z:.4f}", f"{dlrc.z:.4f}", ""),
         (f"map {unit}", "-", f"{dlrc.map:.4f}", ""),
         (f"header {unit}", f"{alone.header:.4f}", f"{dlrc.header:.4f}", ""),
-        (
-            f"total {unit}",
-            f"{alone.total:.4f}",
-            f"{dlrc.total:.4f}",
-            f"{-saving.total:+.1f} %",
-        ),
+        (f"total {unit}", f"{alone.total:.4f}", f"{dlrc.total:.4f}", f"{-saving.total:+.1f} %"),
     ]
 
 
@@ -87,66 +76,70 @@ def _quality_rows(summary: RunSummary) -> list[tuple[str, str, str, str]]:
             rows.append((label, "-", "-", ""))
         else:
             rows.append(
-                (
-                    label,
-                    f"{before:.{digits}f}",
-                    f"{after:.{digits}f}",
-                    f"{after - before:+.{digits}f}",
-                )
+                (label, f"{before:.{digits}f}", f"{after:.{digits}f}", f"{after - before:+.{digits}f}")
             )
     return rows
 
 
-def _facts(summary: RunSummary, folder: Path | str) -> list[tuple[str, str]]:
-    where, sync, decode, saving = (
-        summary.positions,
-        summary.sync,
-        summary.decode,
-        summary.saving_pct,
-    )
+def _facts(run: Run) -> list[tuple[str, str]]:
+    summary, scenario = run.summary, run.scenario
+    where, saving = summary.positions, summary.saving_pct
     oracle = f"{100 * where.oracle:.1f} % of positions seen by an earlier satellite"
     if saving.y_of_oracle is not None:
         oracle += f", y saving {saving.y_of_oracle:.0f} % of it"
+    positions = (
+        f"kept {100 * where.kept:.1f} %, local copies {100 * where.local_copy:.1f} %, "
+        f"remote copies {100 * where.remote_copy:.1f} %"
+    )
+    time_s = summary.downlink.time_s
+    downlink = "not simulated" if time_s is None else f"{_seconds(time_s)}, transmission alone"
+    note = f"codec.context={summary.context}: rates are an estimate, not decodable streams"
+    rows = [
+        ("NOTE", note if summary.bpp.kind == "estimate" else ""),
+        ("positions", positions),
+        ("oracle", oracle if scenario.satellites > 1 else ""),
+        ("sync", _sync(run)),
+        ("downlink", downlink),
+        ("decoded", _decoded(summary)),
+        ("outcomes", _outcomes(run)),
+        ("scene", summary.scene.source + _hidden(summary.scene.hidden_pct)),
+        ("cost", _cost(run.facts)),
+        ("files", f"{run.gallery.folder}{os.sep}" if run.gallery.folder else "none, the run is in memory"),
+    ]
+    return [(label, words) for label, words in rows if words]
+
+
+def _sync(run: Run) -> str:
+    sync = run.summary.sync
+    if run.scenario.satellites == 1:
+        return "none, there is one satellite"
+    if not run.scenario.dlrc.enabled:
+        return "none, dlrc.enabled=false"
+    return f"round {_seconds(sync.t_round_s)}, {sync.payload_bytes:.0f} B per satellite, noise {sync.noise}"
+
+
+def _decoded(summary: RunSummary) -> str:
+    decode = summary.decode
     failed = f", {decode.failed} FAILED" if decode.failed else ", none failed"
     stood_in = f", {decode.independent} replaced by independent streams" if decode.independent else ""
     resent = f", {decode.resent_bytes} bytes sent again (in no rate)" if decode.resent_bytes else ""
-    rows = [
-        (
-            "positions",
-            f"kept {100 * where.kept:.1f} %, local copies {100 * where.local_copy:.1f} %, "
-            f"remote copies {100 * where.remote_copy:.1f} %",
-        ),
-        ("oracle", oracle),
-        (
-            "sync",
-            f"round {_seconds(sync.t_round_s)}, {sync.payload_bytes:.0f} B per satellite, noise {sync.noise}",
-        ),
-        (
-            "downlink",
-            "not simulated"
-            if summary.downlink.time_s is None
-            else f"{_seconds(summary.downlink.time_s)}, transmission alone",
-        ),
-        (
-            "decoded",
-            f"{decode.exact} of {decode.streams} streams exactly{stood_in}{failed}{resent}",
-        ),
-        ("scene", summary.scene.source + _hidden(summary.scene.hidden_pct)),
-        (
-            "cost",
-            f"{summary.wall_s:.1f} s wall, {summary.peak_rss_mib:.0f} MiB peak in all processes",
-        ),
-        ("files", f"{folder}{os.sep}"),
-    ]
-    if summary.bpp.kind == "estimate":
-        rows.insert(
-            0,
-            (
-                "NOTE",
-                f"codec.context={summary.context}: rates are an estimate, not decodable streams",
-            ),
-        )
-    return rows
+    return f"{decode.exact} of {decode.streams} streams exactly{stood_in}{failed}{resent}"
+
+
+def _outcomes(run: Run) -> str:
+    """How many of each kind, where any image came otherwise than exactly."""
+    found = Counter(one.outcome for record in run.rounds for one in record.satellites)
+    silent = run.scenario.satellites * len(run.rounds) - sum(found.values())
+    if set(found) <= {Outcome.EXACT} and not silent:
+        return ""
+    parts = [f"{found[outcome]} {outcome.value}" for outcome in Outcome if found[outcome]]
+    return ", ".join([*parts, f"{silent} of whom there was no word"] if silent else parts)
+
+
+def _cost(facts: Facts) -> str:
+    if facts.wall_s is None or facts.peak_rss_mib is None:
+        return "unknown, the run was cut short"
+    return f"{facts.wall_s:.1f} s wall, {facts.peak_rss_mib:.0f} MiB peak in all processes"
 
 
 def _hidden(percent: float) -> str:

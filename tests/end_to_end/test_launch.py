@@ -33,7 +33,7 @@ def started(*command, **options):
 
 
 def streams_of_a_run(folder):
-    return {path.name: path.read_bytes() for path in sorted(folder.glob("*/streams/*"))}
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*/rounds/*/*.bin"))}
 
 
 def streams_in_one_process(words):

@@ -40,7 +40,8 @@ def test_arbitration_waits_for_the_sync(t_sync_s, overlaps):
 
 
 def test_overlapping_spans_nest_so_that_a_trace_can_show_them():
-    events = trace_events({"satellite 0": round_timeline(some_times(), 2.0, 1.0, overlaps=True)})
+    spans = round_timeline(some_times(), 2.0, 1.0, overlaps=True)
+    events = trace_events({"satellite 0": [(span, {}) for span in spans]})
     assert [event["name"] for event in events if event["ph"] == "X"].count("entropy") == 2
 
 

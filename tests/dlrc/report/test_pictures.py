@@ -1,50 +1,42 @@
-"""Pictures of a round: mosaics put patches where they were, owners are told apart, files appear whole."""
+"""Pictures of a round: patches where they were, owners told apart, losses shown, titles that stand alone."""
 
 import numpy as np
+import pytest
 from PIL import Image
 
-from codec.maps.assignment import KEPT, LOCAL, REMOTE, AssignmentMap
-from dlrc.report.pictures import View, colour_of, compose, draw_mosaics, draw_owners, owner_grid
+from codec.maps.assignment import KEPT, LOCAL, REMOTE
+from dlrc.report import draw
+from dlrc.report.mosaics import by_priority, compose, mosaics
+from dlrc.report.owners import owner_grid, owners
+from dlrc.report.sheet import EMPTY, INK, blank, captions, colour_of, font, write
+from dlrc.results import Held, Images
+from ground.records import Outcome, Place, RoundRecord
+from tests.dlrc.run_cases import FACTS, FIRST, HELD, ROUNDS, fates, one_round, record, run
 
 
-def fates(fate, owner=-1, exact=True):
-    fate = np.array(fate, dtype=np.uint8)
-    remote = fate == REMOTE
-    return AssignmentMap(
-        fate,
-        remote & exact,
-        np.where(remote, owner, -1).astype(np.int16),
-        np.where(fate == KEPT, -1, 0).astype(np.int32),
-    )
+def patch(tone):
+    return np.full((64, 64, 3), tone, np.uint8)
 
 
-def view(satellite, row, col, tone, **changes):
-    image = np.full((64, 64, 3), tone, np.uint8)
-    grid = np.zeros((4, 4), np.uint8)
-    values = dict(
-        satellite=satellite,
-        row=row,
-        col=col,
-        original=image,
-        dlrc=image,
-        independent=image,
-        fates=fates(grid),
-    )
-    return View(**{**values, **changes})
-
-
-def test_where_patches_overlap_the_first_of_the_order_is_on_top():
-    views = [view(0, 0, 0, 10), view(1, 32, 32, 20)]
-    for order, tone in (([0, 1], 10), ([1, 0], 20)):
-        mosaic = compose(views, 128, order, "original")
+def test_where_patches_overlap_the_first_is_on_top():
+    placed = [(0, 0, patch(10)), (32, 32, patch(20))]
+    for order, tone in ((placed, 10), (placed[::-1], 20)):
+        mosaic = compose(order, 128)
         assert mosaic.shape == (128, 128, 3)
         assert [mosaic[0, 0, 0], mosaic[40, 40, 0], mosaic[90, 90, 0]] == [10, tone, 20]
-        assert (mosaic[120, 5] == mosaic[5, 120]).all() and mosaic[120, 5, 0] > 150  # nothing was seen there
+        assert tuple(mosaic[120, 5]) == tuple(mosaic[5, 120]) == EMPTY  # nothing was seen there
 
 
 def test_an_image_that_was_lost_leaves_a_gap_and_not_something_else():
-    mosaic = compose([view(0, 0, 0, 10, dlrc=None)], 64, [0], "dlrc")
-    assert (mosaic == mosaic[0, 0]).all() and mosaic[0, 0, 0] > 150
+    mosaic = compose([(0, 0, None), (64, 0, patch(9))], 128)
+    assert tuple(mosaic[0, 0]) == EMPTY and mosaic[64, 0, 0] == 9
+
+
+def test_who_is_not_in_the_order_comes_last_and_is_drawn_all_the_same():
+    late = record(0, 2)
+    records = RoundRecord(0, (*FIRST, late), (1, 0))
+    assert [one.satellite for one in by_priority(records)] == [1, 0, 2]
+    owners(run("satellites=3", rounds=(records,)), records)
 
 
 def test_the_owner_grid_tells_the_fates_apart():
@@ -62,37 +54,62 @@ def test_a_thousand_satellites_have_colours():
     assert all(0 <= value <= 255 for index in range(1024) for value in colour_of(index))
 
 
-def test_files_are_written_whole(tmp_path):
-    views = [
-        view(satellite, 16 * satellite, 0, 40, fates=None if satellite == 1 else fates(np.zeros((4, 4))))
-        for satellite in range(3)
+def test_the_pictures_of_a_run_are_written_whole(tmp_path):
+    written = draw(run(), tmp_path)
+    assert sorted(path.name for path in written) == sorted(path.name for path in tmp_path.iterdir())
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == [
+        f"round00{number}_{what}.png" for number in (0, 1) for what in ("images", "owners")
     ]
-    draw_mosaics(
-        tmp_path / "mosaic.png",
-        views,
-        128,
-        [2, 1, 0],
-        ("captured", "DLRC", "a caption that is far too long for its panel " * 3),
-    )
-    draw_owners(tmp_path / "owners.png", views, 128, [2, 1, 0], "round 0")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["mosaic.png", "owners.png"]
-    for path in tmp_path.iterdir():
+    for path in tmp_path.glob("*.png"):
         Image.open(path).verify()
 
 
-def test_wide_windows_large_grids_and_many_satellites_stay_of_reasonable_size(tmp_path):
-    big = np.zeros((1024, 1024, 3), np.uint8)
-    views = [
-        view(satellite, 0, 0, 0, original=big, dlrc=big, independent=big, fates=fates(np.zeros((64, 64))))
-        for satellite in range(70)
-    ]
-    draw_mosaics(tmp_path / "mosaic.png", views, 2048, list(range(70)), ("a", "b", "c"))
-    draw_owners(tmp_path / "owners.png", views, 2048, list(range(70)))
-    for path in tmp_path.iterdir():
-        with Image.open(path) as image:
-            assert max(image.size) < 4000
+def test_wide_windows_large_grids_and_many_satellites_stay_of_reasonable_size():
+    big = Images(*[np.zeros((1024, 1024, 3), np.uint8)] * 3)
+    many = RoundRecord(
+        0, tuple(record(0, s, fates=fates(np.zeros((64, 64)))) for s in range(70)), tuple(range(70))
+    )
+    words = ("satellites=70", "capture.window_px=2048", "capture.patch_px=1024", "scene.size_px=2048")
+    wide = run(*words, rounds=(many,), gallery=Held({(0, s): big for s in range(70)}))
+    for picture in (mosaics(wide, many), owners(wide, many)):
+        assert max(picture.size) < 4000
 
 
-def test_without_dlrc_there_are_footprints_only(tmp_path):
-    draw_owners(tmp_path / "owners.png", [view(0, 0, 0, 10, fates=None)], 128, [0])
-    assert (tmp_path / "owners.png").stat().st_size > 1000
+def test_a_round_of_which_nothing_is_known_can_be_drawn():
+    for records in ((), (record(0, 0, outcome=Outcome.LOST, place=None, fates=None),)):
+        nothing = RoundRecord(0, records)
+        assert mosaics(run(), nothing).size and owners(run(), nothing).size
+
+
+@pytest.mark.parametrize("outcome", [Outcome.LOST, Outcome.INDEPENDENT, Outcome.INCOMPLETE])
+def test_an_outcome_other_than_exact_shows_in_both_kinds_of_tiles(outcome):
+    for map_ in (None, fates(np.zeros((16, 16)))):
+        plain, other = (
+            owners(run(), one_round(0, record(0, 0, outcome=kind, fates=map_), FIRST[1]))
+            for kind in (Outcome.EXACT, outcome)
+        )
+        assert plain.tobytes() != other.tobytes()
+
+
+def test_captions_name_run_round_constellation_codec_and_scene():
+    title, about = captions(run(), ROUNDS[1])
+    assert title == "dense, round 2/2"  # as the console says it
+    assert about.startswith("2 satellites of Walker delta 53:1000/25/1 at 550 km; bmshj at lambda 0.013; ")
+    assert "procedural" in about
+    real = run(facts=FACTS.model_copy(update={"scene_real": True}))
+    seen = one_round(0, record(0, 0, place=Place(0, 0, 0, 0, "city.tif")))
+    assert captions(real, seen)[1].endswith("scene city.tif")
+
+
+@pytest.mark.parametrize("size", [12, 14, 17])
+def test_a_line_too_long_is_cut_to_its_width_at_the_size_that_it_is_drawn_in(size):
+    sheet, draw_on = blank(400, 40)
+    write(draw_on, (0, 0), "a caption that is far too long for its panel " * 3, 200, (INK, size))
+    inked = np.flatnonzero((np.asarray(sheet) != np.asarray(sheet)[-1, -1]).any(axis=(0, 2)))
+    assert 150 < inked.max() <= 200
+    assert draw_on.textlength("...", font=font(size)) < 200
+
+
+def test_images_of_no_round_but_the_first_few_are_asked_for():
+    assert HELD.images(0, 1).captured[0, 0, 0] == 10
+    assert HELD.images(7, 1).captured is None

@@ -1,0 +1,133 @@
+"""Rounds in, a run out: what a launched run and one in this process keep their rounds with.
+
+    with Recording(scenario, stored=True, say=print) as run:
+        run.begin(board)
+        for ...: run.add(landed)
+        run.finish(began_s)
+
+Everything is committed before anything is drawn: a report that fails, or takes long, loses nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+
+from codec.imagery.scene import open_scene
+from constellation.common.files import make_folder
+from constellation.scenario.scenario import Scenario
+from dlrc.claim import now
+from dlrc.folder import Folder, Stored, pictures_sha256
+from dlrc.report import draw, table
+from dlrc.report.lines import opening, progress
+from dlrc.results import PICTURED_ROUNDS, Held, Images, Run
+from dlrc.summary import Facts
+from dlrc.version import __version__
+from ground.account import Landed
+from ground.records import RoundRecord
+from nodes.crew import Board
+from nodes.process.device import peak_rss_mib
+
+
+def _silent(_line: str) -> None:
+    pass
+
+
+class Recording(AbstractContextManager["Recording"]):
+    """A run as it is flown.
+
+    stored: below `scenario.output`, which is tried at once; else in memory. say: takes the lines that a
+    console shows. Raises `UserError`."""
+
+    def __init__(self, scenario: Scenario, stored: bool, say: Callable[[str], None] = _silent) -> None:
+        self.scenario, self._stored, self._say = scenario, stored, say
+        self._folder: Folder | None = None
+        self._rounds: list[RoundRecord] = []
+        self._held: dict[tuple[int, int], Images] = {}
+        self._rss_mib: dict[int, float] = {}  # of the satellites' processes
+        if stored:
+            make_folder(Path(scenario.output))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            folder.leave()
+            if folder.committed:
+                self._say(
+                    f"cut short: {folder.committed} of {self.scenario.rounds} rounds stay in {folder.part}"
+                )
+
+    def begin(self, board: Board) -> None:
+        """Claim the folder, and say what is flown. board: the codec of the run. Raises `UserError`."""
+        scenario = self.scenario
+        scene = open_scene(scenario.scene, scenario.seed, 0, scenario.capture.window_px)
+        self.facts = Facts(
+            version=__version__,
+            weights_sha256=board.checkpoint.sha256,
+            pictures_sha256=pictures_sha256(scenario.scene.path),
+            scene_source=scene.source,
+            scene_real=scene.real,
+            began=now(),
+        )
+        if self._stored:
+            self._folder = Folder(scenario, self.facts)
+        for note in scene.notes:
+            self._say(f"note: {note}")
+        self._say(opening(scenario, self.facts, board.model))
+
+    def add(self, landed: Landed) -> None:
+        """A round is over. Raises `UserError` where the disk refuses."""
+        arrived = landed.arrived
+        for satellite, witness in arrived.witness.items():
+            self._rss_mib[satellite] = max(self._rss_mib.get(satellite, 0.0), witness.note.peak_rss_mib)
+        came = {satellite: data for (satellite, _), data in arrived.streams.items()}
+        alone = {satellite: data for (satellite, _), data in (arrived.spares | arrived.alone).items()}
+        self.keep(landed.record, {"dlrc": came, "independent": alone}, _images(landed))
+
+    def keep(
+        self, record: RoundRecord, streams: dict[str, dict[int, bytes]], images: dict[int, Images]
+    ) -> None:
+        """A round by its parts; streams by kind and satellite."""
+        images = images if record.number < PICTURED_ROUNDS else {}
+        if self._folder is not None:
+            self._folder.commit(record, streams, images)
+        else:
+            self._held |= {(record.number, satellite): view for satellite, view in images.items()}
+        self._rounds.append(record)
+        self._say(progress(self.scenario, record))
+
+    def finish(self, began_s: float, processes: bool = True) -> Run:
+        """All rounds are over: give the folder its name, print the table, then draw. began_s: Unix time.
+        processes: each satellite had one of its own. Raises `UserError` where the disk refuses."""
+        apart_mib = sum(self._rss_mib.values()) if processes else 0.0
+        facts = self.facts.model_copy(
+            update={"wall_s": time.time() - began_s, "peak_rss_mib": apart_mib + peak_rss_mib()}
+        )
+        run = Run(self.scenario, facts, tuple(self._rounds), Held(self._held))
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            try:
+                path = folder.close(facts, run.summary)
+            except BaseException:
+                self._folder = folder
+                raise
+            run = Run(self.scenario, facts, run.rounds, Stored(path))
+            self._say(table(run))
+            draw(run, path)
+        return run
+
+
+def _images(landed: Landed) -> dict[int, Images]:
+    witness, dlrc, alone = landed.arrived.witness, landed.images, landed.images_alone
+    return {
+        satellite: Images(
+            witness[satellite].original if satellite in witness else None,
+            dlrc.get(satellite),
+            alone.get(satellite),
+        )
+        for satellite in landed.arrived.sends
+    }

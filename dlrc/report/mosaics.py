@@ -1,0 +1,83 @@
+"""What the ground got of a round beside what was captured: three mosaics of the window.
+
+Drawn pixel by pixel, so that a patch is shown as it is. Windows wider than 1024 px are shown smaller."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dlrc.report.sheet import EMPTY, FAINT, INK, LINE, PAD, blank, captions, picture_of, write
+from dlrc.results import Run
+from ground.records import Outcome, RoundRecord, SatelliteRecord
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+MAX_PANEL_PX = 1024
+_PANELS = {
+    "captured": "captured",
+    "dlrc": "rebuilt with DLRC",
+    "independent": "rebuilt from independent streams",
+}
+Placed = tuple[int, int, np.ndarray | None]  # row and column in the window, px, and what is shown there
+
+
+def mosaics(run: Run, record: RoundRecord) -> Image.Image:
+    """Captured, rebuilt with DLRC, rebuilt from independent streams; grey where no image came."""
+    window_px, ordered = run.scenario.capture.window_px, by_priority(record)
+    views = {one.satellite: run.gallery.images(record.number, one.satellite) for one in ordered}
+    panels = []
+    for kind in _PANELS:
+        placed = [
+            (one.place.row, one.place.col, getattr(views[one.satellite], kind))
+            for one in ordered
+            if one.place is not None
+        ]
+        panels.append(_shrunk(picture_of(compose(placed, window_px))))
+    size = panels[0].width
+    top = PAD + 3 * LINE
+    sheet, draw = blank(3 * size + 4 * PAD, size + top + PAD)
+    title, about = captions(run, record)
+    write(draw, (PAD, PAD - 4), f"{title}: what was seen, and what the ground has", 3 * size, (INK, 17))
+    write(draw, (PAD, PAD - 4 + LINE), about, 3 * size, (FAINT, 14))
+    for index, (panel, caption) in enumerate(zip(panels, _PANELS.values(), strict=True)):
+        left = PAD + index * (size + PAD)
+        if caption == _PANELS["dlrc"]:
+            caption += _missing(record)
+        write(draw, (left, PAD - 2 + 2 * LINE), caption, size, (INK, 14))
+        sheet.paste(panel, (left, top))
+    return sheet
+
+
+def by_priority(record: RoundRecord) -> list[SatelliteRecord]:
+    """The satellites of a round, highest priority first; who took no part in the order comes last."""
+    rank = {satellite: place for place, satellite in enumerate(record.order)}
+    return sorted(record.satellites, key=lambda one: (rank.get(one.satellite, len(rank)), one.satellite))
+
+
+def compose(placed: Sequence[Placed], window_px: int) -> np.ndarray:
+    """Patches in their window, uint8 [W, W, 3]; where they overlap, the first is on top. Grey where there is
+    nothing."""
+    mosaic = np.broadcast_to(np.array(EMPTY, dtype=np.uint8), (window_px, window_px, 3)).copy()
+    for row, col, image in reversed(placed):
+        if image is not None:
+            into = mosaic[max(0, row) : row + image.shape[0], max(0, col) : col + image.shape[1]]
+            into[...] = image[: into.shape[0], : into.shape[1]]
+    return mosaic
+
+
+def _missing(record: RoundRecord) -> str:
+    lost = [str(one.satellite) for one in record.satellites if one.outcome is Outcome.LOST]
+    return f"; lost: {', '.join(lost)}" if lost else ""
+
+
+def _shrunk(image: Image.Image) -> Image.Image:
+    from PIL import Image
+
+    if image.width <= MAX_PANEL_PX:
+        return image
+    size = MAX_PANEL_PX, round(MAX_PANEL_PX * image.height / image.width)
+    return image.resize(size, Image.Resampling.LANCZOS)

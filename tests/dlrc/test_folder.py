@@ -1,0 +1,339 @@
+"""A run's folder: rounds are committed or not there, one process writes, and foreign folders are refused in
+one line."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import dlrc
+import dlrc.claim as claim
+import dlrc.manifest as manifest
+from constellation.common.errors import UserError
+from dlrc.folder import Folder, key_of, listed, pictures_sha256
+from tests.dlrc.run_cases import FACTS, HELD, ROUNDS, images, run, scenario
+
+ROOT = Path(__file__).resolve().parents[2]
+STREAMS = {"dlrc": {0: b"abc", 1: b"d"}, "independent": {0: b"efgh"}}
+
+
+def begun(output, *words):
+    return Folder(scenario(f"output={output}", *words), FACTS.model_copy(update={"wall_s": None}))
+
+
+def written(output, rounds=ROUNDS, close=True, **words):
+    folder = begun(output, *(f"{name}={text}" for name, text in words.items()))
+    for record in rounds:
+        folder.commit(record, STREAMS, {s: HELD.images(record.number, s) for s in (0, 1)})
+    if close:
+        return folder.close(FACTS, run(rounds=rounds).summary)
+    folder.leave()
+    return folder.part
+
+
+def refused(path):
+    with pytest.raises(UserError) as caught:
+        dlrc.open(path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# ---------------------------------------------------------------- what is written is read
+
+
+def test_a_folder_gives_back_the_run_that_was_written(tmp_path):
+    back = dlrc.open(written(tmp_path))
+    assert back.rounds == ROUNDS and back.summary == run().summary
+    assert back.facts.wall_s == FACTS.wall_s and back.scenario == scenario(f"output={tmp_path}")
+    for kind in ("captured", "dlrc", "independent"):
+        assert (getattr(back.gallery.images(1, 1), kind) == getattr(HELD.images(1, 1), kind)).all()
+    assert back.gallery.images(0, 7).captured is None and back.gallery.images(99, 0).captured is None
+
+
+def test_the_summary_file_keeps_the_keys_of_the_summary(tmp_path):
+    stored = json.loads((written(tmp_path) / "summary.json").read_text())
+    assert stored == run().summary.model_dump(mode="json")
+
+
+def test_a_finished_folder_holds_nothing_but_the_run(tmp_path):
+    path = written(tmp_path)
+    assert sorted(file.name for file in path.iterdir()) == [
+        "manifest.jsonl",
+        "rounds",
+        "scenario.yaml",
+        "summary.json",
+    ]
+    assert list(tmp_path.iterdir()) == [path] and manifest.verify(path) == []
+
+
+def test_verify_names_what_was_changed_or_removed(tmp_path):
+    path = written(tmp_path)
+    stream = path / "rounds/001/round001_satellite000_dlrc.bin"
+    stream.write_bytes(b"abd")
+    (path / "summary.json").unlink()
+    assert manifest.verify(path) == [
+        "rounds/001/round001_satellite000_dlrc.bin: changed since it was written",
+        "summary.json: missing",
+    ]
+
+
+def test_a_run_cut_short_keeps_what_was_committed_and_says_where_to_go_on(tmp_path):
+    part = written(tmp_path, ROUNDS[:1], close=False)
+    back = dlrc.open(part)
+    assert back.rounds == ROUNDS[:1] and back.facts.wall_s is None
+    assert part.name.endswith(".part") and manifest.verify(part) == []
+    assert written(tmp_path, (), close=False).exists() is False  # nothing was: nothing stays
+
+
+def test_a_line_of_the_manifest_without_an_end_was_never_written(tmp_path):
+    path = written(tmp_path, close=False)
+    text = (path / manifest.NAME).read_bytes()
+    (path / manifest.NAME).write_bytes(text[:-7])
+    assert dlrc.open(path).rounds == ROUNDS[:1]
+
+
+# ---------------------------------------------------------------- the key
+
+
+def test_other_weights_pictures_knobs_or_program_are_another_run():
+    plain = key_of(scenario(), FACTS)
+    others = [
+        key_of(scenario(), FACTS.model_copy(update={name: "cd" * 32}))
+        for name in ("weights_sha256", "pictures_sha256", "version")
+    ]
+    assert len({plain, *others, key_of(scenario("seed=1"), FACTS)}) == 5
+    assert key_of(scenario("output=elsewhere"), FACTS.model_copy(update={"began": "later"})) == plain
+
+
+def test_pictures_are_told_apart_by_what_is_in_them(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"one")
+    one, folder = pictures_sha256(str(tmp_path / "a.png")), pictures_sha256(str(tmp_path))
+    (tmp_path / "a.png").write_bytes(b"two")
+    assert pictures_sha256(str(tmp_path / "a.png")) != one and pictures_sha256(str(tmp_path)) != folder
+    assert pictures_sha256("") == ""
+    with pytest.raises(UserError, match=r"scene\.path"):
+        pictures_sha256(str(tmp_path / "none.png"))
+
+
+def test_the_same_run_again_takes_the_place_of_the_older_one(tmp_path, monkeypatch):
+    path = written(tmp_path)
+    (path / "mine.txt").write_text("old")
+    assert written(tmp_path) == path and not (path / "mine.txt").exists()
+    monkeypatch.setattr(claim, "_exchange", lambda a, b: False)  # a file system that cannot
+    (path / "mine.txt").write_text("old")
+    assert written(tmp_path) == path and not (path / "mine.txt").exists()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_older_run_stays_until_the_new_one_is_whole(tmp_path):
+    path = written(tmp_path)
+    again = begun(tmp_path)
+    again.commit(ROUNDS[0], STREAMS, {})
+    assert dlrc.open(path).rounds == ROUNDS
+    again.leave()
+    assert dlrc.open(path).rounds == ROUNDS
+
+
+def test_a_name_that_cannot_be_taken_loses_nothing(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("dlrc.folder.put_in_place", full)
+    with pytest.raises(UserError, match="Permission denied"):
+        written(tmp_path)
+    (part,) = tmp_path.iterdir()
+    assert dlrc.open(part).rounds == ROUNDS
+
+
+# ---------------------------------------------------------------- who writes
+
+
+def test_the_same_run_twice_at_once_is_refused_in_one_line(tmp_path):
+    first = begun(tmp_path)
+    with pytest.raises(UserError, match=f"flown already.* by process {os.getpid()}"):
+        begun(tmp_path)
+    begun(tmp_path, "seed=1").leave()  # another run does not mind
+    first.leave()
+    begun(tmp_path).leave()
+
+
+def test_a_live_run_of_another_process_is_not_taken_for_dead_whatever_it_says_of_itself(tmp_path):
+    part = begun(tmp_path).part  # the lock is held by this process
+    (part / "writer.json").write_text('{"host": "elsewhere", "pid": 4294967}')
+    program = f"from tests.dlrc.test_folder import begun; begun({str(tmp_path)!r})"
+    other = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert "flown already" in other.stderr.splitlines()[-1] and "4294967" in other.stderr
+    assert (part / manifest.NAME).exists()
+
+
+def test_what_another_host_has_begun_is_left_alone(tmp_path):
+    part = written(tmp_path, ROUNDS[:1], close=False)
+    (part / "writer.json").write_text('{"host": "elsewhere", "pid": 1, "since": "2026-01-01T00:00:00Z"}')
+    with pytest.raises(UserError, match=r"on host 'elsewhere'.*remove the folder"):
+        begun(tmp_path)
+    assert dlrc.open(part).rounds == ROUNDS[:1]
+
+
+def test_what_a_killed_process_of_this_host_has_left_is_swept(tmp_path):
+    program = (
+        "import os, signal; from tests.dlrc.test_folder import *; folder = begun(os.environ['TO']);"
+        "folder.commit(ROUNDS[0], STREAMS, {}); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env={**os.environ, "TO": str(tmp_path)}, check=False
+    )
+    (part,) = tmp_path.iterdir()
+    assert dlrc.open(part).rounds == ROUNDS[:1]
+    assert dlrc.open(written(tmp_path)).rounds == ROUNDS and not part.exists()
+
+
+# ---------------------------------------------------------------- disks that refuse
+
+
+def test_a_disk_that_is_full_in_mid_round_leaves_no_half_of_it(tmp_path, monkeypatch):
+    folder = begun(tmp_path)
+    folder.commit(ROUNDS[0], STREAMS, {0: images(0)})
+    write = Path.write_bytes
+
+    def full(path, data):
+        if "independent" in path.name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(UserError, match="No space left"):
+        folder.commit(ROUNDS[1], STREAMS, {})
+    monkeypatch.undo()
+    folder.leave()
+    assert [path.name for path in (folder.part / "rounds").iterdir()] == ["000"]
+    assert dlrc.open(folder.part).rounds == ROUNDS[:1] and manifest.verify(folder.part) == []
+
+
+def test_a_manifest_that_cannot_take_its_line_takes_none_of_it(tmp_path, monkeypatch):
+    folder = begun(tmp_path)
+    before = (folder.part / manifest.NAME).read_bytes()
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:10]))
+    with pytest.raises(UserError, match="No space left"):
+        folder.commit(ROUNDS[0], STREAMS, {})
+    monkeypatch.undo()
+    assert (folder.part / manifest.NAME).read_bytes() == before
+    assert not list((folder.part / "rounds").iterdir())
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_there(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="output="):
+        begun(tmp_path / "file" / "runs")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+# ---------------------------------------------------------------- foreign and damaged folders
+
+
+def test_what_is_no_run_is_refused_in_one_line(tmp_path):
+    assert "no such file" in refused(tmp_path / "none")
+    assert "no such file" in refused(tmp_path)
+    (tmp_path / manifest.NAME).write_bytes(b"")
+    assert "empty" in refused(tmp_path)
+    (tmp_path / manifest.NAME).unlink()
+    os.mkfifo(tmp_path / manifest.NAME)
+    assert "no such file" in refused(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"not json",
+        b"\xff\xfe\x00",
+        b"[" * 100000,
+        b'{"kind": "round", "number": 0, "files": {}}',
+        b'{"kind": "opened", "format": 2, "files": {}, "facts": {}}',
+        b'{"kind": "other"}',
+        b"{}",
+        b"null",
+    ],
+)
+def test_a_damaged_manifest_is_refused_in_one_line(line, tmp_path):
+    (tmp_path / manifest.NAME).write_bytes(line + b"\n")
+    assert manifest.NAME in refused(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "rounds/000/..", "a/b", "", ".hidden"])
+def test_a_manifest_names_files_of_its_own_folder_alone(name, tmp_path):
+    path = written(tmp_path, close=False)
+    line = {"kind": "round", "number": 5, "files": {name: "ab" * 32}}
+    with (path / manifest.NAME).open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    assert "line 4" in refused(path)
+    with pytest.raises(UserError):
+        manifest.verify(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("rounds/000/record.json", b"{}", "changed"),
+        ("rounds/000/record.json", None, "no such file"),
+        ("scenario.yaml", b"[1, 2", "not YAML"),
+        ("scenario.yaml", b"satellites: 2", "priority"),
+        ("scenario.yaml", b"priority: {}\nsatellites: many", "satellites"),
+    ],
+)
+def test_a_damaged_file_is_named(name, text, expected, tmp_path):
+    path = written(tmp_path)
+    (path / name).unlink() if text is None else (path / name).write_bytes(text)
+    assert expected in refused(path) and name in refused(path)
+
+
+def test_a_record_of_something_else_under_a_right_digest_is_refused(tmp_path):
+    path = written(tmp_path)
+    for data in (b"{}", b"[" * 50000, ROUNDS[1].to_json().encode(), b"\xff"):
+        (path / "rounds/000/record.json").write_bytes(data)
+        digest = manifest.sha256(path / "rounds/000/record.json")
+        lines = (path / manifest.NAME).read_text().splitlines()
+        line = json.loads(lines[1])
+        line["files"]["rounds/000/record.json"] = digest
+        lines[1] = json.dumps(line)
+        (path / manifest.NAME).write_text("\n".join(lines) + "\n")
+        assert "record.json" in refused(path)
+
+
+def test_a_damaged_image_is_named_when_it_is_asked_for(tmp_path):
+    path = written(tmp_path)
+    (path / "rounds/000/round000_satellite001_dlrc.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 40)
+    gallery = dlrc.open(path).gallery
+    with pytest.raises(UserError, match=r"satellite001_dlrc\.png"):
+        gallery.images(0, 1)
+    assert gallery.images(0, 0).dlrc is not None
+
+
+def test_a_foreign_run_s_rule_is_read_and_not_trusted(tmp_path):
+    words = {"priority.rule": "os:system", "priority.trust": "true"}
+    back = dlrc.open(written(tmp_path, **words)).scenario
+    assert back.priority.rule == "os:system" and not back.priority.trust
+    with pytest.raises(UserError, match=r"priority\.trust=true"):
+        dlrc.run(back)
+
+
+# ---------------------------------------------------------------- lists
+
+
+def test_a_list_of_runs_has_what_was_found_and_what_is_wrong(tmp_path):
+    first, second = written(tmp_path), written(tmp_path, ROUNDS[:1], close=False, seed=1)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / manifest.NAME).write_bytes(b"?\n")
+    (tmp_path / "other").mkdir()
+    runs = {one.folder: one for one in listed(tmp_path)}
+    assert set(runs) == {first, second, tmp_path / "broken"}
+    one = runs[first]
+    assert (one.scenario, one.rounds, one.began) == ("dense", 2, FACTS.began)
+    assert one.saving_pct == run().summary.saving_pct.total and one.psnr_db == 32.0
+    assert runs[second].saving_pct is None and runs[second].rounds == 1
+    assert runs[tmp_path / "broken"].fault and listed(tmp_path / "none") == []
