@@ -2,9 +2,9 @@
 
 import json
 
+import dlrc
 from constellation.scenario.load import load_scenario
 from dlrc.local import flights
-from dlrc.results import RunFacts, summarise
 from tests.end_to_end.test_launch import launch, streams_in, summary_in
 
 WORDS = ("satellites=4", "ground.silent_satellite=1", "ground.stream_loss=0.6", "seed=2")
@@ -15,8 +15,8 @@ def test_loss_and_silence_come_out_alike_over_processes_and_in_one(tmp_path):
     assert result.returncode == 0, result.stdout + result.stderr
     printed, stored = summary_in(tmp_path), streams_in(tmp_path)
     here = list(flights(load_scenario("smoke", list(WORDS))))
-    facts = RunFacts("", 0, 4, len(here), "exact", "bmshj", 0.013, "", "", False, "ktb", 0, 0)
-    expected = json.loads(summarise(facts, [flight.landed.record for flight in here]).model_dump_json())
+    run = dlrc.run("smoke", satellites=4, seed=2, ground={"silent_satellite": 1, "stream_loss": 0.6})
+    expected = json.loads(run.summary.model_dump_json())
     for part in ("bpp", "saving_pct", "quality", "positions", "sync", "downlink", "decode"):
         assert printed[part] == expected[part]
     decode = printed["decode"]
