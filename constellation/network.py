@@ -18,6 +18,7 @@ from constellation.links.topology import Topology, select_region, topology_at
 from constellation.orbit.frames import EARTH_RADIUS_KM
 from constellation.orbit.orbits import Constellation, load_constellation
 from constellation.scenario.scenario import Scenario
+from constellation.sync.series import constellation_label
 from constellation.sync.timing import sync_round
 
 
@@ -119,8 +120,8 @@ class SpaceSegment:
         self.constellation: Constellation = load_constellation(scenario.orbit)
         if scenario.satellites > len(self.constellation):
             raise UserError(
-                f"satellites={scenario.satellites}: the constellation {scenario.orbit.pattern} has only "
-                f"{len(self.constellation)}"
+                f"satellites={scenario.satellites}: the constellation {constellation_label(scenario.orbit)} "
+                f"has only {len(self.constellation)}"
             )
 
     def at(self, number: int) -> Instant:

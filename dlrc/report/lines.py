@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from constellation.common.text import counted
+from constellation.orbit.orbits import load_constellation
 from constellation.scenario.scenario import Scenario
 from constellation.sync.series import constellation_label
 from dlrc.summary import Facts
@@ -23,9 +24,11 @@ TELLING = {  # of outcomes that a line names its satellites for
 
 
 def opening(scenario: Scenario, facts: Facts, model: LatentModel) -> str:
-    """Who flies with what over what."""
+    """Who flies with what over what, after a line for the satellites left out."""
     codec = scenario.codec
-    return (
+    # read once more, where somebody asked for it, to say which are left out
+    notes = load_constellation(scenario.orbit).notes if scenario.orbit.skip_bad else []
+    return "".join(f"{note}\n" for note in notes) + (
         f"{scenario.name}: {counted(scenario.satellites, 'satellite')} of "
         f"{constellation_label(scenario.orbit)}, {counted(scenario.rounds, 'round')}, {codec.model} lambda "
         f"{codec.lambda_:g} (N={model.n}, M={model.m}); scene: {facts.scene_source}"

@@ -1,6 +1,7 @@
 """Element sets that no longer hold: decayed, too old, or of another theory; TLE files of other people."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from constellation.common.errors import UserError
+from constellation.network import SpaceSegment
 from constellation.orbit.orbits import MAX_TIME_S, load_constellation, sample_times_s, subset
 from constellation.orbit.tle import read_tle
 from constellation.passes.contacts import contact_windows
 from constellation.scenario.network import GroundKnobs, OrbitKnobs
+from constellation.scenario.scenario import build_scenario
 
 CASES = Path(__file__).parent / "cases"
 
@@ -113,3 +116,21 @@ def test_more_instants_than_a_million_and_times_beyond_ten_years_are_refused_in_
         satellites.positions_teme_km(np.array([0.0, 2 * MAX_TIME_S]))
     with pytest.raises(UserError, match=r"expected at most 3.16"):
         satellites.positions_teme_km(np.array([np.nan]))
+
+
+def test_a_run_says_at_its_beginning_which_satellites_it_goes_without():
+    from dlrc.report.lines import opening
+
+    orbit = case("mixed_decay.tle", "2025-02-10T00:00:00Z", skip_bad=True)
+    scenario = build_scenario({"satellites": 1, "orbit": orbit.model_dump()})
+    model, facts = SimpleNamespace(n=192, m=320), SimpleNamespace(scene_source="procedural")
+    first, last = opening(scenario, facts, model).splitlines()
+    assert first.startswith("note: 1 satellite left out (orbit.skip_bad): 55897")
+    assert "1 satellite, 4 rounds" in last
+
+
+def test_too_few_satellites_in_a_file_are_told_by_its_name():
+    orbit = case("mixed_decay.tle", "2025-02-10T00:00:00Z", skip_bad=True)
+    scenario = build_scenario({"satellites": 2, "orbit": orbit.model_dump()})
+    with pytest.raises(UserError, match=r"satellites=2: the constellation TLE mixed_decay.tle has only 1"):
+        SpaceSegment(scenario)
