@@ -126,7 +126,7 @@ def test_a_run_says_at_its_beginning_which_satellites_it_goes_without():
     model, facts = SimpleNamespace(n=192, m=320), SimpleNamespace(scene_source="procedural")
     first, last = opening(scenario, facts, model).splitlines()
     assert first.startswith("note: 1 satellite left out (orbit.skip_bad): 55897")
-    assert "1 satellite, 4 rounds" in last
+    assert "1 satellite of TLE mixed_decay.tle, 4 rounds" in last
 
 
 def test_too_few_satellites_in_a_file_are_told_by_its_name():
