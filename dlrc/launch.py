@@ -41,6 +41,7 @@ def main() -> None:
             rank, scenario = rank_of(), read_command(words)
             if rank is None:
                 raise SystemExit(start(scenario, options, words))
+            _quieten_torch()
             try:
                 listen(scenario, rank) if rank.is_ground else fly(scenario, rank, words)
             except Lost as lost:
@@ -98,6 +99,7 @@ def start(scenario: Scenario, options: Sequence[str], words: Sequence[str]) -> i
 
     options: torchrun's own; words: those that the scenario was read from. Raises `UserError` before anything
     starts."""
+    _quieten_torch()
     from nodes.process.preflight import check_inputs
     from nodes.process.torchrun import run_torchrun
     from nodes.process.warm_up import warm_up
@@ -129,15 +131,15 @@ def read_command(words: Sequence[str]) -> Scenario:
 
 def split_options(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """torchrun's options (leading words that start with -, with their values), and the key=value words."""
-    words = (i for i, word in enumerate(arguments) if "=" in word and not word.startswith("-"))
-    at = next(words, len(arguments))
+    at = 0
+    while at < len(arguments) and (arguments[at].startswith("-") or "=" not in arguments[at]):
+        at += 2 if arguments[at] in ("--rdzv-conf", "--rdzv_conf") else 1  # whose value has a = of its own
     return list(arguments[:at]), list(arguments[at:])
 
 
 def _joined(scenario: Scenario, rank: Rank, nodes: frozenset[int]):
     """This process's place among the processes of the run; then the kernels, for which one of them is
     enough."""
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # torch's warnings repeat what is said in one line
     from nodes.process.device import device_of
     from nodes.process.warm_up import warm_up
     from nodes.wire.faults import Faults
@@ -160,6 +162,11 @@ def _opened(scenario: Scenario):
     from dlrc.recording import Recording
 
     return Recording(scenario, stored=True, say=functools.partial(print, flush=True))
+
+
+def _quieten_torch() -> None:
+    """Before torch is imported: its own log of a failed connection is a page, and we say it in one line."""
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
 
 
 @contextlib.contextmanager

@@ -23,7 +23,6 @@ def run_torchrun(options: Sequence[str], satellites: int, program: Sequence[str]
     Returns the exit code of the first rank that failed, or 0. Raises `UserError` for options that torchrun or
     the number of satellites refuses."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # its warnings repeat what we say in one line
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.elastic.rendezvous.api import RendezvousError
@@ -40,7 +39,9 @@ def run_torchrun(options: Sequence[str], satellites: int, program: Sequence[str]
     except ChildFailedError as error:
         return _code_of(*error.get_first_failure())
     except (RendezvousError, RuntimeError, ValueError) as error:
-        raise UserError(f"torchrun: the machines did not meet ({str(error).splitlines()[0]})") from None
+        where = arguments.rdzv_endpoint or f"{arguments.master_addr}:{arguments.master_port}"
+        why = str(error.__cause__ or error).splitlines()[0]
+        raise UserError(f"torchrun: the machines did not meet at {where} ({why})") from None
     finally:
         logging.disable(before)
         del held

@@ -21,6 +21,8 @@ SMALL = ["capture.patch_px=128", "capture.window_px=192", "scene.size_px=384"]
 PLAIN = ["scenario=smoke", *SMALL, "satellites=2", "rounds=2"]
 FAULTY = ["scenario=smoke", *SMALL, "satellites=3", "rounds=2", "seed=4"]
 FAULTY += ["ground.stream_loss=0.6", "ground.silent_satellite=1"]
+TWO_MACHINES = ["--nnodes", "2", "--nproc", "1", "--node-rank", "1", "--master-port", "1"]
+TWO_MACHINES += ["--rdzv-conf", "timeout=2"]
 WITHOUT_A_NAME = ["unshare", "-u", "sh", "-c", 'hostname nope-77 && exec "$0" "$@"']
 
 
@@ -177,6 +179,7 @@ def test_a_run_that_is_cut_short_ends_in_one_line_at_most_and_leaves_nothing(
         (["--nproc", "many", "scenario=smoke"], "--nproc many: expected a number"),
         (["--nprocs-per-nod", "2", "scenario=smoke"], "options for torchrun"),
         (["--master-port", "{taken}", "scenario=smoke"], "--master-port={taken}: Address already in use"),
+        ([*TWO_MACHINES, "scenario=smoke"], "the machines did not meet at 127.0.0.1:1 ("),
         (["scenario=smoke", "codec.weights=no/such.safetensors"], "no such file"),
         (["scenario=smoke", "priority.rule=loudest"], "loudest"),
         ([], "scenario=NAME"),
