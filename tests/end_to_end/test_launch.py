@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from constellation.scenario.load import load_scenario
+import dlrc
 from dlrc import launch
-from dlrc.local import flights
+from dlrc.manifest import Committed, lines
+from ground.records import Outcome
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -34,19 +35,17 @@ def started(*command, **options):
     )
 
 
-def streams_of_a_run(folder):
-    return {path.name: path.read_bytes() for path in sorted(folder.glob("*/rounds/*/*.bin"))}
+def committed(folder):
+    """Digests of every stream, record and image of the one run below a folder, round by round."""
+    (run,) = folder.iterdir()
+    return [line.files for line in lines(run) if isinstance(line, Committed)]
 
 
-def streams_in_one_process(words):
-    """The same files, of rounds that are flown here."""
-    found = {}
-    for flight in flights(load_scenario(words[0].partition("=")[2], words[1:])):
-        arrived = flight.landed.arrived
-        for kind, streams in (("dlrc", arrived.streams), ("independent", arrived.alone)):
-            for (satellite, number), data in streams.items():
-                found[f"round{number:03d}_satellite{satellite:03d}_{kind}.bin"] = data
-    return found
+def flown_here(words, folder):
+    """The same run in this process: its digests."""
+    knobs = dict(word.split("=") for word in words[1:])
+    dlrc.run(words[0].partition("=")[2], output=str(folder), **knobs)
+    return committed(folder)
 
 
 def family_of(root):
@@ -97,8 +96,10 @@ def plain_run(tmp_path_factory):
     return folder, printed, heard_at
 
 
-def test_a_launched_run_gives_the_streams_of_a_run_in_one_process(plain_run):
-    assert streams_of_a_run(plain_run[0]) == streams_in_one_process(PLAIN)
+def test_a_launched_run_has_the_digests_of_a_run_in_one_process(plain_run, tmp_path):
+    digests = committed(plain_run[0])
+    assert digests == flown_here(PLAIN, tmp_path)
+    assert len(digests) == 2 and sum("_dlrc.bin" in name for name in digests[1]) == 2
 
 
 def test_on_one_machine_nothing_listens_beyond_loopback(plain_run):
@@ -116,12 +117,16 @@ def test_a_run_says_what_it_does_and_leaves_a_summary_pictures_and_a_trace(plain
 
 
 def test_with_loss_and_a_silent_satellite_torchrun_flies_what_one_process_flies(tmp_path):
+    there, here = tmp_path / "there", tmp_path / "here"
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "3"]
-    process = started(*torchrun, "launch.py", *FAULTY, f"output={tmp_path}", cwd=ROOT)
+    process = started(*torchrun, "launch.py", *FAULTY, f"output={there}", cwd=ROOT)
     printed, errors = process.communicate(timeout=200)
     assert process.returncode == 0, errors
-    assert "nothing came: satellite 1" in printed and "sent again" in printed
-    assert streams_of_a_run(tmp_path) == streams_in_one_process(FAULTY)
+    assert "sent again" in printed
+    assert committed(there) == flown_here(FAULTY, here)
+    (run,) = there.iterdir()
+    outcomes = {one.outcome for record in dlrc.open(run).rounds for one in record.satellites}
+    assert {Outcome.LOST, Outcome.RESENT} <= outcomes
 
 
 def rank_processes(root, count):
@@ -145,7 +150,7 @@ def rank_processes(root, count):
     ("end", "satellites", "code", "line"),
     [("kill", 2, 3, r"error: satellite 1 .*; the run is over\n"), ("interrupt", 1, 130, "")],
 )
-def test_a_run_that_is_cut_short_ends_in_one_line_at_most_and_leaves_nothing(
+def test_a_run_that_is_cut_short_ends_in_one_line_at_most_and_keeps_whole_rounds(
     end, satellites, code, line, tmp_path
 ):
     words = ["scenario=smoke", *SMALL, "rounds=10000", f"satellites={satellites}", f"output={tmp_path}"]
@@ -163,7 +168,8 @@ def test_a_run_that_is_cut_short_ends_in_one_line_at_most_and_leaves_nothing(
     while any(Path(f"/proc/{pid}").exists() for pid in ranks.values()) and time.time() < until:
         time.sleep(0.2)
     assert not any(Path(f"/proc/{pid}").exists() for pid in ranks.values())
-    assert not list(tmp_path.iterdir())
+    (kept,) = tmp_path.iterdir()  # the rounds that were committed, to go on from
+    assert kept.name.endswith(".part") and not list(kept.rglob("*.tmp"))
 
 
 @pytest.mark.parametrize(
