@@ -24,7 +24,6 @@ import numpy as np
 from codec.maps.assignment import KEPT, LOCAL, REMOTE, AssignmentMap
 from nodes.crew import Known, Observation, Rules
 from nodes.messages import SignatureList
-from nodes.selector import Selection
 from nodes.timeline import Watch
 
 
@@ -57,8 +56,7 @@ def assignments(
                 exact = np.zeros(len(owner), dtype=bool)
                 if rules.exact_context:
                     exact = _exact_entries(one.own, lists, owner, index, known.by)
-                shape = one.view.y.shape[1:]
-                maps[one.satellite] = _fill_map(one.selection, shape, one.satellite, owner, index, exact)
+                maps[one.satellite] = _fill_map(one, owner, index, exact)
     return {one.satellite: maps[one.satellite] for one in seen}
 
 
@@ -168,25 +166,18 @@ def _exact_entries(
     return exact
 
 
-def _fill_map(
-    selection: Selection,
-    shape: tuple[int, int],
-    me: int,
-    owner: np.ndarray,
-    index: np.ndarray,
-    exact: np.ndarray,
-) -> AssignmentMap:
-    cells = shape[0] * shape[1]
+def _fill_map(one: Observation, owner: np.ndarray, index: np.ndarray, exact: np.ndarray) -> AssignmentMap:
+    """From what became of each entry of the list to what becomes of each position."""
+    selection, (height, width) = one.selection, one.view.y.shape[1:]
+    cells = height * width
     fate = np.full(cells, LOCAL, dtype=np.uint8)
     source = selection.positions[selection.entry_of].astype(np.int32)
     owner_of = np.full(cells, -1, dtype=np.int16)
     exact_of = np.zeros(cells, dtype=bool)
     at = selection.positions
-    kept = owner == me
+    kept = owner == one.satellite
     fate[at] = np.where(kept, KEPT, REMOTE)
     source[at] = np.where(kept, -1, index)
     owner_of[at] = np.where(kept, -1, owner)
     exact_of[at] = exact & ~kept
-    return AssignmentMap(
-        fate.reshape(shape), exact_of.reshape(shape), owner_of.reshape(shape), source.reshape(shape)
-    )
+    return AssignmentMap(*(part.reshape(height, width) for part in (fate, exact_of, owner_of, source)))

@@ -62,8 +62,8 @@ def load_board(codec: CodecKnobs) -> Board:
 
 @value
 class Rules:
-    """What all satellites of a run agree on before it: knobs, the hash family that signatures are made with, and the
-    passes of the codec, from which the order of coding follows."""
+    """What all satellites of a run agree on before it: knobs, the hash family that signatures are made with,
+    and the passes of the codec, from which the order of coding follows."""
 
     seed: int
     codec: CodecKnobs

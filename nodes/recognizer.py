@@ -28,14 +28,11 @@ import numba
 import numpy as np
 
 GRID_BITS = 12  # y is hashed on a grid of 2^-12
-WARM_UP_ROTATIONS = (
-    2  # H D blocks before the first code, so that one channel's energy is spread when round 1 looks
-)
+# H D blocks before the first code, so that one channel's energy is spread when round 1 looks
+WARM_UP_ROTATIONS = 2
 LENGTH_STEPS = 16  # lengths are told apart in sixteenths of the latent grid's step
-CLAMP = (
-    1 << 22
-    # |y| < 1024: norm <= 2^22 sqrt(C), and a butterfly sums to at most norm * sqrt(C2), below 2^31 for C <= 448
-)
+# |y| < 1024: norm <= 2^22 sqrt(C), and a butterfly sums to at most norm * sqrt(C2), below 2^31 for C <= 448
+CLAMP = 1 << 22
 _BLOCK = 32  # positions hashed together: 512 channels x 32 positions x 4 bytes = 64 KiB, in cache
 
 _MIX_A = np.uint64(0x9E3779B97F4A7C15)

@@ -115,7 +115,10 @@ def _sync(run: Run) -> str:
         return "none, there is one satellite"
     if not run.scenario.dlrc.enabled:
         return "none, dlrc.enabled=false"
-    return f"round {_seconds(sync.t_round_s)}, {sync.payload_bytes:.0f} B per satellite, noise {sync.noise}"
+    padded = [one.gathered_bytes for number in run.rounds for one in number.satellites if one.gathered_bytes]
+    gathered = f" ({sum(padded) / len(padded):.0f} B as padded to the longest list)" if padded else ""
+    sent = f"{sync.payload_bytes:.0f} B per satellite{gathered}"
+    return f"round {_seconds(sync.t_round_s)}, {sent}, noise {sync.noise}"
 
 
 def _decoded(summary: RunSummary) -> str:

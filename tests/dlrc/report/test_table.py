@@ -51,6 +51,13 @@ def test_without_dlrc_the_table_says_that_nobody_exchanged():
     assert "none, dlrc.enabled=false" in table(run("dlrc.enabled=false"))
 
 
+def test_what_links_carry_and_what_the_gathering_pads_it_to_are_both_said():
+    both = one_round(0, record(0, 0, gathered_bytes=4136), record(0, 1, gathered_bytes=4136))
+    assert "2056 B per satellite (4136 B as padded to the longest list)" in " ".join(
+        table(run("rounds=1", rounds=(both,)), 200).split()
+    )
+
+
 def test_a_run_that_was_cut_short_says_so():
     text = table(run(rounds=ROUNDS[:1], facts=FACTS.model_copy(update={"wall_s": None})))
     assert "1 of 2 rounds" in text and "cut short" in text
