@@ -1,7 +1,6 @@
-"""One rank of a run: `torchrun --nproc-per-node 8 launch.py scenario=dense`; the story is in
-dlrc/launch.py."""
+"""A run, or one rank of it: `torchrun --nproc-per-node 8 launch.py scenario=dense`."""
 
-from dlrc.launch import main
+from dlrc.main import main
 
 if __name__ == "__main__":
     main()

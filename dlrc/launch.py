@@ -20,16 +20,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from constellation.common.errors import EXIT_LOST_PROCESS, UserError, user_errors_to_exit
-from constellation.scenario.load import load_scenario
+from constellation.common.files import make_folder
+from constellation.common.progress import QUIET, note
 from constellation.scenario.scenario import Scenario
+from dlrc.commands import scenario_of
 from nodes.process.rank import Rank, links_of, rank_of
 from nodes.wire.stages import GROUND
 from nodes.wire.watchdog import Lost
 
-USAGE = (
-    "usage: ./launch.sh --nproc N scenario=NAME [section.key=value ...]   (or: torchrun --nproc-per-node N "
-    "launch.py scenario=NAME ...)"
-)
 PATIENCE_S = 5.0  # who has nothing new to say leaves it to the others to speak first
 
 
@@ -37,8 +35,9 @@ def main() -> None:
     """Be the rank that torchrun's variables name; where there are none, start the ranks."""
     try:
         with user_errors_to_exit(delay_s=0.0 if os.environ.get("RANK", "0") == "0" else PATIENCE_S):
-            options, words = split_options(sys.argv[1:])
-            rank, scenario = rank_of(), read_command(words)
+            QUIET.set("--quiet" in sys.argv)
+            options, words = split_options([word for word in sys.argv[1:] if word != "--quiet"])
+            rank, scenario = rank_of(), scenario_of(words)
             if rank is None:
                 raise SystemExit(start(scenario, options, words))
             _quieten_torch()
@@ -65,6 +64,8 @@ def fly(scenario: Scenario, rank: Rank, words: Sequence[str]) -> None:
             from nodes.round import crew_of, fly_round
             from nodes.wire.protocol import drive
 
+            for line in scenario.notes if rank.number == 0 else ():
+                note(line)
             crew = crew_of(scenario, [rank.number])
             for number in range(scenario.rounds):
                 drive(fly_round(crew, number), group)
@@ -100,13 +101,17 @@ def start(scenario: Scenario, options: Sequence[str], words: Sequence[str]) -> i
     options: torchrun's own; words: those that the scenario was read from. Raises `UserError` before anything
     starts."""
     _quieten_torch()
+    from dlrc.models import known_models
     from nodes.process.preflight import check_inputs
     from nodes.process.torchrun import run_torchrun
     from nodes.process.warm_up import warm_up
 
+    known_models([scenario.codec.model], "codec.model")
     check_inputs(scenario)
+    make_folder(Path(scenario.output))
     warm_up()
-    return run_torchrun(options, scenario.satellites, [*program(), *words])
+    quiet = ["--quiet"] if QUIET.get() else []
+    return run_torchrun(options, scenario.satellites, [*program(), *words, *quiet])
 
 
 def start_ground(rank: Rank, words: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -119,14 +124,6 @@ def program() -> list[str]:
     """What runs a rank: `launch.py` of this checkout; where the package is installed, this module."""
     script = Path(__file__).resolve().parents[1] / "launch.py"
     return [str(script)] if script.is_file() else ["-m", "dlrc.launch"]
-
-
-def read_command(words: Sequence[str]) -> Scenario:
-    """The scenario that `scenario=NAME key=value ...` describes. Raises `UserError`."""
-    names = [word.partition("=")[2] for word in words if word.startswith("scenario=")]
-    if len(names) != 1 or not names[0]:
-        raise UserError(f"expected one scenario=NAME among the arguments, found {len(names)}; {USAGE}")
-    return load_scenario(names[0], [word for word in words if not word.startswith("scenario=")])
 
 
 def split_options(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -1,9 +1,8 @@
-"""Decode stored streams into images: `python -m ground.files streams=FOLDER_OR_FILES out=FOLDER
-[weights=FILE]`.
+"""Turn stored streams into images.
 
 All files of one round are decoded together, since streams refer to each other; an independent stream decodes
 alone (one made with a halo loses a little quality at its border when the round's other streams are not there
-to surround it). The streams say which model coded them; `weights=` names the checkpoint where it is not a
+to surround it). The streams say which model coded them; `weights` names the checkpoint where it is not a
 shipped one. What cannot be decoded is one line each and exit code 2; the others' images are written all the
 same."""
 
@@ -13,19 +12,21 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from codec.bitstream import MAX_STREAM_BYTES, Header, unpack
 from codec.models.checkpoint import WEIGHTS_FOLDER, load_checkpoint
-from constellation.common.errors import BitstreamError, UserError, user_errors_to_exit
-from constellation.common.files import replacing
+from constellation.common.cli import Command, Given, main_of
+from constellation.common.errors import BitstreamError, UserError
+from constellation.common.files import make_folder, replacing
 from constellation.common.frozen import value
+from constellation.common.knobs import Knobs, Several
 from ground.decoder import Decoded, decode
 from ground.reconstructor import reconstruct
 from nodes.crew import Board
-
-USAGE = "usage: python -m ground.files streams=FOLDER_OR_FILE[,FILE...] out=FOLDER [weights=FILE]"
 
 
 @value
@@ -48,25 +49,32 @@ class Stored:
         return self.header.round, settings.dlrc, settings.model, self.header.weights
 
 
-def main(words: list[str]) -> None:
-    """Command line; raises `UserError` for the first fault, after all images that there are have been
+class DecodeKeys(Knobs):
+    """Keys of this command."""
+
+    streams: Several[str]
+    """folders and .bin files"""
+    out: Annotated[str, Field(min_length=1)]
+    """folder for the images, NAME.png each"""
+    weights: str = ""
+    """checkpoint that coded them; none: a shipped one"""
+
+
+def turn(given: Given) -> None:
+    """Decode and write. Raises `UserError` for the first fault, after all images that there are have been
     written."""
-    options: dict[str, str] = {}
-    for word in words:
-        key, _, options[key] = word.partition("=")
-    unknown = sorted(options.keys() - {"streams", "out", "weights"})
-    if unknown or not options.get("streams") or not options.get("out"):
-        raise UserError((f"{unknown[0]}: unknown argument; " if unknown else "") + USAGE)
-    stored, faults = read_streams(options["streams"])
+    own: DecodeKeys = given.own
+    stored, faults = read_streams(",".join(own.streams))
     names = names_of([one.path for one in stored])
+    out = make_folder(Path(own.out), "out")
     for files in batches(stored):
         try:
-            images, failures = decode_files(files, options.get("weights", ""))
+            images, failures = decode_files(files, own.weights)
         except UserError as error:
             faults.append(str(error))
             continue
         for path, image in images.items():
-            target = Path(options["out"]) / f"{names[path]}.png"
+            target = out / f"{names[path]}.png"
             write_png(target, image)
             print(f"{path.name} -> {target}")
         faults += [f"{path.name}: {error}" for path, error in failures.items()]
@@ -182,6 +190,16 @@ def write_png(path: Path, image: np.ndarray) -> None:
         Image.fromarray(image).save(temporary, format="PNG")
 
 
+COMMAND = Command(
+    name="decode",
+    about=__doc__ or "",
+    own=DecodeKeys,
+    work=turn,
+    examples=(
+        "dlrc decode streams=runs/dense-b7111418/streams out=images",
+        "dlrc decode streams=a.bin,b.bin out=.",
+    ),
+)
+
 if __name__ == "__main__":
-    with user_errors_to_exit():
-        main(sys.argv[1:])
+    main_of(COMMAND)

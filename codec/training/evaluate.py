@@ -1,18 +1,18 @@
-"""Rate and PSNR of checkpoints on held-out pictures: `python -m codec.training.evaluate data=FOLDER
-[weights=FILE,FILE] [scenes=a.png,b.tif]`.
+"""Rate and PSNR of checkpoints on held-out pictures.
 
 Prints one Markdown row per checkpoint. The rate is an estimate (likelihoods on the fixed grid, full context);
-real bytes are what `dlrc.studies.paper.rd` measures. The last column says what missing context costs: the
-bits of the right half of each patch when nothing of its left half is known, against the same bits with full
-context."""
+real bytes are what `dlrc study rd` measures. The last column says what missing context costs: the bits of the
+right half of each patch when nothing of its left half is known, against the same bits with full context."""
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from codec.entropy import smooth
@@ -21,7 +21,9 @@ from codec.models.checkpoint import WEIGHTS_FOLDER, load_checkpoint
 from codec.models.model import LatentModel
 from codec.training.data import CropSampler, open_pictures
 from codec.training.step import evaluate
-from constellation.common.errors import UserError, user_errors_to_exit
+from constellation.common.cli import Command, Given, main_of
+from constellation.common.knobs import Knobs, Several
+from constellation.common.progress import watched
 
 SCENES = (
     "airport_planet_scene1.png",
@@ -56,24 +58,28 @@ def held_out_patches(folder: str, scenes: tuple[str, ...]) -> list[Tensor]:
     ]
 
 
-def main(arguments: list[str]) -> None:
-    words = dict(word.partition("=")[::2] for word in arguments)
-    if not words.get("data") or set(words) - {"data", "weights", "scenes"}:
-        raise UserError(
-            f"arguments {' '.join(arguments)!r}: expected data=FOLDER and perhaps weights=FILE,FILE scenes=NAME,NAME"
-        )
-    files = (
-        words["weights"].split(",") if words.get("weights") else sorted(WEIGHTS_FOLDER.glob("*.safetensors"))
-    )
+class EvaluateKeys(Knobs):
+    """Keys of this command."""
+
+    data: Annotated[str, Field(min_length=1)]
+    """folder of the pictures"""
+    weights: Several[str] | None = None
+    """checkpoints; none: all shipped ones"""
+    scenes: Several[str] = SCENES
+    """names of pictures in the folder"""
+
+
+def compare(given: Given) -> None:
+    """Print one row per checkpoint; a bad one is refused before anything is printed."""
+    own: EvaluateKeys = given.own
+    files: Sequence[str | Path] = own.weights or sorted(WEIGHTS_FOLDER.glob("*.safetensors"))
     for file in files:
-        load_checkpoint(file)  # so that a bad one is refused before anything is printed
-    patches = held_out_patches(
-        words["data"], tuple(words["scenes"].split(",")) if words.get("scenes") else SCENES
-    )
+        load_checkpoint(file)
+    patches = held_out_patches(own.data, own.scenes)
     print(
         f"| checkpoint | N, M | steps (last run) | bpp (estimate) | PSNR, dB | R + lambda D | missing context |\n|{' --- |' * 7}"
     )
-    for file in files:
+    for file in watched(files, "checkpoints"):
         model, info = load_checkpoint(file)
         figures = np.array([evaluate(model, x) for x in patches])
         loss = figures[:, 0] + info.lambda_ * 255**2 * 10 ** (-figures[:, 1] / 10)
@@ -88,6 +94,16 @@ def main(arguments: list[str]) -> None:
         )
 
 
+COMMAND = Command(
+    name="evaluate",
+    about=__doc__ or "",
+    own=EvaluateKeys,
+    work=compare,
+    examples=(
+        "dlrc evaluate data=FOLDER",
+        "dlrc evaluate data=FOLDER weights=mine.safetensors scenes=a.png,b.tif",
+    ),
+)
+
 if __name__ == "__main__":
-    with user_errors_to_exit():
-        main(sys.argv[1:])
+    main_of(COMMAND)

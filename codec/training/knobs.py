@@ -1,27 +1,24 @@
-"""Train a codec:
-
-    python -m codec.training.knobs model=bmshj lambda=0.013 data=FOLDER out=bmshj.safetensors            one process, CPU or GPU
-    torchrun --nproc-per-node 8 -m codec.training.knobs model=elic lambda=0.013 data=FOLDER out=elic.safetensors   one per GPU
-    python -m codec.training.knobs ... resume=true                                                       go on after a kill, to the bit
+"""Train a codec on pictures of your own.
 
 The defaults are the paper's recipe (section 4.1, "Training details"): random 256 px crops, batch 16 per
-process, MSE, Adam at a fixed 1e-4; what they add is the fixed grid and the missing context of design.md.
-`help` lists every key."""
+process, MSE, Adam at a fixed 1e-4; what they add is the fixed grid and missing context. `resume=true` goes
+on after a kill, to the bit."""
 
 from __future__ import annotations
 
-import difflib
 import os
-import sys
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import torch
 import torch.distributed as dist
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from codec.models import registry
 from codec.models.model import HYPER_STRIDE_PX, Widths
-from constellation.common.errors import UserError, user_errors_to_exit
+from constellation.common.cli import Command, Given, main_of
+from constellation.common.errors import UserError
+from constellation.common.knobs import Knobs, Says, build, overlay
 
 DEFAULT_M = 192
 
@@ -32,99 +29,85 @@ def _known(model: str) -> str:
     return model
 
 
-class TrainKnobs(BaseModel):
+class TrainKnobs(Knobs):
     """Every key of a training run. Step counts are optimiser steps; shares are of the whole run."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    model: Annotated[str, AfterValidator(_known), Field(description="a family of codec/models")]
-    lambda_: Annotated[
-        float, Field(gt=0, le=10, alias="lambda", description="loss = R (bit/px) + lambda * 255^2 * MSE")
-    ]
-    data: Annotated[
-        str,
-        Field(min_length=1, description="pictures to train on: a file or a folder (codec/training/data.py)"),
-    ]
-    out: Annotated[str, Field(pattern=r"\.safetensors$", description="checkpoint to write")] = (
+    model: Annotated[str, AfterValidator(_known), Says(f"one of {', '.join(registry.names())}")]
+    """a family of codec/models"""
+    lambda_: Annotated[float, Field(gt=0, le=10, alias="lambda")]
+    """loss = R (bit/px) + lambda * 255^2 * MSE"""
+    data: Annotated[str, Field(min_length=1)]
+    """pictures to train on: a file or a folder (codec/training/data.py)"""
+    out: Annotated[str, Field(pattern=r"\.safetensors$"), Says("a file that ends in .safetensors")] = (
         "runs/codec.safetensors"
     )
-    val: Annotated[
-        str, Field(description="pictures for the validation curve; empty: a held-out share of data")
-    ] = ""
-    val_share: Annotated[float, Field(ge=0, le=0.5, description="pictures of data kept out of training")] = (
-        0.02
-    )
-    n: Annotated[int, Field(ge=2, le=1024, description="channels N of the transforms")] = 128
-    m: Annotated[
-        int | None, Field(ge=2, le=1024, description="latent channels M; empty: 192, for cheng N")
-    ] = None
+    """checkpoint to write"""
+    val: str = ""
+    """pictures for the validation curve; none: a held-out share of data"""
+    val_share: Annotated[float, Field(ge=0, le=0.5)] = 0.02
+    """pictures of data kept out of training"""
+    n: Annotated[int, Field(ge=2, le=1024)] = 128
+    """channels N of the transforms"""
+    m: Annotated[int | None, Field(ge=2, le=1024)] = None
+    """latent channels M; none: 192, for cheng N"""
     groups: Annotated[
-        str,
-        Field(
-            pattern=r"^(\d+(,\d+)*)?$", description="elic: channels of each group, 8,8,16,32,32; empty: by M"
-        ),
+        str, Field(pattern=r"^(\d+(,\d+)*)?$"), Says("numbers separated by commas, or nothing")
     ] = ""
+    """elic: channels of each group, 8,8,16,32,32; none: by M"""
     steps: Annotated[int, Field(ge=1, le=10**9)] = 100_000
-    minutes: Annotated[
-        float,
-        Field(
-            ge=0, description="stop after so long; schedules follow whichever of steps and minutes is further"
-        ),
-    ] = 0.0
-    batch: Annotated[int, Field(ge=1, le=4096, description="crops per process and step")] = 16
-    crop: Annotated[
-        int, Field(ge=64, le=4096, multiple_of=HYPER_STRIDE_PX, description="side of a crop, px")
-    ] = 256
-    lr: Annotated[float, Field(gt=0, le=1)] = 1e-4
-    lr_end: Annotated[float, Field(ge=0, le=1, description="learning rate that the decay ends at")] = 1e-5
-    decay: Annotated[
-        float, Field(ge=0, le=1, description="last share of the run in which lr falls (half a cosine)")
-    ] = 0.0
-    warmup: Annotated[int, Field(ge=0, description="first steps in which lr rises from zero")] = 0
-    clip: Annotated[float, Field(gt=0, description="largest gradient norm")] = 1.0
-    grid: Annotated[
-        Literal["fixed", "centred"],
-        Field(description="centred: everything sees y + noise, CompressAI's training"),
-    ] = "fixed"
-    rounding: Annotated[
-        float,
-        Field(ge=0, le=1, description="last share of the run with the rate at round(y) instead of y + noise"),
-    ] = 0.5
-    missing_context: Annotated[
-        float, Field(ge=0, le=1, description="share of batches with holes in the context")
-    ] = 0.3
-    halo: Annotated[
-        float,
-        Field(
-            ge=0,
-            le=1,
-            description="share of batches that code a part of crops of 192 px and more, with surroundings",
-        ),
-    ] = 0.0
-    precision: Annotated[
-        Literal["auto", "float32", "bf16"], Field(description="of g_a and g_s; auto: bf16 on GPUs")
-    ] = "auto"
-    float32_share: Annotated[float, Field(ge=0, le=1, description="last share of a bf16 run in float32")] = (
-        0.0
-    )
+    """optimiser steps"""
+    minutes: Annotated[float, Field(ge=0)] = 0.0
+    """stop after so long; schedules follow whichever of steps and minutes is further"""
+    batch: Annotated[int, Field(ge=1, le=4096)] = 16
+    """crops per process and step"""
+    crop: Annotated[int, Field(ge=64, le=4096, multiple_of=HYPER_STRIDE_PX)] = 256
+    """side of a crop, px"""
+    lr: Annotated[float, Field(gt=0, le=1)] = 0.0001
+    """learning rate"""
+    lr_end: Annotated[float, Field(ge=0, le=1)] = 1e-05
+    """learning rate that the decay ends at"""
+    decay: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """last share of the run in which lr falls (half a cosine)"""
+    warmup: Annotated[int, Field(ge=0)] = 0
+    """first steps in which lr rises from zero"""
+    clip: Annotated[float, Field(gt=0)] = 1.0
+    """largest gradient norm"""
+    grid: Literal["fixed", "centred"] = "fixed"
+    """centred: everything sees y + noise, CompressAI's training"""
+    rounding: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """last share of the run with the rate at round(y) instead of y + noise"""
+    missing_context: Annotated[float, Field(ge=0, le=1)] = 0.3
+    """share of batches with holes in the context"""
+    halo: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """share of batches that code a part of crops of 192 px and more, with surroundings"""
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+    """of g_a and g_s; auto: bf16 on GPUs"""
+    float32_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """last share of a bf16 run in float32"""
     memory: Literal["contiguous", "channels_last"] = "contiguous"
+    """layout of tensors"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """where to train"""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    threads: Annotated[int, Field(ge=0, le=1024, description="CPU threads; 0: torch decides")] = 0
-    init: Annotated[
-        str, Field(description="checkpoint to start from, also of another model: what fits is copied")
-    ] = ""
-    transforms: Annotated[
-        str, Field(description="checkpoint whose g_a and g_s replace those of init, bmshj's for an mbt say")
-    ] = ""
-    teacher: Annotated[
-        str, Field(description="trained checkpoint whose latents g_a first learns to imitate")
-    ] = ""
-    distill: Annotated[float, Field(ge=0, le=1, description="first share of the run with the teacher")] = 0.25
-    resume: Annotated[bool, Field(description="go on from the state beside out")] = False
-    val_every: Annotated[int, Field(ge=1, description="steps between validations")] = 1000
-    checkpoint_s: Annotated[float, Field(ge=0, description="seconds between checkpoints")] = 120.0
-    log_s: Annotated[float, Field(ge=0, description="seconds between progress lines")] = 10.0
+    """of weights, crops and noise"""
+    threads: Annotated[int, Field(ge=0, le=1024)] = 0
+    """CPU threads; 0: torch decides"""
+    init: str = ""
+    """checkpoint to start from, also of another model: what fits is copied"""
+    transforms: str = ""
+    """checkpoint whose g_a and g_s replace those of init, bmshj's for an mbt say"""
+    teacher: str = ""
+    """trained checkpoint whose latents g_a first learns to imitate"""
+    distill: Annotated[float, Field(ge=0, le=1)] = 0.25
+    """first share of the run with the teacher"""
+    resume: bool = False
+    """go on from the state beside out"""
+    val_every: Annotated[int, Field(ge=1)] = 1000
+    """steps between validations"""
+    checkpoint_s: Annotated[float, Field(ge=0)] = 120.0
+    """seconds between checkpoints"""
+    log_s: Annotated[float, Field(ge=0)] = 10.0
+    """seconds between progress lines"""
 
     @model_validator(mode="after")
     def _halo_needs_room(self) -> TrainKnobs:
@@ -160,42 +143,10 @@ class TrainKnobs(BaseModel):
         return torch.channels_last if self.memory == "channels_last" else torch.contiguous_format
 
 
-def parse_knobs(arguments: list[str]) -> TrainKnobs:
-    """`key=value` words -> knobs. Raises `UserError` naming the first key that is unknown, missing or out of
-    range."""
-    names = {field.alias or name: name for name, field in TrainKnobs.model_fields.items()}
-    values: dict[str, str] = {}
-    for argument in arguments:
-        key, separator, text = argument.partition("=")
-        if not separator:
-            raise UserError(
-                f"argument {argument!r}: expected key=value, for example model=bmshj; help lists the keys"
-            )
-        if key not in names:
-            near = difflib.get_close_matches(key, names, n=1)
-            raise UserError(
-                f"{key}: unknown key{f'; did you mean {near[0]}?' if near else '; help lists the keys'}"
-            )
-        values[key] = text
-    try:
-        return TrainKnobs.model_validate({key: text for key, text in values.items() if text != ""})
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "missing":
-            raise UserError(f"{key}=: missing; needed are model, lambda and data") from None
-        if not key:  # keys that do not go together; the message names them
-            raise UserError(str(first["ctx"]["error"])) from None
-        raise UserError(f"{key}={first['input']}: {first['msg'][:1].lower()}{first['msg'][1:]}") from None
-
-
-def list_keys() -> str:
-    """One line per key: name, default, meaning."""
-    lines = []
-    for name, field in TrainKnobs.model_fields.items():
-        default = "(needed)" if field.is_required() else repr(field.default)
-        lines.append(f"  {(field.alias or name) + '=':<17}{default:<26}{field.description or ''}".rstrip())
-    return "\n".join(lines)
+def parse_knobs(words: Sequence[str]) -> TrainKnobs:
+    """`key=value` words -> knobs, the last of a key wins. Raises `UserError` naming the first key that is
+    unknown, missing or out of range."""
+    return build(TrainKnobs, overlay({}, words, TrainKnobs))
 
 
 def start_processes(knobs: TrainKnobs) -> None:
@@ -211,21 +162,28 @@ def start_processes(knobs: TrainKnobs) -> None:
         dist.init_process_group("nccl" if knobs.on_gpu else "gloo")
 
 
-def main(arguments: list[str]) -> None:
-    if arguments in (["help"], ["--help"], ["-h"], []):
-        print(__doc__.strip() + "\n\nkeys, defaults:\n" + list_keys())
-        return
-    knobs = parse_knobs(arguments)
-    start_processes(knobs)
+def train(given: Given) -> None:
+    """Train until the steps or minutes are over."""
+    start_processes(given.own)
     from codec.training.trainer import Trainer
 
     try:
-        Trainer(knobs).run()
+        Trainer(given.own).run()
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
 
 
+COMMAND = Command(
+    name="train",
+    about=__doc__ or "",
+    own=TrainKnobs,
+    work=train,
+    examples=(
+        "dlrc train model=bmshj lambda=0.013 data=FOLDER out=bmshj.safetensors",
+        "torchrun --nproc-per-node 8 -m codec.training.knobs model=elic lambda=0.013 data=FOLDER",
+    ),
+)
+
 if __name__ == "__main__":
-    with user_errors_to_exit():
-        main(sys.argv[1:])
+    main_of(COMMAND)

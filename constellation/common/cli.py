@@ -83,7 +83,8 @@ def read(command: Command, words: Sequence[str]) -> Given:
     knobs = build(command.own, overlay({}, own, command.own))
     if subject is None:
         return Given(knobs)
-    return Given(knobs, subject.load(_name_of(command, subject, names), others), tuple(others))
+    name = _name_of(command, subject, names)
+    return Given(knobs, subject.load(name, others), tuple(others), name)
 
 
 def check_honoured(command: Command, name: str) -> None:

@@ -68,11 +68,12 @@ class Command:
 @dataclass(frozen=True)
 class Given:
     """What a command line asks for. own: the command's keys; subject: the loaded file of knobs, None where
-    the command has none; words: the overrides that were laid over it."""
+    the command has none; words: the overrides that were laid over it; name: what it is called."""
 
     own: Any
     subject: Any = None
     words: tuple[str, ...] = ()
+    name: str = ""
 
 
 def first_sentence(text: str) -> str:

@@ -27,8 +27,16 @@ Several = Annotated[tuple[T, ...], Field(strict=False, min_length=1, max_length=
 
 Positive = Annotated[float, Field(gt=0, le=1e18)]
 NonNegative = Annotated[float, Field(ge=0, le=1e18)]
-Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 
+
+@dataclass(frozen=True)
+class Says:
+    """In `Annotated[str, Field(pattern=...), Says("a date")]`: what is expected, where no type tells."""
+
+    words: str
+
+
+Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$"), Says("a word of small letters")]
 ADDED = "added"
 """In `Annotated[bool, ADDED]`: a knob younger than the digests of runs, not in them at its default."""
 
@@ -37,11 +45,6 @@ UNITS = {
     "_mhz": "MHz", "_ghz": "GHz", "_dbm": "dBm", "_dbi": "dBi", "_db": "dB", "_k": "K", "_bps": "bit/s",
     "_w": "W", "_wh": "Wh", "_kib": "KiB", "_mib": "MiB", "_pct": "%",
 }  # fmt: skip
-ONE_OR_THREE = r"^([0-9]{1,5}(,[0-9]{1,5},[0-9]{1,5})?)?$"
-_NAMED_PATTERNS = {
-    r"^[a-z][a-z0-9_-]{0,63}$": "a word of small letters",
-    ONE_OR_THREE: "one number or three, as 4 or 3,2,1",
-}
 
 
 class Knobs(BaseModel):
@@ -271,6 +274,8 @@ def _expects(annotation: Any, constraints: Sequence[Any]) -> str:
         return inside[0] if len(inside) == 1 else f"one of {', '.join(map(str, inside))}"
     if origin is tuple:
         return f"values separated by commas, each {_expects(inside[0], ())}"
+    if said := [part.words for part in constraints if isinstance(part, Says)]:
+        return said[0]
     bounds = {
         name: getattr(part, name)
         for part in constraints
@@ -284,7 +289,7 @@ def _expects(annotation: Any, constraints: Sequence[Any]) -> str:
         kind = "a whole number" if annotation is int else "a number"
         return f"a multiple of {multiple}" * bool(multiple) + kind * (not multiple) + _range(bounds)
     pattern = bounds.get("pattern")
-    text = _NAMED_PATTERNS.get(pattern, f"text like {pattern}") if pattern else "text"
+    text = f"text like {pattern}" if pattern else "text"
     return "some text" if text == "text" and bounds.get("min_length") else text
 
 

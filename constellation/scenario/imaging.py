@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from constellation.common.knobs import ADDED, ONE_OR_THREE, Knobs
+from constellation.common.knobs import ADDED, Knobs, Says
+
+ONE_OR_THREE = r"^([0-9]{1,5}(,[0-9]{1,5},[0-9]{1,5})?)?$"
 
 
 class SceneKnobs(Knobs):
@@ -16,7 +18,7 @@ class SceneKnobs(Knobs):
     """an image file, or a folder of them; none: the built-in scene"""
     size_px: Annotated[int, Field(ge=64, le=16384)] = 2048
     """side of the built-in scene"""
-    bands: Annotated[str, Field(pattern=ONE_OR_THREE), ADDED] = ""
+    bands: Annotated[str, Field(pattern=ONE_OR_THREE), Says("one number or three, as 4 or 3,2,1"), ADDED] = ""
     """red, green and blue (or one band) by number, as in 3,2,1; none: the file's own names decide"""
     scale_16bit: Literal["percentile", "full"] = "percentile"
     """how samples of more than 8 bits become 8"""

@@ -188,7 +188,7 @@ def test_a_run_that_is_cut_short_ends_in_one_line_at_most_and_keeps_whole_rounds
         ([*TWO_MACHINES, "scenario=smoke"], "the machines did not meet at 127.0.0.1:1 ("),
         (["scenario=smoke", "codec.weights=no/such.safetensors"], "no such file"),
         (["scenario=smoke", "priority.rule=loudest"], "loudest"),
-        ([], "scenario=NAME"),
+        (["run"], "scenario=NAME"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(words, expected, tmp_path, monkeypatch, capsys):

@@ -7,10 +7,11 @@ import pytest
 from PIL import Image
 
 from codec.bitstream import pack, unpack
+from constellation.common.cli import perform
 from constellation.common.errors import BitstreamError, UserError
 from constellation.scenario.scenario import load_scenario
 from dlrc.local import fly, sides_of
-from ground.files import main, read_streams
+from ground.files import COMMAND, read_streams
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +37,14 @@ def stored(tmp_path_factory):
 
 def test_a_folder_of_streams_becomes_the_images_of_the_run(stored, tmp_path):
     folder, images = stored
-    main([f"streams={folder}", f"out={tmp_path}"])
+    perform(COMMAND, [f"streams={folder}", f"out={tmp_path}"])
     for satellite, image in images.items():
         assert np.array_equal(np.asarray(Image.open(tmp_path / f"s{satellite}.png")), image)
 
 
 def test_a_stream_without_its_owner_says_what_it_misses(stored, tmp_path):
     with pytest.raises(BitstreamError, match=r"s1.bin: .* refer to a satellite whose stream is not here"):
-        main([f"streams={stored[0] / 's1.bin'}", f"out={tmp_path}"])
+        perform(COMMAND, [f"streams={stored[0] / 's1.bin'}", f"out={tmp_path}"])
 
 
 def test_a_damaged_or_foreign_file_is_named(stored, tmp_path):
@@ -60,14 +61,14 @@ def test_images_are_written_beside_damaged_and_empty_files(stored, tmp_path):
     (tmp_path / "s0.bin").write_bytes((folder / "s0.bin").read_bytes())
     (tmp_path / "empty.bin").write_bytes(b"")
     with pytest.raises(BitstreamError, match=r"empty.bin: not a DLRC stream"):
-        main([f"streams={tmp_path}", f"out={tmp_path / 'out'}"])
+        perform(COMMAND, [f"streams={tmp_path}", f"out={tmp_path / 'out'}"])
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["s0.png"]
 
 
 def test_an_output_that_cannot_be_written_is_one_line(stored, tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(UserError, match="cannot write there"):
-        main([f"streams={stored[0]}", f"out={tmp_path / 'file'}"])
+        perform(COMMAND, [f"streams={stored[0]}", f"out={tmp_path / 'file'}"])
 
 
 def test_missing_arguments_and_files_are_user_errors(tmp_path):
@@ -78,7 +79,7 @@ def test_missing_arguments_and_files_are_user_errors(tmp_path):
         ["streams=a", "out=b", "colour=red"],
     ):
         with pytest.raises(UserError):
-            main(words)
+            perform(COMMAND, words)
 
 
 def changed(data, **header):
@@ -93,7 +94,7 @@ def test_streams_of_unknown_weights_do_not_stop_the_others(stored, tmp_path, cap
     (tmp_path / "b.bin").write_bytes(data)
     (tmp_path / "c.bin").write_bytes(changed((folder / "s1.bin").read_bytes(), round=7, weights=bytes(4)))
     with pytest.raises(UserError, match=r"streams of round 0 .SHA-256 00000000"):
-        main([f"streams={tmp_path}", f"out={tmp_path / 'out'}"])
+        perform(COMMAND, [f"streams={tmp_path}", f"out={tmp_path / 'out'}"])
     assert "streams of round 7" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.png"]
     assert np.array_equal(np.asarray(Image.open(tmp_path / "out" / "b.png")), images[0])
@@ -105,7 +106,9 @@ def test_files_of_one_name_do_not_overwrite_each_other(stored, tmp_path):
         (tmp_path / name).mkdir()
         data = (folder / f"s{number}.bin").read_bytes()
         (tmp_path / name / "r.bin").write_bytes(data)
-    main([f"streams={tmp_path / 'a' / 'r.bin'},{tmp_path / 'b' / 'r.bin'}", f"out={tmp_path / 'out'}"])
+    perform(
+        COMMAND, [f"streams={tmp_path / 'a' / 'r.bin'},{tmp_path / 'b' / 'r.bin'}", f"out={tmp_path / 'out'}"]
+    )
     for number, name in enumerate("ab"):
         image = np.asarray(Image.open(tmp_path / "out" / f"{name}_r.png"))
         assert np.array_equal(image, images[number])
@@ -117,7 +120,7 @@ def test_files_that_nothing_tells_apart_are_refused_before_anything_is_written(s
         path.parent.mkdir(parents=True)
         path.write_bytes((stored[0] / "s0.bin").read_bytes())
     with pytest.raises(UserError, match=r"would both become x_r\.png"):
-        main([f"streams={paths[0]},{paths[1]}", f"out={tmp_path / 'out'}"])
+        perform(COMMAND, [f"streams={paths[0]},{paths[1]}", f"out={tmp_path / 'out'}"])
     assert not (tmp_path / "out").exists()
 
 
@@ -126,4 +129,4 @@ def test_a_file_named_twice_is_read_once_and_two_of_one_satellite_are_refused(st
     assert len(read_streams(f"{folder},{folder / 's0.bin'}")[0]) == 2
     (tmp_path / "again.bin").write_bytes((folder / "s0.bin").read_bytes())
     with pytest.raises(UserError, match="are both of satellite 0 in round 0, expected one"):
-        main([f"streams={folder},{tmp_path / 'again.bin'}", f"out={tmp_path / 'out'}"])
+        perform(COMMAND, [f"streams={folder},{tmp_path / 'again.bin'}", f"out={tmp_path / 'out'}"])

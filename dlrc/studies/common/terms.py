@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from constellation.common.errors import UserError
-from constellation.common.text import counted, nearest
+from constellation.common.text import counted
 from constellation.scenario.scenario import Scenario
 
 STATION = tuple(
@@ -26,18 +24,6 @@ def refuse_estimates(scenario: Scenario) -> Scenario:
             "estimate beside them"
         )
     return scenario
-
-
-def known_models(models: Sequence[str], key: str = "models") -> tuple[str, ...]:
-    """The families asked for, each once. Raises `UserError` for one that there is not."""
-    from codec.models.registry import names
-
-    for model in models:
-        if model not in names():
-            near = nearest(model, names())
-            hint = f"did you mean {near}?" if near else f"there are {', '.join(names())}"
-            raise UserError(f"{key}={','.join(models)}: {model or 'nothing'} is no model; {hint}")
-    return tuple(dict.fromkeys(models))
 
 
 def surveyed(scenario: Scenario, windows: int) -> str:

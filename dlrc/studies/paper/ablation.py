@@ -20,8 +20,9 @@ from constellation.common.knobs import Knobs, Several
 from constellation.common.progress import watched
 from constellation.scenario.load import SCENARIO, changed
 from constellation.scenario.scenario import Scenario
+from dlrc.models import known_models
 from dlrc.studies.common.figures import save
-from dlrc.studies.common.terms import FLOWN, known_models, refuse_estimates, surveyed
+from dlrc.studies.common.terms import FLOWN, refuse_estimates, surveyed
 from dlrc.studies.common.variants import Shared, fly, see
 from ground.metrics import ms_ssim, psnr_db
 from nodes.crew import Board, load_board

@@ -35,7 +35,8 @@ from constellation.scenario.load import SCENARIO, write_scenario
 from constellation.scenario.scenario import Scenario
 from constellation.sync.series import Figures, Setting
 from constellation.sync.simulation import simulate
-from dlrc.studies.common.terms import NETWORK, STATION, known_models
+from dlrc.models import known_models
+from dlrc.studies.common.terms import NETWORK, STATION
 from dlrc.studies.paper.gain_figure import COLUMNS, Findings, draw, rows_of
 
 PAYLOAD_BYTES = 2048  # 256 signatures of 8 bytes: a patch of 256 px

@@ -26,6 +26,7 @@ from constellation.common.knobs import Knobs, Several, Word
 from constellation.common.progress import note
 from constellation.scenario.load import SCENARIO, load_scenario, write_scenario
 from constellation.scenario.scenario import Scenario
+from dlrc.models import known_models
 from dlrc.studies.common.baselines import (
     QUALITIES,
     Point,
@@ -38,7 +39,7 @@ from dlrc.studies.common.baselines import (
     pooled,
 )
 from dlrc.studies.common.statistics import Line, summarise
-from dlrc.studies.common.terms import FLOWN, known_models, refuse_estimates
+from dlrc.studies.common.terms import FLOWN, refuse_estimates
 from dlrc.studies.paper.rd_figures import draw_breakdown, draw_curves
 from dlrc.studies.paper.rd_halo import (
     HALO_FIELDS,

@@ -26,8 +26,9 @@ from constellation.common.knobs import Knobs, Several, Word
 from constellation.common.progress import watched
 from constellation.scenario.load import SCENARIO, load_scenario
 from dlrc.local import fly, sides_of
+from dlrc.models import known_models
 from dlrc.studies.common.figures import save
-from dlrc.studies.common.terms import FLOWN, known_models, refuse_estimates
+from dlrc.studies.common.terms import FLOWN, refuse_estimates
 from dlrc.studies.paper.rd_rounds import board_of
 from ground.metrics import Quality, bpp
 from ground.records import Outcome

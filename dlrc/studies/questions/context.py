@@ -2,7 +2,7 @@
 centred grid; lsh against content.
 
 Per model and halo, on the same captures and weights, bits of y saved by DLRC against independent coding:
-  exact, independent   real streams, decoded by the ground decoder, with lsh signatures; exact also with content
+  exact, independent   real streams, decoded by the ground, with lsh signatures; exact also with content
   open                 the paper's estimate: kept vectors in their complete context. No decoder can read it
   open, centred        the same on CompressAI's grid round(y - mu) + mu, as printed in the paper. An ESTIMATE
   filled, centred      centred grid, real streams, remote copies filled: the only way that grid decodes
@@ -28,8 +28,9 @@ from constellation.common.knobs import Knobs, Several, Word
 from constellation.common.progress import watched
 from constellation.scenario.load import SCENARIO, changed
 from constellation.scenario.scenario import CodecKnobs, Scenario
+from dlrc.models import known_models
 from dlrc.studies.common.figures import save
-from dlrc.studies.common.terms import FLOWN, known_models, surveyed
+from dlrc.studies.common.terms import FLOWN, surveyed
 from dlrc.studies.common.variants import Shared, Variant, fly, see
 from ground.metrics import psnr_db
 from ground.mosaic import mosaics

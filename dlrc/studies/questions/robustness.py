@@ -25,8 +25,9 @@ from constellation.common.knobs import Knobs, Several
 from constellation.common.progress import watched
 from constellation.scenario.load import SCENARIO, changed
 from constellation.scenario.scenario import Scenario
+from dlrc.models import known_models
 from dlrc.studies.common.figures import save
-from dlrc.studies.common.terms import FLOWN, known_models, refuse_estimates, surveyed
+from dlrc.studies.common.terms import FLOWN, refuse_estimates, surveyed
 from dlrc.studies.common.variants import Shared, fly, nominal_look, see
 from ground.metrics import psnr_db
 from nodes.capture import Capture

@@ -17,7 +17,7 @@ import codec.training.evaluate
 from codec.models.checkpoint import load_checkpoint, save_checkpoint
 from codec.models.registry import build_model
 from codec.surroundings import RING
-from codec.training.knobs import list_keys, main, parse_knobs
+from codec.training.knobs import COMMAND, TrainKnobs, parse_knobs
 from codec.training.step import (
     RateDistortion,
     StepKnobs,
@@ -30,7 +30,9 @@ from codec.training.step import (
 )
 from codec.training.trainer import Trainer
 from codec.training.warmstart import rescale_latents, warm_start
+from constellation.common.cli import page, perform
 from constellation.common.errors import UserError
+from constellation.common.knobs import keys_of
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -315,14 +317,17 @@ def test_a_teacher_gives_its_most_varying_channels_and_g_a_learns_to_imitate_the
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["model=bmshj"], "lambda=: missing"),
+        (["model=bmshj"], "lambda: missing"),
         (["modle=bmshj"], "modle: unknown key; did you mean model?"),
         (["model"], "expected key=value"),
-        (["model=vae", "lambda=0.013", "data=x"], "model=vae: value error, expected one of bmshj"),
-        (["model=bmshj", "lambda=nan", "data=x"], "lambda=nan: input should be"),
-        (["model=bmshj", "lambda=-1", "data=x"], "lambda=-1: input should be greater than 0"),
-        (["model=bmshj", "lambda=0.013", "data=x", "crop=100"], "crop=100: input should be a multiple of 64"),
-        (["model=bmshj", "lambda=0.013", "data=x", "out=a.pth"], "out=a.pth"),
+        (["model=vae", "lambda=0.013", "data=x"], "model: found 'vae', expected one of bmshj"),
+        (["model=bmshj", "lambda=nan", "data=x"], "lambda: found 'nan', expected a number above 0"),
+        (["model=bmshj", "lambda=-1", "data=x"], "lambda: found -1, expected a number above 0"),
+        (["model=bmshj", "lambda=0.013", "data=x", "crop=100"], "crop: found 100, expected a multiple of 64"),
+        (
+            ["model=bmshj", "lambda=0.013", "data=x", "out=a.pth"],
+            "out: found 'a.pth', expected a file that ends in .safetensors",
+        ),
         (
             ["model=bmshj", "lambda=0.013", "data=x", "crop=128", "halo=0.5"],
             "crop=128: halo= needs crops of 192 px and more",
@@ -347,9 +352,10 @@ def test_the_defaults_are_the_papers_recipe():
     assert (default.n, default.latent_channels) == (128, 192)
 
 
-def test_help_lists_every_key(capsys):
-    main(["help"])
-    assert list_keys() in capsys.readouterr().out
+def test_help_lists_every_key_with_its_default():
+    text = page(COMMAND)
+    for name, key in keys_of(TrainKnobs).items():
+        assert key.meaning and f"  {name} " in text and key.default_text in text
 
 
 def test_two_processes_under_torchrun_train_one_model(pictures, tmp_path):
@@ -395,12 +401,13 @@ def test_evaluation_prints_one_row_per_checkpoint_and_refuses_unknown_words(pict
     )
     for name in ("bmshj", "mbt"):
         save_checkpoint(tmp_path / f"{name}.safetensors", build_model(name, 4, 6), 0.013, 3)
-    codec.training.evaluate.main(
+    perform(
+        codec.training.evaluate.COMMAND,
         [
             f"data={tmp_path}",
             "scenes=scene.png",
             f"weights={tmp_path}/bmshj.safetensors,{tmp_path}/mbt.safetensors",
-        ]
+        ],
     )
     rows = capsys.readouterr().out.splitlines()
     assert (
@@ -409,5 +416,5 @@ def test_evaluation_prints_one_row_per_checkpoint_and_refuses_unknown_words(pict
         and rows[2].endswith("none needed |")
         and rows[3].endswith("% |")
     )
-    with pytest.raises(UserError, match="expected data=FOLDER"):
-        codec.training.evaluate.main(["weigths=x"])
+    with pytest.raises(UserError, match="did you mean weights"):
+        perform(codec.training.evaluate.COMMAND, ["weigths=x"])

@@ -1,0 +1,133 @@
+"""The commands of `dlrc`, by name: what each does in a line, and where it is. Nothing heavy is imported until
+a command is called."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from constellation.common.cli import Command, Given, read
+from constellation.common.commands import first_sentence
+from constellation.common.errors import UserError
+from constellation.common.knobs import Knobs
+from constellation.scenario.load import SCENARIO
+
+HERE = Path(__file__).resolve().parent
+CHECKOUT = HERE.parent
+STUDY_FOLDERS = ("studies.paper", "studies.questions")
+_OURS = {"constellation", "codec", "nodes", "ground", "dlrc", "benchmarks"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A command that is not loaded yet. module: has COMMAND. brief: what it does, in a line."""
+
+    name: str
+    module: str
+    brief: str
+
+
+ENTRIES = {
+    entry.name: entry
+    for entry in (
+        Entry("run", "dlrc.commands", "fly a scenario, one process a satellite, and report what was saved"),
+        Entry("decode", "ground.files", "turn stored streams into images"),
+        Entry("train", "codec.training.knobs", "train a codec on pictures of your own"),
+        Entry("evaluate", "codec.training.evaluate", "rate and PSNR of checkpoints on held-out pictures"),
+        Entry("list", "dlrc.listing", "finished runs: scenario, saving, quality, date, folder"),
+    )
+}
+FAMILIES = {
+    "study": "a figure or table of the paper, or a question",
+    "bench": "a measurement of speed or exactness",
+}
+
+
+class RunKeys(Knobs):
+    """A run has no keys beside its scenario's."""
+
+
+def fly(given: Given) -> None:
+    """Start one process per satellite of this machine."""
+    from dlrc.launch import start
+
+    raise SystemExit(start(given.subject, [], words_of(given)))
+
+
+def words_of(given: Given) -> list[str]:
+    """The words that say the same to another process."""
+    return [f"scenario={given.name}", *given.words]
+
+
+COMMAND = RUN = Command(
+    name="run",
+    about="""Fly a scenario: every satellite is a process that captures, compresses, exchanges signatures and
+    downlinks; the ground decodes, rebuilds the images, and reports what was saved.
+
+Writes OUTPUT/NAME-DIGEST/: summary.json, streams, pictures, trace.json. Words that come first and begin
+with -- are torchrun's (--nproc 8). A scenario of your own is a .yaml file.""",
+    own=RunKeys,
+    work=fly,
+    subject=SCENARIO,
+    honours=tuple(SCENARIO.model.model_fields),
+    examples=(
+        "dlrc run scenario=smoke",
+        "dlrc run scenario=dense scene.path=FOLDER codec.model=elic rounds=2",
+    ),
+)
+
+
+def scenario_of(words: Sequence[str]) -> Any:
+    """The scenario that the words of a run describe. Raises `UserError`."""
+    return read(RUN, words).subject
+
+
+@cache
+def studies() -> dict[str, Entry]:
+    """The studies by name, with the first sentence of each; found by looking at the files."""
+    return {
+        path.stem: Entry(f"study {path.stem}", f"dlrc.{folder}.{path.stem}", brief)
+        for folder in STUDY_FOLDERS
+        for path in sorted((HERE / folder.replace(".", "/")).glob("*.py"))
+        if (brief := _brief_of(path))
+    }
+
+
+@cache
+def benches() -> dict[str, Entry]:
+    """The benchmarks of a checkout by name; none where the package is installed."""
+    return {
+        path.stem: Entry(f"bench {path.stem}", f"benchmarks.{path.stem}", brief)
+        for path in sorted((CHECKOUT / "benchmarks").glob("*.py"))
+        if (brief := _brief_of(path))
+    }
+
+
+def loaded(entry: Entry) -> Command:
+    """The command itself. Raises `UserError` where a package that it needs is not installed."""
+    if entry.module.startswith("benchmarks.") and str(CHECKOUT) not in sys.path:
+        sys.path.insert(0, str(CHECKOUT))
+    try:
+        return import_module(entry.module).COMMAND
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing in _OURS:
+            raise
+        raise UserError(
+            f"{entry.name}: needs the package {missing}, which is not installed; pip install 'dlrc[studies]' "
+            "brings it"
+        ) from None
+
+
+def _brief_of(path: Path) -> str:
+    """The first sentence of a module that has a COMMAND; "" for any other."""
+    text = path.read_text(encoding="utf-8")
+    if "\nCOMMAND = Command(" not in text:
+        return ""
+    return first_sentence(ast.get_docstring(ast.parse(text)) or path.stem)
