@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from codec.imagery.scene import open_scene
+from codec.bitstream import unpack
 from codec.models.checkpoint import save_checkpoint
 from codec.models.registry import build_model
 from constellation.common.errors import UserError
@@ -37,7 +38,7 @@ Latents = Callable[
     [int, int, int], np.ndarray
 ]  # satellite, row, col (latent cells of the window) -> y, float32 [M, H, W]
 
-__all__ = ["Flown", "Ground", "Latents", "Refused", "build_model", "fly", "fly_for_real", "save_checkpoint"]
+__all__ = ["Flown", "Ground", "Latents", "Refused", "build_model", "fly", "fly_for_real", "save_checkpoint", "sections"]
 
 
 class Refused(Exception):
@@ -130,6 +131,12 @@ def _sides(scenario: Scenario, weights: Path, latents: Latents, hearing) -> Side
 
     crew = replace(sides.crew, network=_Hearing(network, hearing) if hearing else network, see=see)
     return replace(sides, crew=crew)
+
+
+def sections(stream: bytes) -> tuple[bytes, bytes, bytes, int]:
+    """What a container holds: z, y, map, and the digest that a decoder must arrive at."""
+    opened = unpack(stream)
+    return opened.z, opened.y, opened.map, opened.digest
 
 
 @functools.lru_cache(maxsize=8)

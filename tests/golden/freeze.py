@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tests.golden.adapter import Flown, Ground, Refused, fly, fly_for_real
+from tests.golden.adapter import Flown, Ground, Refused, fly, fly_for_real, sections
 
 HERE = Path(__file__).parent
 DIGESTS = HERE / "digests.json"
@@ -245,6 +245,8 @@ def frozen(flown: Flown) -> dict[str, Any]:
     out = {
         "streams": digest_by_satellite(flown.streams),
         "independent": digest_by_satellite(flown.independent),
+        "sections": digest_by_satellite({s: sections(data) for s, data in flown.streams.items()}),
+        "independent_sections": digest_by_satellite({s: sections(d) for s, d in flown.independent.items()}),
         "downlinked": digest_by_satellite(flown.downlinked),
         "lists": digest_by_satellite(flown.lists),
         "maps": digest_by_satellite(flown.maps),
