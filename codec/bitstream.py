@@ -1,49 +1,41 @@
 """The container of one satellite's stream of one round: header, z, y, map, and a checksum for each.
 
-    offset  bytes    field
-    0       2        magic "\\xd7L"
-    2       1        version (1)
-    3       2        settings, 16 bits: model (3), grid (1), context (2), signature (1), representative (1), map coding (2), dedup (1), dlrc (1),
-                     halo (1); the rest is zero
-    5       4        first bytes of the SHA-256 of the checkpoint
-    9       varints  satellite, round, height, width (latent positions), k, participant count + offset code, length of z, y, map
-    ...     2        CRC-16 (low half of CRC-32) of everything before it and z
-    ...     z
-    ...     2 + y    CRC-16 of y, y
-    ...     2 + map  CRC-16 of map, map (the checksum is absent where there is no map)
-    ...     4        digest: CRC-32 of the context map (codec.entropy.coder) mixed with the map's references (codec.maps.assignment)
+A stream is the fields of `FIELDS` one after the other (`python -m codec.bitstream` prints them as a table).
+Integers are LEB128 varints in their shortest form unless their width is given. Any change of these bytes is a
+new version; streams of version 2, which lack what is marked as new in 3, are still read.
 
-Integers are LEB128 varints in their shortest form. Participants are a bit mask over satellite ids relative to
-0, as a varint; all of 0 .. n-1 is written as the number n with a flag, so 1024 satellites cost two bytes. Any
-change of these bytes is a new version."""
+A stream says which round of which run it is of in one word, `accord`: a checksum of what all satellites of
+the round agreed on, their numbers and the checksums of their lists (nodes/arbiter.py). A follower copies
+vectors that lists named, and only a stream of the same accord has them; so streams of two runs cannot fill
+each other's gaps."""
 
 from __future__ import annotations
 
-import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from codec.framing import Reader, crc16, varint
 from codec.models import registry
 from constellation.common.errors import BitstreamError
 
 MAGIC = b"\xd7L"
-VERSION = 2
+VERSION = 3
+VERSIONS = (2, 3)  # that can be read
 GRIDS = ("fixed", "centred")
 CONTEXTS = ("exact", "independent", "open")
 SIGNATURES = ("lsh", "content")
 REPRESENTATIVES = ("original", "mean")
-MAP_CODINGS = ("successor", "lzma", "lzma_joint")
+MAP_CODINGS = ("successor", "lzma")
 DEDUPS = ("signature", "footprint")
 MAX_STREAM_BYTES = 64 << 20
 MAX_SATELLITES = 32768
 MAX_SIDE = 4096  # latent positions: 65,536 px
-MAX_POSITIONS = 1 << 20
-LATENT_PX = 16
+MAX_POSITIONS = 1 << 17  # 4,096 px squared, twice
 
 
 @dataclass(frozen=True)
 class StreamSettings:
-    """How the stream was coded; every field but the last two is one of the tuples above. halo: the latents
-    saw what surrounds the patch."""
+    """How the stream was coded; every field is one of `SETTINGS`' values."""
 
     model: str = registry.NAMES[0]
     grid: str = "fixed"
@@ -54,21 +46,52 @@ class StreamSettings:
     dedup: str = "signature"
     dlrc: bool = True
     halo: bool = False
+    """the latents saw what surrounds the patch"""
+    portable: bool = True
+    """coded in exact arithmetic; else in float32, and it decodes only where sums come out as on board"""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Some bits of the settings word. values: by their number."""
+
+    name: str
+    values: Callable[[], tuple]
+    bits: int
+    since: int = 2
+
+
+SETTINGS = (
+    Setting("model", lambda: tuple(name for _, name in sorted(registry.numbers().items())), 3),
+    Setting("grid", lambda: GRIDS, 1),
+    Setting("context", lambda: CONTEXTS, 2),
+    Setting("signature", lambda: SIGNATURES, 1),
+    Setting("representative", lambda: REPRESENTATIVES, 1),
+    Setting("map_coding", lambda: MAP_CODINGS, 2),
+    Setting("dedup", lambda: DEDUPS, 1),
+    Setting("dlrc", lambda: (False, True), 1),
+    Setting("halo", lambda: (False, True), 1),
+    Setting("portable", lambda: (True, False), 1, since=3),
+)
 
 
 @dataclass(frozen=True)
 class Header:
-    """weights: first 4 bytes of the checkpoint's SHA-256. height, width: latent positions. participants: ids
-    of the satellites whose lists the sender heard (itself included), sorted."""
+    """What a stream says about itself."""
 
     settings: StreamSettings
     weights: bytes
+    """first 4 bytes of the checkpoint's SHA-256"""
     satellite: int
     round: int
     height: int
+    """latent positions"""
     width: int
     k: int
     participants: tuple[int, ...]
+    """ids of the satellites whose lists the sender heard (itself included), sorted"""
+    accord: int = 0
+    """32 bits, alike in all streams that may refer to each other; 0 without DLRC, where none does"""
 
 
 @dataclass(frozen=True)
@@ -84,137 +107,176 @@ class Bitstream:
     framing_bytes: int = field(default=0, compare=False)
 
 
+@dataclass(frozen=True)
+class Field:
+    """One field of the container. kind: raw bytes `bytes`, little-endian `uint`, `varint`, or a `section`,
+    whose length is an earlier field. size: bytes of the first two. present: whether a stream has it, by
+    version and settings."""
+
+    name: str
+    kind: str
+    size: int
+    says: str
+    present: Callable[[int, StreamSettings], bool] = lambda version, settings: True
+    low: int = 0
+    high: int | None = None
+
+
+FIELDS = (
+    Field("magic", "bytes", 2, "`d7 4c`"),
+    Field("version", "uint", 1, f"{VERSION}"),
+    Field("settings", "uint", 2, "how the stream was coded, in bits (below)"),
+    Field("weights", "bytes", 4, "first bytes of the SHA-256 of the checkpoint"),
+    Field("satellite", "varint", 0, "who sends", high=MAX_SATELLITES - 1),
+    Field("round", "varint", 0, "number of the round", high=(1 << 32) - 1),
+    Field("height", "varint", 0, "latent positions, a multiple of 4", low=1, high=MAX_SIDE),
+    Field("width", "varint", 0, "latent positions, a multiple of 4", low=1, high=MAX_SIDE),
+    Field("k", "varint", 0, "hash rounds", high=255),
+    Field(
+        "participants",
+        "varint",
+        0,
+        "whose lists the sender heard: n << 1 for satellites 0 to n - 1, else a bit mask << 1 | 1",
+    ),
+    Field("z_size", "varint", 0, "bytes"),
+    Field("y_size", "varint", 0, "bytes"),
+    Field("map_size", "varint", 0, "bytes"),
+    Field(
+        "accord",
+        "uint",
+        4,
+        "new in 3, with DLRC: checksum of what all satellites of the round agreed on",
+        lambda version, settings: version >= 3 and settings.dlrc,
+    ),
+    Field("z_check", "uint", 2, "CRC-16 (low half of CRC-32) of everything before it, and z"),
+    Field("z", "section", 0, "hyper-latents (codec/entropy/encoder.py)"),
+    Field("y_check", "uint", 2, "CRC-16 of y"),
+    Field("y", "section", 0, "latents (codec/entropy/encoder.py)"),
+    Field("map_check", "uint", 2, "CRC-16 of map; absent where there is no map"),
+    Field("map", "section", 0, "assignment map (codec/maps/coding.py)"),
+    Field("digest", "uint", 4, "CRC-32 of the known vectors, continued over the map's references"),
+)
+
+
 def pack(stream: Bitstream) -> bytes:
     """The stream's bytes. Raises ValueError for fields out of range (a bug of the caller, not of a user)."""
     header = stream.header
-    _check_ranges(header, ValueError)
-    head = bytearray(MAGIC)
-    head.append(VERSION)
-    head += _settings_bits(header.settings).to_bytes(2, "little")
+    _check(header, ValueError)
     if len(header.weights) != 4:
         raise ValueError(f"weights digest of {len(header.weights)} bytes, expected 4")
-    head += header.weights
-    for value in (
-        header.satellite,
-        header.round,
-        header.height,
-        header.width,
-        header.k,
-        _participants_code(header.participants),
-        len(stream.z),
-        len(stream.y),
-        len(stream.map),
-    ):
-        head += _varint(value)
-    out = bytes(head) + _crc16(bytes(head) + stream.z) + stream.z + _crc16(stream.y) + stream.y
-    if stream.map:
-        out += _crc16(stream.map) + stream.map
-    return out + stream.digest.to_bytes(4, "little")
+    values = {
+        **{part.name: getattr(header, part.name) for part in FIELDS if hasattr(header, part.name)},
+        "magic": MAGIC,
+        "version": VERSION,
+        "settings": _settings_bits(header.settings),
+        "participants": _participants_code(header.participants),
+        **{f"{name}_size": len(getattr(stream, name)) for name in ("z", "y", "map")},
+        **{name: getattr(stream, name) for name in ("z", "y", "map", "digest")},
+    }
+    out = bytearray()
+    for part in FIELDS:
+        if not part.present(VERSION, header.settings) or (part.name == "map_check" and not stream.map):
+            continue
+        if part.name.endswith("_check"):
+            name = part.name.removesuffix("_check")
+            values[part.name] = crc16((bytes(out) if name == "z" else b"") + values[name])
+        value = values[part.name]
+        if part.kind == "varint":
+            out += varint(value)
+        else:
+            out += value if part.kind in ("bytes", "section") else value.to_bytes(part.size, "little")
+    return bytes(out)
 
 
 def unpack(data: bytes) -> Bitstream:
     """Parse and check a stream. Raises `BitstreamError`, one line, for anything that `pack` would not
-    write."""
+    write (in an earlier version: would not have written)."""
     if len(data) > MAX_STREAM_BYTES:
         raise BitstreamError(f"stream of {len(data)} bytes, expected at most {MAX_STREAM_BYTES}")
     if data[:2] != MAGIC:
         raise BitstreamError(f"not a DLRC stream: begins with {bytes(data[:2])!r}, expected {MAGIC!r}")
-    reader = _Reader(bytes(data))
-    reader.take(2)
-    version = reader.take(1)[0]
-    if version != VERSION:
-        raise BitstreamError(f"stream of version {version}, expected {VERSION}")
-    settings = _settings_of(int.from_bytes(reader.take(2), "little"))
-    weights = reader.take(4)
-    satellite, round_number, height, width, k, participants, z_size, y_size, map_size = (
-        reader.varint() for _ in range(9)
-    )
-    head_end = reader.at
-    if satellite >= MAX_SATELLITES:
-        raise BitstreamError(f"satellite {satellite}, expected at most {MAX_SATELLITES - 1}")
-    header = Header(
-        settings, weights, satellite, round_number, height, width, k, _participants_of(participants)
-    )
-    _check_ranges(header, BitstreamError)
-    checksum = reader.take(2)
-    z = reader.take(z_size)
-    if checksum != _crc16(data[:head_end] + z):
-        raise BitstreamError("checksum of header and z does not match: the stream is damaged")
-    y, section_map = (_section(reader, name, size) for name, size in (("y", y_size), ("map", map_size)))
-    digest = int.from_bytes(reader.take(4), "little")
+    reader, found, settings = Reader(bytes(data)), {"accord": 0}, StreamSettings()
+    for part in FIELDS:
+        if part.name in ("map_check", "map") and not found["map_size"]:
+            found["map"] = b""
+        elif part.present(found.get("version", VERSION), settings):
+            start = reader.at
+            found[part.name] = _read(reader, part, found)
+            if part.name == "settings":
+                settings = _settings_of(found["settings"], found["version"])
+            elif part.name == "z_check":
+                found["header"] = _header(found, settings), start
+    digest, (header, _) = found["digest"], found["header"]
     if reader.at != len(data):
         raise BitstreamError(f"{len(data) - reader.at} bytes after the end of the stream")
-    return Bitstream(header, z, y, section_map, digest, len(data) - len(z) - len(y) - len(section_map))
+    z, y, section = found["z"], found["y"], found["map"]
+    return Bitstream(header, z, y, section, digest, len(data) - len(z) - len(y) - len(section))
 
 
-def _section(reader: _Reader, name: str, size: int) -> bytes:
-    if name == "map" and size == 0:
-        return b""
-    checksum, data = reader.take(2), reader.take(size)
-    if checksum != _crc16(data):
-        raise BitstreamError(f"checksum of section {name} does not match: the stream is damaged")
-    return data
+def _read(reader: Reader, part: Field, found: dict):
+    """One field's value, checked by itself. found: the fields before it."""
+    if part.kind == "section":
+        data = reader.take(found[f"{part.name}_size"])
+        before = reader.data[: found["header"][1]] if part.name == "z" else b""
+        if found[f"{part.name}_check"] != crc16(before + data):
+            what = "header and z" if part.name == "z" else f"section {part.name}"
+            raise BitstreamError(f"checksum of {what} does not match: the stream is damaged")
+        return data
+    if part.kind == "bytes":
+        return reader.take(part.size)
+    value = reader.varint() if part.kind == "varint" else int.from_bytes(reader.take(part.size), "little")
+    if part.name == "version" and value not in VERSIONS:
+        known = " or ".join(map(str, VERSIONS))
+        raise BitstreamError(f"stream of version {value}, expected {known}")
+    if part.high is not None and not part.low <= value <= part.high:
+        raise BitstreamError(f"{part.name} {value}, expected {part.low} to {part.high}")
+    return value
 
 
-def _check_ranges(header: Header, error: type[Exception]) -> None:
-    if not (
-        1 <= header.height <= MAX_SIDE
-        and 1 <= header.width <= MAX_SIDE
-        and header.height * header.width <= MAX_POSITIONS
-    ):
-        raise error(
-            f"latent map of {header.height} x {header.width}, expected 1 to {MAX_SIDE} a side and at most {MAX_POSITIONS} positions"
-        )
+def _header(found: dict, settings: StreamSettings) -> Header:
+    names = ("weights", "satellite", "round", "height", "width", "k")
+    members = _participants_of(found["participants"])
+    header = Header(settings, *(found[name] for name in names), members, found["accord"])
+    _check(header, BitstreamError)
+    return header
+
+
+def _check(header: Header, error: type[Exception]) -> None:
+    for part in FIELDS:
+        value = getattr(header, part.name, None)
+        if part.high is not None and not part.low <= value <= part.high:
+            raise error(f"{part.name} {value}, expected {part.low} to {part.high}")
+    size = f"latent map of {header.height} x {header.width}"
+    if header.height * header.width > MAX_POSITIONS:
+        raise error(f"{size}, expected at most {MAX_POSITIONS} positions")
     if header.height % 4 or header.width % 4:
-        raise error(f"latent map of {header.height} x {header.width}, expected multiples of 4 (64 px)")
-    if (
-        not 0 <= header.k <= 255
-        or not 0 <= header.round < 1 << 32
-        or not 0 <= header.satellite < MAX_SATELLITES
-    ):
-        raise error(f"k {header.k}, round {header.round}, satellite {header.satellite}: out of range")
+        raise error(f"{size}, expected multiples of 4 (64 px)")
     if header.participants and header.satellite not in header.participants:
         raise error(f"satellite {header.satellite} is not among its own participants")
-
-
-# ---------------------------------------------------------------- fields
-
-_FIELDS = (
-    ("model", None, 3),  # by the families' numbers
-    ("grid", GRIDS, 1),
-    ("context", CONTEXTS, 2),
-    ("signature", SIGNATURES, 1),
-    ("representative", REPRESENTATIVES, 1),
-    ("map_coding", MAP_CODINGS, 2),
-    ("dedup", DEDUPS, 1),
-    ("dlrc", (False, True), 1),
-    ("halo", (False, True), 1),
-)
-
-
-def _models() -> tuple[str, ...]:
-    by_number = registry.numbers()
-    return tuple(by_number[number] for number in range(len(by_number)))
+    if not 0 <= header.accord < 1 << 32 or (header.accord and not header.settings.dlrc):
+        raise error(f"accord {header.accord}, expected 32 bits, and 0 without DLRC")
 
 
 def _settings_bits(settings: StreamSettings) -> int:
     bits = shift = 0
-    for name, values, width in _FIELDS:
-        values = _models() if values is None else values
-        bits |= values.index(getattr(settings, name)) << shift
-        shift += width
+    for part in SETTINGS:
+        bits |= part.values().index(getattr(settings, part.name)) << shift
+        shift += part.bits
     return bits
 
 
-def _settings_of(bits: int) -> StreamSettings:
+def _settings_of(bits: int, version: int) -> StreamSettings:
     chosen = {}
-    for name, values, width in _FIELDS:
-        index = bits & ((1 << width) - 1)
-        bits >>= width
-        values = _models() if values is None else values
+    for part in SETTINGS:
+        if part.since > version:
+            continue
+        index, values = bits & ((1 << part.bits) - 1), part.values()
+        bits >>= part.bits
         if index >= len(values):
-            raise BitstreamError(f"settings: {name} is number {index}, expected at most {len(values) - 1}")
-        chosen[name] = values[index]
+            raise BitstreamError(
+                f"settings: {part.name} is number {index}, expected at most {len(values) - 1}"
+            )
+        chosen[part.name] = values[index]
     if bits:
         raise BitstreamError("settings: unknown bits are set")
     return StreamSettings(**chosen)
@@ -234,47 +296,23 @@ def _participants_of(code: int) -> tuple[int, ...]:
     mask = code >> 1
     if mask.bit_length() > MAX_SATELLITES:
         raise BitstreamError(f"participant {mask.bit_length() - 1}, expected at most {MAX_SATELLITES - 1}")
-    members = tuple(bit for bit in range(mask.bit_length()) if mask >> bit & 1)
+    members = tuple(bit for bit, digit in enumerate(reversed(f"{mask:b}")) if digit == "1")
     if members == tuple(range(len(members))):
         raise BitstreamError("participants are not in their shortest form")
     return members
 
 
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+def layout() -> str:
+    """The fields of a stream and the bits of its settings, as two tables for people (Markdown)."""
+    width = {"varint": "varint", "section": "its length"}
+    lines = ["| bytes | field | what it says |", "| --- | --- | --- |"]
+    lines += [f"| {width.get(part.kind, part.size)} | {part.name} | {part.says} |" for part in FIELDS]
+    lines += ["", "| bits | setting | values, by number |", "| --- | --- | --- |"]
+    for part in SETTINGS:
+        new = f" (new in {part.since})" if part.since > min(VERSIONS) else ""
+        lines.append(f"| {part.bits} | {part.name}{new} | {', '.join(map(str, part.values()))} |")
+    return "\n".join(lines)
 
 
-def _crc16(data: bytes) -> bytes:
-    return (zlib.crc32(data) & 0xFFFF).to_bytes(2, "little")
-
-
-class _Reader:
-    """Takes bytes from the front, never past the end."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.at = 0
-
-    def take(self, count: int) -> bytes:
-        if count > len(self.data) - self.at:
-            raise BitstreamError(f"stream ends after {len(self.data)} bytes, in the middle of a field")
-        self.at += count
-        return self.data[self.at - count : self.at]
-
-    def varint(self) -> int:
-        value = shift = 0
-        while True:
-            (byte,) = self.take(1)
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if not byte & 0x80:
-                if byte == 0 and shift > 7:
-                    raise BitstreamError("a number is not in its shortest form")
-                return value
-            if shift > MAX_SATELLITES + 14:
-                raise BitstreamError("a number has too many digits")
+if __name__ == "__main__":
+    print(layout())

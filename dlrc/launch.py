@@ -87,7 +87,7 @@ def listen(scenario: Scenario, rank: Rank) -> None:
             from nodes.crew import load_board
             from nodes.wire.protocol import drive
 
-            station = Station(load_board(scenario.codec), scenario.codec.portable)
+            station = Station(load_board(scenario.codec))
             run.begin(station.board)
             for number in range(scenario.rounds):
                 run.add(drive(hear_round(station, number), group))

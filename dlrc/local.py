@@ -92,7 +92,7 @@ def sides_of(scenario: Scenario, board: Board | None = None) -> Sides:
     """The sides of a scenario. board: a loaded codec, shared by many scenarios, else that of the knobs.
     Raises `UserError`."""
     crew = crew_of(scenario, range(scenario.satellites), board)
-    station = Station(crew.board, scenario.codec.portable)
+    station = Station(crew.board)
     return Sides(crew, station, Faults.of(scenario.ground, scenario.seed))
 
 

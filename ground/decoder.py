@@ -85,20 +85,24 @@ def parse(board: Board, streams: Mapping[Source, bytes]) -> Decoded:
             opened[source], maps[source] = _opened(board, source, data)
         except BitstreamError as error:
             faults[source] = error
+    for source, stream in opened.items():
+        for owner in sorted(_owners(maps[source], source[1]) & opened.keys()):
+            if opened[owner].header.accord != stream.header.accord:
+                faults[source] = BitstreamError(
+                    f"copies vectors of satellite {owner[0]}, whose stream here is of another run or round: accord "
+                    f"{opened[owner].header.accord:08x}, expected {stream.header.accord:08x}"
+                )
     return Decoded(opened, maps, {}, {}, faults)
 
 
-def decode(board: Board, streams: Mapping[Source, bytes], portable: bool = True) -> Decoded:
+def decode(board: Board, streams: Mapping[Source, bytes]) -> Decoded:
     """Decode streams with `board` (nodes.crew.Board): each under its source, in which it must name itself;
-    those of one round follow each other's references.
-
-    portable: `codec.portable` of the run, which containers do not say."""
+    those of one round follow each other's references."""
     read = parse(board, streams)
     latents, missing, faults = {}, {}, dict(read.faults)
     for group in _groups(read):  # those that may refer to each other
-        knobs = CodecKnobs.model_validate(
-            {"grid": read.streams[group[0]].header.settings.grid, "portable": portable}
-        )
+        settings = read.streams[group[0]].header.settings
+        knobs = CodecKnobs.model_validate({"grid": settings.grid, "portable": settings.portable})
         coded = _decoded(board.entropy(knobs), read.streams, {s: read.maps[s] for s in group}, faults)
         found, gaps = _copied({source: read.maps[source] for source in coded}, coded)
         latents, missing = latents | found, missing | gaps
@@ -133,7 +137,11 @@ def _opened(board: Board, source: Source, data: bytes) -> tuple[Bitstream, Assig
 
 
 def _groups(read: Decoded) -> Iterable[list[Source]]:
-    kind_of = {source: (source[1], stream.header.settings.grid) for source, stream in read.streams.items()}
+    kind_of = {}
+    for source, stream in read.streams.items():
+        settings = stream.header.settings
+        if source not in read.faults:
+            kind_of[source] = source[1], settings.grid, settings.portable
     return [
         [source for source in kind_of if kind_of[source] == kind] for kind in sorted(set(kind_of.values()))
     ]
@@ -164,9 +172,12 @@ def _mismatch(stream: Bitstream, assignment: AssignmentMap, y_digest: int) -> Bi
     if found == stream.digest:
         return None
     return BitstreamError(
-        f"decoded latents have digest {found:08x}, the satellite coded {stream.digest:08x}: damaged, "
-        "or coded with codec.portable=false, which a container does not say and which decodes only where "
-        "float32 sums come out as on board"
+        f"decoded latents have digest {found:08x}, the satellite coded {stream.digest:08x}: "
+        + (
+            "the stream is damaged"
+            if stream.header.settings.portable
+            else "codec.portable=false decodes only where float32 sums come out as on board"
+        )
     )
 
 

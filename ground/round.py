@@ -24,15 +24,13 @@ from nodes.wire.stages import GROUND, Send, Side, Stage, Step
 
 @value
 class Station:
-    """The ground station of a run. portable: `codec.portable` of its streams, which a container does not
-    say."""
+    """The ground station of a run."""
 
     board: Board
-    portable: bool = True
 
     def decode(self, streams: Mapping[Source, bytes]) -> Decoded:
         """Streams by source, with this station's checkpoint."""
-        return decode(self.board, streams, self.portable) if streams else NOTHING
+        return decode(self.board, streams) if streams else NOTHING
 
 
 def hear_round(station: Station, number: int) -> Side[Landed]:

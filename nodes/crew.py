@@ -8,8 +8,10 @@ M channels, P patch px, h halo px, B bands.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -63,7 +65,8 @@ def load_board(codec: CodecKnobs) -> Board:
 @value
 class Rules:
     """What all satellites of a run agree on before it: knobs, the hash family that signatures are made with,
-    and the passes of the codec, from which the order of coding follows."""
+    and the passes of the codec, from which the order of coding follows. scene: a word for what is on the
+    ground."""
 
     seed: int
     codec: CodecKnobs
@@ -71,6 +74,7 @@ class Rules:
     priority: PriorityKnobs
     hashes: HashFamily
     passes: tuple[Pass, ...]
+    scene: str = ""
 
     @classmethod
     def of(cls, scenario: Scenario, model: LatentModel) -> Rules:
@@ -79,7 +83,15 @@ class Rules:
         check_rule(scenario.priority.rule, registry.sequential(scenario.codec.model, scenario.codec.context))
         dlrc = scenario.dlrc
         hashes = hash_family(scenario.seed, model.m, dlrc.k, dlrc.rotation, dlrc.magnitude)
-        return cls(scenario.seed, scenario.codec, dlrc, scenario.priority, hashes, model.passes)
+        return cls(
+            scenario.seed,
+            scenario.codec,
+            dlrc,
+            scenario.priority,
+            hashes,
+            model.passes,
+            Path(scenario.scene.path).name,
+        )
 
     @property
     def exact_context(self) -> bool:
@@ -125,7 +137,15 @@ class Rules:
             dedup=knobs.dedup,
             dlrc=dlrc,
             halo=halo,
+            portable=codec.portable,
         )
+
+    def identity(self, headers: Mapping[int, Header]) -> int:
+        """What streams of a round have in common with no other round's or run's, 32 bits but 0: a checksum of
+        the lists that the headers announce, and of seed and scene. A metric is left out, as its last bit
+        differs between machines."""
+        lists = sorted((h.satellite, h.round, h.count, h.checksum) for h in headers.values())
+        return zlib.crc32(repr((self.seed, self.scene, lists)).encode()) or 1
 
 
 @value
@@ -215,11 +235,12 @@ class Known:
 @value
 class Task:
     """What one satellite has to code. participants: ids whose lists its map may refer to, sorted, itself
-    among them."""
+    among them. accord: `Rules.identity` of the round."""
 
     observation: Observation
     assignment: AssignmentMap
     participants: tuple[int, ...]
+    accord: int
 
 
 @value

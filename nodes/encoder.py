@@ -57,7 +57,7 @@ def encode_alone(board: Board, rules: Rules, views: list[View]) -> dict[int, Pro
 
 def alone_stream(board: Board, rules: Rules, view: View) -> bytes:
     """The independent stream of a view."""
-    header = _header(board, rules, view, (view.look.satellite,), dlrc=False)
+    header = _header(board, rules, view, (view.look.satellite,))
     coded = view.alone
     return pack(Bitstream(header, coded.z_bytes, coded.y_bytes, b"", coded.y_digest))
 
@@ -72,7 +72,7 @@ def _product(board: Board, rules: Rules, task: Task, watch: Watch) -> Product:
         z = hyper_symbols(board, rules.codec, selection.y)
     with watch.span("coding", satellite):
         coded = code(board, rules.codec, z, (selection.y, selection.y_hat), known)
-        header = _header(board, rules, view, task.participants, dlrc=True)
+        header = _header(board, rules, view, task.participants, task.accord)
         digest = combined_digest(coded.y_digest, kept)  # of the context map and of the references
         stream = pack(Bitstream(header, coded.z_bytes, coded.y_bytes, section, digest))
     estimate_bits = float("nan")
@@ -83,11 +83,15 @@ def _product(board: Board, rules: Rules, task: Task, watch: Watch) -> Product:
     return Product(stream, alone_stream(board, rules, view), kept, estimate_bits)
 
 
-def _header(board: Board, rules: Rules, view: View, participants: tuple[int, ...], dlrc: bool) -> Header:
+def _header(
+    board: Board, rules: Rules, view: View, participants: tuple[int, ...], accord: int | None = None
+) -> Header:
+    """accord: of the round; None without DLRC."""
     look, weights = view.look, bytes.fromhex(board.checkpoint.sha256)[:4]
-    settings = rules.settings(dlrc, halo=look.halo_px > 0)
+    settings = rules.settings(accord is not None, halo=look.halo_px > 0)
     height, width = view.y.shape[1:]
-    return Header(settings, weights, look.satellite, look.round, height, width, rules.dlrc.k, participants)
+    place = look.satellite, look.round, height, width
+    return Header(settings, weights, *place, rules.dlrc.k, participants, accord or 0)
 
 
 def _grid(y: np.ndarray) -> np.ndarray:

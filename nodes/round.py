@@ -203,8 +203,9 @@ def _check_orders(rules: Rules, orders: dict[int, bytes]) -> None:
 def arbitrate(crew: Crew, accord: Accord, known: Known, seen: Sequence[Observation]) -> dict[int, Task]:
     """Who codes what, by satellite."""
     maps = assignments(crew.rules, accord.order, known, seen, crew.watch)
+    identity = crew.rules.identity(accord.headers)
     return {
-        one.satellite: Task(one, maps[one.satellite], tuple(sorted(known.by[one.satellite]))) for one in seen
+        s: Task(one, maps[s], tuple(sorted(known.by[s])), identity) for one in seen for s in (one.satellite,)
     }
 
 

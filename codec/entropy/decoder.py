@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from codec.bitstream import MAX_POSITIONS
 from codec.entropy import order, rans
 from codec.entropy.coder import BATCH_ROWS, EntropyCoder, context_digest
 from codec.entropy.schedule import Rows, rows_of, schedule
@@ -14,8 +15,6 @@ from codec.maps.assignment import KNOWN
 from codec.maps.references import CIRCLE, References
 from constellation.common.errors import BitstreamError
 from constellation.common.frozen import value
-
-MAX_POSITIONS = 1 << 17  # of one stream: 4,096 px squared, twice
 
 Exchange = Callable[[np.ndarray, list[int], list[int], np.ndarray, slice], np.ndarray]
 

@@ -1,6 +1,7 @@
 """The container: its bytes are frozen, its framing is small, and whatever is not a stream is refused with one
 line."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from codec.bitstream import (
     CONTEXTS,
     DEDUPS,
+    FIELDS,
     GRIDS,
     MAP_CODINGS,
     MAX_SIDE,
@@ -18,9 +20,11 @@ from codec.bitstream import (
     Bitstream,
     Header,
     StreamSettings,
+    layout,
     pack,
     unpack,
 )
+from codec.bitstream import SETTINGS as SETTING_BITS
 from codec.models import registry
 from constellation.common.errors import BitstreamError
 
@@ -33,6 +37,7 @@ HEADER = Header(
     width=16,
     k=20,
     participants=tuple(range(8)),
+    accord=0xFEEDF00D,
 )
 STREAM = Bitstream(HEADER, z=b"zz", y=b"yyyy", map=b"m", digest=0x12345678)
 
@@ -46,6 +51,8 @@ SETTINGS = st.builds(
     st.sampled_from(MAP_CODINGS),
     st.sampled_from(DEDUPS),
     st.booleans(),
+    st.booleans(),
+    st.booleans(),
 )
 
 
@@ -57,8 +64,9 @@ def streams(draw):
             st.just(()), st.just(tuple(range(satellite + 1))), st.sets(st.integers(0, 32767), max_size=9)
         )
     )
+    how = draw(SETTINGS)
     header = Header(
-        draw(SETTINGS),
+        how,
         draw(st.binary(min_size=4, max_size=4)),
         satellite,
         draw(st.integers(0, 2**32 - 1)),
@@ -66,6 +74,7 @@ def streams(draw):
         4 * draw(st.integers(1, 64)),
         draw(st.integers(0, 255)),
         tuple(sorted({*participants, satellite})) if participants else (),
+        draw(st.integers(0, 2**32 - 1)) if how.dlrc else 0,
     )
     return Bitstream(
         header,
@@ -78,11 +87,47 @@ def streams(draw):
 
 def test_the_bytes_of_a_container_are_frozen():
     expected = (
-        "d7 4c  02  80 08  0b ad ca fe "  # magic, version, settings (representative mean, dlrc), weights
-        "03  02  10 10  14  10  02 04 01 "  # satellite, round, height, width, k, participants 0 to 7, lengths
-        "1b c3  7a 7a  f2 68  79 79 79 79  68 f2  6d  78 56 34 12"
+        "d7 4c  03  80 08  0b ad ca fe "  # magic, version, settings (representative mean, dlrc), weights
+        "03  02  10 10  14  10  02 04 01  0d f0 ed fe "  # satellite, round, height, width, k, participants 0 to 7,
+        "6d 30  7a 7a  f2 68  79 79 79 79  68 f2  6d  78 56 34 12"  # lengths; accord
     )  # each section behind its checksum; digest
     assert pack(STREAM) == bytes.fromhex(expected), "other bytes are another bitstream: a new version"
+
+
+VERSION_2 = bytes.fromhex("d74c0280080badcafe0302101014100204011bc37a7af2687979797968f26d78563412")
+
+
+def test_streams_of_version_2_are_still_read():
+    back = unpack(VERSION_2)
+    assert back == replace(STREAM, header=replace(HEADER, accord=0)) and back.header.settings.portable
+    with pytest.raises(BitstreamError, match="unknown bits"):  # version 2 has no bit for arithmetic
+        unpack(VERSION_2[:3] + b"\x80\x28" + VERSION_2[5:])
+
+
+def test_a_stream_says_whether_it_was_coded_in_exact_arithmetic():
+    floats = replace(HEADER, settings=replace(HEADER.settings, portable=False))
+    assert not unpack(pack(replace(STREAM, header=floats))).header.settings.portable
+
+
+def test_a_stream_without_dlrc_has_no_accord_and_no_bytes_for_one():
+    alone = replace(HEADER, settings=replace(HEADER.settings, dlrc=False), accord=0)
+    assert len(pack(replace(STREAM, header=alone))) == len(pack(STREAM)) - 4
+    with pytest.raises(ValueError, match="accord"):
+        pack(replace(STREAM, header=replace(alone, accord=7)))
+
+
+def test_the_table_of_fields_for_people_names_every_field_and_setting():
+    table = layout()
+    assert all(f"| {part.name} |" in table for part in FIELDS)
+    assert all(f"| {part.name}" in table for part in SETTING_BITS)
+
+
+def test_a_mask_of_many_participants_is_read_in_no_time():
+    members = tuple(range(0, 32768, 2))
+    data = pack(replace(STREAM, header=replace(HEADER, satellite=6, participants=members)))
+    started = time.perf_counter()
+    assert unpack(data).header.participants == members
+    assert time.perf_counter() - started < 0.5
 
 
 @settings(max_examples=200, deadline=None)
@@ -96,13 +141,13 @@ def test_every_stream_comes_back_from_its_bytes(stream):
 
 
 @pytest.mark.parametrize("patch_px", [256, 2048])
-def test_framing_of_a_patch_of_eight_satellites_is_at_most_32_bytes(patch_px):
+def test_framing_of_a_patch_of_eight_satellites_is_at_most_36_bytes(patch_px):
     header = replace(HEADER, height=patch_px // 16, width=patch_px // 16, round=99)
     stream = Bitstream(header, bytes(900), bytes(16000), bytes(50), 7)
-    assert unpack(pack(stream)).framing_bytes <= 32
+    assert unpack(pack(stream)).framing_bytes <= 36
 
 
-@pytest.mark.parametrize("cut", range(1, 36))
+@pytest.mark.parametrize("cut", range(1, 40))
 def test_a_truncated_stream_is_refused(cut):
     with pytest.raises(BitstreamError):
         unpack(pack(STREAM)[:-cut])
@@ -126,12 +171,12 @@ def test_every_flipped_bit_is_noticed_by_a_checksum_or_changes_the_digest():
     [
         (lambda data: b"", "not a DLRC stream"),
         (lambda data: b"\x89PNG\r\n\x1a\n", "not a DLRC stream"),
-        (lambda data: data[:2] + b"\x09" + data[3:], "version 9, expected 2"),
+        (lambda data: data[:2] + b"\x09" + data[3:], "version 9, expected 2 or 3"),
         (lambda data: data[:20], "stream ends after 20 bytes"),
         (lambda data: data + b"\0", "1 bytes after the end"),
-        (lambda data: data[:20] + b"?" + data[21:], "checksum of header and z"),
-        (lambda data: data[:25] + b"?" + data[26:], "checksum of section y"),
-        (lambda data: data[:30] + b"?" + data[31:], "checksum of section map"),
+        (lambda data: data[:24] + b"?" + data[25:], "checksum of header and z"),
+        (lambda data: data[:29] + b"?" + data[30:], "checksum of section y"),
+        (lambda data: data[:34] + b"?" + data[35:], "checksum of section map"),
         (lambda data: data[:9] + b"\x83\x00" + data[10:], "not in its shortest form"),
         (lambda data: data[:9] + b"\xff" * 12 + data[10:], "satellite|too many digits"),
         (lambda data: data[:3] + b"\x07\x02" + data[5:], "model is number 7"),

@@ -36,7 +36,7 @@ class Sky:
         crew = crew_of(scenario, range(scenario.satellites), board, SpaceSegment(scenario))
         views = crew.see(0, crew.numbers)
         self.crew = dataclasses.replace(crew, see=lambda number, satellites: [views[s] for s in satellites])
-        self.station = Station(board, scenario.codec.portable)
+        self.station = Station(board)
 
     def fly(self, faults=NO_FAULTS):
         crew = self.crew
@@ -240,15 +240,15 @@ def test_independent_streams_leave_what_has_been_decoded_as_it_is(sky, monkeypat
     calls = []
     monkeypatch.setattr(
         "ground.round.decode",
-        lambda board, streams, portable: calls.append(streams) or decode(board, streams),
+        lambda board, streams: calls.append(streams) or decode(board, streams),
     )
     landed = sky.fly(Faults(mute=frozenset({0})))
     assert calls == [landed.arrived.streams, landed.arrived.spares, landed.arrived.alone]
 
 
-def test_a_digest_that_does_not_fit_is_not_blamed_on_damage_alone(sky):
+def test_a_digest_that_does_not_fit_is_blamed_on_damage_where_arithmetic_was_exact(sky):
     landed = sky.fly(Hit({(0, DOWNLINK): flip(-1), (0, ANSWER): flip(-1)}))
-    assert "damaged, or coded with codec.portable=false" in landed.record.satellites[0].fault
+    assert "the stream is damaged" in landed.record.satellites[0].fault
 
 
 def test_a_silent_satellite_surrounds_nobody():

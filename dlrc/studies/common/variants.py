@@ -95,7 +95,7 @@ def see(scenario: Scenario, board: Board, number: int, looks: Looks = nominal_lo
         look = look_of(*looks(scenario, number, satellite))
         views.append(view_of(board, scenario.codec, look, analyse(board, look.padded, look.halo_px)))
     streams = {view.look.satellite: alone_stream(board, rules, view) for view in views}
-    images = _images(Station(board, scenario.codec.portable), streams, number)
+    images = _images(Station(board), streams, number)
     return [Shared(view, streams[n], images[n]) for n, view in enumerate(views)]
 
 
@@ -113,7 +113,7 @@ def fly(
     )
     flown = together({crew.numbers: fly_round(crew, number)})[crew.numbers]
     streams = {s: product.stream for s, product in flown.products.items()}
-    made = _images(Station(board, scenario.codec.portable), streams, number) if images else {}
+    made = _images(Station(board), streams, number) if images else {}
     pictures = [made.get(n) for n in crew.numbers] if images else []
     psnr = [
         psnr_db(shared.look.image, picture, shared.look.valid) if picture is not None else float("nan")

@@ -2,6 +2,7 @@
 nothing."""
 
 import hashlib
+import time
 
 import numpy as np
 import pytest
@@ -9,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.map_coding import Overlap, make_round, measure
+from codec.bitstream import MAX_POSITIONS
 from codec.maps.assignment import all_kept, validate
 from codec.maps.coding import _best_profile, _walked, decode_map, encode_map, map_arrays
 from codec.maps.model import PROFILES
+from codec.maps.numbering import squeeze
 from constellation.common.errors import BitstreamError, UserError
 from tests.codec.maps.map_cases import ORDERS, arbitrary_map, ranks
 
@@ -140,8 +143,6 @@ def test_appended_and_missing_bytes_never_give_the_same_map(coding):
 
 
 def test_an_lzma_bomb_is_refused_without_unpacking_it():
-    from codec.maps.numbering import squeeze
-
     with pytest.raises(BitstreamError, match="LZMA2 gives"):
         decode_map(squeeze(bytes(50_000_000)), "lzma", participants=(0, 1), satellite=0, rank=ranks(16, 16))
 
@@ -175,3 +176,38 @@ def test_the_bytes_of_a_map_are_frozen():
     assert (
         digest == "8567df84da783b26c68feef94289b2beeec69eb6e49c02250a69f6d3ff0319da"
     )  # another value is another bitstream: a new version
+
+
+def test_addresses_beyond_sixty_three_bits_are_a_bitstream_error():
+    side, participants = 1024, tuple(range(8192))  # 8192 lists of 2^20 entries: addresses of eight bytes
+    addresses = np.zeros(side * side, dtype="<u8")
+    addresses[5] = 1 << 63
+    with pytest.raises(BitstreamError, match="an owner that is no participant"):
+        decode_map(
+            squeeze(addresses.tobytes()),
+            "lzma",
+            participants=participants,
+            satellite=0,
+            rank=np.arange(side * side).reshape(side, side),
+        )
+
+
+@pytest.mark.parametrize("coding", ["successor", "lzma"])
+def test_a_map_of_thousands_of_participants_comes_back(coding):
+    participants = tuple(range(0, 32768, 4))
+    one = arbitrary_map(np.random.default_rng(5), ranks(32, 64), 32764, participants)
+    data = encode_map(one, coding, participants=participants, satellite=32764)
+    rank = ranks(32, 64)
+    assert decode_map(data, coding, participants=participants, satellite=32764, rank=rank) == one
+
+
+@pytest.mark.parametrize("coding", ["successor", "lzma"])
+def test_any_bytes_at_the_limits_of_a_container_are_answered_in_seconds(coding):
+    rng, participants = np.random.default_rng(1), tuple(range(32768))
+    rank, started = np.arange(MAX_POSITIONS).reshape(256, -1), time.perf_counter()
+    for size in (1, 40, 3000):
+        try:
+            decode_map(rng.bytes(size), coding, participants=participants, satellite=5, rank=rank)
+        except BitstreamError:
+            pass
+    assert time.perf_counter() - started < 30
