@@ -36,7 +36,7 @@ from codec.models.model import LatentModel
 from constellation.common.cli import Command, Given, main_of
 from constellation.common.errors import BitstreamError
 from constellation.common.knobs import Knobs, Several
-from constellation.scenario.scenario import SceneKnobs
+from constellation.scenario.imaging import SceneKnobs
 from dlrc.models import known_models
 
 ANALYSES = ("plain", "no oneDNN", "channels_last", "2 threads", "float64", "bfloat16")

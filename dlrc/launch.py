@@ -21,7 +21,7 @@ from pathlib import Path
 
 from constellation.common.errors import EXIT_LOST_PROCESS, UserError, user_errors_to_exit
 from constellation.common.files import make_folder
-from constellation.common.progress import QUIET, note
+from constellation.common.progress import QUIET, note, watched
 from constellation.scenario.scenario import Scenario
 from dlrc.commands import scenario_of
 from nodes.process.rank import Rank, links_of, rank_of
@@ -89,7 +89,7 @@ def listen(scenario: Scenario, rank: Rank) -> None:
 
             station = Station(load_board(scenario.codec))
             run.begin(station.board)
-            for number in range(scenario.rounds):
+            for number in watched(range(scenario.rounds), "rounds"):
                 run.add(drive(hear_round(station, number), group))
         run.finish(group.began_s)
 

@@ -23,7 +23,7 @@ from codec.maps.coding import decode_map
 from codec.maps.references import follow
 from constellation.common.errors import BitstreamError
 from constellation.common.frozen import value
-from constellation.scenario.scenario import CodecKnobs
+from constellation.scenario.coding import CodecKnobs
 from ground.reconstructor import Grid
 from nodes.crew import Board
 

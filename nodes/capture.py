@@ -19,7 +19,7 @@ import numpy as np
 
 from codec.imagery.scene import Scene, open_scene
 from constellation.common.errors import UserError
-from constellation.scenario.scenario import CaptureKnobs, SceneKnobs
+from constellation.scenario.imaging import CaptureKnobs, SceneKnobs
 from nodes.crew import Board, Look, Rules, See, View
 from nodes.encoder import analyse, view_of
 from nodes.timeline import Watch

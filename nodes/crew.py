@@ -25,7 +25,9 @@ from codec.models.model import LatentModel, Pass
 from constellation.common.frozen import value
 from constellation.network import SpaceSegment, Sync
 from constellation.priority import check_rule
-from constellation.scenario.scenario import CodecKnobs, DlrcKnobs, PriorityKnobs, Scenario
+from constellation.scenario.coding import CodecKnobs, DlrcKnobs
+from constellation.scenario.operation import PriorityKnobs
+from constellation.scenario.scenario import Scenario
 from nodes.messages import HEADER_WORDS, ORDER_BYTES, Header, Note, SignatureList
 from nodes.process.device import device_of, one_thread
 from nodes.recognizer import HashFamily, hash_family

@@ -13,7 +13,7 @@ from codec.entropy.encoder import EncodedLatents
 from codec.maps.assignment import all_kept, combined_digest
 from codec.maps.coding import encode_map
 from codec.models.model import LATENT_STRIDE_PX
-from constellation.scenario.scenario import CodecKnobs
+from constellation.scenario.coding import CodecKnobs
 from nodes.crew import Board, Look, Product, Rules, Task, View
 from nodes.filter import kept_positions
 from nodes.timeline import Watch

@@ -15,7 +15,7 @@ import numpy as np
 
 from codec.imagery.reader import SUFFIXES, ImageFile, open_image
 from constellation.common.errors import UserError
-from constellation.scenario.scenario import SceneKnobs
+from constellation.scenario.imaging import SceneKnobs
 
 MAX_NOTES = 20  # of files that a folder skips
 _SCENE_STREAM = 0x5CE9E  # names the random stream that orders the images of a folder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
@@ -86,11 +86,3 @@ class Scenario(NetworkScenario):
                 f"priority.rule={self.priority.rule}: runs code, because priority.trust=true says so"
             )
         return tuple(lines)
-
-
-def __getattr__(name: str) -> Any:  # names of constellation.scenario.load, while call sites move there
-    if name in ("SCENARIO_FOLDER", "available_scenarios", "build_scenario", "load_scenario"):
-        from constellation.scenario import load
-
-        return getattr(load, name)
-    raise AttributeError(name)

@@ -5,7 +5,7 @@ import pytest
 import rasterio
 
 from codec.imagery.procedural import render
-from constellation.scenario.scenario import load_scenario
+from constellation.scenario.load import load_scenario
 from dlrc.local import fly, sides_of
 from ground.metrics import quality
 

@@ -4,7 +4,7 @@ satellites."""
 import numpy as np
 import pytest
 
-from constellation.scenario.scenario import load_scenario
+from constellation.scenario.load import load_scenario
 from dlrc.local import fly as fly_here
 from dlrc.local import sides_of
 from ground.reconstructor import synthesise

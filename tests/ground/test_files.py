@@ -9,7 +9,7 @@ from PIL import Image
 from codec.bitstream import pack, unpack
 from constellation.common.cli import perform
 from constellation.common.errors import BitstreamError, UserError
-from constellation.scenario.scenario import load_scenario
+from constellation.scenario.load import load_scenario
 from dlrc.local import fly, sides_of
 from ground.files import COMMAND, read_streams
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from codec.bitstream import unpack
 from constellation.network import SpaceSegment
-from constellation.scenario.scenario import load_scenario
+from constellation.scenario.load import load_scenario
 from ground.decoder import decode
 from ground.records import Outcome, RoundRecord
 from ground.round import Station, hear_round

@@ -9,7 +9,8 @@ import functools
 import numpy as np
 
 from constellation.network import Sync
-from constellation.scenario.scenario import Scenario, load_scenario
+from constellation.scenario.load import load_scenario
+from constellation.scenario.scenario import Scenario
 from ground.round import Station, hear_round
 from nodes.capture import ground_cells, patch_offset
 from nodes.crew import Board, Crew, Look, Rules, View, load_board

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from codec.imagery.scene import Scene, open_scene
 from constellation.common.errors import UserError
-from constellation.scenario.scenario import CaptureKnobs, SceneKnobs
+from constellation.scenario.imaging import CaptureKnobs, SceneKnobs
 from nodes.capture import (
     capture,
     covered_by_earlier,

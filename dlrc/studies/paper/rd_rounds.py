@@ -20,6 +20,7 @@ from codec.bitstream import VERSION
 from codec.maps.assignment import KEPT, LOCAL, REMOTE
 from codec.models.checkpoint import WEIGHTS_FOLDER
 from constellation.common.errors import UserError
+from constellation.common.progress import watched
 from constellation.scenario.load import load_scenario
 from constellation.scenario.scenario import Scenario
 from dlrc.local import Flight, fly, sides_of
@@ -151,7 +152,7 @@ def fly_missing(
     """Fly windows 0 .. `windows` - 1 of every configuration that have no rows yet; the first `decode` of them
     go through the ground's decoder."""
     scenarios = {configuration: configuration.scenario(overrides) for configuration in configurations}
-    for start in range(0, windows, CHUNK_WINDOWS):
+    for start in watched(range(0, windows, CHUNK_WINDOWS), "tens of windows"):
         for configuration, scenario in scenarios.items():
             path = rows_file(folder, configuration, scenario)
             have = {

@@ -26,8 +26,9 @@ from constellation.common.cli import Command, Given, main_of
 from constellation.common.files import make_folder, write_records
 from constellation.common.knobs import Knobs, Several, Word
 from constellation.common.progress import watched
+from constellation.scenario.coding import CodecKnobs
 from constellation.scenario.load import SCENARIO, changed
-from constellation.scenario.scenario import CodecKnobs, Scenario
+from constellation.scenario.scenario import Scenario
 from dlrc.models import known_models
 from dlrc.studies.common.figures import save
 from dlrc.studies.common.terms import FLOWN, surveyed

@@ -14,8 +14,9 @@ from codec.models.model import LATENT_STRIDE_PX
 from constellation.common.errors import UserError
 from constellation.common.files import write_records
 from constellation.common.progress import watched
+from constellation.scenario.imaging import SceneKnobs
 from constellation.scenario.load import changed
-from constellation.scenario.scenario import Scenario, SceneKnobs
+from constellation.scenario.scenario import Scenario
 from dlrc.studies.common.registration import overlap_at, register, registered_rasters
 from dlrc.studies.common.variants import fly, see
 from ground.metrics import psnr_db

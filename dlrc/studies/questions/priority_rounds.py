@@ -16,7 +16,8 @@ from constellation.passes.contacts import DAY_S, contact_windows, link_metric, n
 from constellation.passes.energy import energy_metric
 from constellation.passes.queue import Service, last_byte_times_s, service_of
 from constellation.priority import priority_order
-from constellation.scenario.scenario import CaptureKnobs, Scenario
+from constellation.scenario.imaging import CaptureKnobs
+from constellation.scenario.scenario import Scenario
 from nodes.arbiter import owners_of
 from nodes.capture import ground_cells, patch_offset
 from nodes.messages import Header

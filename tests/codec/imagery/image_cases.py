@@ -9,7 +9,7 @@ import rasterio
 from PIL import Image
 
 from codec.imagery.scene import open_scene
-from constellation.scenario.scenario import SceneKnobs
+from constellation.scenario.imaging import SceneKnobs
 
 SIDE = 64
 ROWS, COLS = np.mgrid[:SIDE, :SIDE]

@@ -12,7 +12,7 @@ from codec.imagery.reader import open_image
 from codec.training.data import open_pictures
 from codec.training.tiles import read_tiles
 from constellation.common.errors import UserError
-from constellation.scenario.scenario import SceneKnobs
+from constellation.scenario.imaging import SceneKnobs
 from tests.codec.imagery.image_cases import (
     CASES,
     GREY,

@@ -7,7 +7,7 @@ from PIL import Image
 
 from codec.imagery.scene import default_data_folder, open_scene
 from constellation.common.errors import UserError
-from constellation.scenario.scenario import SceneKnobs
+from constellation.scenario.imaging import SceneKnobs
 
 pytestmark = pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
 

@@ -10,8 +10,8 @@ from constellation.links.churn import distance_churn
 from constellation.links.topology import line_of_sight, select_region, topology_at, topology_events
 from constellation.orbit.frames import EARTH_RADIUS_KM, itrs_of_ground_point_km
 from constellation.orbit.orbits import load_constellation
+from constellation.scenario.load import load_scenario
 from constellation.scenario.network import LinkKnobs, OrbitKnobs, RegionKnobs, TopologyKnobs
-from constellation.scenario.scenario import load_scenario
 
 LINK = LinkKnobs()
 

@@ -13,8 +13,8 @@ from constellation.network import SpaceSegment
 from constellation.orbit.orbits import MAX_TIME_S, load_constellation, sample_times_s, subset
 from constellation.orbit.tle import read_tle
 from constellation.passes.contacts import contact_windows
+from constellation.scenario.load import build_scenario
 from constellation.scenario.network import GroundKnobs, OrbitKnobs
-from constellation.scenario.scenario import build_scenario
 
 CASES = Path(__file__).parent / "cases"
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from constellation.common.cli import perform
 from constellation.common.errors import UserError
 from constellation.links.topology import topology_at
-from constellation.scenario.scenario import build_scenario
+from constellation.scenario.load import build_scenario
 from constellation.show.czml import czml
 from constellation.show.data import link_intervals, view_data
 from constellation.show.html import html_view

@@ -14,7 +14,7 @@ from constellation.common.cli import perform, read
 from constellation.common.errors import UserError
 from constellation.links.topology import select_region, topology_at, topology_events
 from constellation.orbit.orbits import load_constellation
-from constellation.scenario.scenario import load_scenario
+from constellation.scenario.load import load_scenario
 from constellation.sync import simulation
 from constellation.sync.series import Setting
 from constellation.sync.simulation import simulate

@@ -8,7 +8,7 @@ import pytest
 
 from constellation.common.cli import perform
 from constellation.common.errors import UserError
-from constellation.scenario.scenario import build_scenario
+from constellation.scenario.load import build_scenario
 from dlrc.studies.common.baselines import QUALITIES, Point, bd_rate, curve, decode, distances, encode, pooled
 from dlrc.studies.common.statistics import bootstrap, summarise
 from dlrc.studies.paper import rd, visual

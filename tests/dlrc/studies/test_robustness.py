@@ -9,8 +9,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from constellation.common.errors import UserError
-from constellation.scenario.load import changed
-from constellation.scenario.scenario import build_scenario
+from constellation.scenario.load import build_scenario, changed
 from dlrc.studies.common.registration import register
 from dlrc.studies.common.variants import fly, see
 from dlrc.studies.questions.multiview import pair_rows, pair_table, pairs_of
