@@ -1,10 +1,10 @@
 """Checkpoints: safetensors files that hold one codec, what it is, and the integer tables its entropy
 bottleneck codes with.
 
-The tensors are CompressAI's state dict, parameters in float16 (float32 on load), without the tables of the
-Gaussian conditional, which are the same for every codec and are made on load. The entropy bottleneck's tables
-are stored as int32 and kept as they are on load: made from floats, they could come out differently on another
-machine, and then streams would not decode.
+The tensors are CompressAI's state dict, parameters in float16 (float32 on load), without what is the same for
+every codec (codec/models/storage.py). The entropy bottleneck's tables are stored as int32 and kept as they
+are on load: made from floats, they could come out differently on another machine, and then streams would not
+decode.
 
 A checkpoint is a foreign file until every name, shape, type and table in it has been checked against the
 network that its metadata announces; nothing is unpickled, and nothing is allocated before the header fits."""
@@ -24,8 +24,10 @@ from torch import Tensor
 
 from codec.models import registry
 from codec.models.model import LatentModel, Widths, mask_context_weights
+from codec.models.storage import is_made, packed, packed_shape, unpacked
 from codec.models.zoo import zoo_checkpoint
 from constellation.common.errors import UserError
+from constellation.common.files import write_bytes
 
 WEIGHTS_FOLDER = Path(__file__).resolve().parent / "weights"
 MAX_CHECKPOINT_BYTES = 256 << 20
@@ -76,13 +78,7 @@ def save_checkpoint(
     content = _serialize(
         _tensors(path.name, _rounded(model)), {**_metadata(model, lambda_, steps), "data": "", **notes}
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + f".{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_bytes(path, content)
     return CheckpointInfo(
         model.name, model.widths, float(lambda_), int(steps), notes.get("data", ""), _sha256(path)
     )
@@ -104,9 +100,7 @@ def _rounded(model: LatentModel) -> LatentModel:
 
 def _tensors(name: str, model: LatentModel) -> dict[str, Tensor]:
     tensors = {}
-    for key, value in model.net.state_dict().items():
-        if "gaussian_conditional" in key:
-            continue
+    for key, value in packed(model.net.state_dict()).items():
         tensors[key] = (value.to(torch.int32) if _is_table(key) else value.half()).contiguous()
         if not bool(torch.isfinite(tensors[key]).all()):
             raise UserError(f"weights {name}: {key} is not finite in float16, so nothing was written")
@@ -234,7 +228,7 @@ def _check_header(name: str, file, info: CheckpointInfo) -> None:
     memory."""
     expected = registry.shapes(info.model, info.widths)
     found = set(file.keys())
-    missing = sorted(key for key in expected if key not in found and "gaussian_conditional" not in key)
+    missing = sorted(key for key in expected if key not in found and not is_made(key))
     extra = sorted(found - expected.keys())
     if missing or extra:
         what = f"lacks {missing[0]}" if missing else f"has a foreign tensor {extra[0]}"
@@ -245,7 +239,8 @@ def _check_header(name: str, file, info: CheckpointInfo) -> None:
     for key in found:
         piece = file.get_slice(key)
         shape, kind = list(piece.get_shape()), piece.get_dtype()
-        if not _fits(key, kind, shape, expected[key]):
+        stored = packed_shape(key, expected[key], expected)
+        if not _fits(key, kind, shape, expected[key]) and not _fits(key, kind, shape, stored):
             wanted = "an int32 table" if _is_table(key) else f"floats of shape {expected[key]}"
             raise UserError(f"weights {name}: {key} is {kind} {shape}, expected {wanted}")
 
@@ -260,17 +255,14 @@ def _fits(key: str, kind: str, shape: list[int], expected: list[int]) -> bool:
 
 
 def _load_state(name: str, model: LatentModel, state: dict[str, Tensor]) -> None:
-    for key in [key for key in state if "gaussian_conditional" in key]:
-        del state[key]  # made afresh below: the same for every codec
     for key, value in state.items():
-        if not _is_table(key):
+        if not _is_table(key) and not is_made(key):
             state[key] = value = value.float()
             if not bool(torch.isfinite(value).all()):
                 raise UserError(f"weights {name}: {key} holds a value that is not finite")
     for key, values in _tables(state):
         _check_tables(name, key, values, model.n)
-    fixed = {key: value for key, value in model.net.state_dict().items() if "gaussian_conditional" in key}
-    model.net.load_state_dict({**fixed, **state})
+    model.net.load_state_dict(unpacked(state, model.net.state_dict()))
     mask_context_weights(model)
     model.net.update()  # the Gaussian tables alone: the bottleneck has its own already
     model.net.eval()
