@@ -31,6 +31,8 @@ from codec.imagery.pictures import Picture, PixelCache, open_picture_file
 from codec.imagery.reader import SUFFIXES
 from constellation.common.errors import UserError
 
+VALIDATION_CROPS, VALIDATION_PX, VALIDATION_SEED = 12, 256, 12345
+
 
 def open_pictures(path: str | Path, key: str = "data") -> list[Picture]:
     """Every picture under `path`, sorted by name; pixels are read later. Raises `UserError` for a file that
@@ -116,3 +118,20 @@ class CropSampler:
         if random.random() < 0.5:
             pixels = pixels[:, ::-1]
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def validation_crops(
+    held_out: list[Picture], training: list[Picture], crop_px: int, given: bool
+) -> np.ndarray:
+    """uint8 [VALIDATION_CROPS, 3, P, P] of held-out pictures: P = VALIDATION_PX, or `crop_px` where none is
+    as large. Where even that is more than they have: of the training pictures, unless they were `given` by
+    val=. Raises `UserError`."""
+    smallest = min(crop_px, VALIDATION_PX)
+    for pictures, px in [(held_out, VALIDATION_PX), (held_out, smallest)] + (
+        [] if given else [(training, smallest)]
+    ):
+        if any(min(p.height, p.width) >= px for p in pictures):
+            if pictures is training and training is not held_out:
+                print(f"note: no held-out picture of {px} px; validation is on training pictures", flush=True)
+            return CropSampler(pictures, px, VALIDATION_SEED).batch(0, range(VALIDATION_CROPS))
+    raise UserError(f"val=: no picture of {smallest} px on its shorter side")

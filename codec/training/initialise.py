@@ -7,7 +7,8 @@ starts as (nearly) the identity: GDN, residual branches, attention gates. The la
 quantisation step that lambda asks for, and the entropy model starts from each channel's standard deviation.
 
     bmshj, mbt, elic    the chain of strided convolutions carries the transform
-    cheng               the shortcuts of its strided blocks do, which see whole 2 x 2 cells where the network has `stages`
+    cheng               the shortcuts of its strided blocks do, which see whole 2 x 2 cells where the network
+                        has `stages`
 """
 
 from __future__ import annotations
@@ -73,7 +74,8 @@ def _analysis_layers(model: LatentModel) -> list[nn.Conv2d]:
     layers = [layer for layer in layers if isinstance(layer, nn.Conv2d) and layer.stride == (2, 2)]
     if len(layers) != 4 or any(layer.kernel_size[0] < 2 for layer in layers):
         raise UserError(
-            f"model {model.name}: its shortcuts see a quarter of each cell only, so that no transform fits through; give it stages="
+            f"model {model.name}: its shortcuts see a quarter of each cell only, so that no transform "
+            "fits through; give it widths="
         )
     return layers
 

@@ -54,6 +54,10 @@ class TrainKnobs(Knobs):
         str, Field(pattern=r"^(\d+(,\d+)*)?$"), Says("numbers separated by commas, or nothing")
     ] = ""
     """elic: channels of each group, 8,8,16,32,32; none: by M"""
+    widths: Annotated[
+        str, Field(pattern=r"^(\d+,\d+,\d+)?$"), Says("three numbers separated by commas, or nothing")
+    ] = ""
+    """channels of the transforms at 1/2, 1/4 and 1/8 of the side, 32,64,128; none: CompressAI's uniform N"""
     steps: Annotated[int, Field(ge=1, le=10**9)] = 100_000
     """optimiser steps"""
     minutes: Annotated[float, Field(ge=0)] = 0.0
@@ -74,8 +78,8 @@ class TrainKnobs(Knobs):
     """largest gradient norm"""
     grid: Literal["fixed", "centred"] = "fixed"
     """centred: everything sees y + noise, CompressAI's training"""
-    rounding: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """last share of the run with the rate at round(y) instead of y + noise"""
+    rounding: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """last share of the run with the rate at round(y) instead of y + noise; it did not help"""
     missing_context: Annotated[float, Field(ge=0, le=1)] = 0.3
     """share of batches with holes in the context"""
     halo: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -93,7 +97,8 @@ class TrainKnobs(Knobs):
     threads: Annotated[int, Field(ge=0, le=1024)] = 0
     """CPU threads; 0: torch decides"""
     init: str = ""
-    """checkpoint to start from, also of another model: what fits is copied"""
+    """klt: the Karhunen-Loeve transform of the pictures (needs no other start; cheng: with widths);
+    or a checkpoint to start from, also of another model: what fits is copied"""
     transforms: str = ""
     """checkpoint whose g_a and g_s replace those of init, bmshj's for an mbt say"""
     teacher: str = ""
@@ -118,17 +123,18 @@ class TrainKnobs(Knobs):
         return self
 
     @property
-    def latent_channels(self) -> int:
+    def shape(self) -> Widths:
+        """Channels of the codec. Raises `UserError` where the family cannot have them."""
+        groups, stages = (
+            tuple(int(part) for part in text.split(",") if part) for text in (self.groups, self.widths)
+        )
+        check = registry.family(self.model).check
         if self.m is not None:
-            return self.m
+            return check(Widths(self.n, self.m, stages, groups))
         try:
-            return registry.family(self.model).check(Widths(self.n, DEFAULT_M)).m
-        except UserError:  # a family of one width
-            return self.n
-
-    @property
-    def group_sizes(self) -> tuple[int, ...] | None:
-        return tuple(int(part) for part in self.groups.split(",")) if self.groups else None
+            return check(Widths(self.n, DEFAULT_M, stages, groups))
+        except UserError:  # a family of one width; if it is not that, the same error comes again
+            return check(Widths(self.n, self.n, stages, groups))
 
     @property
     def on_gpu(self) -> bool:
@@ -156,9 +162,9 @@ def start_processes(knobs: TrainKnobs) -> None:
     if knobs.on_gpu:
         if not torch.cuda.is_available():
             raise UserError("device=cuda: this machine has no CUDA device that torch can use")
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         dist.init_process_group("nccl" if knobs.on_gpu else "gloo")
 
 

@@ -31,7 +31,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from codec.entropy import smooth
-from codec.entropy.smooth import gaussian_likelihood
+from codec.entropy.smooth import LIKELIHOOD_MIN, gaussian_likelihood
 from codec.models.model import LATENT_STRIDE_PX, LatentModel
 from codec.surroundings import RING, ring_index
 from constellation.common.errors import UserError
@@ -135,6 +135,22 @@ def halo_views(batch: int, side: int, random: torch.Generator, device: torch.dev
     return HaloViews(tuple(corners), part, torch.from_numpy(np.stack(fills)).to(device))
 
 
+@dataclass(frozen=True)
+class Batch:
+    """What one step works on."""
+
+    x: Tensor
+    """[B, 3, H, W] in 0..1"""
+    random: torch.Generator
+    """of the noise"""
+    missing: Tensor | None = None
+    """vectors to treat as remote copies, bool [B, 1, h, w] of the coded latents"""
+    taught: Tensor | None = None
+    """a teacher's y to work on, and for g_a to imitate"""
+    halo: HaloViews | None = None
+    """parts to code and to judge instead of whole crops"""
+
+
 class RateDistortion(nn.Module):
     """The codec as one differentiable function from pictures to loss, for DistributedDataParallel to wrap."""
 
@@ -142,28 +158,15 @@ class RateDistortion(nn.Module):
         super().__init__()
         self.model, self.net = model, model.net
 
-    def forward(
-        self,
-        x: Tensor,
-        knobs: StepKnobs,
-        missing: Tensor | None,
-        random: torch.Generator,
-        taught: Tensor | None = None,
-        halo: HaloViews | None = None,
-    ) -> dict[str, Tensor]:
-        """x: [B, 3, H, W] in 0..1. Returns scalars `loss` (with the auxiliary loss), `bpp`, `mse` (of 0..1
-        values).
-
-        `missing`: vectors to treat as remote copies, bool [B, 1, h, w] of the coded latents. `taught`: a
-        teacher's y to work on, and for g_a to imitate. `halo`: parts to code and to judge instead of whole
-        crops."""
-        model = self.model
+    def forward(self, batch: Batch, knobs: StepKnobs) -> dict[str, Tensor]:
+        """Scalars `loss` (with the auxiliary loss), `bpp`, `mse` (of 0..1 values)."""
+        model, x, halo = self.model, batch.x, batch.halo
         with torch.autocast(x.device.type, torch.bfloat16, enabled=knobs.bf16):
             y = model.analysis(x)
         y, imitation, whole = y.float(), 0.0, None
-        if taught is not None:
-            imitation = IMITATION_WEIGHT * (y - taught).square().sum(1).mean()
-            y = taught
+        if batch.taught is not None:
+            imitation = IMITATION_WEIGHT * (y - batch.taught).square().sum(1).mean()
+            y = batch.taught
         if halo is not None:
             whole, y, x = y, halo.cut(y), halo.cut(x, LATENT_STRIDE_PX)
         pixels = x.shape[0] * x.shape[2] * x.shape[3]
@@ -171,12 +174,12 @@ class RateDistortion(nn.Module):
         medians = model.medians()
         z_hat = straight_through_round(z - medians) + medians
         z_likelihood = model.bottleneck(z, training=True)[1]
-        noise = torch.rand(y.shape, generator=random).to(y.device) - 0.5
+        noise = torch.rand(y.shape, generator=batch.random).to(y.device) - 0.5
         y_hat = straight_through_round(y) if knobs.grid == "fixed" else y + noise
         rated = y_hat if knobs.rounded_rate and knobs.grid == "fixed" else y + noise
         context, counted = y_hat, None
-        if missing is not None:
-            counted = (~missing).to(y.dtype)
+        if batch.missing is not None:
+            counted = (~batch.missing).to(y.dtype)
             context = y_hat * counted
         means, scales = smooth.parameters(model, z_hat, context)
         y_bits = -torch.log2(gaussian_likelihood(rated, means, scales)).sum(1, keepdim=True)
@@ -191,6 +194,13 @@ class RateDistortion(nn.Module):
         mse = F.mse_loss(x_hat.float(), x)
         loss = bpp + knobs.lambda_ * 255**2 * mse + model.bottleneck.loss() + imitation
         return {"loss": loss, "bpp": bpp.detach(), "mse": mse.detach()}
+
+
+def hyper_likelihood(model: LatentModel, values: Tensor) -> Tensor:
+    """Probability of the unit interval around each value of z [B, N, h, w] under its prior, as rows
+    [N, 1, B h w]."""
+    rows = values.transpose(0, 1).reshape(values.shape[1], 1, -1)
+    return model.bottleneck._likelihood(rows)[0].clamp_min(LIKELIHOOD_MIN)
 
 
 class Teacher:
@@ -226,20 +236,3 @@ def learning_rate(lr: float, lr_end: float, decay: float, progress: float) -> fl
         return lr
     t = min(1.0, (progress - (1 - decay)) / decay)
     return lr_end + (lr - lr_end) * 0.5 * (1 + math.cos(math.pi * t))
-
-
-@torch.no_grad()
-def evaluate(model: LatentModel, x: Tensor) -> tuple[float, float]:
-    """(bpp, PSNR in dB) of pictures x [B, 3, H, W] in 0..1 on the fixed grid with full context: the rate is
-    estimated from likelihoods."""
-    y = model.analysis(x)
-    z = model.hyper_analysis(y)
-    z_hat = model.quantize_hyper(z)
-    z_bits = -torch.log2(model.bottleneck(z, training=False)[1]).sum()
-    y_hat = torch.round(y)
-    means, scales = smooth.parameters(model, z_hat, y_hat)
-    y_bits = -torch.log2(gaussian_likelihood(y_hat, means, scales)).sum()
-    x_hat = torch.round(model.synthesis(y_hat).clamp(0, 1) * 255) / 255
-    mse = (x_hat - x).square().mean((1, 2, 3)).clamp_min(1e-10)
-    pixels = y.shape[0] * y.shape[2] * y.shape[3] * LATENT_STRIDE_PX**2
-    return float((y_bits + z_bits) / pixels), float((-10 * torch.log10(mse)).mean())

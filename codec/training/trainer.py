@@ -6,32 +6,33 @@ whole, so a kill at any moment leaves the previous ones."""
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import os
-import pickle
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from codec.imagery.pictures import Picture
+from codec.models import registry
 from codec.models.checkpoint import BOTTLENECK_TABLES, load_checkpoint, save_checkpoint
 from codec.models.model import LATENT_STRIDE_PX
-from codec.models.registry import build_model
-from codec.training.data import CropSampler, data_digest, open_pictures, split_pictures
+from codec.training import curves
+from codec.training.curves import psnr_db
+from codec.training.data import CropSampler, data_digest, open_pictures, split_pictures, validation_crops
+from codec.training.evaluate import rate_and_error, rate_and_psnr
+from codec.training.initialise import initialise
+from codec.training.state import State, check_same, fill, lasting, read_state
 from codec.training.step import (
+    Batch,
     RateDistortion,
     StepKnobs,
     Teacher,
-    evaluate,
     halo_views,
     learning_rate,
     missing_positions,
@@ -39,86 +40,68 @@ from codec.training.step import (
 )
 from codec.training.warmstart import copy_transforms, warm_start
 from constellation.common.errors import UserError
+from constellation.common.files import check_target, write_bytes
 
-VALIDATION_CROPS, VALIDATION_PX, VALIDATION_SEED = 12, 256, 12345
+if TYPE_CHECKING:
+    from codec.training.knobs import TrainKnobs
+
 SAMPLE_CROPS = 4  # a warm start measures its gains on
+KLT_PIXELS = 1 << 20  # that principal components are taken of, at least
 MAX_SKIPPED_STEPS = 100  # without a finite gradient, one after the other
-CURVE_COLUMNS = (
-    "step",
-    "minutes",
-    "lr",
-    "train_loss",
-    "train_bpp",
-    "train_psnr_db",
-    "val_bpp",
-    "val_psnr_db",
-)
-MAX_STATE_BYTES = 4 << 30
-FREE_TO_CHANGE = {
-    "steps",
-    "minutes",
-    "resume",
-    "threads",
-    "log_s",
-    "checkpoint_s",
-    "val_every",
-    "data",
-    "val",
-    "out",
-}  # on resume
 
 
 class Trainer:
     """One process's share of a run; `run()` is the story."""
 
-    def __init__(self, knobs) -> None:
-        """`knobs`: `codec.training.knobs.TrainKnobs`. Raises `UserError` for data, weights or a state that
-        does not fit."""
+    def __init__(self, knobs: TrainKnobs) -> None:
+        """Raises `UserError` for data, weights or a state that does not fit."""
         self.knobs = knobs
         self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-        self.device = (
-            torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
-            if knobs.on_gpu
-            else torch.device("cpu")
-        )
+        self.device = torch.device("cpu")
+        if knobs.on_gpu:
+            self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.manual_seed(knobs.seed)
-        self.model = build_model(knobs.model, knobs.n, knobs.latent_channels, knobs.group_sizes)
+        self.model = registry.build(knobs.model, knobs.shape)
         if self.rank == 0:
-            _check_writable(self.out)
-        training, held_out = split_pictures(open_pictures(knobs.data), knobs.val_share)
-        held_out = open_pictures(knobs.val, "val") if knobs.val else held_out
-        self.digest, self.sampler = data_digest(training), CropSampler(training, knobs.crop, knobs.seed)
-        self.held_out = (
-            _pixels(_validation_crops(held_out, training, knobs.crop, bool(knobs.val)))
-            if self.rank == 0
-            else None
-        )
-        if knobs.init:
-            source, info = load_checkpoint(knobs.init)
-            gain = math.sqrt(knobs.lambda_ / info.lambda_)
-            warm_start(self.model, source, _pixels(self.sampler.batch(0, range(SAMPLE_CROPS))), gain)
-        if knobs.transforms:
-            source, _ = load_checkpoint(knobs.transforms)
-            copy_transforms(self.model, source, _pixels(self.sampler.batch(0, range(SAMPLE_CROPS))))
-        self.teacher = None
-        if knobs.teacher:
-            self.teacher = Teacher(
-                load_checkpoint(knobs.teacher)[0],
-                self.model.m,
-                _pixels(self.sampler.batch(0, range(SAMPLE_CROPS))),
-            )
-            self.teacher.g_a.to(self.device)
+            check_target(self.out)
+        self._open_pictures()
+        self._start()
         self.model.net.to(self.device, memory_format=knobs.torch_memory_format)
         self.loss = RateDistortion(self.model)
         self.optimizer = optimizer_for(self.model, knobs.lr)
         self.step, self.earlier_s, self.curve, self.since, self.skipped = 0, 0.0, [], np.zeros(4), 0
         if knobs.resume:
             self._restore()
-        self.wrapped = (
-            torch.nn.parallel.DistributedDataParallel(self.loss, broadcast_buffers=False)
-            if self.world > 1
-            else self.loss
-        )
+        self.wrapped = self.loss
+        if self.world > 1:
+            self.wrapped = torch.nn.parallel.DistributedDataParallel(self.loss, broadcast_buffers=False)
+
+    def _open_pictures(self) -> None:
+        knobs = self.knobs
+        training, held_out = split_pictures(open_pictures(knobs.data), knobs.val_share)
+        held_out = open_pictures(knobs.val, "val") if knobs.val else held_out
+        self.digest, self.sampler = data_digest(training), CropSampler(training, knobs.crop, knobs.seed)
+        if self.rank == 0:
+            self.held_out = _pixels(validation_crops(held_out, training, knobs.crop, bool(knobs.val)))
+
+    def _start(self) -> None:
+        """Weights to start from, and the teacher, if any."""
+        knobs, self.teacher = self.knobs, None
+        if knobs.init == "klt":
+            crops = max(SAMPLE_CROPS, KLT_PIXELS // knobs.crop**2)
+            initialise(self.model, self._sample(crops), knobs.lambda_)
+        elif knobs.init:
+            source, info = load_checkpoint(knobs.init)
+            warm_start(self.model, source, self._sample(), math.sqrt(knobs.lambda_ / info.lambda_))
+        if knobs.transforms:
+            source, _ = load_checkpoint(knobs.transforms)
+            copy_transforms(self.model, source, self._sample())
+        if knobs.teacher:
+            self.teacher = Teacher(load_checkpoint(knobs.teacher)[0], self.model.m, self._sample())
+            self.teacher.g_a.to(self.device)
+
+    def _sample(self, count: int = SAMPLE_CROPS) -> Tensor:
+        return _pixels(self.sampler.batch(0, range(count)))
 
     @property
     def out(self) -> Path:
@@ -176,24 +159,13 @@ class Trainer:
     def train_step(self, x: Tensor, progress: float) -> tuple[float, float, float]:
         """One optimiser step on crops x; returns (loss without the auxiliary one, bpp, mse)."""
         k = self.knobs
-        lr = learning_rate(k.lr, k.lr_end, k.decay, progress) * (
-            min(1.0, (self.step + 1) / k.warmup) if k.warmup else 1.0
-        )
-        self.optimizer.param_groups[0]["lr"] = lr
-        random = torch.Generator().manual_seed(self._seed(0))
-        torch.manual_seed(self._seed(1))  # the bottleneck draws its noise from the global generator
-        missing, halo, side = None, None, k.crop // LATENT_STRIDE_PX
-        if k.halo and float(torch.rand((), generator=random)) < k.halo:
-            halo = halo_views(len(x), side, random, self.device)
-            side = halo.side
-        if self.model.has_context and float(torch.rand((), generator=random)) < k.missing_context:
-            missing = missing_positions(len(x), side, side, random).to(self.device)
+        lr = learning_rate(k.lr, k.lr_end, k.decay, progress)
+        self.optimizer.param_groups[0]["lr"] = lr * (min(1, (self.step + 1) / k.warmup) if k.warmup else 1)
         step = StepKnobs(
             k.lambda_, k.grid, progress > 1 - k.rounding, k.uses_bf16 and progress < 1 - k.float32_share
         )
         self.optimizer.zero_grad(set_to_none=True)
-        taught = self.teacher(x) if self.teacher and progress < k.distill else None
-        result = self.wrapped(x, step, missing, random, taught, halo)
+        result = self.wrapped(self._batch(x, progress), step)
         result["loss"].backward()
         norm = torch.nn.utils.clip_grad_norm_(self.optimizer.param_groups[0]["params"], k.clip)
         if bool(torch.isfinite(norm)):  # the same on every rank: gradients are averaged already
@@ -203,11 +175,26 @@ class Trainer:
             self.skipped += 1
             if self.skipped == MAX_SKIPPED_STEPS:
                 raise UserError(
-                    f"step {self.step}: no finite gradient in {MAX_SKIPPED_STEPS} steps, the run has diverged; a lower lr= may help, or another init="
+                    f"step {self.step}: no finite gradient in {MAX_SKIPPED_STEPS} steps, the run has "
+                    "diverged; a lower lr= may help, or another init="
                 )
         self.step += 1
         bpp, mse = float(result["bpp"]), float(result["mse"])
         return bpp + k.lambda_ * 255**2 * mse, bpp, mse
+
+    def _batch(self, x: Tensor, progress: float) -> Batch:
+        """The crops with what is drawn for this step."""
+        k = self.knobs
+        random = torch.Generator().manual_seed(self._seed(0))
+        torch.manual_seed(self._seed(1))  # the bottleneck draws its noise from the global generator
+        missing, halo, side = None, None, k.crop // LATENT_STRIDE_PX
+        if k.halo and float(torch.rand((), generator=random)) < k.halo:
+            halo = halo_views(len(x), side, random, self.device)
+            side = halo.side
+        if self.model.has_context and float(torch.rand((), generator=random)) < k.missing_context:
+            missing = missing_positions(len(x), side, side, random).to(self.device)
+        taught = self.teacher(x) if self.teacher and progress < k.distill else None
+        return Batch(x, random, missing, taught, halo)
 
     def _seed(self, purpose: int) -> int:
         """Of this step and rank: nothing about random numbers has to be saved."""
@@ -232,24 +219,16 @@ class Trainer:
     # ---- what it tells and keeps
 
     def _log(self, recent: list[tuple[float, float, float]]) -> None:
-        loss, bpp, mse = np.mean(recent, axis=0)
-        done = (
-            self.progress()
-            if self.world == 1 or not self.knobs.minutes
-            else self.elapsed_s() / 60 / self.knobs.minutes
-        )
-        seconds = self.elapsed_s() - self.earlier_s
-        per_step = seconds / max(1, self.step - self.first_step)
-        left_s = max(
-            0.0,
-            min(
-                (self.knobs.steps - self.step) * per_step,
-                self.knobs.minutes * 60 - self.elapsed_s() if self.knobs.minutes else math.inf,
-            ),
-        )
+        k, (loss, bpp, mse) = self.knobs, np.mean(recent, axis=0)
+        elapsed_s, limit_s = self.elapsed_s(), k.minutes * 60 or math.inf
+        done = self.progress() if self.world == 1 or not k.minutes else elapsed_s / limit_s
+        per_step = (elapsed_s - self.earlier_s) / max(1, self.step - self.first_step)
+        left_s = max(0.0, min((k.steps - self.step) * per_step, limit_s - elapsed_s))
+        lr = self.optimizer.param_groups[0]["lr"]
         print(
-            f"{self.knobs.model} lambda {self.knobs.lambda_:g} | step {self.step} ({100 * min(1.0, done):.1f} %) | loss {loss:.4f} | {bpp:.4f} bpp | "
-            f"{_psnr(mse):.2f} dB | lr {self.optimizer.param_groups[0]['lr']:.1e} | {per_step:.3f} s/step | {_clock(left_s)} left",
+            f"{k.model} lambda {k.lambda_:g} | step {self.step} ({100 * min(1.0, done):.1f} %) | "
+            f"loss {loss:.4f} | {bpp:.4f} bpp | {psnr_db(mse):.2f} dB | lr {lr:.1e} | {per_step:.3f} s/step "
+            f"| {_clock(left_s)} left",
             flush=True,
         )
 
@@ -257,20 +236,14 @@ class Trainer:
         loss, bpp, mse = self.since[:3] / self.since[3] if self.since[3] else (math.nan,) * 3
         self.since = np.zeros(4)
         if self.rank == 0:
-            figures = [evaluate(self.model, part.to(self.device)) for part in self.held_out.split(4)]
-            val_bpp, val_psnr = np.mean(figures, axis=0)
-            lr = self.optimizer.param_groups[0]["lr"]
-            self.curve.append(
-                [
-                    self.step,
-                    *(
-                        float(v)
-                        for v in (self.elapsed_s() / 60, lr, loss, bpp, _psnr(mse), val_bpp, val_psnr)
-                    ),
-                ]
-            )
+            parts = [rate_and_error(self.model, part.to(self.device)) for part in self.held_out.split(4)]
+            val_bpp, val_psnr = rate_and_psnr(torch.cat(parts))
+            lr, minutes = self.optimizer.param_groups[0]["lr"], self.elapsed_s() / 60
+            row = (self.step, minutes, lr, loss, bpp, psnr_db(mse), val_bpp, val_psnr)
+            self.curve.append([float(value) for value in row])
             print(
-                f"{self.knobs.model} lambda {self.knobs.lambda_:g} | step {self.step} | validation {val_bpp:.4f} bpp (estimate), {val_psnr:.2f} dB",
+                f"{self.knobs.model} lambda {self.knobs.lambda_:g} | step {self.step} | "
+                f"validation {val_bpp:.4f} bpp (estimate), {val_psnr:.2f} dB",
                 flush=True,
             )
         if self.world > 1:
@@ -280,114 +253,36 @@ class Trainer:
         """Checkpoint, state and curve, each under a temporary name first. Rank 0 alone writes."""
         if self.rank:
             return
-        try:
-            self._save()
-        except OSError as error:
-            raise UserError(
-                f"out={self.knobs.out}: step {self.step} cannot be written ({error.strerror or error})"
-            ) from None
-
-    def _save(self) -> None:
+        k = self.knobs
         notes = {"train_loss": f"{self.curve[-1][3]:.4f}"} if self.curve else {}
-        notes["data"] = self.digest
-        save_checkpoint(self.out, self.model, self.knobs.lambda_, self.step, notes)
-        buffer = io.BytesIO()
-        torch.save(
-            {
-                "net": self._net_state(),
-                "optimizer": self.optimizer.state_dict(),
-                "step": self.step,
-                "elapsed_s": self.elapsed_s(),
-                "curve": self.curve,
-                "since": self.since.tolist(),
-                "knobs": self._knob_values(),
-                "world": self.world,
-                "data": self.digest,
-            },
-            buffer,
+        save_checkpoint(self.out, self.model, k.lambda_, self.step, {**notes, "data": self.digest})
+        state = State(
+            net=self._net_state(),
+            optimizer=self.optimizer.state_dict(),
+            step=self.step,
+            elapsed_s=self.elapsed_s(),
+            curve=self.curve,
+            knobs=lasting(k.model_dump()),
+            data=self.digest,
+            world=self.world,
+            since=self.since.tolist(),
         )
-        _replace(self.state_path, buffer.getvalue())
-        table = io.StringIO()
-        writer = csv.writer(table)
-        writer.writerow(CURVE_COLUMNS)
-        writer.writerows([f"{value:.6g}" for value in row] for row in self.curve)
-        _replace(self.out.with_suffix(".curve.csv"), table.getvalue().encode())
+        write_bytes(self.state_path, state.packed())
+        write_bytes(self.out.with_suffix(".curve.csv"), curves.table(self.curve))
         if self.curve:
-            _replace(
-                self.out.with_suffix(".curve.png"),
-                _draw(self.curve, f"{self.knobs.model}, lambda {self.knobs.lambda_:g}"),
-            )
+            title = f"{k.model}, lambda {k.lambda_:g}"
+            write_bytes(self.out.with_suffix(".curve.png"), curves.picture(self.curve, title))
 
     def _net_state(self) -> dict[str, Tensor]:
-        return {
-            key: value
-            for key, value in self.model.net.state_dict().items()
-            if not key.endswith((*BOTTLENECK_TABLES, "scale_table"))
-        }
-
-    def _knob_values(self) -> dict[str, Any]:
-        return {key: value for key, value in self.knobs.model_dump().items() if key not in FREE_TO_CHANGE}
+        made = (*BOTTLENECK_TABLES, "scale_table")
+        return {key: value for key, value in self.model.net.state_dict().items() if not key.endswith(made)}
 
     def _restore(self) -> None:
-        path = self.state_path
-        if not path.is_file():
-            raise UserError(f"resume=true: {path.name} is not there; start without resume")
-        if path.stat().st_size > MAX_STATE_BYTES:
-            raise UserError(
-                f"resume=true: {path.name} has {path.stat().st_size} bytes, expected at most {MAX_STATE_BYTES}"
-            )
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            knobs, data = state["knobs"], state["data"]
-            known = dict(knobs)
-        except (
-            pickle.UnpicklingError,
-            RuntimeError,
-            EOFError,
-            OSError,
-            KeyError,
-            TypeError,
-            ValueError,
-            AttributeError,
-        ):
-            raise UserError(f"resume=true: {path.name} is no training state of this program") from None
-        if state.get("world", self.world) != self.world:
-            raise UserError(
-                f"resume=true: the run in {path.name} had {state['world']} processes, this one has {self.world}; resume needs as many"
-            )
-        for key, value in self._knob_values().items():
-            if known.get(key) != value:
-                raise UserError(
-                    f"{key.rstrip('_')}={value}: the run in {path.name} had {known.get(key)}; resume needs the same"
-                )
-        if data != self.digest:
-            raise UserError(
-                f"data={self.knobs.data}: other pictures ({self.digest}) than the run in {path.name} had ({data})"
-            )
-        try:
-            if state["net"].keys() != self._net_state().keys() or not all(
-                bool(torch.isfinite(value).all()) for value in state["net"].values()
-            ):
-                raise ValueError("parameters are missing, foreign or not finite")
-            self.model.net.load_state_dict({**self.model.net.state_dict(), **state["net"]})
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.step, self.earlier_s, self.since = (
-                int(state["step"]),
-                float(state["elapsed_s"]),
-                np.array(state.get("since", [0] * 4), dtype=np.float64),
-            )
-            self.curve = [[float(value) for value in row] for row in state["curve"]]
-            if (
-                self.step < 0
-                or not self.earlier_s >= 0
-                or self.since.shape != (4,)
-                or any(len(row) != len(CURVE_COLUMNS) for row in self.curve)
-            ):
-                raise ValueError("step, time or curve make no sense")
-        except (RuntimeError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise UserError(
-                f"resume=true: {path.name} does not fit this network ({str(error).splitlines()[0]})"
-            ) from None
+        state = read_state(self.state_path)
+        check_same(state, self.state_path, self.knobs.model_dump(), self.digest, self.world)
+        fill(state, self.state_path, self.model.net, self.optimizer, set(self._net_state()))
+        self.step, self.earlier_s, self.curve = state.step, state.elapsed_s, state.curve
+        self.since = np.array(state.since, dtype=np.float64)
 
 
 def _pixels(batch: np.ndarray) -> Tensor:
@@ -395,70 +290,6 @@ def _pixels(batch: np.ndarray) -> Tensor:
     return torch.from_numpy(batch).float() / 255
 
 
-def _psnr(mse: float) -> float:
-    return -10 * math.log10(max(mse, 1e-10)) if math.isfinite(mse) else math.nan
-
-
 def _clock(seconds: float) -> str:
     hours, rest = divmod(int(seconds), 3600)
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}"
-
-
-def _check_writable(out: Path) -> None:
-    """Raises `UserError` where a checkpoint could not be written; before hours of training, not after."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        if out.is_dir():
-            raise IsADirectoryError(21, "is a folder")
-        trial = out.with_name(f"{out.name}.{os.getpid()}.tmp")
-        trial.touch()
-        trial.unlink()
-    except OSError as error:
-        raise UserError(f"out={out}: cannot be written ({error.strerror or error})") from None
-
-
-def _validation_crops(
-    held_out: list[Picture], training: list[Picture], crop_px: int, given: bool
-) -> np.ndarray:
-    """uint8 [VALIDATION_CROPS, 3, P, P] of held-out pictures: P = VALIDATION_PX, or `crop_px` where none is
-    as large. Where even that is more than they have: of the training pictures, unless they were `given` by
-    val=. Raises `UserError`."""
-    smallest = min(crop_px, VALIDATION_PX)
-    for pictures, px in [(held_out, VALIDATION_PX), (held_out, smallest)] + (
-        [] if given else [(training, smallest)]
-    ):
-        if any(min(p.height, p.width) >= px for p in pictures):
-            if pictures is training and training is not held_out:
-                print(f"note: no held-out picture of {px} px; validation is on training pictures", flush=True)
-            return CropSampler(pictures, px, VALIDATION_SEED).batch(0, range(VALIDATION_CROPS))
-    raise UserError(f"val=: no picture of {smallest} px on its shorter side")
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _draw(curve: list[list[float]], title: str) -> bytes:
-    """The validation curve as a PNG: rate and PSNR against steps, training dotted."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    columns = dict(zip(CURVE_COLUMNS, np.array(curve, dtype=np.float64).T, strict=True))
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    figure.suptitle(title)
-    for axes, key, label in zip(
-        figure.subplots(1, 2), ("bpp", "psnr_db"), ("rate, bit/px (estimate)", "PSNR, dB"), strict=True
-    ):
-        axes.plot(columns["step"], columns[f"train_{key}"], ":", color="0.5", label="training crops")
-        axes.plot(columns["step"], columns[f"val_{key}"], "o-", markersize=3, label="held-out crops")
-        axes.set(xlabel="optimiser steps", ylabel=label)
-        axes.grid(alpha=0.3)
-        axes.legend()
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)
-    return buffer.getvalue()

@@ -10,7 +10,7 @@ from PIL import Image
 from codec.imagery import pictures
 from codec.imagery.reader import open_image
 from codec.training.data import open_pictures
-from codec.training.tiles import read_tiles
+from codec.training.fleet.tiles import read_tiles
 from constellation.common.errors import UserError
 from constellation.scenario.imaging import SceneKnobs
 from tests.codec.imagery.image_cases import (

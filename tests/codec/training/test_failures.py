@@ -1,9 +1,7 @@
 """Training runs that end early, go wrong or are asked for odd things."""
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from codec.models.checkpoint import load_checkpoint
 from codec.models.registry import build_model
@@ -12,15 +10,6 @@ from codec.training.knobs import parse_knobs
 from codec.training.trainer import Trainer
 from codec.training.warmstart import copy_transforms
 from constellation.common.errors import UserError
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    root = tmp_path_factory.mktemp("pictures")
-    rows, columns = np.mgrid[0:300, 0:280]
-    waves = 120 + 90 * np.sin(rows[..., None] / 9) * np.cos(columns[..., None] / np.array([7, 11, 13]))
-    Image.fromarray(waves.astype(np.uint8)).save(root / "waves.png")
-    return root
 
 
 def run(pictures, out, *more):
@@ -62,7 +51,7 @@ def test_a_teacher_and_halos_train_together(pictures, tmp_path):
 
 def test_an_output_that_cannot_be_written_is_refused_before_training(pictures, tmp_path):
     (tmp_path / "folder.safetensors").mkdir()
-    with pytest.raises(UserError, match="cannot be written"):
+    with pytest.raises(UserError, match="is a folder"):
         run(pictures, tmp_path / "folder.safetensors", "steps=1")
     assert not list(tmp_path.glob("*.tmp"))
 

@@ -11,14 +11,23 @@ import types
 import torch
 from torch import Tensor, nn
 
-SOURCES = {
-    "apply": "template <typename T> T gdn_apply(T x, T s) { return T(float(x) * rsqrtf(float(s))); }",
-    "apply_inverse": "template <typename T> T gdn_apply_inverse(T x, T s) { return T(float(x) * sqrtf(float(s))); }",
-    "slope": "template <typename T> T gdn_slope(T g, T x, T s) { float r = rsqrtf(float(s)); return T(-0.5f * float(g) * float(x) * r * r * r); }",
-    "slope_inverse": "template <typename T> T gdn_slope_inverse(T g, T x, T s) { return T(0.5f * float(g) * float(x) * rsqrtf(float(s))); }",
-    "join": "template <typename T> T gdn_join(T g, T x, T s, T t) { return T(float(g) * rsqrtf(float(s)) + 2.0f * float(x) * float(t)); }",
-    "join_inverse": "template <typename T> T gdn_join_inverse(T g, T x, T s, T t) { return T(float(g) * sqrtf(float(s)) + 2.0f * float(x) * float(t)); }",
-}
+_BODIES = {
+    "apply": ("x", "float(x) * rsqrtf(float(s))"),
+    "apply_inverse": ("x", "float(x) * sqrtf(float(s))"),
+    "slope": ("g x", "-0.5f * float(g) * float(x) * rsqrtf(float(s)) * rsqrtf(float(s)) * rsqrtf(float(s))"),
+    "slope_inverse": ("g x", "0.5f * float(g) * float(x) * rsqrtf(float(s))"),
+    "join": ("g x", "float(g) * rsqrtf(float(s)) + 2.0f * float(x) * float(t)"),
+    "join_inverse": ("g x", "float(g) * sqrtf(float(s)) + 2.0f * float(x) * float(t)"),
+}  # name: inputs before s (and t), what they become
+
+
+def _source(name: str) -> str:
+    before, body = _BODIES[name]
+    inputs = [*before.split(), "s", *(["t"] if name.startswith("join") else [])]
+    arguments = ", ".join(f"T {part}" for part in inputs)
+    return f"template <typename T> T gdn_{name}({arguments}) {{ return T({body}); }}"
+
+
 PLAIN = {
     "apply": lambda x, s: x * torch.rsqrt(s),
     "apply_inverse": lambda x, s: x * torch.sqrt(s),
@@ -33,7 +42,7 @@ _kernels = dict(PLAIN)
 def compile_kernels(device: torch.device) -> bool:
     """Use kernels compiled at run time on this device if they work there; returns whether they do."""
     try:
-        compiled = {name: torch.cuda.jiterator._create_jit_fn(source) for name, source in SOURCES.items()}
+        compiled = {name: torch.cuda.jiterator._create_jit_fn(_source(name)) for name in PLAIN}
         g, x, t = (torch.randn(64, 32, device=device, dtype=torch.bfloat16) for _ in range(3))
         s = torch.rand(64, 32, device=device).add(0.5).bfloat16()
         for name, kernel in compiled.items():
@@ -43,11 +52,9 @@ def compile_kernels(device: torch.device) -> bool:
             ):
                 return False
         torch.cuda.synchronize()
-    except Exception as error:  # noqa: BLE001 (whatever fails in a compiler of another machine: the plain ones are always there)
-        print(
-            f"note: GDN runs in plain torch ({str(error).splitlines()[0][:120] if str(error) else type(error).__name__})",
-            flush=True,
-        )
+    except Exception as error:  # whatever fails in a compiler of another machine: the plain ones are there
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        print(f"note: GDN runs in plain torch ({reason})", flush=True)
         return False
     _kernels.update(compiled)
     return True

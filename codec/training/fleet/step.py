@@ -13,9 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from codec.entropy import smooth
-from codec.entropy.smooth import LIKELIHOOD_MIN, gaussian_likelihood
+from codec.entropy.smooth import gaussian_likelihood
 from codec.models.model import LATENT_STRIDE_PX, LatentModel
 from codec.surroundings import RING
+from codec.training.step import hyper_likelihood
 
 PART = 8  # cells of the side of a part that is coded alone
 MARGIN = 2  # cells of a crop's border that bear its mark
@@ -29,8 +30,20 @@ class Switches:
     [] each."""
 
     lambda_: Tensor
-    rounded: Tensor  # 1: the rate is taken at round(y), 0: at y + noise
-    holes: Tensor  # share of images with holes in their context
+    rounded: Tensor
+    """1: the rate is taken at round(y), 0: at y + noise"""
+    holes: Tensor
+    """share of images with holes in their context"""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What stays during a run, and is captured with a step."""
+
+    halo: bool
+    """code a part of each crop, with surroundings"""
+    bf16: bool
+    """g_a and g_s in bfloat16"""
 
 
 def forward_transform(layers: nn.Sequential, x: Tensor, bf16: bool) -> Tensor:
@@ -42,13 +55,12 @@ def forward_transform(layers: nn.Sequential, x: Tensor, bf16: bool) -> Tensor:
 
 
 def rate_and_distortion(
-    model: LatentModel, x: Tensor, switches: Switches, random: torch.Generator | None, halo: bool, bf16: bool
+    model: LatentModel, x: Tensor, switches: Switches, random: torch.Generator | None, kind: Kind
 ) -> tuple[Tensor, Tensor]:
-    """(bits per pixel, mean squared error of 0..1 values) of crops x [B, 3, H, W], differentiable. `halo`: of
-    a part of each, with surroundings."""
-    y = whole = forward_transform(model.g_a, x, bf16)
+    """(bits per pixel, mean squared error of 0..1 values) of crops x [B, 3, H, W], differentiable."""
+    y = whole = forward_transform(model.g_a, x, kind.bf16)
     index = None
-    if halo:
+    if kind.halo:
         index = draw_parts(y.shape[0], y.shape[-1], random, y.device)
         y = _take(y, index.part, PART)
         x = _cut_pixels(x, index)
@@ -62,25 +74,18 @@ def rate_and_distortion(
     rated = y + torch.where(switches.rounded > 0.5, y_round - y, _noise(y, random)).detach()
     context, weight = y_hat, None
     if model.has_context:
-        known = ~draw_holes(y.shape[0], y.shape[2], y.shape[3], switches.holes, random, y.device)
+        known = ~draw_holes((y.shape[0], y.shape[2], y.shape[3]), switches.holes, random)
         known = known.to(y.dtype)
         context, weight = y_hat * known, known / known.mean((1, 2, 3), keepdim=True)
     means, scales = smooth.parameters(model, z_hat, context)
     y_bits = -torch.log2(gaussian_likelihood(rated, means, scales)).sum(1, keepdim=True)
     y_bits = y_bits.sum() if weight is None else (y_bits * weight).sum()
-    with torch.autocast(x.device.type, torch.bfloat16, enabled=bf16):
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=kind.bf16):
         x_hat = model.g_s(y_hat if index is None else surrounded(whole, index))
     if index is not None:
         edge = RING * LATENT_STRIDE_PX
         x_hat = x_hat[..., edge:-edge, edge:-edge]
     return (y_bits + z_bits) / pixels, F.mse_loss(x_hat.float(), x)
-
-
-def hyper_likelihood(model: LatentModel, values: Tensor) -> Tensor:
-    """Probability of the unit interval around each value of z [B, N, h, w] under its prior, as rows [N, 1, B
-    h w]."""
-    rows = values.transpose(0, 1).reshape(values.shape[1], 1, -1)
-    return model.bottleneck._likelihood(rows)[0].clamp_min(LIKELIHOOD_MIN)
 
 
 @torch.no_grad()
@@ -97,16 +102,13 @@ def follow_medians(model: LatentModel) -> None:
     bottleneck.quantiles.copy_((low + high) / 2)
 
 
-def draw_holes(
-    batch: int, height: int, width: int, share: Tensor, random: torch.Generator | None, device: torch.device
-) -> Tensor:
-    """Vectors that are remote copies, bool [batch, 1, height, width], never all of one image: rectangles in
-    three of four images that have any."""
+def draw_holes(shape: tuple[int, int, int], share: Tensor, random: torch.Generator | None) -> Tensor:
+    """Vectors that are remote copies, bool [batch, 1, height, width] for `shape` = (batch, height, width),
+    never all of one image: rectangles in three of four images that have any."""
+    (batch, height, width), device = shape, share.device
     u = torch.rand(batch, 12, 1, 1, generator=random, device=device)
-    rows, columns = (
-        torch.arange(height, device=device)[None, :, None],
-        torch.arange(width, device=device)[None, None, :],
-    )
+    rows = torch.arange(height, device=device)[None, :, None]
+    columns = torch.arange(width, device=device)[None, None, :]
     holes = torch.zeros(batch, height, width, dtype=torch.bool, device=device)
     for k, use in ((2, None), (6, u[:, 1] > 0.5)):
         tall, wide = 1 + (u[:, k] * height).floor(), 1 + (u[:, k + 1] * width).floor()
@@ -121,13 +123,16 @@ def draw_holes(
 
 @dataclass(frozen=True)
 class Parts:
-    """One part of each image's latent map. corner: [B, 2] of its first cell.  part: flat cells of it, [B, PART^2].  fill: cells that g_s is given for
-    the part and the ring around it, [B, (PART + 2 RING)^2].  own: [B, 1, H, W], whether a cell is in the part."""
+    """One part of each image's latent map."""
 
     corner: Tensor
+    """[B, 2], its first cell"""
     part: Tensor
+    """flat cells of it, [B, PART^2]"""
     fill: Tensor
+    """cells that g_s is given for the part and the ring around it, [B, (PART + 2 RING)^2]"""
     own: Tensor
+    """[B, 1, H, W], whether a cell is in the part"""
 
 
 def draw_parts(batch: int, side: int, random: torch.Generator | None, device: torch.device) -> Parts:
@@ -137,40 +142,38 @@ def draw_parts(batch: int, side: int, random: torch.Generator | None, device: to
     u = torch.rand(batch, 17, generator=random, device=device)
     corner = MARGIN + (u[:, :2] * (side - 2 * MARGIN - PART + 1)).floor().long()
     cells = torch.arange(side, device=device)
-    rows, columns = cells[None, :, None], cells[None, None, :]
-    known = torch.zeros(batch, side, side, dtype=torch.bool, device=device)
-    for k in (2, 7, 12):
-        v = u[:, k : k + 5, None, None]
-        tall, wide = MARGIN + (v[:, 1] * (side - 5)).floor(), MARGIN + (v[:, 2] * (side - 5)).floor()
-        top, left = (
-            MARGIN + (v[:, 3] * (side - 3 - tall)).floor(),
-            MARGIN + (v[:, 4] * (side - 3 - wide)).floor(),
-        )
-        known = known | (
-            (v[:, 0] < 0.6)
-            & (rows >= top)
-            & (rows < top + tall)
-            & (columns >= left)
-            & (columns < left + wide)
-        )
-    inner = (cells >= MARGIN) & (cells < side - MARGIN)
     r, c = corner[:, 0, None, None], corner[:, 1, None, None]
-    own = (rows >= r) & (rows < r + PART) & (columns >= c) & (columns < c + PART)
-    seen = (rows >= r - RING) & (rows < r + PART + RING) & (columns >= c - RING) & (columns < c + PART + RING)
-    have = ((known & inner[:, None] & inner[None, :]) | own) & seen
+    own = _box(cells, r, c, PART, PART)
+    inner = (cells >= MARGIN) & (cells < side - MARGIN)
+    sent = _sent(u[:, 2:], cells, side) & inner[:, None] & inner[None, :]
+    have = (sent | own) & _box(cells, r - RING, c - RING, PART + 2 * RING, PART + 2 * RING)
     span = torch.arange(PART + 2 * RING, device=device) - RING
     wanted_row, wanted_column = corner[:, 0, None] + span, corner[:, 1, None] + span
     apart = (wanted_row[:, :, None, None, None] - cells[None, None, None, :, None]) ** 2 + (
         wanted_column[:, None, :, None, None] - cells[None, None, None, None, :]
     ) ** 2
-    apart = apart.flatten(3).flatten(1, 2) + torch.where(have, 0, FAR).flatten(1)[:, None]
+    apart = apart.flatten(3).flatten(1, 2) + (~have).long().mul(FAR).flatten(1)[:, None]
     inside = torch.arange(PART, device=device)
-    part = (
-        (corner[:, 0, None, None] + inside[None, :, None]) * side
-        + corner[:, 1, None, None]
-        + inside[None, None, :]
-    )
+    part = (r + inside[None, :, None]) * side + c + inside[None, None, :]
     return Parts(corner, part.flatten(1), apart.argmin(2), own[:, None])
+
+
+def _sent(u: Tensor, cells: Tensor, side: int) -> Tensor:
+    """Up to three rectangles of each map, bool [B, side, side], from uniform numbers u [B, 15]."""
+    known = torch.zeros(len(u), side, side, dtype=torch.bool, device=u.device)
+    for k in (0, 5, 10):
+        v = u[:, k : k + 5, None, None]
+        tall, wide = (MARGIN + (v[:, n] * (side - 5)).floor() for n in (1, 2))
+        top = MARGIN + (v[:, 3] * (side - 3 - tall)).floor()
+        left = MARGIN + (v[:, 4] * (side - 3 - wide)).floor()
+        known = known | ((v[:, 0] < 0.6) & _box(cells, top, left, tall, wide))
+    return known
+
+
+def _box(cells: Tensor, top: Tensor, left: Tensor, tall: Tensor | int, wide: Tensor | int) -> Tensor:
+    """Whether a cell is in a rectangle, bool [B, side, side]; top and left [B, 1, 1]."""
+    rows, columns = cells[None, :, None], cells[None, None, :]
+    return (rows >= top) & (rows < top + tall) & (columns >= left) & (columns < left + wide)
 
 
 def surrounded(y: Tensor, parts: Parts) -> Tensor:

@@ -1,0 +1,1 @@
+"""Many codecs trained side by side on one device, in minutes: `python -m codec.training.fleet`."""

@@ -1,0 +1,132 @@
+"""What a fleet trains and when: families, lambdas, shares of the device, learning rates, phases; the keys of
+its command line."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from codec.models.model import HYPER_STRIDE_PX, Widths
+from constellation.common.errors import UserError
+from constellation.common.knobs import Knobs, Several
+
+LEAD = 0.013  # the lambda that every family starts with
+
+
+@dataclass(frozen=True)
+class Share:
+    """A family's part in a fleet."""
+
+    lambdas: tuple[float, ...]
+    first: float
+    """share of the device of the run at LEAD, in any unit"""
+    other: float
+    """of each other"""
+    lr: float
+    """highest learning rate"""
+
+
+FLEET = {
+    "elic": Share((0.013, 0.0067, 0.0483), 2.4, 1.8, 8e-4),
+    "cheng": Share((0.013,), 2.0, 0.0, 8e-4),
+    "mbt": Share((0.013, 0.0067, 0.0483), 1.4, 1.0, 1e-3),
+    "bmshj": Share((0.013, 0.0067, 0.025, 0.0483), 1.0, 0.8, 1e-3),
+}
+LEADS_UNTIL, DECAY_FROM, AVERAGE_FROM, HOLES_FROM, HALO_FROM = 0.33, 0.25, 0.5, 0.5, 0.66  # of the time
+HOLES, HALO = 0.3, 0.3  # shares of images and of batches
+WARMUP_STEPS = 150  # of a learning rate that rises
+FOLLOW_S, ROUND_S = 12.0, 0.3  # seconds: between bisections of z's quantiles, of work queued at a time
+HELD_OUT_EVERY = 40  # pictures, where no `val` is given
+
+
+class FleetKeys(Knobs):
+    """Keys of the command line."""
+
+    data: Annotated[str, Field(min_length=1)]
+    """folder of the pictures to train on"""
+    out: Annotated[str, Field(min_length=1)]
+    """folder for pieces and log"""
+    minutes: Annotated[float, Field(gt=0)] = 9.0
+    """of training, everything included but the last pieces"""
+    val: str = ""
+    """folder of held-out patches, all of one size; none: crops of a few training pictures"""
+    models: Several[str] = ("elic", "cheng", "mbt", "bmshj")
+    """families to train"""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """where to train"""
+    batch: Annotated[int, Field(ge=1, le=4096)] = 16
+    """crops per step"""
+    crop: Annotated[int, Field(ge=64, le=4096, multiple_of=HYPER_STRIDE_PX)] = 256
+    """side of a crop, px"""
+    streams: Annotated[int, Field(ge=1, le=64)] = 1
+    """CUDA streams side by side; four were 14 times slower than one on an H200"""
+    save_s: Annotated[float, Field(gt=0)] = 75.0
+    """seconds between checkpoints"""
+    lr: Annotated[float, Field(gt=0, le=100)] = 1.0
+    """factor on every learning rate"""
+    rounded_from: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """share of the time after which the rate is taken at round(y); 1: never, which was better"""
+    n: Annotated[int, Field(ge=2, le=1024)] = 64
+    """channels of z"""
+    m: Annotated[int, Field(ge=2, le=1024)] = 320
+    """channels of y"""
+    widths: Several[int] = (32, 64, 128)
+    """channels of the transforms at 1/2, 1/4 and 1/8 of the side"""
+    groups: Several[int] = (16, 32, 64, 96, 112)
+    """elic: channels of each group"""
+    resume: str = ""
+    """folder of the pieces of an earlier run to go on from"""
+    smoke: bool = False
+    """measure the device for a minute; nothing is trained"""
+    benchmark: bool = False
+    """let cuDNN try its algorithms"""
+    workers: Annotated[int, Field(ge=1, le=64)] = 6
+    """processes that pack checkpoints"""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
+    """of weights, crops and noise"""
+
+    def shape(self, name: str) -> Widths:
+        """Channels of a family's codecs."""
+        return Widths(self.n, self.m, tuple(self.widths), tuple(self.groups) if name == "elic" else ())
+
+
+@dataclass(frozen=True)
+class Course:
+    """What one run of a fleet trains."""
+
+    name: str
+    """the family"""
+    lambda_: float
+    widths: Widths
+    lr: float
+    """at its highest"""
+    weight: float
+    """share of the device, in any unit"""
+    seed: int
+
+    @property
+    def label(self) -> str:
+        """What its checkpoint is called."""
+        return f"{self.name}_lambda{self.lambda_:g}"
+
+
+def courses(keys: FleetKeys) -> list[Course]:
+    """Every run of a fleet. Raises `UserError` for a family that it does not know."""
+    if unknown := [name for name in keys.models if name not in FLEET]:
+        raise UserError(f"models={','.join(keys.models)}: {unknown[0]} unknown, there are {', '.join(FLEET)}")
+    wanted = [(name, lambda_) for name in FLEET if name in keys.models for lambda_ in FLEET[name].lambdas]
+    found = []
+    for number, (name, lambda_) in enumerate(wanted):
+        share = FLEET[name]
+        weight = share.first if lambda_ == LEAD else share.other
+        lr = share.lr * keys.lr
+        found.append(Course(name, lambda_, keys.shape(name), lr, weight, keys.seed + number))
+    return found
+
+
+def learning_rate_share(progress: float) -> float:
+    """1 until `DECAY_FROM`, then half a cosine to 0."""
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, (progress - DECAY_FROM) / (1 - DECAY_FROM)))))
