@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from codec.imagery.scene import open_scene
+from codec.training.classical import encode_jpeg2000
 from constellation.common.files import write_csv
 from constellation.scenario.scenario import Scenario
 from ground.metrics import bpp, quality
@@ -51,28 +52,12 @@ def encode(codec: str, image: np.ndarray, level: float) -> bytes:
     import imagecodecs
 
     if codec == "jpeg2000":
-        return _without_comment(
-            imagecodecs.jpeg2k_encode(
-                image, level=level, codecformat="j2k", mct=True, reversible=False, numthreads=1
-            )
-        )
+        return encode_jpeg2000(image, level)
     if codec == "jpegxl":
         return imagecodecs.jpegxl_encode(
             image, distance=level, lossless=False, effort=9, usecontainer=False, numthreads=1
         )
     return _webp(image, level)
-
-
-def _without_comment(codestream: bytes) -> bytes:
-    """A JPEG 2000 codestream without the COM segments of its main header (OpenJPEG signs its work: 39
-    bytes)."""
-    out, at = [codestream[:2]], 2
-    while (marker := codestream[at : at + 2]) != b"\xff\x90":  # SOT, the first tile
-        length = 2 + int.from_bytes(codestream[at + 2 : at + 4], "big")
-        if marker != b"\xff\x64":
-            out.append(codestream[at : at + length])
-        at += length
-    return b"".join(out) + codestream[at:]
 
 
 def _webp(image: np.ndarray, level: float) -> bytes:
