@@ -34,7 +34,7 @@ from codec.training.initialise import entropy_outputs
 from constellation.common.cli import Command, Given, main_of
 from constellation.common.knobs import Knobs, Several
 from constellation.common.progress import watched
-from dlrc.models import known_models
+from dlrc.commands.models import known_models
 
 WIDTHS = dict(zip(registry.names(), ((128, 192), (192, 192), (128, 128), (192, 320)), strict=False))
 # times faster than CompressAI, at 256 px: encode, decode, decode per patch of a batch of 8

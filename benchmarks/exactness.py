@@ -37,7 +37,7 @@ from constellation.common.cli import Command, Given, main_of
 from constellation.common.errors import BitstreamError
 from constellation.common.knobs import Knobs, Several
 from constellation.scenario.imaging import SceneKnobs
-from dlrc.models import known_models
+from dlrc.commands.models import known_models
 
 ANALYSES = ("plain", "no oneDNN", "channels_last", "2 threads", "float64", "bfloat16")
 BATCH = 8

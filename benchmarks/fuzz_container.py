@@ -33,7 +33,7 @@ from codec.models.checkpoint import load_checkpoint, shipped_weights
 from constellation.common.cli import Command, Given, main_of
 from constellation.common.knobs import Knobs, Several
 from constellation.scenario.coding import CodecKnobs
-from dlrc.models import known_models
+from dlrc.commands.models import known_models
 from ground.decoder import Decoded, decode
 from nodes.crew import Board
 

@@ -21,7 +21,7 @@ from codec.surroundings import RING
 from constellation.common.cli import Command, Given, main_of
 from constellation.common.knobs import Knobs, Several
 from constellation.common.progress import watched
-from dlrc.models import known_models
+from dlrc.commands.models import known_models
 from ground.reconstructor import synthesise
 from nodes import encoder
 from nodes.crew import Board

@@ -33,7 +33,7 @@ from constellation.common.knobs import Knobs, Several, Word
 from constellation.common.progress import watched
 from constellation.scenario.load import SCENARIO, changed
 from constellation.scenario.scenario import Scenario
-from dlrc.models import known_models
+from dlrc.commands.models import known_models
 from nodes.arbiter import assignments, owners_of
 from nodes.capture import camera
 from nodes.crew import Board, Known, Rules

@@ -23,7 +23,7 @@ from constellation.common.errors import EXIT_LOST_PROCESS, UserError, user_error
 from constellation.common.files import make_folder
 from constellation.common.progress import QUIET, note, watched
 from constellation.scenario.scenario import Scenario
-from dlrc.commands import scenario_of
+from dlrc.commands.table import scenario_of
 from nodes.process.rank import Rank, links_of, rank_of
 from nodes.wire.stages import GROUND
 from nodes.wire.watchdog import Lost
@@ -101,7 +101,7 @@ def start(scenario: Scenario, options: Sequence[str], words: Sequence[str]) -> i
     options: torchrun's own; words: those that the scenario was read from. Raises `UserError` before anything
     starts."""
     _quieten_torch()
-    from dlrc.models import known_models
+    from dlrc.commands.models import known_models
     from nodes.process.preflight import check_inputs
     from nodes.process.torchrun import run_torchrun
     from nodes.process.warm_up import warm_up

@@ -6,11 +6,12 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
-from constellation.common.cli import options_of, page, read, run, version
+from constellation.common.cli import options_of, page, read, run
 from constellation.common.errors import UserError, user_errors_to_exit
 from constellation.common.progress import QUIET
 from constellation.common.text import nearest, shown
-from dlrc.commands import ENTRIES, FAMILIES, RUN, Entry, benches, loaded, studies
+from dlrc.commands.table import ENTRIES, FAMILIES, RUN, Entry, benches, loaded, studies
+from dlrc.version import __version__
 
 HELP = ("--help", "-h", "help")
 
@@ -29,10 +30,10 @@ def main() -> None:
 def dispatch(words: Sequence[str]) -> None:
     """Do what the words say. Raises `UserError`, and `SystemExit` with the code of what was done."""
     first, rest = (words[0], words[1:]) if words else ("--help", [])
-    if first in HELP:
+    if "--version" in words:
+        print(f"dlrc {__version__}")
+    elif first in HELP:
         _help(rest)
-    elif first == "--version":
-        print(version())
     elif first == "run":
         fly(rest)
     elif first in ENTRIES:
@@ -49,7 +50,7 @@ def fly(words: Sequence[str]) -> None:
     """A run: leading words that begin with -- are torchrun's, but for our own options."""
     from dlrc.launch import split_options, start
 
-    if any(word in (*HELP, "--version") for word in words):
+    if any(word in HELP for word in words):
         options_of(RUN, words)  # answers and leaves
     options, rest = split_options([word for word in words if word not in ("--quiet", "-q")])
     QUIET.set(len(options) + len(rest) < len(words))
@@ -58,7 +59,7 @@ def fly(words: Sequence[str]) -> None:
 
 def _help(rest: Sequence[str]) -> None:
     if not rest or rest[0].startswith("-"):
-        from dlrc.overview import overview
+        from dlrc.commands.overview import overview
 
         print(overview(), end="")
     elif rest[0] == "run" or rest[0] not in ENTRIES:

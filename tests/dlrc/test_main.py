@@ -10,9 +10,9 @@ import pytest
 
 from constellation.common.help import page
 from constellation.scenario.load import available_scenarios
-from dlrc.commands import RUN, benches, loaded, studies
+from dlrc.commands.overview import HELP_FILE, overview
+from dlrc.commands.table import RUN, benches, loaded, studies
 from dlrc.main import dispatch
-from dlrc.overview import HELP_FILE, overview
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,7 +32,7 @@ def command(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
 
 
 def test_the_help_that_launch_sh_prints_is_current():
-    assert HELP_FILE.read_text(encoding="utf-8") == overview(), "python -m dlrc.overview write=true"
+    assert HELP_FILE.read_text(encoding="utf-8") == overview(), "python -m dlrc.commands.overview write=true"
 
 
 def test_the_overview_is_one_screen_with_every_command_scenario_and_section():

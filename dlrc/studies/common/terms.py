@@ -13,6 +13,12 @@ STATION = tuple(
 NETWORK = ("name", "seed", "satellites", "output", "orbit", "link", "topology", "sync", "region")
 FLOWN = (*NETWORK, *STATION, "energy", "scene", "capture", "codec", "dlrc", "priority")
 """Of studies that fly whole rounds, whose streams all arrive."""
+METHODS = {
+    "lsh": {"signature": "lsh", "dedup": "signature"},
+    "content": {"signature": "content", "dedup": "signature"},
+    "footprint": {"dedup": "footprint"},
+}
+"""Ways to find what several satellites hold, as knobs of dlrc."""
 
 
 def refuse_estimates(scenario: Scenario) -> Scenario:

@@ -20,7 +20,7 @@ from constellation.common.knobs import Knobs, Several
 from constellation.common.progress import watched
 from constellation.scenario.load import SCENARIO, changed
 from constellation.scenario.scenario import Scenario
-from dlrc.models import known_models
+from dlrc.commands.models import known_models
 from dlrc.studies.common.figures import save
 from dlrc.studies.common.terms import FLOWN, refuse_estimates, surveyed
 from dlrc.studies.common.variants import Shared, fly, see

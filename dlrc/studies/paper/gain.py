@@ -35,7 +35,7 @@ from constellation.scenario.load import SCENARIO, write_scenario
 from constellation.scenario.scenario import Scenario
 from constellation.sync.series import Figures, Setting
 from constellation.sync.simulation import simulate
-from dlrc.models import known_models
+from dlrc.commands.models import known_models
 from dlrc.studies.common.terms import NETWORK, STATION
 from dlrc.studies.paper.gain_figure import COLUMNS, Findings, draw, rows_of
 

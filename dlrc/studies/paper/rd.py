@@ -23,10 +23,9 @@ from constellation.common.cli import Command, Given, main_of
 from constellation.common.errors import UserError
 from constellation.common.files import make_folder, write_csv
 from constellation.common.knobs import Knobs, Several, Word
-from constellation.common.progress import note
 from constellation.scenario.load import SCENARIO, load_scenario, write_scenario
 from constellation.scenario.scenario import Scenario
-from dlrc.models import known_models
+from dlrc.commands.models import known_models
 from dlrc.studies.common.baselines import (
     QUALITIES,
     Point,
@@ -60,10 +59,10 @@ from dlrc.studies.paper.rd_rounds import (
     Configuration,
     Row,
     fly_missing,
+    lambdas_of,
     pictures_digest,
     read_rows,
     rows_file,
-    shipped_lambdas,
 )
 from dlrc.studies.questions.margin import MARGIN_SHARE, Margin, margin_of, margin_table
 
@@ -183,26 +182,6 @@ def request_of(given: Given) -> Request:
         given.words,
         scenario,
     )
-
-
-def lambdas_of(models: Sequence[str], wanted: Sequence[float] | str) -> dict[str, list[float]]:
-    """Lambdas of each model's shipped checkpoints, those wanted. What is not shipped is named in a note.
-    Raises `UserError` where nothing is left of a lambda or a model."""
-    shipped = {model: shipped_lambdas(model) for model in models}
-    if isinstance(wanted, str):
-        return shipped
-    lambdas = {model: [value for value in wanted if value in known] for model, known in shipped.items()}
-    there = "; ".join(
-        f"{model}: {', '.join(f'{value:g}' for value in known)}" for model, known in shipped.items()
-    )
-    nobody = [f"{value:g}" for value in wanted if not any(value in known for known in shipped.values())]
-    if nobody or not all(lambdas.values()):
-        what = f"{', '.join(nobody)} is of no model" if nobody else "none of them is of every model"
-        raise UserError(f"lambdas={','.join(f'{value:g}' for value in wanted)}: {what}; shipped are {there}")
-    for model, known in shipped.items():
-        if missing := [f"{value:g}" for value in wanted if value not in known]:
-            note(f"lambdas: {model} is not shipped at {', '.join(missing)} and has no such row")
-    return lambdas
 
 
 def _dense(request: Request) -> Scenario:

@@ -20,7 +20,7 @@ from codec.bitstream import VERSION
 from codec.maps.assignment import KEPT, LOCAL, REMOTE
 from codec.models.checkpoint import WEIGHTS_FOLDER
 from constellation.common.errors import UserError
-from constellation.common.progress import watched
+from constellation.common.progress import note, watched
 from constellation.scenario.load import load_scenario
 from constellation.scenario.scenario import Scenario
 from dlrc.local import Flight, fly, sides_of
@@ -123,6 +123,26 @@ def shipped_lambdas(model: str) -> list[float]:
             f"models={model}: no shipped weights; there are: {', '.join(sorted(path.stem for path in WEIGHTS_FOLDER.glob('*.safetensors')))}"
         )
     return found
+
+
+def lambdas_of(models: Sequence[str], wanted: Sequence[float] | str) -> dict[str, list[float]]:
+    """Lambdas of each model's shipped checkpoints, those wanted. What is not shipped is named in a note.
+    Raises `UserError` where nothing is left of a lambda or a model."""
+    shipped = {model: shipped_lambdas(model) for model in models}
+    if isinstance(wanted, str):
+        return shipped
+    lambdas = {model: [value for value in wanted if value in known] for model, known in shipped.items()}
+    there = "; ".join(
+        f"{model}: {', '.join(f'{value:g}' for value in known)}" for model, known in shipped.items()
+    )
+    nobody = [f"{value:g}" for value in wanted if not any(value in known for known in shipped.values())]
+    if nobody or not all(lambdas.values()):
+        what = f"{', '.join(nobody)} is of no model" if nobody else "none of them is of every model"
+        raise UserError(f"lambdas={','.join(f'{value:g}' for value in wanted)}: {what}; shipped are {there}")
+    for model, known in shipped.items():
+        if missing := [f"{value:g}" for value in wanted if value not in known]:
+            note(f"lambdas: {model} is not shipped at {', '.join(missing)} and has no such row")
+    return lambdas
 
 
 def rows_file(folder: Path, configuration: Configuration, scenario: Scenario) -> Path:

@@ -25,8 +25,8 @@ from constellation.common.files import make_folder, write_csv
 from constellation.common.knobs import Knobs, Several, Word
 from constellation.common.progress import watched
 from constellation.scenario.load import SCENARIO, load_scenario
+from dlrc.commands.models import known_models
 from dlrc.local import fly, sides_of
-from dlrc.models import known_models
 from dlrc.studies.common.figures import save
 from dlrc.studies.common.terms import FLOWN, refuse_estimates
 from dlrc.studies.paper.rd_rounds import board_of

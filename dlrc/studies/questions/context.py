@@ -29,7 +29,7 @@ from constellation.common.progress import watched
 from constellation.scenario.coding import CodecKnobs
 from constellation.scenario.load import SCENARIO, changed
 from constellation.scenario.scenario import Scenario
-from dlrc.models import known_models
+from dlrc.commands.models import known_models
 from dlrc.studies.common.figures import save
 from dlrc.studies.common.terms import FLOWN, surveyed
 from dlrc.studies.common.variants import Shared, Variant, fly, see

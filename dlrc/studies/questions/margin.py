@@ -22,7 +22,7 @@ from constellation.common.knobs import Knobs, Several, Word
 from constellation.common.progress import watched
 from constellation.scenario.load import SCENARIO, changed
 from constellation.scenario.scenario import Scenario
-from dlrc.models import known_models
+from dlrc.commands.models import known_models
 from dlrc.studies.paper.rd_rounds import board_of
 from nodes.capture import capture
 from nodes.crew import Board

@@ -18,6 +18,7 @@ from constellation.scenario.imaging import SceneKnobs
 from constellation.scenario.load import changed
 from constellation.scenario.scenario import Scenario
 from dlrc.studies.common.registration import overlap_at, register, registered_rasters
+from dlrc.studies.common.terms import METHODS
 from dlrc.studies.common.variants import fly, see
 from ground.metrics import psnr_db
 from nodes.capture import Capture
@@ -123,8 +124,6 @@ def _view(image: np.ndarray, satellite: int, round_number: int, row: int, col: i
 
 def pair_rows(scenario: Scenario, board: Board, pairs: Sequence[Pair], path: Path) -> list[dict]:
     """One row per pair and method; the CSV grows as they come."""
-    from dlrc.studies.questions.robustness import METHODS
-
     patch = scenario.capture.patch_px
     two = changed(scenario, satellites=2, capture={"window_px": patch, "halo_px": 0})
     rows: list[dict] = []

@@ -25,19 +25,14 @@ from constellation.common.knobs import Knobs, Several
 from constellation.common.progress import watched
 from constellation.scenario.load import SCENARIO, changed
 from constellation.scenario.scenario import Scenario
-from dlrc.models import known_models
+from dlrc.commands.models import known_models
 from dlrc.studies.common.figures import save
-from dlrc.studies.common.terms import FLOWN, refuse_estimates, surveyed
+from dlrc.studies.common.terms import FLOWN, METHODS, refuse_estimates, surveyed
 from dlrc.studies.common.variants import Shared, fly, nominal_look, see
 from ground.metrics import psnr_db
 from nodes.capture import Capture
 from nodes.crew import Board, load_board
 
-METHODS = {
-    "lsh": {"signature": "lsh", "dedup": "signature"},
-    "content": {"signature": "content", "dedup": "signature"},
-    "footprint": {"dedup": "footprint"},
-}
 COLOURS = {"lsh": "#1f5fa8", "content": "#3a8f5c", "footprint": "#d9822b"}
 
 

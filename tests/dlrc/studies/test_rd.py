@@ -13,7 +13,14 @@ from dlrc.studies.common.baselines import QUALITIES, Point, bd_rate, curve, deco
 from dlrc.studies.common.statistics import bootstrap, summarise
 from dlrc.studies.paper import rd, visual
 from dlrc.studies.paper.rd_halo import against_plain
-from dlrc.studies.paper.rd_rounds import Configuration, Row, append_rows, pictures_digest, read_rows
+from dlrc.studies.paper.rd_rounds import (
+    Configuration,
+    Row,
+    append_rows,
+    lambdas_of,
+    pictures_digest,
+    read_rows,
+)
 from dlrc.studies.paper.visual import most_remote
 from dlrc.studies.questions.margin import DEPTHS, by_depth
 
@@ -252,9 +259,9 @@ def test_a_wrong_argument_is_one_clear_line(argument):
 
 
 def test_a_lambda_that_a_model_is_not_shipped_at_is_named(capsys):
-    assert rd.lambdas_of(("bmshj", "mbt"), (0.013, 0.025)) == {"bmshj": [0.013, 0.025], "mbt": [0.013]}
+    assert lambdas_of(("bmshj", "mbt"), (0.013, 0.025)) == {"bmshj": [0.013, 0.025], "mbt": [0.013]}
     assert "mbt is not shipped at 0.025" in capsys.readouterr().err
     with pytest.raises(
         UserError, match=r"lambdas=0\.013,0\.05: 0\.05 is of no model; shipped are bmshj: 0\.0067"
     ):
-        rd.lambdas_of(("bmshj", "mbt"), (0.013, 0.05))
+        lambdas_of(("bmshj", "mbt"), (0.013, 0.05))

@@ -48,9 +48,8 @@ def table(runs: list[Finished]) -> str:
         saved = "-" if run.saving_pct is None else f"{run.saving_pct:.1f} %"
         psnr = "-" if run.psnr_db is None else f"{run.psnr_db:.2f} dB"
         mark = "" if run.real_streams else "  (an estimate)"
-        lines.append(
-            f"{run.scenario:<{name_width}}{saved:>9}{psnr:>11}  {run.finished:%Y-%m-%d %H:%M}  {run.folder}{mark}"
-        )
+        figures = f"{run.scenario:<{name_width}}{saved:>9}{psnr:>11}"
+        lines.append(f"{figures}  {run.finished:%Y-%m-%d %H:%M}  {run.folder}{mark}")
     return "\n".join(lines)
 
 

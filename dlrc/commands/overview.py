@@ -1,7 +1,7 @@
 """What `dlrc --help` prints: every command and scenario, and the sections of knobs, on one screen.
 
-`python -m dlrc.overview write=true` brings dlrc/help.txt up to date, which launch.sh prints before any
-set-up."""
+`python -m dlrc.commands.overview write=true` brings dlrc/help.txt up to date, which launch.sh prints before
+any set-up."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from constellation.common.help import COLUMNS
 from constellation.common.knobs import keys_of, sections_of
 from constellation.scenario.load import shipped_scenarios
 from constellation.scenario.scenario import Scenario
-from dlrc.commands import ENTRIES, FAMILIES, HERE, benches, studies
+from dlrc.commands.table import ENTRIES, FAMILIES, HERE, benches, studies
 
 HELP_FILE = HERE / "help.txt"
 

@@ -18,7 +18,7 @@ from constellation.common.errors import UserError
 from constellation.common.knobs import Knobs
 from constellation.scenario.load import SCENARIO
 
-HERE = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parents[1]
 CHECKOUT = HERE.parent
 STUDY_FOLDERS = ("studies.paper", "studies.questions")
 _OURS = {"constellation", "codec", "nodes", "ground", "dlrc", "benchmarks"}
@@ -36,11 +36,13 @@ class Entry:
 ENTRIES = {
     entry.name: entry
     for entry in (
-        Entry("run", "dlrc.commands", "fly a scenario, one process a satellite, and report what was saved"),
+        Entry(
+            "run", "dlrc.commands.table", "fly a scenario, one process a satellite, and report what was saved"
+        ),
         Entry("decode", "ground.files", "turn stored streams into images"),
         Entry("train", "codec.training.knobs", "train a codec on pictures of your own"),
         Entry("evaluate", "codec.training.evaluate", "rate and PSNR of checkpoints on held-out pictures"),
-        Entry("list", "dlrc.listing", "finished runs: scenario, saving, quality, date, folder"),
+        Entry("list", "dlrc.commands.listing", "finished runs: scenario, saving, quality, date, folder"),
     )
 }
 FAMILIES = {
@@ -53,16 +55,8 @@ class RunKeys(Knobs):
     """A run has no keys beside its scenario's."""
 
 
-def fly(given: Given) -> None:
-    """Start one process per satellite of this machine."""
-    from dlrc.launch import start
-
-    raise SystemExit(start(given.subject, [], words_of(given)))
-
-
-def words_of(given: Given) -> list[str]:
-    """The words that say the same to another process."""
-    return [f"scenario={given.name}", *given.words]
+def _started_elsewhere(given: Given) -> None:
+    raise AssertionError("dlrc.main.fly starts a run, which takes options of torchrun too")
 
 
 COMMAND = RUN = Command(
@@ -73,7 +67,7 @@ COMMAND = RUN = Command(
 Writes OUTPUT/NAME-DIGEST/: summary.json, streams, pictures, trace.json. Words that come first and begin
 with -- are torchrun's (--nproc 8). A scenario of your own is a .yaml file.""",
     own=RunKeys,
-    work=fly,
+    work=_started_elsewhere,
     subject=SCENARIO,
     honours=tuple(SCENARIO.model.model_fields),
     examples=(
