@@ -108,10 +108,9 @@ def picture(size_px: int) -> torch.Tensor:
 
 
 @torch.no_grad()
-def measure(
-    name: str, size_px: int, repeats: int, batch: int, weights: str, backend: str
-) -> dict[str, tuple[float, float]]:
+def measure(name: str, own: CodingKeys) -> dict[str, tuple[float, float]]:
     """Seconds (CompressAI, ours) of each stage."""
+    size_px, repeats, batch, weights, backend = own.size_px, own.repeats, own.batch, own.weights, own.backend
     x = picture(size_px)
     model = random_model(name, x) if weights == "random" else load_weights("", name, 0.013)[0]
     if weights != "random":
@@ -180,16 +179,12 @@ class CodingKeys(Knobs):
 def bench(given: Given) -> None:
     """Print one row per model and stage."""
     own: CodingKeys = given.own
-    models, size_px, repeats, batch = known_models(own.models), own.size_px, own.repeats, own.batch
-    weights, backend = own.weights, own.backend
+    models, size_px, weights, backend = known_models(own.models), own.size_px, own.weights, own.backend
     torch.set_num_threads(1)
     warm_up()
     rows = []
     for name in watched(models, "models"):
-        stages, goals = (
-            measure(name, size_px, repeats, batch, weights, backend),
-            GOALS[name] if size_px == 256 else (None,) * 3,
-        )
+        stages, goals = (measure(name, own), GOALS[name] if size_px == 256 else (None,) * 3)
         for (stage, (theirs, ours)), goal in zip(stages.items(), (*goals, None), strict=True):
             rows.append((name, stage, theirs * 1e3, ours * 1e3, theirs / ours, goal))
     print(

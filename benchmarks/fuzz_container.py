@@ -23,13 +23,14 @@ import torch
 from pydantic import Field
 
 from benchmarks.map_coding import Overlap, make_round
-from codec.bitstream import Bitstream, Header, StreamSettings, pack, unpack
+from codec.bitstream import MAX_POSITIONS, MAX_SATELLITES, MAX_SIDE, Bitstream, Header, pack, unpack
 from codec.entropy.encoder import encode
 from codec.entropy.order import rank
 from codec.maps.assignment import AssignmentMap, combined_digest
 from codec.maps.coding import encode_map
 from codec.models import registry
 from codec.models.checkpoint import load_checkpoint, shipped_weights
+from codec.settings import StreamSettings
 from constellation.common.cli import Command, Given, main_of
 from constellation.common.knobs import Knobs, Several
 from constellation.scenario.coding import CodecKnobs
@@ -151,18 +152,28 @@ def damage_inside(data: bytes, kind: str, rng: np.random.Generator, other: bytes
                 "model",
                 "map_coding",
                 "dlrc",
+                "portable",
+                "accord",
                 "digest",
                 "weights",
             ]
         )
     )
     if field in ("height", "width"):
-        header = replace(header, **{field: 4 * int(rng.integers(1, 13))})
+        other = header.width if field == "height" else header.height
+        most = (
+            12 if rng.random() < 0.9 else min(MAX_SIDE, MAX_POSITIONS // other) // 4
+        )  # now and then up to what a container takes
+        header = replace(header, **{field: 4 * int(rng.integers(1, most + 1))})
     elif field == "participants":
-        members = set(rng.integers(0, 40, size=rng.integers(4)).tolist()) | {header.satellite}
+        most, count = (40, 4) if rng.random() < 0.9 else (MAX_SATELLITES, 9000)
+        members = set(rng.integers(0, most, size=rng.integers(count)).tolist()) | {header.satellite}
+        members = set(range(most)) if rng.random() < 0.02 else members
         header = replace(header, participants=tuple(sorted(members)))
     elif field == "weights":
         header = replace(header, weights=rng.bytes(4))
+    elif field == "accord":
+        header = replace(header, accord=int(rng.integers(1 << 32)))
     elif field == "digest":
         stream = replace(stream, digest=int(rng.integers(1 << 32)))
     else:
@@ -172,6 +183,7 @@ def damage_inside(data: bytes, kind: str, rng: np.random.Generator, other: bytes
             "model": registry.names(),
             "map_coding": ("successor", "lzma"),
             "dlrc": (False,),
+            "portable": (False,),
         }[field]
         header = replace(
             header, settings=replace(settings, **{field: values[int(rng.integers(len(values)))]})

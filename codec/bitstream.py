@@ -15,64 +15,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from codec.framing import Reader, crc16, varint
-from codec.models import registry
+from codec.settings import SETTINGS, StreamSettings, settings_bits, settings_of
 from constellation.common.errors import BitstreamError
 
 MAGIC = b"\xd7L"
 VERSION = 3
 VERSIONS = (2, 3)  # that can be read
-GRIDS = ("fixed", "centred")
-CONTEXTS = ("exact", "independent", "open")
-SIGNATURES = ("lsh", "content")
-REPRESENTATIVES = ("original", "mean")
-MAP_CODINGS = ("successor", "lzma")
-DEDUPS = ("signature", "footprint")
 MAX_STREAM_BYTES = 64 << 20
 MAX_SATELLITES = 32768
 MAX_SIDE = 4096  # latent positions: 65,536 px
 MAX_POSITIONS = 1 << 17  # 4,096 px squared, twice
-
-
-@dataclass(frozen=True)
-class StreamSettings:
-    """How the stream was coded; every field is one of `SETTINGS`' values."""
-
-    model: str = registry.NAMES[0]
-    grid: str = "fixed"
-    context: str = "exact"
-    signature: str = "lsh"
-    representative: str = "mean"
-    map_coding: str = "successor"
-    dedup: str = "signature"
-    dlrc: bool = True
-    halo: bool = False
-    """the latents saw what surrounds the patch"""
-    portable: bool = True
-    """coded in exact arithmetic; else in float32, and it decodes only where sums come out as on board"""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """Some bits of the settings word. values: by their number."""
-
-    name: str
-    values: Callable[[], tuple]
-    bits: int
-    since: int = 2
-
-
-SETTINGS = (
-    Setting("model", lambda: tuple(name for _, name in sorted(registry.numbers().items())), 3),
-    Setting("grid", lambda: GRIDS, 1),
-    Setting("context", lambda: CONTEXTS, 2),
-    Setting("signature", lambda: SIGNATURES, 1),
-    Setting("representative", lambda: REPRESENTATIVES, 1),
-    Setting("map_coding", lambda: MAP_CODINGS, 2),
-    Setting("dedup", lambda: DEDUPS, 1),
-    Setting("dlrc", lambda: (False, True), 1),
-    Setting("halo", lambda: (False, True), 1),
-    Setting("portable", lambda: (True, False), 1, since=3),
-)
 
 
 @dataclass(frozen=True)
@@ -168,7 +120,7 @@ def pack(stream: Bitstream) -> bytes:
         **{part.name: getattr(header, part.name) for part in FIELDS if hasattr(header, part.name)},
         "magic": MAGIC,
         "version": VERSION,
-        "settings": _settings_bits(header.settings),
+        "settings": settings_bits(header.settings),
         "participants": _participants_code(header.participants),
         **{f"{name}_size": len(getattr(stream, name)) for name in ("z", "y", "map")},
         **{name: getattr(stream, name) for name in ("z", "y", "map", "digest")},
@@ -203,7 +155,7 @@ def unpack(data: bytes) -> Bitstream:
             start = reader.at
             found[part.name] = _read(reader, part, found)
             if part.name == "settings":
-                settings = _settings_of(found["settings"], found["version"])
+                settings = settings_of(found["settings"], found["version"])
             elif part.name == "z_check":
                 found["header"] = _header(found, settings), start
     digest, (header, _) = found["digest"], found["header"]
@@ -255,31 +207,6 @@ def _check(header: Header, error: type[Exception]) -> None:
         raise error(f"satellite {header.satellite} is not among its own participants")
     if not 0 <= header.accord < 1 << 32 or (header.accord and not header.settings.dlrc):
         raise error(f"accord {header.accord}, expected 32 bits, and 0 without DLRC")
-
-
-def _settings_bits(settings: StreamSettings) -> int:
-    bits = shift = 0
-    for part in SETTINGS:
-        bits |= part.values().index(getattr(settings, part.name)) << shift
-        shift += part.bits
-    return bits
-
-
-def _settings_of(bits: int, version: int) -> StreamSettings:
-    chosen = {}
-    for part in SETTINGS:
-        if part.since > version:
-            continue
-        index, values = bits & ((1 << part.bits) - 1), part.values()
-        bits >>= part.bits
-        if index >= len(values):
-            raise BitstreamError(
-                f"settings: {part.name} is number {index}, expected at most {len(values) - 1}"
-            )
-        chosen[part.name] = values[index]
-    if bits:
-        raise BitstreamError("settings: unknown bits are set")
-    return StreamSettings(**chosen)
 
 
 def _participants_code(participants: tuple[int, ...]) -> int:

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
-from codec.bitstream import StreamSettings
 from codec.entropy.coder import EntropyCoder
 from codec.entropy.encoder import EncodedLatents
 from codec.maps.assignment import AssignmentMap
 from codec.models import registry
 from codec.models.checkpoint import CheckpointInfo, load_weights
 from codec.models.model import LatentModel, Pass
+from codec.settings import StreamSettings
 from constellation.common.frozen import value
 from constellation.network import SpaceSegment, Sync
 from constellation.priority import check_rule

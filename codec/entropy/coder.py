@@ -2,8 +2,8 @@
 
     coder = EntropyCoder(model)                          # weights are frozen here
     z = coder.hyper_symbols(y)                           # on board
-    coded = encode(coder, z, y, known)                   # codec/entropy/encoder.py; known: AssignmentMap.known
-    (latents,) = decode(coder, [StreamItem(coded.z_bytes, coded.y_bytes, known)])      # codec/entropy/decoder.py
+    coded = encode(coder, z, y, known)                   # encoder.py; known: AssignmentMap.known
+    (latents,) = decode(coder, [StreamItem(coded.z_bytes, coded.y_bytes, known)])      # decoder.py
 
 With `portable=True` (default) every table index comes from exact arithmetic (codec/entropy/network.py), and
 streams decode on any machine, in any batch, with any number of threads. With `portable=False` the same

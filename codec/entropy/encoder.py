@@ -106,22 +106,22 @@ def parameter_passes(
     vectors[:-1] = context.reshape(m, -1).T
     hyper, cells = exact.hyper(z_symbols, height, width), np.arange(height * width).reshape(height, width)
     windows: dict[bytes, np.ndarray] = {}
-    everywhere: tuple[object, np.ndarray | None] = (None, None)
+    beside: dict[int, np.ndarray] = {}  # by pass: what its network over earlier channels gives
     for number, frozen in enumerate(exact.passes):
         positions, offsets = order.of_pass(number), frozen.step.offsets
         if offsets.tobytes() not in windows:
             windows[offsets.tobytes()] = coding_order.neighbours(height, width, offsets)
         window = windows[offsets.tobytes()]
-        if frozen.earlier is not None and everywhere[0] is not frozen.earlier:
-            kept = np.unique(order.positions)
-            found = np.zeros((height * width, frozen.earlier.outputs), dtype=exact.dtype)
-            found[kept] = exact.earlier(number, vectors, cells, kept)
-            everywhere = frozen.earlier, found
+        if (
+            frozen.earlier is not None and number not in beside
+        ):  # for all passes that share the network at once
+            sharing = [h for h, other in enumerate(exact.passes) if other.earlier is frozen.earlier]
+            wanted = [order.of_pass(h) for h in sharing]
+            found = exact.earlier(number, vectors, cells, np.concatenate(wanted))
+            cuts = np.cumsum([len(part) for part in wanted])[:-1]
+            beside = dict(zip(sharing, np.split(found, cuts), strict=True))
         for at in range(0, len(positions), BATCH_ROWS):
             some = positions[at : at + BATCH_ROWS]
-            earlier = None if frozen.earlier is None else everywhere[1][some]
-            yield (
-                some,
-                frozen.step.channels,
-                exact.parameters(number, hyper[some], earlier, (vectors, window[some])),
-            )
+            earlier = None if frozen.earlier is None else beside[number][at : at + BATCH_ROWS]
+            inputs = number, hyper[some], earlier, (vectors, window[some])
+            yield some, frozen.step.channels, exact.parameters(*inputs)

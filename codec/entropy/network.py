@@ -264,7 +264,8 @@ def _transposed(module: nn.ConvTranspose2d) -> Layer:
         or module.kernel_size != (size, size)
     ):
         raise ValueError(
-            f"{module}: only transposed convolutions that multiply the size by their stride can be made portable"
+            f"{module}: only transposed convolutions that multiply the size by their stride can be "
+            "made portable"
         )
     weight = module.weight.detach()  # [C, N, k, k]
     taps = [

@@ -181,8 +181,8 @@ def _escape(state, position, end, words):
 
 
 @numba.njit(
-    "void(int32[::1], int32[::1], int64[::1], int64[::1], uint64[::1], int64[::1], int64[::1], int64[::1], uint16[::1],"
-    "int32[::1], int32[::1], int32[::1], int32[::1])",
+    "void(int32[::1], int32[::1], int64[::1], int64[::1], uint64[::1], int64[::1], int64[::1], int64[::1],"
+    "uint16[::1], int32[::1], int32[::1], int32[::1], int32[::1])",
     cache=True,
     nogil=True,
 )

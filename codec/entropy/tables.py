@@ -16,6 +16,7 @@ Design choices:
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,10 +151,7 @@ def _frequencies(scale: float, fraction: float) -> tuple[int, list[int]]:
     reach = math.ceil(4.5 * scale + 2)
     values = range(-reach, reach + 2)
     edges = [(value - 0.5 - fraction) / scale for value in values] + [(reach + 1.5 - fraction) / scale]
-    mass = [
-        _tail(a) - _tail(b) if a > 0 else _tail(-b) - _tail(-a)
-        for a, b in zip(edges[:-1], edges[1:], strict=True)
-    ]
+    mass = [_tail(a) - _tail(b) if a > 0 else _tail(-b) - _tail(-a) for a, b in itertools.pairwise(edges)]
     mass.append(_tail(-edges[0]) + _tail(edges[-1]))
     frequencies = [max(1, math.floor(p * TOTAL + 0.5)) for p in mass]
     surplus = sum(frequencies) - TOTAL
@@ -174,7 +172,7 @@ def build_gaussian_tables() -> dict[str, np.ndarray]:
     and thresholds in 2^-20."""
     ratio = (SCALE_MAX / SCALE_MIN) ** (1 / (SCALE_COUNT - 1))
     scales = [round(SCALE_MIN * ratio**i * (1 << GRID_BITS)) for i in range(SCALE_COUNT)]
-    thresholds = [round(math.sqrt(a * b)) for a, b in zip(scales[:-1], scales[1:], strict=True)]
+    thresholds = [round(math.sqrt(a * b)) for a, b in itertools.pairwise(scales)]
     cdf, offset, size, first, base, steps = [], [], [], [], [], []
     for scaled in scales:
         scale = scaled / (1 << GRID_BITS)
@@ -186,16 +184,8 @@ def build_gaussian_tables() -> dict[str, np.ndarray]:
             size.append(len(frequencies) - 1)
             first.append(start)
             cdf.extend(np.concatenate(([0], np.cumsum(frequencies))).tolist())
-    names = dict(
-        cdf=cdf,
-        offset=offset,
-        size=size,
-        first=first,
-        base=base,
-        steps=steps,
-        scales=scales,
-        thresholds=thresholds,
-    )
+    names = {"cdf": cdf, "offset": offset, "size": size, "first": first, "base": base, "steps": steps}
+    names |= {"scales": scales, "thresholds": thresholds}
     return {name: np.array(values, dtype=np.int32) for name, values in names.items()}
 
 
@@ -256,7 +246,8 @@ def _write_table_file() -> None:
     small = {name: part[name] for name in ("size", "first", "base", "scales", "thresholds")}
     np.savez_compressed(TABLE_FILE, cdf_steps=steps.astype(np.int32), **small)
     print(
-        f"{TABLE_FILE.name}: {len(part['offset'])} tables, {len(part['cdf'])} entries, {TABLE_FILE.stat().st_size} bytes"
+        f"{TABLE_FILE.name}: {len(part['offset'])} tables, {len(part['cdf'])} entries, "
+        f"{TABLE_FILE.stat().st_size} bytes"
     )
 
 

@@ -131,7 +131,8 @@ def validate(
     for other in np.unique(owner[remote]):
         if int(other) not in heard:
             raise error(
-                f"assignment map: satellite {satellite} copies from satellite {int(other)}, which it did not hear"
+                f"assignment map: satellite {satellite} copies from satellite {int(other)}, which it did not "
+                "hear"
             )
     if np.any((source[remote | local] < 0) | (source[remote | local] >= height * width)):
         raise error(f"assignment map: a source outside 0..{height * width - 1}")

@@ -59,7 +59,8 @@ def own_numbering(assignment: AssignmentMap, satellite: int, kept_of: Mapping[in
     kept, local = fate == KEPT, fate == LOCAL
     if np.count_nonzero(kept) != np.count_nonzero(kept_of[satellite]):
         raise UserError(
-            f"dense numbering: satellite {satellite} keeps {np.count_nonzero(kept)} vectors, its list says otherwise"
+            f"dense numbering: satellite {satellite} keeps {np.count_nonzero(kept)} vectors, "
+            "its list says otherwise"
         )
     numbers = np.full(fate.size, -1, dtype=np.int64)
     numbers[kept] = offset_of[satellite] + np.arange(np.count_nonzero(kept))
@@ -68,7 +69,8 @@ def own_numbering(assignment: AssignmentMap, satellite: int, kept_of: Mapping[in
         entries = kept_of.get(int(other), np.zeros(0, bool))
         if np.any(source[at] >= len(entries)) or not np.all(entries[source[at]]):
             raise UserError(
-                f"dense numbering: satellite {satellite} copies a vector that satellite {int(other)} does not keep"
+                f"dense numbering: satellite {satellite} copies a vector that "
+                f"satellite {int(other)} does not keep"
             )
         numbers[at] = offset_of[int(other)] + (np.cumsum(entries) - 1)[source[at]]
     numbers[local] = numbers[source[local]]

@@ -288,6 +288,5 @@ def _check_tables(name: str, stem: str, tables: tuple[Tensor, Tensor, Tensor], c
         last = cdf.gather(1, (length.long() - 1)[:, None])
         good = bool(rising.all()) and bool((cdf[:, 0] == 0).all()) and bool((last == CDF_TOTAL).all())
     if not good:
-        raise UserError(
-            f"weights {name}: {stem} has an impossible table, expected rows that rise from 0 to {CDF_TOTAL}"
-        )
+        wanted = f"rows that rise from 0 to {CDF_TOTAL}"
+        raise UserError(f"weights {name}: {stem} has an impossible table, expected {wanted}")

@@ -42,7 +42,8 @@ def check(w: Widths) -> Widths:
     positive = all(type(g) is int and g > 0 for g in groups)
     if not positive or sum(groups) != w.m or not 2 <= len(groups) <= MAX_GROUPS:
         raise UserError(
-            f"model elic: groups={list(groups)}, expected 2 to {MAX_GROUPS} positive numbers that add up to m={w.m}"
+            f"model elic: groups={list(groups)}, expected 2 to {MAX_GROUPS} positive numbers that add up to "
+            f"m={w.m}"
         )
     return replace(w, groups=groups)
 

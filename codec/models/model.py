@@ -98,7 +98,7 @@ class Pass:
     window: nn.Module | None
     """CompressAI's masked convolution over `channels`"""
     earlier: nn.Module | None
-    """convolutions over channels 0 .. channels.start, complete by then; passes that share it follow one another"""
+    """convolutions over channels 0 .. channels.start, complete by then; passes sharing it are in a row"""
     inputs: tuple[Given, ...]
     """of `head`, in the order of its weights; one whose network is None counts as zeros"""
     head: nn.Module | None
@@ -230,7 +230,7 @@ class Family:
     """whether vectors of y are coded in the light of others: `LatentModel.has_context`, without a network"""
     zoo: Zoo | None
     seconds: Mapping[str, tuple[float, float, float]]
-    """analysis, entropy modelling and entropy coding of one 256 px patch on a device of constellation/clock.py"""
+    """analysis, entropy modelling and coding of one 256 px patch on a device of constellation/clock.py, s"""
 
 
 class OfMagnitude(nn.Sequential):

@@ -64,7 +64,8 @@ def fetch(url: str) -> Path:
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if not found.startswith(wanted):
         raise UserError(
-            f"codec.weights zoo: {path} has SHA-256 {found[:DIGITS]}..., CompressAI published {wanted}...; delete it"
+            f"codec.weights zoo: {path} has SHA-256 {found[:DIGITS]}..., CompressAI published {wanted}...; "
+            "delete it"
         )
     return path
 

@@ -8,24 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codec.bitstream import (
-    CONTEXTS,
-    DEDUPS,
-    FIELDS,
-    GRIDS,
-    MAP_CODINGS,
-    MAX_SIDE,
-    REPRESENTATIVES,
-    SIGNATURES,
-    Bitstream,
-    Header,
-    StreamSettings,
-    layout,
-    pack,
-    unpack,
-)
-from codec.bitstream import SETTINGS as SETTING_BITS
+from codec.bitstream import FIELDS, MAX_SIDE, Bitstream, Header, layout, pack, unpack
 from codec.models import registry
+from codec.settings import CONTEXTS, DEDUPS, GRIDS, MAP_CODINGS, REPRESENTATIVES, SIGNATURES, StreamSettings
+from codec.settings import SETTINGS as SETTING_BITS
 from constellation.common.errors import BitstreamError
 
 HEADER = Header(

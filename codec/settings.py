@@ -1,0 +1,85 @@
+"""How a stream was coded: what its container says in one word of bits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from codec.models import registry
+from constellation.common.errors import BitstreamError
+
+GRIDS = ("fixed", "centred")
+CONTEXTS = ("exact", "independent", "open")
+SIGNATURES = ("lsh", "content")
+REPRESENTATIVES = ("original", "mean")
+MAP_CODINGS = ("successor", "lzma")
+DEDUPS = ("signature", "footprint")
+
+
+@dataclass(frozen=True)
+class StreamSettings:
+    """How the stream was coded; every field is one of `SETTINGS`' values."""
+
+    model: str = registry.NAMES[0]
+    grid: str = "fixed"
+    context: str = "exact"
+    signature: str = "lsh"
+    representative: str = "mean"
+    map_coding: str = "successor"
+    dedup: str = "signature"
+    dlrc: bool = True
+    halo: bool = False
+    """the latents saw what surrounds the patch"""
+    portable: bool = True
+    """coded in exact arithmetic; else in float32, and it decodes only where sums come out as on board"""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Some bits of the settings word. values: by their number."""
+
+    name: str
+    values: Callable[[], tuple]
+    bits: int
+    since: int = 2
+
+
+SETTINGS = (
+    Setting("model", lambda: tuple(name for _, name in sorted(registry.numbers().items())), 3),
+    Setting("grid", lambda: GRIDS, 1),
+    Setting("context", lambda: CONTEXTS, 2),
+    Setting("signature", lambda: SIGNATURES, 1),
+    Setting("representative", lambda: REPRESENTATIVES, 1),
+    Setting("map_coding", lambda: MAP_CODINGS, 2),
+    Setting("dedup", lambda: DEDUPS, 1),
+    Setting("dlrc", lambda: (False, True), 1),
+    Setting("halo", lambda: (False, True), 1),
+    Setting("portable", lambda: (True, False), 1, since=3),
+)
+
+
+def settings_bits(settings: StreamSettings) -> int:
+    """The word, in the newest version."""
+    bits = shift = 0
+    for part in SETTINGS:
+        bits |= part.values().index(getattr(settings, part.name)) << shift
+        shift += part.bits
+    return bits
+
+
+def settings_of(bits: int, version: int) -> StreamSettings:
+    """Inverse of `settings_bits`. Raises `BitstreamError` for bits without a meaning in that version."""
+    chosen = {}
+    for part in SETTINGS:
+        if part.since > version:
+            continue
+        index, values = bits & ((1 << part.bits) - 1), part.values()
+        bits >>= part.bits
+        if index >= len(values):
+            raise BitstreamError(
+                f"settings: {part.name} is number {index}, expected at most {len(values) - 1}"
+            )
+        chosen[part.name] = values[index]
+    if bits:
+        raise BitstreamError("settings: unknown bits are set")
+    return StreamSettings(**chosen)
