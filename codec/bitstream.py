@@ -88,7 +88,7 @@ FIELDS = (
         "participants",
         "varint",
         0,
-        "whose lists the sender heard: n << 1 for satellites 0 to n - 1, else a bit mask << 1 | 1",
+        "whose lists the sender heard: 2 n for satellites 0 to n - 1, else 1 + twice a bit mask",
     ),
     Field("z_size", "varint", 0, "bytes"),
     Field("y_size", "varint", 0, "bytes"),

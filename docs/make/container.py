@@ -1,0 +1,57 @@
+"""Write docs/container.md, the page about the bytes of a stream, from the code's own table of fields:
+`python docs/make/container.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from codec import bitstream
+from constellation.common.files import write_text
+
+TARGET = Path(__file__).resolve().parents[1] / "container.md"
+
+HEAD = """\
+# The container
+
+Made by `python docs/make/container.py` from `codec/bitstream.py: FIELDS, SETTINGS`; do not edit.
+
+The bytes of one satellite's stream of one round, version {version}. The fields follow one another without
+gaps; a varint is LEB128 in its shortest form, other numbers are little-endian. `pack` writes it, and `unpack`
+refuses whatever `pack` would not write, in one line (`codec/bitstream.py: pack, unpack`). Versions {versions}
+are read. The bits of the settings are listed from the lowest.
+"""
+
+TAIL = """\
+## Limits
+
+A stream has at most {bytes} bytes, a satellite's number is below {satellites}, a side has at most {side}
+latent positions (16 px each) and a map {positions}.
+
+## What it rests on
+
+- **accord** tells rounds of different runs apart: followers copy vectors that lists named, and only a stream
+  of the same accord has them. Streams of version 2 lack it, and with it that protection.
+- **digest** is what a decoder must arrive at: the known vectors, and the references of the map. Wrong
+  decoding is an error, never a picture.
+- **What a section holds**: z and y are rANS words (`codec/entropy/rans.py`) in the order of
+  `codec/entropy/order.py: groups`; the map is `successor` or raw LZMA2 (`codec/maps/coding.py: encode_map`).
+- **What it does not hold**: place, time, and what the sensor was. A ground segment wraps its own frames
+  around it.
+- Any change of these bytes is a new version, says so in the changelog, and refreezes `tests/golden`.
+"""
+
+
+def page() -> str:
+    """The page's text."""
+    head = HEAD.format(version=bitstream.VERSION, versions=" and ".join(map(str, bitstream.VERSIONS)))
+    tail = TAIL.format(
+        bytes=f"{bitstream.MAX_STREAM_BYTES:,}",
+        satellites=f"{bitstream.MAX_SATELLITES:,}",
+        side=f"{bitstream.MAX_SIDE:,}",
+        positions=f"{bitstream.MAX_POSITIONS:,}",
+    )
+    return f"{head}\n{bitstream.layout()}\n\n{tail}"
+
+
+if __name__ == "__main__":
+    write_text(TARGET, page())
