@@ -190,8 +190,12 @@ def summarise(scenario: Scenario, facts: Facts, rounds: Sequence[RoundRecord]) -
         satellites=scenario.satellites,
         rounds=len(rounds),
         context=scenario.codec.context,
-        model=ModelPart(
-            name=scenario.codec.model, lambda_=scenario.codec.lambda_, weights_sha256=facts.weights_sha256
+        model=ModelPart.model_validate(
+            {
+                "name": scenario.codec.model,
+                "lambda": scenario.codec.lambda_,
+                "weights_sha256": facts.weights_sha256,
+            }
         ),
         scene=ScenePart(source=facts.scene_source, real=facts.scene_real, hidden_pct=_hidden_pct(records)),
         bpp=_rates(here, scenario.codec.context),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from constellation.common.files import replacing
@@ -32,7 +33,6 @@ def show(run: Run) -> None:
     """Print the closing table; in a notebook, show the pictures of the first rounds below it."""
     print(table(run), flush=True)
     if "ipykernel" in sys.modules:
-        from IPython.display import display  # there is one where there is a kernel
-
+        display = import_module("IPython.display").display  # there is one where there is a kernel
         for record in run.rounds[:PICTURED_ROUNDS]:
             display(mosaics(run, record), owners(run, record))
