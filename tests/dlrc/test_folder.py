@@ -138,7 +138,7 @@ def test_a_name_that_cannot_be_taken_loses_nothing(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="Permission denied"):
         written(tmp_path)
     (part,) = tmp_path.iterdir()
-    assert dlrc.open(part).rounds == ROUNDS
+    assert part.name.endswith(".part") and dlrc.open(part).rounds == ROUNDS
 
 
 # ---------------------------------------------------------------- who writes
