@@ -70,7 +70,7 @@ def fly(scenario: Scenario, rank: Rank, words: Sequence[str]) -> None:
             for number in range(scenario.rounds):
                 drive(fly_round(crew, number), group)
     except Lost:
-        if ground is not None and ground.poll():
+        if ground is not None and _left(ground):
             raise SystemExit(ground.returncode) from None
         raise
     if ground is not None and ground.wait():  # it reports, however long that takes
@@ -164,6 +164,14 @@ def _opened(scenario: Scenario):
 def _quieten_torch() -> None:
     """Before torch is imported: its own log of a failed connection is a page, and we say it in one line."""
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
+
+
+def _left(ground: subprocess.Popen[bytes]) -> bool:
+    """Whether the ground has ended for a reason of its own, which it has said. A moment is given to it: it
+    parts from the others before it leaves."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        ground.wait(timeout=0.5 * PATIENCE_S)
+    return bool(ground.poll())
 
 
 @contextlib.contextmanager

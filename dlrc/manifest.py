@@ -79,9 +79,9 @@ def append(folder: Path, line: Line) -> None:
             os.close(descriptor)
 
 
-def lines(folder: Path) -> Iterator[Line]:
+def lines(folder: Path | str) -> Iterator[Line]:
     """What was committed, in order. Raises `UserError` where there is no manifest, or it is damaged."""
-    path = folder / NAME
+    path = Path(folder) / NAME
     for number, text in enumerate(read_bytes(path).split(b"\n")[:-1], start=1):
         if len(text) > MAX_LINE_BYTES:
             raise UserError(f"{path}: line {number} is longer than {MAX_LINE_BYTES} bytes")
@@ -117,12 +117,12 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def verify(folder: Path) -> list[str]:
+def verify(folder: Path | str) -> list[str]:
     """What is not as it was written: a line for each file that is missing or changed. Raises `UserError`
     where the manifest itself is damaged."""
     faults = []
     for name, digest in (item for line in lines(folder) for item in line.files.items()):
-        path = folder / name
+        path = Path(folder) / name
         try:
             if not path.is_file():
                 faults.append(f"{name}: missing")
