@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 from dlrc.version import __version__
 
 if TYPE_CHECKING:
-    from dlrc.folder import open
     from dlrc.local import run
-    from dlrc.results import Run
+    from dlrc.store.folder import open
+    from dlrc.store.results import Run
 
 __all__ = ["Run", "__version__", "open", "run"]
 
-_WHERE = {"run": "dlrc.local", "open": "dlrc.folder", "Run": "dlrc.results"}
+_WHERE = {"run": "dlrc.local", "open": "dlrc.store.folder", "Run": "dlrc.store.results"}
 _NEIGHBOURS = ("constellation", "codec", "nodes", "ground")  # names that others use on PyPI, too
 _PROGRAMS = ("dlrc", "launch", "-m")  # what starts them prints no traceback
 

@@ -156,7 +156,7 @@ def _joined(scenario: Scenario, rank: Rank, nodes: frozenset[int]):
 
 def _opened(scenario: Scenario):
     """Where the ground keeps the run."""
-    from dlrc.recording import Recording
+    from dlrc.store.recording import Recording
 
     return Recording(scenario, stored=True, say=functools.partial(print, flush=True))
 

@@ -15,8 +15,8 @@ from constellation.common.knobs import build, overlay
 from constellation.common.text import plain_number
 from constellation.scenario.load import load_scenario
 from constellation.scenario.scenario import Scenario
-from dlrc.recording import Recording
-from dlrc.results import Run
+from dlrc.store.recording import Recording
+from dlrc.store.results import Run
 from ground.account import Landed
 from ground.decoder import NOTHING, parse
 from ground.receive import receive

@@ -1,18 +1,15 @@
-"""Finished runs: what each flew, what it saved, how good the images are, when, and where it lies."""
+"""Runs below a folder: what each flew, what it saved, how good the images are, when, and where it lies."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from constellation.common.cli import Command, Given, main_of
+from constellation.common.errors import UserError
+from constellation.common.frozen import value
 from constellation.common.knobs import Knobs
-
-MAX_SUMMARY_BYTES = 1 << 20
+from dlrc.store.manifest import NAME, Closed, Committed, Opened, lines, read_bytes
+from dlrc.store.summary import RunSummary
 
 
 class ListKeys(Knobs):
@@ -22,68 +19,83 @@ class ListKeys(Knobs):
     """folder that runs were written below"""
 
 
-@dataclass(frozen=True)
-class Finished:
-    """A run whose summary can be read. saving_pct, psnr_db: None where the summary has none."""
+@value
+class Listed:
+    """A run. began: UTC, ISO 8601. rounds: that were committed. saving_pct: of all bytes; psnr_db: with DLRC;
+    None where there is none, or the run is not finished. estimate: its rates are of no real streams. fault:
+    why the run cannot be read, or empty."""
 
-    scenario: str
-    saving_pct: float | None
-    psnr_db: float | None
-    real_streams: bool
-    finished: datetime
     folder: Path
+    scenario: str = ""
+    began: str = ""
+    rounds: int = 0
+    finished: bool = False
+    saving_pct: float | None = None
+    psnr_db: float | None = None
+    estimate: bool = False
+    fault: str = ""
 
 
-def finished_runs(output: Path) -> list[Finished]:
-    """The runs below a folder, the latest last; what is no run, or of another version, is skipped."""
-    found = (_finished(path) for path in output.glob("*/summary.json"))
-    return sorted((run for run in found if run is not None), key=lambda run: run.finished)
+def listed(output: str | Path) -> list[Listed]:
+    """The runs below a folder, the latest last; those that were cut short and those that are damaged are
+    among them."""
+    found = [path.parent for path in Path(output).glob(f"*/{NAME}")]
+    runs = [_listed(folder) for folder in found if not folder.name.startswith(".")]
+    return sorted(runs, key=lambda run: (run.began, run.folder.name))
 
 
-def table(runs: list[Finished]) -> str:
+def table(runs: list[Listed]) -> str:
     """A line each."""
     name_width = max([len("scenario"), *(len(run.scenario) for run in runs)]) + 2
-    lines = [f"{'scenario':<{name_width}}{'saved':>9}{'PSNR':>11}  {'finished':<18}folder"]
+    rows = [f"{'scenario':<{name_width}}{'saved':>9}{'PSNR':>11}  {'began (UTC)':<18}folder"]
     for run in runs:
         saved = "-" if run.saving_pct is None else f"{run.saving_pct:.1f} %"
         psnr = "-" if run.psnr_db is None else f"{run.psnr_db:.2f} dB"
-        mark = "" if run.real_streams else "  (an estimate)"
-        figures = f"{run.scenario:<{name_width}}{saved:>9}{psnr:>11}"
-        lines.append(f"{figures}  {run.finished:%Y-%m-%d %H:%M}  {run.folder}{mark}")
-    return "\n".join(lines)
+        began = run.began[:16].replace("T", " ")
+        rows.append(
+            f"{run.scenario or '-':<{name_width}}{saved:>9}{psnr:>11}  {began:<18}{run.folder}{_mark(run)}"
+        )
+    return "\n".join(rows)
+
+
+def _mark(run: Listed) -> str:
+    if run.fault:
+        return f"  (damaged: {run.fault})"
+    if not run.finished:
+        return f"  (not finished, rounds: {run.rounds})"
+    return "  (an estimate)" if run.estimate else ""
 
 
 def show(given: Given) -> None:
     """Print the table, or how to get a first run."""
-    runs = finished_runs(Path(given.own.output))
-    print(
-        table(runs)
-        if runs
-        else f"no finished runs below {given.own.output}/; `dlrc run scenario=smoke` makes one"
-    )
+    runs = listed(given.own.output)
+    print(table(runs) if runs else f"no runs below {given.own.output}/; `dlrc run scenario=smoke` makes one")
 
 
-def _finished(path: Path) -> Finished | None:
+def _listed(folder: Path) -> Listed:
     try:
-        if path.stat().st_size > MAX_SUMMARY_BYTES:
-            return None
-        summary = json.loads(path.read_text(encoding="utf-8"))
-        finished = datetime.fromtimestamp(path.stat().st_mtime)
-    except (OSError, ValueError, RecursionError):
-        return None
-    if not isinstance(summary, dict) or not isinstance(summary.get("scenario"), str):
-        return None
-    saving, psnr_db = _at(summary, "saving_pct", "total"), _at(summary, "quality", "dlrc", "psnr_db")
-    kind = summary.get("bpp", {}).get("kind") if isinstance(summary.get("bpp"), dict) else None
-    return Finished(summary["scenario"][:64], saving, psnr_db, kind != "estimate", finished, path.parent)
-
-
-def _at(values: Mapping[str, Any], *keys: str) -> float | None:
-    """The number that lies there, or None."""
-    held: Any = values
-    for key in keys:
-        held = held.get(key) if isinstance(held, dict) else None
-    return float(held) if isinstance(held, (int, float)) and not isinstance(held, bool) else None
+        told = list(lines(folder))
+        if not told or not isinstance(told[0], Opened):
+            raise UserError("its manifest is empty")
+        began, rounds = told[0].facts.began[:20], sum(isinstance(line, Committed) for line in told)
+        if not isinstance(told[-1], Closed):
+            name = folder.name.removesuffix(".part").rpartition("-")[0]
+            return Listed(folder, name, began, rounds)
+        summary = RunSummary.model_validate_json(read_bytes(folder / "summary.json"))
+    except UserError as error:
+        return Listed(folder, fault=str(error).removeprefix(f"{folder}/"))
+    except ValueError:
+        return Listed(folder, fault="summary.json is none")
+    return Listed(
+        folder,
+        summary.scenario,
+        began,
+        rounds,
+        finished=True,
+        saving_pct=summary.saving_pct.total,
+        psnr_db=summary.quality.dlrc.psnr_db,
+        estimate=summary.bpp.kind == "estimate",
+    )
 
 
 COMMAND = Command(

@@ -11,7 +11,7 @@ from dlrc.report.mosaics import mosaics
 from dlrc.report.owners import owners
 from dlrc.report.table import table
 from dlrc.report.trace import write_trace
-from dlrc.results import PICTURED_ROUNDS, Run
+from dlrc.store.results import PICTURED_ROUNDS, Run
 
 __all__ = ["draw", "show", "table"]
 

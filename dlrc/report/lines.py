@@ -9,7 +9,7 @@ from constellation.common.text import counted
 from constellation.orbit.orbits import load_constellation
 from constellation.scenario.scenario import Scenario
 from constellation.sync.series import constellation_label
-from dlrc.summary import Facts
+from dlrc.store.summary import Facts
 from ground.records import Outcome, RoundRecord
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dlrc.report.sheet import EMPTY, FAINT, INK, LINE, PAD, blank, captions, picture_of, write
-from dlrc.results import Run
+from dlrc.store.results import Run
 from ground.records import Outcome, RoundRecord, SatelliteRecord
 
 if TYPE_CHECKING:

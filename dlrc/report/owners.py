@@ -25,7 +25,7 @@ from dlrc.report.sheet import (
     picture_of,
     write,
 )
-from dlrc.results import Run
+from dlrc.store.results import Run
 from ground.records import Fates, Outcome, RoundRecord, SatelliteRecord
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy as np
 from constellation.scenario.scenario import Scenario
 from constellation.sync.series import constellation_label
 from dlrc.report.lines import round_title
-from dlrc.results import Run
+from dlrc.store.results import Run
 from ground.records import RoundRecord
 
 if TYPE_CHECKING:

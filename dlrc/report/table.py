@@ -10,8 +10,8 @@ from collections import Counter
 
 from constellation.common.text import counted
 from constellation.sync.series import constellation_label
-from dlrc.results import Run
-from dlrc.summary import Facts, MeanMax, RunSummary
+from dlrc.store.results import Run
+from dlrc.store.summary import Facts, MeanMax, RunSummary
 from ground.records import Outcome
 
 # ---------------------------------------------------------------- the table

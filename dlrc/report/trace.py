@@ -14,7 +14,7 @@ from typing import Any
 
 from constellation.clock import Span
 from constellation.common.files import write_text
-from dlrc.results import Run
+from dlrc.store.results import Run
 from ground.records import Outcome, RoundRecord, SatelliteRecord
 
 LINK = "network"  # the category of spans on a satellite's links

@@ -5,8 +5,8 @@ import numpy as np
 from codec.maps.assignment import KEPT, LOCAL, REMOTE
 from constellation.clock import Span
 from constellation.scenario.load import load_scenario
-from dlrc.results import Held, Images, Run
-from dlrc.summary import Facts
+from dlrc.store.results import Held, Images, Run
+from dlrc.store.summary import Facts
 from ground.metrics import Quality
 from ground.records import Fates, Ledger, Outcome, Place, RoundRecord, SatelliteRecord, SectionBytes
 

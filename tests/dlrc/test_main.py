@@ -1,6 +1,5 @@
 """The console script: what a newcomer types, rightly or wrongly, and what comes back."""
 
-import json
 import subprocess
 import sys
 import time
@@ -132,24 +131,6 @@ def test_paths_with_spaces_are_paths(tmp_path, capsys):
     assert str(folder) in capsys.readouterr().out and list(folder.glob("view-*/view.html"))
     (folder / "my scenario.yaml").write_text("satellites: 2\n")
     assert RUN.subject.load(str(folder / "my scenario.yaml"), []).name == "my scenario"
-
-
-def test_finished_runs_are_listed_the_latest_last_and_what_is_none_is_skipped(tmp_path, capsys):
-    summary = {"scenario": "dense", "saving_pct": {"total": 38.91}, "quality": {"dlrc": {"psnr_db": 31.2}}}
-    for name, text in (
-        ("dense-1", json.dumps(summary)),
-        ("open-2", json.dumps({**summary, "scenario": "open", "bpp": {"kind": "estimate"}})),
-        ("bare-3", json.dumps({"scenario": "bare"})),
-        ("cut-4", "{"),
-        ("list-5", "[1]"),
-    ):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "summary.json").write_text(text)
-    lines = said(capsys, "list", f"output={tmp_path}").splitlines()
-    assert len(lines) == 4
-    assert "38.9 %" in lines[1] and "31.20 dB" in lines[1] and str(tmp_path / "dense-1") in lines[1]
-    assert "(an estimate)" in lines[2] and "-" in lines[3]
-    assert "no finished runs" in said(capsys, "list", f"output={tmp_path / 'none'}")
 
 
 def test_studies_that_are_asked_for_are_there():

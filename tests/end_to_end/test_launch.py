@@ -13,7 +13,7 @@ import pytest
 
 import dlrc
 from dlrc import launch
-from dlrc.manifest import Committed, lines
+from dlrc.store.manifest import Committed, lines
 from ground.records import Outcome
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -163,6 +163,7 @@ def test_a_run_that_is_cut_short_ends_in_one_line_at_most_and_keeps_whole_rounds
         _, errors = process.communicate(timeout=60)
     finally:
         process.kill()
+    errors = re.sub(r"^note: .*\n", "", errors)
     assert process.returncode == code and re.fullmatch(line, errors), errors
     until = time.time() + 20
     while any(Path(f"/proc/{pid}").exists() for pid in ranks.values()) and time.time() < until:

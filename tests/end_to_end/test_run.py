@@ -6,7 +6,7 @@ import pytest
 
 import dlrc
 from constellation.common.errors import UserError
-from dlrc.manifest import verify
+from dlrc.store.manifest import verify
 
 KNOBS = {"rounds": 1, "capture.patch_px": 128, "capture.window_px": 192, "scene.size_px": 256}
 
@@ -54,7 +54,7 @@ def test_a_report_that_fails_leaves_the_finished_folder(tmp_path, monkeypatch):
     def fails(*_):
         raise UserError("the pictures could not be drawn")
 
-    monkeypatch.setattr("dlrc.recording.draw", fails)
+    monkeypatch.setattr("dlrc.store.recording.draw", fails)
     with pytest.raises(UserError, match="could not be drawn"):
         dlrc.run("smoke", output=str(tmp_path), **KNOBS)
     (folder,) = tmp_path.iterdir()
@@ -62,7 +62,7 @@ def test_a_report_that_fails_leaves_the_finished_folder(tmp_path, monkeypatch):
 
 
 def test_a_disk_that_is_full_in_mid_run_keeps_what_was_committed(tmp_path, monkeypatch):
-    from dlrc.folder import Folder
+    from dlrc.store.folder import Folder
 
     commit = Folder.commit
 

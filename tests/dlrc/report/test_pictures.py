@@ -9,7 +9,7 @@ from dlrc.report import draw
 from dlrc.report.mosaics import by_priority, compose, mosaics
 from dlrc.report.owners import owner_grid, owners
 from dlrc.report.sheet import EMPTY, INK, blank, captions, colour_of, font, write
-from dlrc.results import Held, Images
+from dlrc.store.results import Held, Images
 from ground.records import Outcome, Place, RoundRecord
 from tests.dlrc.run_cases import FACTS, FIRST, HELD, ROUNDS, fates, one_round, record, run
 

@@ -1,4 +1,4 @@
-"""Folders from elsewhere: damaged and hostile ones are refused in one line, lists show what is wrong."""
+"""Folders from elsewhere: damaged and hostile ones are refused in one line."""
 
 import json
 import os
@@ -6,11 +6,10 @@ import os
 import pytest
 
 import dlrc
-import dlrc.manifest as manifest
+import dlrc.store.manifest as manifest
 from constellation.common.errors import UserError
-from dlrc.folder import listed
-from tests.dlrc.run_cases import FACTS, ROUNDS, run
-from tests.dlrc.test_folder import written
+from tests.dlrc.run_cases import ROUNDS
+from tests.dlrc.store.test_folder import written
 
 
 def refused(path):
@@ -103,20 +102,3 @@ def test_a_foreign_run_s_rule_is_read_and_not_trusted(tmp_path):
     assert back.priority.rule == "os:system" and not back.priority.trust
     with pytest.raises(UserError, match=r"priority\.trust=true"):
         dlrc.run(back)
-
-
-# ---------------------------------------------------------------- lists
-
-
-def test_a_list_of_runs_has_what_was_found_and_what_is_wrong(tmp_path):
-    first, second = written(tmp_path), written(tmp_path, ROUNDS[:1], close=False, seed=1)
-    (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / manifest.NAME).write_bytes(b"?\n")
-    (tmp_path / "other").mkdir()
-    runs = {one.folder: one for one in listed(tmp_path)}
-    assert set(runs) == {first, second, tmp_path / "broken"}
-    one = runs[first]
-    assert (one.scenario, one.rounds, one.began) == ("dense", 2, FACTS.began)
-    assert one.saving_pct == run().summary.saving_pct.total and one.psnr_db == 32.0
-    assert runs[second].saving_pct is None and runs[second].rounds == 1
-    assert runs[tmp_path / "broken"].fault and listed(tmp_path / "none") == []

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from constellation.common.errors import UserError
 from constellation.common.files import refused_by_disk
 from constellation.common.text import shown
-from dlrc.summary import Facts
+from dlrc.store.summary import Facts
 
 NAME = "manifest.jsonl"
 MAX_LINE_BYTES = 1 << 24

@@ -1,7 +1,7 @@
 """The folder of a run.
 
     runs/dense-0123abcd/                      named after what the run depends on (`key_of`)
-        manifest.jsonl                        what was committed, with SHA-256 (`dlrc.manifest`)
+        manifest.jsonl                        what was committed, with SHA-256 (`dlrc.store.manifest`)
         scenario.yaml                         every knob; scenario=<this file> repeats the run
         rounds/000/record.json                one round: numbers,
                    round000_satellite000_dlrc.bin, ..._independent.bin      streams as they came,
@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-import dlrc.manifest as manifest
+import dlrc.store.manifest as manifest
 from constellation.common.errors import UserError
 from constellation.common.files import make_folder, refused_by_disk
 from constellation.common.frozen import value
@@ -32,11 +32,11 @@ from constellation.common.knobs import build
 from constellation.common.yaml_values import read as read_yaml
 from constellation.scenario.load import write_scenario
 from constellation.scenario.scenario import Scenario
-from dlrc.claim import NAME as WRITER
-from dlrc.claim import Claim, put_in_place
-from dlrc.manifest import Closed, Committed, Opened, sha256
-from dlrc.results import NO_IMAGES, PICTURED_ROUNDS, Images, Run
-from dlrc.summary import Facts, RunSummary
+from dlrc.store.claim import NAME as WRITER
+from dlrc.store.claim import Claim, put_in_place
+from dlrc.store.manifest import Closed, Committed, Opened, sha256
+from dlrc.store.results import NO_IMAGES, PICTURED_ROUNDS, Images, Run
+from dlrc.store.summary import Facts, RunSummary
 from ground.records import RoundRecord
 
 KINDS = ("captured", "dlrc", "independent")
@@ -229,45 +229,3 @@ def _record(folder: Path, line: Committed) -> RoundRecord:
     if record.number != line.number:
         raise UserError(f"{folder / name}: is of round {record.number}, expected {line.number}")
     return record
-
-
-# ---------------------------------------------------------------- all runs below a folder
-
-
-@value
-class Listed:
-    """A run for a list. saving_pct: of all bytes. psnr_db: with DLRC. None where the run is not finished.
-    fault: why it cannot be read, or empty."""
-
-    folder: Path
-    scenario: str = ""
-    began: str = ""
-    rounds: int = 0
-    saving_pct: float | None = None
-    psnr_db: float | None = None
-    fault: str = ""
-
-
-def listed(output: str | Path) -> list[Listed]:
-    """The runs below a folder, the oldest first; a run that is damaged is among them, with its fault."""
-    found = [path.parent for path in Path(output).glob(f"*/{manifest.NAME}")]
-    folders = [folder for folder in found if not folder.name.startswith(".")]
-    return sorted(map(_listed, folders), key=lambda run: (run.began, run.folder.name))
-
-
-def _listed(folder: Path) -> Listed:
-    try:
-        lines = list(manifest.lines(folder))
-        opened = next((line for line in lines if isinstance(line, Opened)), None)
-        if opened is None:
-            raise UserError("empty")
-        rounds = sum(isinstance(line, Committed) for line in lines)
-        name = folder.name.removesuffix(".part").rpartition("-")[0]
-        one = Listed(folder, name, opened.facts.began, rounds)
-        if not isinstance(lines[-1], Closed):
-            return one
-        summary = RunSummary.model_validate_json(manifest.read_bytes(folder / "summary.json"))
-    except (UserError, ValueError) as error:
-        return Listed(folder, fault=str(error).split("\n")[0])
-    saving, quality = summary.saving_pct.total, summary.quality.dlrc.psnr_db
-    return Listed(folder, summary.scenario, one.began, rounds, saving, quality)

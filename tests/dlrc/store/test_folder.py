@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 import dlrc
-import dlrc.claim as claim
-import dlrc.manifest as manifest
+import dlrc.store.claim as claim
+import dlrc.store.manifest as manifest
 from constellation.common.errors import UserError
-from dlrc.folder import Folder, key_of, pictures_sha256
+from dlrc.store.folder import Folder, key_of, pictures_sha256
 from tests.dlrc.run_cases import FACTS, HELD, ROUNDS, images, run, scenario
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 STREAMS = {"dlrc": {0: b"abc", 1: b"d"}, "independent": {0: b"efgh"}}
 
 
@@ -134,7 +134,7 @@ def test_a_name_that_cannot_be_taken_loses_nothing(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("dlrc.folder.put_in_place", full)
+    monkeypatch.setattr("dlrc.store.folder.put_in_place", full)
     with pytest.raises(UserError, match="Permission denied"):
         written(tmp_path)
     (part,) = tmp_path.iterdir()
@@ -156,7 +156,7 @@ def test_the_same_run_twice_at_once_is_refused_in_one_line(tmp_path):
 def test_a_live_run_of_another_process_is_not_taken_for_dead_whatever_it_says_of_itself(tmp_path):
     part = begun(tmp_path).part  # the lock is held by this process
     (part / "writer.json").write_text('{"host": "elsewhere", "pid": 4294967}')
-    program = f"from tests.dlrc.test_folder import begun; begun({str(tmp_path)!r})"
+    program = f"from tests.dlrc.store.test_folder import begun; begun({str(tmp_path)!r})"
     other = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -174,7 +174,7 @@ def test_what_another_host_has_begun_is_left_alone(tmp_path):
 
 def test_what_a_killed_process_of_this_host_has_left_is_swept(tmp_path):
     program = (
-        "import os, signal; from tests.dlrc.test_folder import *; folder = begun(os.environ['TO']);"
+        "import os, signal; from tests.dlrc.store.test_folder import *; folder = begun(os.environ['TO']);"
         "folder.commit(ROUNDS[0], STREAMS, {}); os.kill(os.getpid(), signal.SIGKILL)"
     )
     subprocess.run(

@@ -14,7 +14,7 @@ import numpy as np
 
 from constellation.common.frozen import value
 from constellation.scenario.scenario import Scenario
-from dlrc.summary import Facts, RunSummary, summarise
+from dlrc.store.summary import Facts, RunSummary, summarise
 from ground.records import RoundRecord
 
 PICTURED_ROUNDS = 4  # whose images are kept; what later rounds showed can be decoded from their streams

@@ -18,12 +18,12 @@ from types import TracebackType
 from codec.imagery.scene import open_scene
 from constellation.common.files import make_folder
 from constellation.scenario.scenario import Scenario
-from dlrc.claim import now
-from dlrc.folder import Folder, Stored, pictures_sha256
 from dlrc.report import draw, table
 from dlrc.report.lines import opening, progress
-from dlrc.results import PICTURED_ROUNDS, Held, Images, Run
-from dlrc.summary import Facts
+from dlrc.store.claim import now
+from dlrc.store.folder import Folder, Stored, pictures_sha256
+from dlrc.store.results import PICTURED_ROUNDS, Held, Images, Run
+from dlrc.store.summary import Facts
 from dlrc.version import __version__
 from ground.account import Landed
 from ground.records import RoundRecord

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlrc.summary import summarise
+from dlrc.store.summary import summarise
 from ground.records import Ledger, Outcome, SectionBytes
 from tests.dlrc.run_cases import FACTS, FIRST, ROUNDS, one_round, record, scenario
 

@@ -1,0 +1,1 @@
+"""Runs as values and as folders: records in, a `Run` out, whole or not at all."""
