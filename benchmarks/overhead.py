@@ -1,8 +1,7 @@
 """DLRC's own work on board beside the codec's: Recognizer + Selector + Arbiter + Filter + map, as a share of
 g_a + entropy modelling + coding.
 
-    python -m benchmarks.overhead [model=bmshj] [sizes=256,512,1024,2048] [satellites=8,64,256,1024]
-    [repeats=5]
+    dlrc bench overhead [model=bmshj] [sizes=256,512,1024,2048] [satellites=8,64,256,1024] [repeats=5]
 
 One thread, one process, both sides in one run, CPU time of the thread, smallest of the repeats: only the
 ratios mean something on another machine. First the shipped (narrow) weights, then the paper's widths (N =

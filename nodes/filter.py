@@ -1,5 +1,5 @@
-"""Filter (paper section 3.4): which vectors remain to be coded, and the known context they are coded in
-(design.md).
+"""Filter (paper section 3.4): which vectors remain to be coded, and the known context they are coded
+in (docs/why_streams_decode.md).
 
 The Filter keeps the vectors whose signatures this satellite owns. What the decoder will know about the other
 positions while it decodes them is fixed here: own vectors at kept positions, the representative's at local

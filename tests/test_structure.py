@@ -1,4 +1,4 @@
-"""The structure that design.md promises: imports go one way, the space network needs no torch, files stay
+"""The structure that CONTRIBUTING.md promises: imports go one way, the space network needs no torch, files stay
 readable."""
 
 import ast

@@ -4,7 +4,7 @@ Each position is *kept* (its vector is coded in this stream), a *local copy* (of
 same grid) or a *remote copy*, addressed as (owner, index in the owner's transmitted signature list). That
 list holds the owner's representatives, which are its non-LOCAL positions, in raster order; so entry i is the
 i-th non-LOCAL position of the owner's own map. Addresses do not depend on what the owner kept or whom it
-heard: maps made from partial views stay meaningful (design.md, "The map survives partial views").
+heard: maps made from partial views stay meaningful.
 
 Section 3.4 numbers the kept vectors of all satellites densely instead (codec/maps/numbering.py), which takes
 a round in which every satellite heard every other."""

@@ -1,4 +1,4 @@
-"""Tables of `dlrc.studies.paper.sync compare=true`: the same window under other networks, and under other
+"""Tables of `dlrc study sync compare=true`: the same window under other networks, and under other
 collectives."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What `dlrc.studies.paper.sync` leaves behind: CSV, YAML, and Figure 10 (one panel per payload, mean and
+"""What `dlrc study sync` leaves behind: CSV, YAML, and Figure 10 (one panel per payload, mean and
 maximum over the participants along the window)."""
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """Real multi-view and multi-date pairs: two satellites capture picture A and picture B of one window (part of
-`dlrc.studies.questions.robustness`)."""
+`dlrc study robustness`)."""
 
 from __future__ import annotations
 
