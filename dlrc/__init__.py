@@ -55,7 +55,10 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module dlrc has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_WHERE[name]), name)
+    from dlrc.commands.table import naming_extras
+
+    with naming_extras(f"dlrc.{name}"):
+        return getattr(import_module(_WHERE[name]), name)
 
 
 _refuse_foreign_packages()

@@ -10,7 +10,8 @@ from constellation.common.cli import options_of, page, read, run
 from constellation.common.errors import UserError, user_errors_to_exit
 from constellation.common.progress import QUIET
 from constellation.common.text import nearest, shown
-from dlrc.commands.table import ENTRIES, FAMILIES, RUN, Entry, benches, loaded, studies
+from constellation.scenario.load import SCENARIO, SUFFIXES
+from dlrc.commands.table import ENTRIES, FAMILIES, RUN, Entry, benches, loaded, naming_extras, studies
 from dlrc.version import __version__
 
 HELP = ("--help", "-h", "help")
@@ -23,8 +24,9 @@ def main() -> None:
 
         be_a_rank()
         return
-    with user_errors_to_exit():
-        dispatch(sys.argv[1:])
+    words = sys.argv[1:]
+    with user_errors_to_exit(), naming_extras(words[0] if words and words[0] in ENTRIES else "run"):
+        dispatch(words)
 
 
 def dispatch(words: Sequence[str]) -> None:
@@ -47,9 +49,12 @@ def dispatch(words: Sequence[str]) -> None:
 
 
 def fly(words: Sequence[str]) -> None:
-    """A run: leading words that begin with -- are torchrun's, but for our own options."""
+    """A run: leading words that begin with -- are torchrun's, but for our own options. A first word alone
+    names the scenario: `run smoke`."""
     from dlrc.launch import split_options, start
 
+    if words and words[0] not in HELP and "=" not in words[0] and not words[0].startswith("-"):
+        words = [f"{SCENARIO.key}={words[0]}", *words[1:]]
     if any(word in HELP for word in words):
         options_of(RUN, words)  # answers and leaves
     options, rest = split_options([word for word in words if word not in ("--quiet", "-q")])
@@ -93,6 +98,8 @@ def _unknown(word: str) -> str:
         return f"{word}: unknown command; did you mean study {word}?"
     if word in benches():
         return f"{word}: unknown command; did you mean bench {word}?"
+    if word in SCENARIO.shipped() or word.endswith(SUFFIXES):
+        return f"{word}: unknown command; did you mean run {word}?"
     known = [*ENTRIES, *FAMILIES]
     near = nearest(word, known)
     return f"{shown(word)[1:-1]}: unknown command; " + (

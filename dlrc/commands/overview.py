@@ -31,7 +31,7 @@ def overview() -> str:
             "commands (COMMAND --help says more)",
             *(_row(f"{entry.name}", entry.brief) for entry in ENTRIES.values()),
             *_wrapped("study NAME", f"{FAMILIES['study']}: {', '.join(studies())}"),
-            *_wrapped("bench NAME", f"{FAMILIES['bench']}: {', '.join(benches())}"),
+            *(_wrapped("bench NAME", f"{FAMILIES['bench']}: {', '.join(benches())}") if benches() else ()),
             "",
             "scenarios, or a .yaml file of your own",
             *(_row(name, brief) for name, brief in shipped_scenarios().items()),

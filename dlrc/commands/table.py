@@ -4,8 +4,9 @@ a command is called."""
 from __future__ import annotations
 
 import ast
+import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -22,6 +23,7 @@ HERE = Path(__file__).resolve().parents[1]
 CHECKOUT = HERE.parent
 STUDY_FOLDERS = ("studies.paper", "studies.questions")
 _OURS = {"constellation", "codec", "nodes", "ground", "dlrc", "benchmarks"}
+_OF_STUDIES = {"imagecodecs", "bjontegaard"}  # the rest of what is optional comes with the codec
 
 
 @dataclass(frozen=True)
@@ -70,10 +72,7 @@ with -- are torchrun's (--nproc 8). A scenario of your own is a .yaml file.""",
     work=_started_elsewhere,
     subject=SCENARIO,
     honours=tuple(SCENARIO.model.model_fields),
-    examples=(
-        "dlrc run scenario=smoke",
-        "dlrc run scenario=dense scene.path=FOLDER codec.model=elic rounds=2",
-    ),
+    examples=("dlrc run smoke", "dlrc run scenario=dense scene.path=FOLDER codec.model=elic rounds=2"),
 )
 
 
@@ -107,15 +106,23 @@ def loaded(entry: Entry) -> Command:
     """The command itself. Raises `UserError` where a package that it needs is not installed."""
     if entry.module.startswith("benchmarks.") and str(CHECKOUT) not in sys.path:
         sys.path.insert(0, str(CHECKOUT))
-    try:
+    with naming_extras(entry.name):
         return import_module(entry.module).COMMAND
+
+
+@contextlib.contextmanager
+def naming_extras(what: str) -> Iterator[None]:
+    """Turn the import of a package that is not installed into a `UserError` that names the extra which brings
+    it. what: the command or function that needs it."""
+    try:
+        yield
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing in _OURS:
             raise
+        extra = "studies" if missing in _OF_STUDIES else "codec"
         raise UserError(
-            f"{entry.name}: needs the package {missing}, which is not installed; pip install 'dlrc[studies]' "
-            "brings it"
+            f"{what}: needs the package {missing}, which is not installed; pip install 'dlrc[{extra}]' brings it"
         ) from None
 
 

@@ -54,3 +54,22 @@ def test_a_package_that_is_missing_is_named_in_one_line(tmp_path):
     shutil.copytree(ROOT / "dlrc", tmp_path / "dlrc", ignore=shutil.ignore_patterns("studies", "__pycache__"))
     done = python("import dlrc", tmp_path, first=tmp_path)
     assert done.stderr.splitlines()[-1].startswith("ImportError: the package constellation: is missing")
+
+
+@pytest.mark.parametrize(
+    ("program", "line"),
+    [
+        ("sys.argv = ['dlrc', 'run', 'smoke']\nfrom dlrc.main import main\nmain()", "error: run: needs"),
+        ("sys.argv = ['dlrc', 'decode']\nfrom dlrc.main import main\nmain()", "error: decode: needs"),
+        (
+            "import dlrc\nfrom constellation.common.errors import user_errors_to_exit\n"
+            "with user_errors_to_exit(): dlrc.run('smoke')",
+            "error: dlrc.run: needs",
+        ),
+    ],
+)
+def test_without_the_extra_what_needs_the_codec_says_so_in_one_line(program, line, tmp_path):
+    done = python(f"sys.modules['torch'] = None  # as if it were not installed\n{program}", tmp_path)
+    assert (done.returncode, done.stdout) == (2, "") and done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith(f"{line} the package torch") and "pip install 'dlrc[codec]'" in done.stderr
+    assert not list(tmp_path.iterdir())
