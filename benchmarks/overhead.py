@@ -25,6 +25,7 @@ from pydantic import Field
 from codec.entropy.order import rank
 from codec.maps.assignment import AssignmentMap, all_kept
 from codec.maps.coding import encode_map
+from codec.models import registry
 from codec.models.checkpoint import load_weights
 from codec.models.registry import build_model
 from constellation.common.cli import Command, Given, main_of

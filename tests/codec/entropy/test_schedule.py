@@ -33,6 +33,13 @@ def copies_of(other, b, every=2, of=None):
     return known, cell
 
 
+def one_copy(other, b, at, of):
+    """Image b: position `at` an exact copy of position `of` of image `other`."""
+    known, cell = (array.copy() for array in whole(b))
+    known.reshape(-1)[at], cell[at] = KNOWN, 64 * other + of
+    return known, cell
+
+
 def test_known_vectors_lie_where_they_are_coded_and_fills_are_zero():
     known = np.array([[0, 0, FILL, 2, KNOWN, 4]], dtype=np.int32)
     rows = rows_of([known, whole(1, 1, 3)[0]], np.array([0, 0, -1, -1, 8, 8, 6, 7, 8]))
@@ -56,6 +63,7 @@ def test_a_chain_of_streams_is_a_pipeline():
 @pytest.mark.parametrize("family", ("mbt", "elic"))
 def test_every_group_comes_after_what_its_windows_and_networks_see(family):
     images = [whole(), copies_of(0, 1), copies_of(1, 2, every=3), copies_of(0, 3, every=5)]
+    images += [one_copy(0, 4, at=0, of=1), one_copy(4, 5, at=1, of=3)]  # in a window late; in no window at all
     passes, (orders, rows, plan) = small_model(family).passes, joint(family, images)
     step = {pair: number for number, pairs in enumerate(plan.steps) for pair in pairs}
     assert len(step) == sum(order.groups for order in orders)
