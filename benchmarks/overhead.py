@@ -52,7 +52,7 @@ PARTS = ("analysis", "coding", "recognizer", "selector", "arbiter", "filter", "m
 class OverheadKeys(Knobs):
     """Keys of this benchmark."""
 
-    model: Word = registry.NAMES[0]
+    model: Word = registry.names()[0]
     """family"""
     sizes: Several[Annotated[int, Field(ge=64, le=4096, multiple_of=64)]] = (256, 512, 1024, 2048)
     """sides of a patch, px"""
