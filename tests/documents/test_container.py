@@ -3,7 +3,8 @@
 import importlib.util
 from pathlib import Path
 
-from codec.bitstream import FIELDS, SETTINGS
+from codec.bitstream import FIELDS
+from codec.settings import SETTINGS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
