@@ -17,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
-from codec.imagery.scene import open_scene
 from codec.training.classical import encode_jpeg2000
 from constellation.common.files import write_csv
-from constellation.scenario.scenario import Scenario
+from constellation.common.progress import note
+from dlrc.studies.common.sights import Sights
 from ground.metrics import bpp, quality
-from nodes.capture import capture
+from nodes.capture import Capture
 
 QUALITIES = {
     "jpeg2000": (20, 22, 24, 26, 28, 30, 32, 34, 36, 38, 40, 43, 47, 52),  # dB
@@ -118,15 +118,9 @@ def container_overhead(image: np.ndarray) -> dict[str, int]:
     }
 
 
-def patch(scenario: Scenario, number: int, satellite: int) -> np.ndarray:
-    """What `satellite` saw in window `number`, uint8 [P, P, 3]."""
-    scene = open_scene(scenario.scene, scenario.seed, number, scenario.capture.window_px)
-    return capture(scene, scenario.capture, scenario.seed, number, satellite).image
-
-
-def measure(scenario: Scenario, count: int, path: Path, pictures: str) -> list[Point]:
+def measure(sights: Sights, count: int, path: Path, pictures: str) -> list[Point]:
     """All codecs at all qualities on satellite 0's patch of `count` windows; kept in a CSV file, so that only
-    what is missing is coded.
+    what is missing is coded. A patch that shows nothing but hidden cells has no points.
 
     The file beside it says for which pictures and settings (this module's text) its points are; for others
     they are measured anew."""
@@ -147,26 +141,24 @@ def measure(scenario: Scenario, count: int, path: Path, pictures: str) -> list[P
         )
     }
     for number, wanted in missing.items():
-        image = patch(scenario, number, 0)
-        points += [_point(image, number, codec, level) for codec, level in wanted]
+        view, _ = sights.look(number, 0)
+        if view.valid is None or view.valid.any():
+            points += [_point(view, codec, level) for codec, level in wanted]
+        else:
+            note(f"baselines: window {number} is left out: its patch has no data")
     if missing:
         key.write_text(wanted_key, encoding="utf-8")
         write_csv(path, FIELDS, [[getattr(point, name) for name in FIELDS] for point in points])
     return [point for point in points if point.round < count]
 
 
-def _point(image: np.ndarray, number: int, codec: str, level: float) -> Point:
-    data = encode(codec, image, level)
-    measured = quality(image, np.ascontiguousarray(decode(codec, data)))
-    return Point(
-        codec,
-        level,
-        number,
-        0,
-        bpp(len(data), image.shape[0] * image.shape[1]),
-        measured.psnr_db,
-        measured.ms_ssim,
-    )
+def _point(view: Capture, codec: str, level: float) -> Point:
+    """Rate and quality over the pixels that show anything, as the models' are."""
+    data = encode(codec, view.image, level)
+    measured = quality(view.image, np.ascontiguousarray(decode(codec, data)), view.valid)
+    pixels = view.image[:, :, 0].size if view.valid is None else int(view.valid.sum())
+    rate = bpp(len(data), pixels)
+    return Point(codec, level, view.round, view.satellite, rate, measured.psnr_db, measured.ms_ssim)
 
 
 def _read(path: Path) -> list[Point]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from codec.imagery.reader import opened
 
 FINE_PX = 16.0  # structures larger than this are left out of the search
 
@@ -80,27 +83,21 @@ def register(first: np.ndarray, second: np.ndarray) -> Overlap:
 
 
 def registered_rasters(first: Path, second: Path) -> bool:
-    """Whether two files are georeferenced alike: the same grid, to within 0.6 px."""
-    import warnings
+    """Whether two files are georeferenced alike: the same grid, to within 0.6 px. Raises `UserError`
+    where one cannot be read."""
+    (system, a), (other, b) = (_georeference(path) for path in (first, second))
+    return bool(
+        system is not None
+        and system == other
+        and a.a
+        and a.e  # turned by 90 degrees: no width of a pixel along the columns
+        and np.allclose(a[:2] + a[3:5], b[:2] + b[3:5], rtol=1e-6)
+        and max(abs(a.c - b.c) / abs(a.a), abs(a.f - b.f) / abs(a.e)) <= 0.6
+    )
 
-    import rasterio
-    from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(first) as a, rasterio.open(second) as b:
-                return (
-                    a.crs is not None
-                    and a.crs == b.crs
-                    and np.allclose(
-                        a.transform[:2] + a.transform[3:5], b.transform[:2] + b.transform[3:5], rtol=1e-6
-                    )
-                    and max(
-                        abs(a.transform.c - b.transform.c) / abs(a.transform.a),
-                        abs(a.transform.f - b.transform.f) / abs(a.transform.e),
-                    )
-                    <= 0.6
-                )
-    except RasterioError:
-        return False
+def _georeference(path: Path) -> tuple[Any, Any]:
+    """The coordinate system of a file, None without one, and its transform from pixels; as its own bytes say,
+    as for its pixels: no side file has a word in it. Raises `UserError`."""
+    with opened(path, path.name) as dataset:
+        return dataset.crs, dataset.transform

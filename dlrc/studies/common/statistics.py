@@ -49,7 +49,7 @@ class Line:
     of_oracle: Estimate  # y saving / oracle share
     d_psnr: Estimate
     d_psnr_median: Estimate  # over windows, of their mean
-    d_psnr_worst: float  # of a patch
+    d_psnr_worst: float  # of a patch that was decoded and shows anything
     d_ms_ssim: Estimate
     psnr_i: Estimate
     ms_ssim_i: Estimate
@@ -96,8 +96,24 @@ def bootstrap_median(values: np.ndarray, seed: int = 0) -> Estimate:
     return Estimate(float(np.median(values)), float(low), float(high))
 
 
+def share(part, whole):
+    """Percent."""
+    return 100 * part / whole
+
+
+def saved(after, before):
+    """Percent."""
+    return 100 * (1 - after / before)
+
+
+def mean(total, count):
+    """Of a sum."""
+    return total / count
+
+
 def summarise(rows: Sequence[Row], windows: int) -> Line:
-    """The line of the rows of windows 0 .. `windows` - 1."""
+    """The line of the rows of windows 0 .. `windows` - 1. A patch of hidden cells alone has bytes and no
+    quality, and is no fault of its window."""
     rows = [row for row in rows if row.round < windows]
     numbers = np.array([row.round for row in rows])
     rounds, index = np.unique(numbers, return_inverse=True)
@@ -108,15 +124,13 @@ def summarise(rows: Sequence[Row], windows: int) -> Line:
     y_d, y_i = per_window(lambda r: r.y_d), per_window(lambda r: r.y_i)
     all_d = per_window(lambda r: r.y_d + r.z_d + r.map_d + r.header_d)
     all_i = per_window(lambda r: r.y_i + r.z_i + r.header_i)
-    positions, oracle, ones = (
-        per_window(lambda r: r.positions),
-        per_window(lambda r: r.oracle),
-        per_window(lambda r: 1),
-    )
-    map_bytes, pixels = per_window(lambda r: r.map_d), per_window(lambda r: r.pixels).sum()
-    share = lambda part, whole: 100 * part / whole
-    saved = lambda after, before: 100 * (1 - after / before)
-    mean = lambda total, count: total / count
+    positions, oracle = per_window(lambda r: r.positions), per_window(lambda r: r.oracle)
+    seen = per_window(lambda r: r.pixels > 0)
+    d_psnr = per_window(lambda r: r.psnr_d - r.psnr_i if r.pixels else 0)
+    with np.errstate(invalid="ignore"):  # 0 / 0: a window in which nobody sees anything
+        d_psnr_windows = d_psnr / seen
+    worst = [r.psnr_d - r.psnr_i for r in rows if r.decoded]
+    map_bytes, pixels = per_window(lambda r: r.map_d), float(sum(r.pixels for r in rows))
     return Line(
         windows=len(rounds),
         decoded_windows=len({r.round for r in rows if r.decoded}),
@@ -127,19 +141,19 @@ def summarise(rows: Sequence[Row], windows: int) -> Line:
         total_saved=bootstrap((all_d, all_i), saved),
         oracle=bootstrap((oracle, positions), share),
         of_oracle=bootstrap((y_d, y_i, oracle, positions), lambda d, i, o, p: 100 * (1 - d / i) / (o / p)),
-        d_psnr=bootstrap((per_window(lambda r: r.psnr_d - r.psnr_i), ones), mean),
-        d_psnr_median=bootstrap_median(per_window(lambda r: r.psnr_d - r.psnr_i) / per_window(lambda r: 1)),
-        d_psnr_worst=min((r.psnr_d - r.psnr_i for r in rows if r.decoded), default=float("nan")),
-        d_ms_ssim=bootstrap((per_window(lambda r: r.ms_ssim_d - r.ms_ssim_i), ones), mean),
-        psnr_i=bootstrap((per_window(lambda r: r.psnr_i), ones), mean),
-        ms_ssim_i=bootstrap((per_window(lambda r: r.ms_ssim_i), ones), mean),
+        d_psnr=bootstrap((d_psnr, seen), mean),
+        d_psnr_median=bootstrap_median(d_psnr_windows),
+        d_psnr_worst=min((change for change in worst if not np.isnan(change)), default=float("nan")),
+        d_ms_ssim=bootstrap((per_window(lambda r: r.ms_ssim_d - r.ms_ssim_i if r.pixels else 0), seen), mean),
+        psnr_i=bootstrap((per_window(lambda r: r.psnr_i if r.pixels else 0), seen), mean),
+        ms_ssim_i=bootstrap((per_window(lambda r: r.ms_ssim_i if r.pixels else 0), seen), mean),
         map_bits=bootstrap((8 * map_bytes, positions), mean),
         map_share=bootstrap((map_bytes, all_d), share),
         kept=per_window(lambda r: r.kept).sum() / positions.sum(),
         local=per_window(lambda r: r.local).sum() / positions.sum(),
         remote=per_window(lambda r: r.remote).sum() / positions.sum(),
         bpp={
-            name: 8 * float(sum(getattr(r, name) for r in rows)) / float(pixels)
+            name: 8 * sum(getattr(r, name) for r in rows) / pixels if pixels else float("nan")
             for name in ("y_d", "z_d", "map_d", "header_d", "y_i", "z_i", "header_i")
         },
     )

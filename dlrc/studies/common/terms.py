@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from constellation.common.errors import UserError
 from constellation.common.text import counted
-from constellation.scenario.scenario import Scenario
+from constellation.scenario.coding import CodecKnobs
+from constellation.scenario.imaging import SceneKnobs
 
 STATION = tuple(
     f"ground.{key}"
@@ -21,17 +22,17 @@ METHODS = {
 """Ways to find what several satellites hold, as knobs of dlrc."""
 
 
-def refuse_estimates(scenario: Scenario) -> Scenario:
-    """The scenario, whose every stream is what it says. Raises `UserError` for `codec.context=open`, whose
-    bytes are an estimate."""
-    if scenario.codec.context == "open":
+def refuse_estimates(codec: CodecKnobs) -> None:
+    """Raises `UserError` for `codec.context=open`, whose bytes are an estimate, where every stream must be
+    what it says."""
+    if codec.context == "open":
         raise UserError(
-            "codec.context=open: this study counts bytes of real streams; `dlrc study context` sets the open-loop "
-            "estimate beside them"
+            "codec.context=open: this study counts bytes of real streams; `dlrc study context` sets the "
+            "open-loop estimate beside them"
         )
-    return scenario
 
 
-def surveyed(scenario: Scenario, windows: int) -> str:
+def surveyed(scene: SceneKnobs, windows: int) -> str:
     """What a study looked at, for titles: "5 windows, real scenes"."""
-    return f"{counted(windows, 'window')}, {'real scenes' if scenario.scene.path else 'BUILT-IN PROCEDURAL SCENE'}"
+    where = "real scenes" if scene.path else "BUILT-IN PROCEDURAL SCENE"
+    return f"{counted(windows, 'window')}, {where}"

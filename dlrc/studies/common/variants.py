@@ -10,28 +10,51 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from codec.bitstream import unpack
-from codec.imagery.scene import open_scene
 from codec.maps.assignment import LOCAL, REMOTE, AssignmentMap
 from constellation.common.frozen import value
+from constellation.common.progress import note
 from constellation.network import SpaceSegment
+from constellation.scenario.load import changed
 from constellation.scenario.scenario import Scenario
+from dlrc.studies.common.sights import Sights
 from ground.metrics import psnr_db
 from ground.reconstructor import reconstruct
 from ground.round import Station
-from nodes.capture import Capture, capture, look_of
+from nodes.capture import Capture, look_of
 from nodes.crew import Board, Crew, Look, Rules, Task, View
 from nodes.encoder import alone_stream, analyse, view_of
 from nodes.round import fly_round
 from nodes.timeline import Watch
 from nodes.wire.protocol import together
 
-Looks = Callable[
-    [Scenario, int, int], tuple[Capture, str]
-]  # scenario, round, satellite -> capture, scene's name
+Looks = Callable[[Sights, int, int], tuple[Capture, str]]  # sights, round, satellite -> capture, scene's name
+
+
+@value
+class Trial:
+    """What a study flies, variant after variant: a scenario, held here once, and its codec, loaded."""
+
+    scenario: Scenario
+    board: Board
+
+    def under(self, **knobs: Any) -> Trial:
+        """The same codec under other knobs, as of `changed`. Raises `UserError`."""
+        return Trial(changed(self.scenario, **knobs), self.board)
+
+    @property
+    def sights(self) -> Sights:
+        """What its satellites see."""
+        return Sights(self.scenario.scene, self.scenario.capture, self.scenario.seed)
+
+    @property
+    def rules(self) -> Rules:
+        """What its satellites agree on."""
+        return Rules.of(self.scenario, self.board.model)
 
 
 @value
@@ -58,10 +81,12 @@ class Shared:
 
 @value
 class Variant:
-    """A variant's outcome in one round, per satellite. y_bytes, total_bytes, map_bytes: of the real streams;
-    psnr_db against the satellite's own capture; images: None where a stream did not decode; tasks: none
-    without DLRC; select_s: CPU time of Recognizer + Selector per satellite (mean)."""
+    """A variant's outcome in one round, per satellite. order: by priority, the highest first. y_bytes,
+    total_bytes, map_bytes: of the real streams; psnr_db against the satellite's own capture, NaN where that
+    shows nothing; images: None where a stream did not decode; tasks: none without DLRC; select_s: CPU time
+    of Recognizer + Selector per satellite (mean)."""
 
+    order: tuple[int, ...]
     y_bytes: list[int]
     total_bytes: list[int]
     map_bytes: list[int]
@@ -81,33 +106,25 @@ class Variant:
         return float(np.mean([(a.fate == LOCAL).mean() for a in self.assignments]))
 
 
-def nominal_look(scenario: Scenario, number: int, satellite: int) -> tuple[Capture, str]:
-    """The capture of a run."""
-    scene = open_scene(scenario.scene, scenario.seed, number, scenario.capture.window_px)
-    return capture(scene, scenario.capture, scenario.seed, number, satellite), scene.name
-
-
-def see(scenario: Scenario, board: Board, number: int, looks: Looks = nominal_look) -> list[Shared]:
+def see(trial: Trial, number: int, looks: Looks = Sights.look) -> list[Shared]:
     """All satellites' captures of a round, analysed, coded without DLRC, decoded."""
-    rules = Rules.of(scenario, board.model)
-    views = []
-    for satellite in range(scenario.satellites):
-        look = look_of(*looks(scenario, number, satellite))
-        views.append(view_of(board, scenario.codec, look, analyse(board, look.padded, look.halo_px)))
+    board, rules, views = trial.board, trial.rules, []
+    for satellite in range(trial.scenario.satellites):
+        look = look_of(*looks(trial.sights, number, satellite))
+        views.append(view_of(board, rules.codec, look, analyse(board, look.padded, look.halo_px)))
     streams = {view.look.satellite: alone_stream(board, rules, view) for view in views}
     images = _images(Station(board), streams, number)
     return [Shared(view, streams[n], images[n]) for n, view in enumerate(views)]
 
 
-def fly(
-    scenario: Scenario, board: Board, number: int, views: Sequence[Shared], images: bool = True
-) -> Variant:
+def fly(trial: Trial, number: int, views: Sequence[Shared], images: bool = True) -> Variant:
     """One variant over views seen before: cluster, exchange, arbitrate, code, decode."""
+    board = trial.board
     crew = Crew(
         tuple(range(len(views))),
         board,
-        Rules.of(scenario, board.model),
-        SpaceSegment(scenario),
+        trial.rules,
+        SpaceSegment(trial.scenario),
         Watch(clock=time.thread_time),
         lambda _, satellites: [views[s].view for s in satellites],
     )
@@ -122,6 +139,7 @@ def fly(
     opened = [unpack(streams[n]) for n in crew.numbers]
     hashing_s = [span[2] for note in flown.notes.values() for span in note.spans if span[0] == "hash"]
     return Variant(
+        flown.accord.order,
         [len(stream.y) for stream in opened],
         [len(streams[n]) for n in crew.numbers],
         [len(stream.map) for stream in opened],
@@ -132,6 +150,35 @@ def fly(
         float(np.mean(hashing_s)) if hashing_s else 0.0,
         sum(picture is None for picture in pictures),
     )
+
+
+@value
+class Compared:
+    """PSNR, dB, of the views that show anything, one entry each: alone of the independent images, change by a
+    variant."""
+
+    alone: np.ndarray
+    change: np.ndarray
+
+    @classmethod
+    def of(cls, views: Sequence[Shared], flown: Variant) -> Compared:
+        """A variant against independent coding of the same views."""
+        shown = [n for n, view in enumerate(views) if view.look.pixels]
+        alone = np.array([alone_psnr_db(views[n]) for n in shown])
+        return cls(alone, np.array([flown.psnr_db[n] for n in shown]) - alone)
+
+
+def alone_psnr_db(view: Shared) -> float:
+    """PSNR of a view's independent image; NaN where the view shows nothing."""
+    return psnr_db(view.look.image, view.alone_image, view.look.valid)
+
+
+def shown(views: Sequence[Shared], window: int) -> bool:
+    """Whether a round shows anything to compare; where all is hidden, a note says so."""
+    if any(view.look.pixels for view in views):
+        return True
+    note(f"window {window} is left out: no satellite sees anything but hidden cells (no data)")
+    return False
 
 
 def _images(station: Station, streams: Mapping[int, bytes], number: int) -> dict[int, np.ndarray]:

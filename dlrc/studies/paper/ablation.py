@@ -18,14 +18,13 @@ from constellation.common.errors import UserError
 from constellation.common.files import make_folder, write_records
 from constellation.common.knobs import Knobs, Several
 from constellation.common.progress import watched
-from constellation.scenario.load import SCENARIO, changed
-from constellation.scenario.scenario import Scenario
+from constellation.scenario.load import SCENARIO
 from dlrc.commands.models import known_models
 from dlrc.studies.common.figures import save
 from dlrc.studies.common.terms import FLOWN, refuse_estimates, surveyed
-from dlrc.studies.common.variants import Shared, fly, see
-from ground.metrics import ms_ssim, psnr_db
-from nodes.crew import Board, load_board
+from dlrc.studies.common.variants import Compared, Shared, Trial, fly, see, shown
+from ground.metrics import ms_ssim
+from nodes.crew import load_board
 
 REPRESENTATIVES = ("original", "mean")
 
@@ -41,7 +40,8 @@ class AblationKeys(Knobs):
 
 def study(given: Given) -> None:
     """Fly every k and representative, print, write."""
-    scenario, windows = refuse_estimates(given.subject), given.own.windows
+    scenario, windows = given.subject, given.own.windows
+    refuse_estimates(scenario.codec)
     if scenario.dlrc.signature != "lsh" or scenario.dlrc.dedup != "signature":
         raise UserError(
             "dlrc.signature, dlrc.dedup: k matters to dlrc.signature=lsh with dlrc.dedup=signature alone"
@@ -49,56 +49,40 @@ def study(given: Given) -> None:
     known_models([scenario.codec.model], "codec.model")
     folder = Path(scenario.output) / f"ablation-{scenario.digest}"
     make_folder(folder)
-    rows = survey(scenario, load_board(scenario.codec), windows, given.own.k, folder / "ablation.csv")
-    print(f"{scenario.codec.model}, {scenario.name}, {surveyed(scenario, windows)}\n")
-    print(table(summarise(rows)))
-    draw(
-        summarise(rows),
-        folder / "figure12.png",
-        f"{scenario.codec.model}, {scenario.name}, {surveyed(scenario, windows)}",
-    )
+    trial = Trial(scenario, load_board(scenario.codec))
+    rows = survey(trial, windows, given.own.k, folder / "ablation.csv")
+    title = f"{scenario.codec.model}, {scenario.name}, {surveyed(scenario.scene, windows)}"
+    print(f"{title}\n\n{table(summarise(rows))}")
+    draw(summarise(rows), folder / "figure12.png", title)
     print(f"\nwrote {folder}/ (ablation.csv, figure12.png)")
 
 
-def survey(scenario: Scenario, board: Board, windows: int, ks: Sequence[int], path: Path) -> list[dict]:
+def survey(trial: Trial, windows: int, ks: Sequence[int], path: Path) -> list[dict]:
     """One row per window, k and representative; the CSV grows as they come."""
     rows: list[dict] = []
     for window in watched(range(windows), "windows"):
-        views = see(scenario, board, window)
+        views = see(trial, window)
+        if not shown(views, window):
+            continue
         alone = [ms_ssim(view.look.image, view.alone_image, view.look.valid) for view in views]
         for k in ks:
             for representative in REPRESENTATIVES:
-                rows.append(
-                    {
-                        "window": window,
-                        "k": k,
-                        "representative": representative,
-                        **outcome(
-                            changed(scenario, dlrc={"k": k, "representative": representative}),
-                            board,
-                            window,
-                            views,
-                            alone,
-                        ),
-                    }
-                )
+                knobs = {"k": k, "representative": representative}
+                found = outcome(trial.under(dlrc=knobs), window, views, alone)
+                rows.append({"window": window, **knobs, **found})
         write_records(path, rows)
     return rows
 
 
-def outcome(
-    scenario: Scenario, board: Board, window: int, views: Sequence[Shared], alone_ms_ssim: Sequence[float]
-) -> dict:
-    """Rate, quality and time of one k in one window."""
-    flown = fly(scenario, board, window, views)
+def outcome(trial: Trial, window: int, views: Sequence[Shared], alone_ms_ssim: Sequence[float]) -> dict:
+    """Rate, quality and time of one k in one window; qualities of the views that show anything."""
+    flown = fly(trial, window, views)
     pixels = sum(view.look.pixels for view in views)
-    change = [
-        psnr - psnr_db(view.look.image, view.alone_image, view.look.valid)
-        for psnr, view in zip(flown.psnr_db, views, strict=True)
-    ]
+    psnr = Compared.of(views, flown)
     similar = [
         ms_ssim(view.look.image, image, view.look.valid) - before
         for view, image, before in zip(views, flown.images, alone_ms_ssim, strict=True)
+        if view.look.pixels
     ]
     return {
         "y_bytes": sum(flown.y_bytes),
@@ -109,9 +93,9 @@ def outcome(
         "pixels": pixels,
         "remote_share": flown.remote_share,
         "local_share": flown.local_share,
-        "psnr_db": float(np.mean(flown.psnr_db)),
-        "dpsnr_db": float(np.mean(change)),
-        "worst_dpsnr_db": float(min(change)),
+        "psnr_db": float(np.mean(psnr.alone + psnr.change)),
+        "dpsnr_db": float(np.mean(psnr.change)),
+        "worst_dpsnr_db": float(np.min(psnr.change)),
         "dms_ssim": float(np.mean(similar)),
         "select_ms": 1000 * flown.select_s,
         "failed": flown.failed,
@@ -150,13 +134,14 @@ def summarise(rows: Sequence[dict]) -> list[dict]:
 def table(summary: Sequence[dict]) -> str:
     """Markdown."""
     lines = [
-        "| k | representative | bpp | y saved % | all saved % | local / remote % of positions | dPSNR dB (worst view) | dMS-SSIM | Recognizer + Selector ms |",
+        "| k | representative | bpp | y saved % | all saved % | local / remote % of positions | "
+        "dPSNR dB (worst view) | dMS-SSIM | Recognizer + Selector ms |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {r['k']} | {r['representative']} | {r['bpp']:.4f} | {r['saved_y_pct']:.1f} | {r['saved_pct']:.1f} | "
-        f"{100 * r['local_share']:.1f} / {100 * r['remote_share']:.1f} | {r['dpsnr_db']:+.3f} ({r['worst_dpsnr_db']:+.2f}) | "
-        f"{r['dms_ssim']:+.5f} | {r['select_ms']:.1f} |"
+        f"| {r['k']} | {r['representative']} | {r['bpp']:.4f} | {r['saved_y_pct']:.1f} | "
+        f"{r['saved_pct']:.1f} | {100 * r['local_share']:.1f} / {100 * r['remote_share']:.1f} | "
+        f"{r['dpsnr_db']:+.3f} ({r['worst_dpsnr_db']:+.2f}) | {r['dms_ssim']:+.5f} | {r['select_ms']:.1f} |"
         for r in summary
     ]
     return "\n".join(lines)

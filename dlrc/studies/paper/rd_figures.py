@@ -9,14 +9,55 @@ from pathlib import Path
 import numpy as np
 
 from codec.models import registry
-from dlrc.studies.common.baselines import LABELS
+from dlrc.studies.common.baselines import LABELS, QUALITIES, Point, curve, pooled
+from dlrc.studies.common.comparison import model_points
 from dlrc.studies.common.figures import save
 from dlrc.studies.common.statistics import Line
-from dlrc.studies.paper.rd_rounds import Configuration
+from dlrc.studies.paper.rd_rounds import Configuration, Row
 
 COLOURS = dict(zip(registry.names(), ("#1f5fa8", "#3a8f5c", "#d9822b", "#8a4fa3"), strict=False))
 BASELINES = {"jpeg2000": ("#444444", "-"), "jpegxl": ("#8a8a8a", "--"), "webp": ("#8a8a8a", ":")}
 PARTS = (("y", "#4477aa"), ("z", "#ccbb44"), ("map", "#cc4455"), ("header", "#999999"))
+
+
+def draw(
+    folder: Path,
+    where: str,
+    lines: Mapping[Configuration, Line],
+    rows: Mapping[Configuration, Sequence[Row]],
+    points: Sequence[Point],
+) -> None:
+    """Both figures. The curves show satellite 0's patches where baselines were measured, scaled by each
+    density's measured saving. where: the scenes, in words."""
+    models: dict[tuple[str, float], dict[str, tuple[float, float, float]]] = {}
+    for configuration, found in rows.items():
+        if configuration.halo_px or not any(row.decoded for row in found):
+            continue
+        line, key = lines[configuration], (configuration.model, configuration.lambda_)
+        base = list(model_points(found, points).values())
+        if configuration.density == "dense":
+            models.setdefault(key, {})["independent"] = pooled(base)
+        if "independent" in models.get(key, {}):
+            rate, psnr, similarity = models[key]["independent"]
+            models[key][configuration.density] = (
+                rate * (1 - line.total_saved.value / 100),
+                psnr + line.d_psnr.value,
+                similarity + line.d_ms_ssim.value,
+            )
+    if models:
+        baselines = {codec: curve(points, codec) for codec in QUALITIES} if points else {}
+        draw_curves(
+            models,
+            baselines,
+            f"Rate and quality with and without DLRC, no halo; {where}",
+            folder / "curves.png",
+        )
+    shown = {c: line for c, line in lines.items() if c.lambda_ == 0.013} or dict(lines)
+    draw_breakdown(
+        shown,
+        f"Bits per pixel: pale without DLRC, full with DLRC; {where}, lambda {next(iter(shown)).lambda_:g}",
+        folder / "breakdown.png",
+    )
 
 
 def _figure(width: float, height: float):

@@ -13,16 +13,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from codec.imagery.scene import open_scene
 from codec.models.model import LATENT_STRIDE_PX
 from codec.surroundings import RING
-from constellation.scenario.scenario import Scenario
 from dlrc.local import fly, sides_of
+from dlrc.studies.common.sights import Sights
 from dlrc.studies.common.statistics import Estimate, bootstrap
 from dlrc.studies.paper.rd_rounds import Configuration, Row, board_of
 from ground.metrics import psnr_db
 from ground.reconstructor import synthesise
-from nodes.capture import capture
 from nodes.crew import Board
 from nodes.encoder import analyse
 
@@ -64,9 +62,13 @@ def _compare(pairs: Sequence[tuple[Row, Row]]) -> AgainstPlain:
         return bootstrap((per_window(after), per_window(before)), lambda d, i: 100 * (1 - d / i))
 
     def mean(value) -> Estimate:
-        return bootstrap((per_window(value), per_window(lambda w, p: 1)), lambda total, count: total / count)
+        """Over the patches that show anything but hidden cells."""
+        total = per_window(lambda w, p: value(w, p) if w.pixels else 0)
+        return bootstrap((total, per_window(lambda w, p: w.pixels > 0)), lambda total, count: total / count)
 
-    before = lambda w, p: p.y_i + p.z_i + p.header_i
+    def before(_: Row, plain: Row) -> float:
+        return plain.y_i + plain.z_i + plain.header_i
+
     return AgainstPlain(
         len(rounds),
         saved(lambda w, p: w.y_d, lambda w, p: p.y_i),
@@ -158,37 +160,37 @@ class RingGain:
 
 
 def ring_gain(configuration: Configuration, overrides: Sequence[str], windows: int) -> RingGain:
-    """Over all satellites of the first `windows` windows."""
+    """Over all satellites of the first `windows` windows that see anything but hidden cells."""
     scenario = configuration.scenario(overrides)
-    board = board_of(scenario)
+    board = board_of(scenario.codec)
+    sights = Sights(scenario.scene, scenario.capture, scenario.seed)
     sides, model, plain, ways = sides_of(scenario, board), board.model, [], []
     for number in range(windows):
         landed = fly(sides, number).landed
         for (satellite, _), own in landed.decoded.latents.items():
-            image = landed.arrived.witness[satellite].original
+            image, valid = landed.arrived.witness[satellite].original, landed.arrived.witness[satellite].valid
+            if valid is not None and not valid.any():
+                continue
             repeated = np.pad(own, ((0, 0), (RING, RING), (RING, RING)), mode="edge")
             images = (
                 synthesise(model, own, 0),
                 synthesise(model, repeated, RING),
                 landed.images[satellite],
-                synthesise(model, _true_surroundings(board, scenario, number, satellite), RING),
+                synthesise(model, _true_surroundings(board, sights, (satellite, number)), RING),
             )
-            ways.append([psnr_db(image, one) for one in images])
-            plain.append(psnr_db(image, synthesise(model, np.rint(analyse(board, image, 0)), 0)))
+            ways.append([psnr_db(image, one, valid) for one in images])
+            plain.append(psnr_db(image, synthesise(model, np.rint(analyse(board, image, 0)), 0), valid))
+    if not plain:
+        return RingGain(0, np.nan, (np.nan,) * len(WAYS))
     return RingGain(len(plain), float(np.mean(plain)), tuple(np.mean(ways, axis=0).tolist()))
 
 
-def _true_surroundings(board: Board, scenario: Scenario, number: int, satellite: int) -> np.ndarray:
-    halo = scenario.capture.halo_px + RING * LATENT_STRIDE_PX
-    wide = scenario.capture.model_copy(update={"halo_px": halo})
-    view = capture(
-        open_scene(scenario.scene, scenario.seed, number, wide.window_px),
-        wide,
-        scenario.seed,
-        number,
-        satellite,
-    )
-    return np.rint(analyse(board, view.padded, scenario.capture.halo_px))
+def _true_surroundings(board: Board, sights: Sights, source: tuple[int, int]) -> np.ndarray:
+    """Latents of a patch and the ring around it, as seen. source: satellite and round."""
+    satellite, number = source
+    halo_px = sights.captured.halo_px
+    view, _ = sights.under(halo_px=halo_px + RING * LATENT_STRIDE_PX).look(number, satellite)
+    return np.rint(analyse(board, view.padded, halo_px))
 
 
 def ring_table(gains: Mapping[Configuration, RingGain]) -> list[str]:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 
-import numpy as np
-
-from dlrc.studies.common.baselines import QUALITIES, pooled
 from dlrc.studies.common.statistics import Estimate, Line
 from dlrc.studies.paper.rd_rounds import Configuration
 
@@ -31,7 +28,8 @@ TABLE_FIELDS = (
 )
 
 
-def _markdown(head: list[str], rows: list[list[str]]) -> list[str]:
+def markdown(head: list[str], rows: list[list[str]]) -> list[str]:
+    """The lines of a table."""
     return [
         "| " + " | ".join(head) + " |",
         "|" + " --- |" * len(head),
@@ -108,7 +106,7 @@ def saving_table(lines: Mapping[Configuration, Line]) -> list[str]:
                 str(line.failed),
             ]
         )
-    return _markdown(head, rows)
+    return markdown(head, rows)
 
 
 def breakdown_table(lines: Mapping[Configuration, Line]) -> list[str]:
@@ -139,63 +137,4 @@ def breakdown_table(lines: Mapping[Configuration, Line]) -> list[str]:
                 line.ms_ssim_i.text(4),
             ]
         )
-    return _markdown(head, rows)
-
-
-def baseline_table(
-    compared: Mapping[tuple[str, float], Mapping[int, tuple[float, float, float]]],
-    gaps: Mapping[tuple[tuple[str, float], str], np.ndarray],
-    curves: Mapping[str, np.ndarray],
-) -> list[str]:
-    """The models' rate and quality and their distance to each codec: of all patches as one, and patch by
-    patch with 95 % t-intervals."""
-    head = [
-        "model",
-        "lambda",
-        "patches",
-        "bpp",
-        "PSNR, dB",
-        "MS-SSIM",
-        "PSNR of the mean MSE, dB",
-        *(f"its distance to {codec}, dB" for codec in QUALITIES),
-        *(f"PSNR - {codec}, per patch, dB" for codec in QUALITIES),
-        *(f"MS-SSIM - {codec}, per patch" for codec in QUALITIES),
-    ]
-    rows = []
-    for key, found in compared.items():
-        if not found:
-            continue
-        psnr, (rate, whole, similarity) = (
-            np.mean(list(found.values()), axis=0)[1],
-            pooled(list(found.values())),
-        )
-        rows.append(
-            [
-                key[0],
-                f"{key[1]:g}",
-                str(len(found)),
-                f"{rate:.3f}",
-                f"{psnr:.2f}",
-                f"{similarity:.4f}",
-                f"{whole:.2f}",
-                *(
-                    f"{whole - np.interp(np.log(rate), np.log(curves[codec][:, 0]), curves[codec][:, 1]):+.2f}"
-                    for codec in QUALITIES
-                ),
-                *(_mean_text(gaps[key, codec][:, 0], 2, len(found)) for codec in QUALITIES),
-                *(_mean_text(gaps[key, codec][:, 1], 4, len(found)) for codec in QUALITIES),
-            ]
-        )
-    return _markdown(head, rows)
-
-
-def _mean_text(values: np.ndarray, digits: int, patches: int) -> str:
-    """Mean and t-interval of the finite values; their number where some patches had none."""
-    from scipy.stats import t
-
-    values = values[np.isfinite(values)]
-    if len(values) < 2:
-        return "-"
-    half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
-    text = f"{values.mean():+.{digits}f} ± {half:.{digits}f}"
-    return text if len(values) == patches else f"{text} ({len(values)} patches)"
+    return markdown(head, rows)

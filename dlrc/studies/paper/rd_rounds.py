@@ -21,15 +21,15 @@ from codec.maps.assignment import KEPT, LOCAL, REMOTE
 from codec.models.checkpoint import WEIGHTS_FOLDER
 from constellation.common.errors import UserError
 from constellation.common.progress import note, watched
+from constellation.scenario.coding import CodecKnobs
+from constellation.scenario.imaging import SceneKnobs
 from constellation.scenario.load import load_scenario
 from constellation.scenario.scenario import Scenario
 from dlrc.local import Flight, fly, sides_of
 from ground.records import Outcome, SatelliteRecord
 from nodes.crew import Board, load_board
 
-CHUNK_WINDOWS = (
-    10  # windows of one configuration before the next has its turn: an interrupted study is balanced
-)
+CHUNK_WINDOWS = 10  # of one configuration before the next has its turn: an interrupted study is balanced
 
 
 @dataclass(frozen=True)
@@ -90,26 +90,9 @@ class Row:
 
 
 @functools.lru_cache(maxsize=16)
-def _board(model: str, lambda_: float, weights: str, device: str, portable: bool, grid: str) -> Board:
-    return load_board(
-        load_scenario(
-            "dense",
-            [
-                f"codec.model={model}",
-                f"codec.lambda={lambda_!r}",
-                f"codec.device={device}",
-                f"codec.portable={str(portable).lower()}",
-                f"codec.grid={grid}",
-            ]
-            + ([f"codec.weights={weights}"] if weights else []),
-        ).codec
-    )
-
-
-def board_of(scenario: Scenario) -> Board:
-    """The loaded checkpoint of a scenario, shared by all configurations that use it."""
-    codec = scenario.codec
-    return _board(codec.model, codec.lambda_, codec.weights, codec.device, codec.portable, codec.grid)
+def board_of(codec: CodecKnobs) -> Board:
+    """The loaded checkpoint that the knobs name, shared by all configurations that use it."""
+    return load_board(codec)
 
 
 def shipped_lambdas(model: str) -> list[float]:
@@ -120,7 +103,8 @@ def shipped_lambdas(model: str) -> list[float]:
     )
     if not found:
         raise UserError(
-            f"models={model}: no shipped weights; there are: {', '.join(sorted(path.stem for path in WEIGHTS_FOLDER.glob('*.safetensors')))}"
+            f"models={model}: no shipped weights; there are: "
+            + ", ".join(sorted(path.stem for path in WEIGHTS_FOLDER.glob("*.safetensors")))
         )
     return found
 
@@ -145,18 +129,11 @@ def lambdas_of(models: Sequence[str], wanted: Sequence[float] | str) -> dict[str
     return lambdas
 
 
-def rows_file(folder: Path, configuration: Configuration, scenario: Scenario) -> Path:
-    """Where rows of a configuration lie: other knobs, weights, pictures or another container, another
-    file."""
-    key = f"{scenario.digest}/{board_of(scenario).checkpoint.sha256}/{pictures_digest(scenario)}/{VERSION}"
-    return folder / "rows" / f"{configuration.name}-{hashlib.sha256(key.encode()).hexdigest()[:8]}.csv"
-
-
-def pictures_digest(scenario: Scenario) -> str:
+def pictures_digest(scene: SceneKnobs) -> str:
     """Tells the files behind `scene.path` apart by name, size and time of change; "" for the built-in
     scene."""
-    path = Path(scenario.scene.path)
-    if not scenario.scene.path:
+    path = Path(scene.path)
+    if not scene.path:
         return ""
     files = sorted(entry for entry in path.iterdir() if entry.is_file()) if path.is_dir() else [path]
     return hashlib.sha256(
@@ -166,29 +143,40 @@ def pictures_digest(scenario: Scenario) -> str:
     ).hexdigest()[:16]
 
 
-def fly_missing(
-    folder: Path, configurations: Sequence[Configuration], overrides: Sequence[str], windows: int, decode: int
-) -> None:
+class Logbook:
+    """The rows of one configuration, in a file below the study's folder: other knobs, weights, pictures or
+    another container, another file. overrides: words laid over its scenario."""
+
+    def __init__(self, folder: Path, configuration: Configuration, overrides: Sequence[str]) -> None:
+        self.configuration, self._scenario = configuration, configuration.scenario(overrides)
+        scenario = self._scenario
+        weights, pictures = board_of(scenario.codec).checkpoint.sha256, pictures_digest(scenario.scene)
+        key = hashlib.sha256(f"{scenario.digest}/{weights}/{pictures}/{VERSION}".encode()).hexdigest()[:8]
+        self.path = folder / "rows" / f"{configuration.name}-{key}.csv"
+
+    def rows(self) -> list[Row]:
+        """All rows so far, of whole rounds."""
+        return read_rows(self.path, self._scenario.satellites)
+
+    def fly(self, numbers: Sequence[int], decode: int) -> None:
+        """Fly those of the windows `numbers` that have no rows yet; those before `decode` go through the
+        ground's decoder."""
+        have = {row.round for row in self.rows() if row.decoded or row.round >= decode}
+        missing = [number for number in numbers if number not in have]
+        if not missing:
+            return
+        sides = sides_of(self._scenario, board_of(self._scenario.codec))
+        for number in missing:
+            append_rows(self.path, rows_of(fly(sides, number, number < decode), number < decode))
+        print(f"  {self.configuration.name}: windows {missing[0]} to {missing[-1]}", flush=True)
+
+
+def fly_missing(logbooks: Sequence[Logbook], windows: int, decode: int) -> None:
     """Fly windows 0 .. `windows` - 1 of every configuration that have no rows yet; the first `decode` of them
     go through the ground's decoder."""
-    scenarios = {configuration: configuration.scenario(overrides) for configuration in configurations}
     for start in watched(range(0, windows, CHUNK_WINDOWS), "tens of windows"):
-        for configuration, scenario in scenarios.items():
-            path = rows_file(folder, configuration, scenario)
-            have = {
-                row.round
-                for row in read_rows(path, scenario.satellites)
-                if row.decoded or row.round >= decode
-            }
-            missing = [
-                number for number in range(start, min(windows, start + CHUNK_WINDOWS)) if number not in have
-            ]
-            if not missing:
-                continue
-            sides = sides_of(scenario, board_of(scenario))
-            for number in missing:
-                append_rows(path, rows_of(fly(sides, number, number < decode), number < decode))
-            print(f"  {configuration.name}: windows {missing[0]} to {missing[-1]}", flush=True)
+        for logbook in logbooks:
+            logbook.fly(range(start, min(windows, start + CHUNK_WINDOWS)), decode)
 
 
 def rows_of(flight: Flight, decoded: bool) -> list[Row]:

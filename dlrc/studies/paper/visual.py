@@ -81,7 +81,8 @@ def study(given: Given) -> None:
     own, overrides = given.own, given.words
     density, window, crop = own.density, own.window, own.crop
     models = known_models(own.models)
-    scenario = refuse_estimates(load_scenario(density, overrides))
+    scenario = load_scenario(density, overrides)
+    refuse_estimates(scenario.codec)
     if crop > scenario.capture.patch_px:
         raise UserError(f"crop={crop}: larger than capture.patch_px={scenario.capture.patch_px}")
     folder = make_folder(Path(scenario.output) / f"visual-{scenario.digest}")
@@ -89,7 +90,8 @@ def study(given: Given) -> None:
     corner = most_remote(sights[0].remote, crop // LATENT_STRIDE_PX)
     where = sights[0].scene if scenario.scene.path else "built-in procedural scene"
     print(
-        f"{where}, {density}, window {window}, satellite {sights[0].satellite} (lowest priority); crop of {crop} px at row {corner[0]}, column {corner[1]}\n"
+        f"{where}, {density}, window {window}, satellite {sights[0].satellite} (lowest priority); crop of "
+        f"{crop} px at row {corner[0]}, column {corner[1]}\n"
     )
     print("\n".join(table(sights)))
     write_csv(
@@ -130,11 +132,15 @@ def look(model: str, density: str, overrides: Sequence[str], window: int) -> Sig
     """Fly one window with one model and take the last satellite of the priority order. Raises `UserError`
     where its streams did not decode."""
     scenario = load_scenario(density, [*overrides, f"codec.model={model}"])
-    landed = fly(sides_of(scenario, board_of(scenario)), window).landed
+    landed = fly(sides_of(scenario, board_of(scenario.codec)), window).landed
     satellite = landed.record.order[-1]
     record, witness = landed.record.satellites[satellite], landed.arrived.witness[satellite]
     if record.outcome is not Outcome.EXACT:
         raise UserError(f"window={window}: satellite {satellite} of {model} was not decoded: {record.fault}")
+    if not record.pixels:
+        raise UserError(
+            f"window={window}: satellite {satellite} sees nothing but hidden cells (no data there)"
+        )
     return Sight(
         model,
         satellite,
@@ -171,8 +177,8 @@ def table(sights: Sequence[Sight]) -> list[str]:
     for s in sights:
         a, b = s.quality_independent, s.quality_dlrc
         lines.append(
-            f"| {s.model} | {s.bpp_independent:.3f} / {s.bpp_dlrc:.3f} | {a.psnr_db:.2f} / {b.psnr_db:.2f} | {a.ms_ssim:.4f} / {b.ms_ssim:.4f} | "
-            f"{100 * s.remote.mean():.1f} |"
+            f"| {s.model} | {s.bpp_independent:.3f} / {s.bpp_dlrc:.3f} | {a.psnr_db:.2f} / {b.psnr_db:.2f} | "
+            f"{a.ms_ssim:.4f} / {b.ms_ssim:.4f} | {100 * s.remote.mean():.1f} |"
         )
     return lines
 

@@ -28,11 +28,10 @@ from constellation.common.knobs import Knobs, Several, Word
 from constellation.common.progress import watched
 from constellation.scenario.coding import CodecKnobs
 from constellation.scenario.load import SCENARIO, changed
-from constellation.scenario.scenario import Scenario
 from dlrc.commands.models import known_models
 from dlrc.studies.common.figures import save
 from dlrc.studies.common.terms import FLOWN, surveyed
-from dlrc.studies.common.variants import Shared, Variant, fly, see
+from dlrc.studies.common.variants import Compared, Shared, Trial, Variant, alone_psnr_db, fly, see, shown
 from ground.metrics import psnr_db
 from ground.mosaic import mosaics
 from ground.reconstructor import synthesise
@@ -68,46 +67,43 @@ def study(given: Given) -> None:
         board = load_board(scenario.codec)
         for halo in halos:
             for window in watched(range(windows), f"{model}, halo {halo} px"):
-                rows.append(
-                    {
-                        "model": model,
-                        "halo_px": halo,
-                        "window": window,
-                        **compare(changed(scenario, capture={"halo_px": halo}), board, window),
-                    }
-                )
+                found = compare(Trial(changed(scenario, capture={"halo_px": halo}), board), window)
+                if found:
+                    rows.append({"model": model, "halo_px": halo, "window": window, **found})
                 write_records(folder / "context.csv", rows)
-    print(f"{base.name}, {surveyed(base, windows)}\n\n{table(summarise(rows))}")
+    print(f"{base.name}, {surveyed(base.scene, windows)}\n\n{table(summarise(rows))}")
     draw(summarise(rows), folder / "context.png")
     print(f"\nwrote {folder}/ (context.csv, context.png)")
 
 
-def compare(scenario: Scenario, board: Board, window: int) -> dict:
-    """All variants on one window: bits of y and of everything, quality changes."""
-    views, centred = see(scenario, board, window), changed(scenario, codec={"grid": "centred"})
-    on_centred = [view_of(board, centred.codec, view.look, view.y) for view in views]
-    alone = [psnr_db(view.look.image, view.alone_image, view.look.valid) for view in views]
+def compare(trial: Trial, window: int) -> dict:
+    """All variants on one window: bits of y and of everything, quality changes of the views that show
+    anything; nothing where none does."""
+    board, views, centred = trial.board, see(trial, window), trial.under(codec={"grid": "centred"})
+    if not shown(views, window):
+        return {}
+    on_centred = [view_of(board, centred.rules.codec, view.look, view.y) for view in views]
     row = {
         "alone_y_bits": 8 * sum(v.alone_y_bytes for v in views),
         "alone_bits": 8 * sum(len(v.alone) for v in views),
-        "alone_psnr_db": float(np.mean(alone)),
+        "alone_psnr_db": float(np.nanmean([alone_psnr_db(view) for view in views])),
     }
     for name, (codec, dlrc) in REAL.items():
-        flown = fly(changed(scenario, codec=codec, dlrc=dlrc), board, window, views)
+        flown = fly(trial.under(codec=codec, dlrc=dlrc), window, views)
         row |= {
             f"{name}_y_bits": 8 * sum(flown.y_bytes),
             f"{name}_bits": 8 * sum(flown.total_bytes),
-            f"{name}_dpsnr_db": float(np.mean(np.array(flown.psnr_db) - alone)),
+            f"{name}_dpsnr_db": float(np.mean(Compared.of(views, flown).change)),
             f"{name}_failed": flown.failed,
         }
         if name == "exact":
-            row |= estimates(board, (scenario.codec, centred.codec), flown, views)
+            row |= estimates(board, (trial.rules.codec, centred.rules.codec), flown, views)
             row |= alone_centred(board, views, on_centred)
     if board.model.has_context:
         shared = [
             Shared(one, view.alone, view.alone_image) for one, view in zip(on_centred, views, strict=True)
         ]
-        filled = fly(changed(centred, codec={"context": "independent"}), board, window, shared)
+        filled = fly(centred.under(codec={"context": "independent"}), window, shared)
         row |= {"centred_filled_y_bits": 8 * sum(filled.y_bytes), "centred_filled_failed": filled.failed}
     else:
         row |= {"centred_filled_y_bits": float("nan"), "centred_filled_failed": 0}
@@ -151,7 +147,7 @@ def alone_centred(board: Board, views: Sequence[Shared], on_centred: Sequence[Vi
 
 
 def _of_centred(bits: int, board: Board, views: Sequence[Shared], latents: Mapping[int, np.ndarray]) -> dict:
-    psnr = float(np.mean(centred_psnr_db(board, views, latents)))
+    psnr = float(np.nanmean(centred_psnr_db(board, views, latents)))
     return {"centred_alone_y_bits": bits, "centred_alone_psnr_db": psnr}
 
 
@@ -177,9 +173,7 @@ def summarise(rows: Sequence[dict]) -> list[dict]:
     for model, halo in dict.fromkeys((row["model"], row["halo_px"]) for row in rows):
         mine = [row for row in rows if (row["model"], row["halo_px"]) == (model, halo)]
         total = {
-            name: sum(row[name] for row in mine)
-            for name in mine[0]
-            if name.endswith("bits") or name.endswith("failed")
+            name: sum(row[name] for row in mine) for name in mine[0] if name.endswith(("bits", "failed"))
         }
         mean = {name: float(np.mean([row[name] for row in mine])) for name in mine[0] if name.endswith("db")}
 
@@ -215,14 +209,18 @@ def summarise(rows: Sequence[dict]) -> list[dict]:
 def table(summary: Sequence[dict]) -> str:
     """Markdown, two tables: savings and costs; the grids without DLRC."""
     lines = [
-        "| model | halo px | y saved %: exact / content / independent | open-loop ESTIMATE fixed / centred | cost of exact / independent, points | "
-        "centred, filled: y saved % | all saved %: exact / content / independent | dPSNR exact / content | undecodable |",
+        "| model | halo px | y saved %: exact / content / independent | open-loop ESTIMATE fixed / centred | "
+        "cost of exact / independent, points | centred, filled: y saved % | "
+        "all saved %: exact / content / independent | dPSNR exact / content | undecodable |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {r['model']} | {r['halo_px']} | {r['exact']:.1f} / {r['content']:.1f} / {r['independent']:.1f} | {r['open']:.1f} / {r['open_centred']:.1f} | "
-        f"{r['cost_exact']:+.2f} / {r['cost_independent']:+.2f} | {'-' if np.isnan(r['centred_filled']) else format(r['centred_filled'], '.1f')} | {r['exact_all']:.1f} / {r['content_all']:.1f} / "
-        f"{r['independent_all']:.1f} | {r['exact_db']:+.3f} / {r['content_db']:+.3f} | {r['failed']:.0f} |"
+        f"| {r['model']} | {r['halo_px']} | {r['exact']:.1f} / {r['content']:.1f} / {r['independent']:.1f} | "
+        f"{r['open']:.1f} / {r['open_centred']:.1f} | "
+        f"{r['cost_exact']:+.2f} / {r['cost_independent']:+.2f} | "
+        f"{'-' if np.isnan(r['centred_filled']) else format(r['centred_filled'], '.1f')} | "
+        f"{r['exact_all']:.1f} / {r['content_all']:.1f} / {r['independent_all']:.1f} | "
+        f"{r['exact_db']:+.3f} / {r['content_db']:+.3f} | {r['failed']:.0f} |"
         for r in summary
     ]
     lines += [

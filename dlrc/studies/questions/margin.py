@@ -15,16 +15,14 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from codec.imagery.scene import open_scene
 from codec.models import registry
 from constellation.common.cli import Command, Given, main_of
 from constellation.common.knobs import Knobs, Several, Word
 from constellation.common.progress import watched
 from constellation.scenario.load import SCENARIO, changed
-from constellation.scenario.scenario import Scenario
 from dlrc.commands.models import known_models
+from dlrc.studies.common.sights import Sights
 from dlrc.studies.paper.rd_rounds import board_of
-from nodes.capture import capture
 from nodes.crew import Board
 from nodes.encoder import analyse
 
@@ -51,15 +49,12 @@ class Margin:
         return 16 * self.depth(HALO_SHARE)
 
 
-def margin_of(scenario: Scenario, rounds: int = 12, satellites: Sequence[int] = (0, 1)) -> Margin:
-    """Measured on the patches that `satellites` see in the first `rounds` rounds of the scenario."""
-    board = board_of(scenario)
-    wide = scenario.capture.model_copy(update={"halo_px": WIDE_HALO_PX})
-    pairs = []
+def margin_of(board: Board, sights: Sights, rounds: int = 12, satellites: Sequence[int] = (0, 1)) -> Margin:
+    """Measured on the patches that `satellites` see in the first `rounds` rounds."""
+    wide, pairs = sights.under(halo_px=WIDE_HALO_PX), []
     for number in watched(range(rounds), "windows"):
-        scene = open_scene(scenario.scene, scenario.seed, number, wide.window_px)
         for satellite in satellites:
-            view = capture(scene, wide, scenario.seed, number, satellite)
+            view, _ = wide.look(number, satellite)
             pairs.append(agreement(board, view.image, view.padded))
     return by_depth(pairs)
 
@@ -123,9 +118,11 @@ class MarginKeys(Knobs):
 def study(given: Given) -> None:
     """Measure every model and print a row each."""
     models, base = known_models(given.own.models), given.subject
+    sights = Sights(base.scene, base.capture, base.seed)
+    codecs = {model: changed(base, codec={"model": model}).codec for model in models}
     margins = {
-        (model, base.codec.lambda_): margin_of(changed(base, codec={"model": model}), given.own.windows)
-        for model in models
+        (model, codec.lambda_): margin_of(board_of(codec), sights, given.own.windows)
+        for model, codec in codecs.items()
     }
     print("\n".join(margin_table(margins)))
 

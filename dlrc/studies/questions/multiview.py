@@ -1,28 +1,42 @@
 """Real multi-view and multi-date pairs: two satellites capture picture A and picture B of one window (part of
-`dlrc study robustness`)."""
+`dlrc study robustness`).
+
+Which of the two comes first, and so owns what both see, is `priority.rule`'s to say: the first and the second
+of a pair are meant by priority, whichever picture they look at."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from codec.imagery.scene import open_scene
+from codec.maps.assignment import REMOTE
 from codec.models.model import LATENT_STRIDE_PX
 from constellation.common.errors import UserError
 from constellation.common.files import write_records
 from constellation.common.progress import watched
 from constellation.scenario.imaging import SceneKnobs
-from constellation.scenario.load import changed
-from constellation.scenario.scenario import Scenario
 from dlrc.studies.common.registration import overlap_at, register, registered_rasters
+from dlrc.studies.common.sights import Sights
 from dlrc.studies.common.terms import METHODS
-from dlrc.studies.common.variants import fly, see
+from dlrc.studies.common.variants import (
+    Compared,
+    Looks,
+    Shared,
+    Trial,
+    Variant,
+    alone_psnr_db,
+    fly,
+    see,
+    shown,
+)
 from ground.metrics import psnr_db
 from nodes.capture import Capture
-from nodes.crew import Board
+from nodes.crew import Look, Rules
 from nodes.recognizer import content_hashes, hash_family, signatures
 
 SUFFIXES = (".png", ".tif", ".tiff", ".webp", ".jpg", ".jpeg")
@@ -48,7 +62,7 @@ def pairs_of(folder: Path) -> list[Pair]:
     for group in sorted(path for path in folder.iterdir() if path.is_dir()):
         pictures = sorted(path for path in group.iterdir() if path.suffix.lower() in SUFFIXES)
         marked = [(a, a.with_name(a.stem[:-2] + "_B" + a.suffix)) for a in pictures if a.stem.endswith("_A")]
-        plain = [] if marked else list(zip(pictures, pictures[1:], strict=False))
+        plain = [] if marked else list(pairwise(pictures))
         pairs += [Pair(group.name, a, b) for a, b in marked or plain if b.is_file()]
     if not pairs:
         raise UserError(
@@ -57,7 +71,7 @@ def pairs_of(folder: Path) -> list[Pair]:
     return pairs
 
 
-def look_at(pair: Pair):
+def look_at(pair: Pair) -> Looks:
     """Satellite 0 sees the first picture, satellite 1 the second, both the same ground: a patch somewhere in
     what the pictures share.
 
@@ -66,30 +80,32 @@ def look_at(pair: Pair):
     """
     scenes = [open_scene(SceneKnobs(path=str(path)), 0, 0, 1) for path in (pair.first, pair.second)]
     pictures = [scene.read(0, 0, scene.height, scene.width) for scene in scenes]
-    grey = [picture.astype(np.float32).mean(axis=2) for picture in pictures]
+    masks = [scene.read_valid(0, 0, scene.height, scene.width) for scene in scenes]
+    grey = [_grey(picture, mask) for picture, mask in zip(pictures, masks, strict=True)]
     found = overlap_at(*grey, 0, 0) if registered(pair) else register(*grey)
     if not registered(pair) and found.correlation < COMMON:
         raise UserError(
-            f"{pair.first.name} and {pair.second.name}: no common ground (correlation {found.correlation:.2f} at best)"
+            f"{pair.first.name} and {pair.second.name}: no common ground (correlation "
+            f"{found.correlation:.2f} at best)"
         )
 
-    def look(scenario: Scenario, round_number: int, satellite: int) -> tuple[Capture, str]:
-        size = scenario.capture.patch_px
+    def look(sights: Sights, number: int, satellite: int) -> tuple[Capture, str]:
+        size = sights.captured.patch_px
         if min(found.height, found.width) < size:
             raise UserError(
-                f"{pair.first.name} and {pair.second.name}: {found.height} x {found.width} px in common, patches have {size}"
+                f"{pair.first.name} and {pair.second.name}: {found.height} x {found.width} px in common, "
+                f"patches have {size}"
             )
-        places = np.random.Generator(
-            np.random.Philox(np.random.SeedSequence([0xBA1F, scenario.seed, round_number]))
-        )
+        places = np.random.Generator(np.random.Philox(np.random.SeedSequence([0xBA1F, sights.seed, number])))
         row, col = (
             found.top + int(places.integers(found.height - size + 1)),
             found.left + int(places.integers(found.width - size + 1)),
         )
         if satellite == 0:
             row, col = row + found.rows, col + found.cols
-        image = np.ascontiguousarray(pictures[satellite][row : row + size, col : col + size])
-        return _view(image, satellite, round_number, row, col), scenes[satellite].name
+        cut = slice(row, row + size), slice(col, col + size)
+        patch = np.ascontiguousarray(pictures[satellite][cut]), np.ascontiguousarray(masks[satellite][cut])
+        return _view(patch, (satellite, number), (row, col)), scenes[satellite].name
 
     return look
 
@@ -100,14 +116,25 @@ def registered(pair: Pair) -> bool:
     return pair.first.stem.endswith("_A") or registered_rasters(pair.first, pair.second)
 
 
-def _view(image: np.ndarray, satellite: int, round_number: int, row: int, col: int) -> Capture:
+def _grey(picture: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """float32 [H, W]; hidden cells are as bright as the rest on average, so that they correlate with
+    nothing."""
+    grey = picture.astype(np.float32).mean(axis=2)
+    if valid.any() and not valid.all():
+        grey[~valid] = grey[valid].mean()
+    return grey
+
+
+def _view(patch: tuple[np.ndarray, np.ndarray], source: tuple[int, int], corner: tuple[int, int]) -> Capture:
+    """patch: pixels, and which of them show anything. source: satellite and round. corner: (row, col) in the
+    picture, px."""
+    (image, valid), (satellite, number), (row, col) = patch, source, corner
     side = image.shape[0] // LATENT_STRIDE_PX
-    cells = np.arange(side**2, dtype=np.int64).reshape(
-        side, side
-    )  # the footprint rule is told that both see the same ground
+    # the footprint rule is told that both see the same ground
+    cells = np.arange(side**2, dtype=np.int64).reshape(side, side)
     return Capture(
         satellite=satellite,
-        round=round_number,
+        round=number,
         image=image,
         padded=image,
         row=0,
@@ -119,26 +146,28 @@ def _view(image: np.ndarray, satellite: int, round_number: int, row: int, col: i
         rotation_deg=0.0,
         gain=1.0,
         cloud_share=0.0,
+        valid=None if valid.all() else valid,
     )
 
 
-def pair_rows(scenario: Scenario, board: Board, pairs: Sequence[Pair], path: Path) -> list[dict]:
+def pair_rows(trial: Trial, pairs: Sequence[Pair], path: Path) -> list[dict]:
     """One row per pair and method; the CSV grows as they come."""
-    patch = scenario.capture.patch_px
-    two = changed(scenario, satellites=2, capture={"window_px": patch, "halo_px": 0})
+    patch_px = trial.sights.captured.patch_px
+    two = trial.under(satellites=2, capture={"window_px": patch_px, "halo_px": 0})
     rows: list[dict] = []
     for number, pair in enumerate(watched(pairs, "pairs")):
         try:
-            views = see(two, board, number, look_at(pair))
+            views = see(two, number, look_at(pair))
         except UserError as error:
             print(f"left out: {error}")
             continue
-        raw_db = psnr_db(views[0].look.image, views[1].look.image)
-        equal = equal_shares(two, board.model.m, [view.y for view in views])
-        for method, knobs in METHODS.items():
-            flown = fly(changed(two, dlrc=knobs), board, number, views)
-            alone = np.array([psnr_db(view.look.image, view.alone_image, view.look.valid) for view in views])
-            change = np.array(flown.psnr_db) - alone
+        if not shown(views, number):
+            continue
+        raw_db = psnr_between_db(*(view.look for view in views))
+        flown = {method: fly(two.under(dlrc=knobs), number, views) for method, knobs in METHODS.items()}
+        first, second = next(iter(flown.values())).order  # the same for all: the order looks at no signature
+        equal = equal_shares(two.rules, views[first].y, views[second].y)
+        for method, variant in flown.items():
             rows.append(
                 {
                     "group": pair.group,
@@ -146,23 +175,40 @@ def pair_rows(scenario: Scenario, board: Board, pairs: Sequence[Pair], path: Pat
                     "method": method,
                     "psnr_between_pictures_db": raw_db,
                     **equal,
-                    "alone_total_bytes": sum(len(v.alone) for v in views),
-                    "total_bytes": sum(flown.total_bytes),
-                    "remote_share": float(flown.remote_share * 2),
-                    "psnr_alone_db": float(alone.mean()),
-                    "dpsnr_second_db": float(change[1]),
+                    **outcome(views, variant),
                 }
             )
         write_records(path, rows)
     return rows
 
 
-def equal_shares(scenario: Scenario, channels: int, latents: Sequence[np.ndarray]) -> dict[str, float]:
-    """Share of positions of the second view whose signature equals that of the first view at the same
-    position, per k and by content, and (`anywhere`) that of any of its positions."""
-    out = {}
+def outcome(views: Sequence[Shared], flown: Variant) -> dict[str, float]:
+    """Bytes and quality of a pair. remote_share: copies of both, per position of one (only one has any, but
+    under a rule that shares out owners). dpsnr_copied_db: mean change of the views that hold copies; of the
+    second where none does."""
+    copied = [n for n, found in enumerate(flown.assignments) if (found.fate == REMOTE).any()]
+    change = np.array(flown.psnr_db) - [alone_psnr_db(view) for view in views]
+    return {
+        "alone_total_bytes": sum(len(view.alone) for view in views),
+        "total_bytes": sum(flown.total_bytes),
+        "remote_share": float(flown.remote_share * len(views)),
+        "psnr_alone_db": float(Compared.of(views, flown).alone.mean()),
+        "dpsnr_copied_db": float(change[copied or [flown.order[-1]]].mean()),
+    }
+
+
+def psnr_between_db(first: Look, second: Look) -> float:
+    """PSNR of one capture against the other, over the pixels that both show; NaN where there is none."""
+    masks = [look.valid for look in (first, second) if look.valid is not None]
+    return psnr_db(first.image, second.image, np.logical_and.reduce(masks) if masks else None)
+
+
+def equal_shares(rules: Rules, first: np.ndarray, second: np.ndarray) -> dict[str, float]:
+    """Share of positions of the second view's y [M, H, W] whose signature equals that of the first view at
+    the same position, per k and by content, and (`anywhere`) that of any of its positions."""
+    out, dlrc, latents = {}, rules.dlrc, (first, second)
     for k in (*KS, 0):
-        family = hash_family(scenario.seed, channels, k or 1, scenario.dlrc.rotation, scenario.dlrc.magnitude)
+        family = hash_family(rules.seed, len(first), k or 1, dlrc.rotation, dlrc.magnitude)
         a, b = (signatures(y, family) if k else content_hashes(np.rint(y).astype(np.int32)) for y in latents)
         name = f"k{k}" if k else "content"
         out[f"equal_{name}"], out[f"anywhere_{name}"] = float((a == b).mean()), float(np.isin(b, a).mean())
@@ -172,15 +218,13 @@ def equal_shares(scenario: Scenario, channels: int, latents: Sequence[np.ndarray
 def pair_table(rows: Sequence[dict]) -> str:
     """Markdown: a line per group."""
     lines = [
-        "| pairs | n | PSNR of B against A, dB | equal signatures %, k = 8 / 20 / content | anywhere in A %, k = 8 / 20 / content | "
-        "saved %: lsh / content / footprint | dPSNR of B, dB: lsh / content / footprint |",
+        "| pairs | n | PSNR between the pictures, dB | equal signatures %, k = 8 / 20 / content | "
+        "of the second anywhere in the first %, k = 8 / 20 / content | saved %: lsh / content / footprint | "
+        "dPSNR of the one that copies, dB: lsh / content / footprint |",
         "|---|---|---|---|---|---|---|",
     ]
     for group in dict.fromkeys(row["group"] for row in rows):
-        mine = {
-            m: [r for r in rows if r["group"] == group and r["method"] == m]
-            for m in ("lsh", "content", "footprint")
-        }
+        mine = {m: [r for r in rows if r["group"] == group and r["method"] == m] for m in METHODS}
         first = mine["lsh"]
         shares = [
             " / ".join(
@@ -192,8 +236,8 @@ def pair_table(rows: Sequence[dict]) -> str:
             f"{100 - 100 * sum(r['total_bytes'] for r in r_) / sum(r['alone_total_bytes'] for r in r_):.1f}"
             for r_ in mine.values()
         )
-        change = " / ".join(f"{np.mean([r['dpsnr_second_db'] for r in r_]):+.2f}" for r_ in mine.values())
-        between = np.mean([r["psnr_between_pictures_db"] for r in first])
+        change = " / ".join(f"{np.mean([r['dpsnr_copied_db'] for r in r_]):+.2f}" for r_ in mine.values())
+        between = np.nanmean([r["psnr_between_pictures_db"] for r in first])
         lines.append(
             f"| {group} | {len(first)} | {between:.1f} | {shares[0]} | {shares[1]} | {saved} | {change} |"
         )

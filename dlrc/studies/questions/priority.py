@@ -31,7 +31,6 @@ from constellation.common.progress import watched
 from constellation.orbit.orbits import load_constellation
 from constellation.passes.contacts import DAY_S
 from constellation.scenario.load import SCENARIO, changed, write_scenario
-from constellation.scenario.scenario import Scenario
 from constellation.sync.series import constellation_label
 from dlrc.studies.common.terms import STATION
 from dlrc.studies.questions.priority_rounds import RULES, Outcome, Request, bytes_before, fly, vectors_of
@@ -95,7 +94,7 @@ def report(request: Request, outcomes: Sequence[Outcome]) -> str:
     lines = [
         f"Priority rules: {scenario.satellites} satellites of {constellation_label(scenario.orbit)}, "
         f"{scenario.rounds} rounds, station {ground.name}, window {scenario.capture.window_px} px",
-        *_attendance(scenario, first),
+        *_attendance(first, scenario.rounds, scenario.satellites),
         f"{volume / 1e9:.3g} GB a round after deduplication ({100 * (1 - volume / every):.1f} % less than "
         f"{every / 1e9:.3g} GB), the same for every rule",
         "",
@@ -115,13 +114,14 @@ def report(request: Request, outcomes: Sequence[Outcome]) -> str:
     return "\n".join(lines)
 
 
-def _attendance(scenario: Scenario, rounds: Sequence[Outcome]) -> list[str]:
-    present = [len(outcome.members) for outcome in rounds] + [0] * (scenario.rounds - len(rounds))
-    if min(present) == scenario.satellites:
+def _attendance(seen: Sequence[Outcome], rounds: int, satellites: int) -> list[str]:
+    """A note where fewer satellites than asked for take part. seen: the rounds that somebody sees."""
+    present = [len(outcome.members) for outcome in seen] + [0] * (rounds - len(seen))
+    if min(present) == satellites:
         return []
     return [
         f"note: {np.mean(present):.1f} satellites on average see the region ({min(present)} to "
-        f"{max(present)}), of {scenario.satellites} asked for; rounds that nobody sees "
+        f"{max(present)}), of {satellites} asked for; rounds that nobody sees "
         f"({present.count(0)}) count nowhere"
     ]
 

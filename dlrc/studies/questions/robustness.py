@@ -23,15 +23,15 @@ from constellation.common.errors import UserError
 from constellation.common.files import make_folder, write_records
 from constellation.common.knobs import Knobs, Several
 from constellation.common.progress import watched
-from constellation.scenario.load import SCENARIO, changed
-from constellation.scenario.scenario import Scenario
+from constellation.scenario.load import SCENARIO
 from dlrc.commands.models import known_models
 from dlrc.studies.common.figures import save
+from dlrc.studies.common.sights import Sights
 from dlrc.studies.common.terms import FLOWN, METHODS, refuse_estimates, surveyed
-from dlrc.studies.common.variants import Shared, fly, nominal_look, see
-from ground.metrics import psnr_db
+from dlrc.studies.common.variants import Compared, Looks, Shared, Trial, fly, see, shown
+from dlrc.studies.questions.multiview import pair_rows, pair_table, pairs_of
 from nodes.capture import Capture
-from nodes.crew import Board, load_board
+from nodes.crew import load_board
 
 COLOURS = {"lsh": "#1f5fa8", "content": "#3a8f5c", "footprint": "#d9822b"}
 
@@ -65,14 +65,12 @@ CONDITIONS = [
 ]
 
 
-def look_under(condition: Condition):
-    """The captures of a run under a condition."""
+def look_under(condition: Condition, satellites: int) -> Looks:
+    """The captures of a run of so many satellites under a condition."""
 
-    def look(scenario: Scenario, round_number: int, satellite: int) -> tuple[Capture, str]:
-        disturbed = satellite == round_number % scenario.satellites or not condition.one_view
-        view, name = nominal_look(
-            changed(scenario, capture=condition.knobs) if disturbed else scenario, round_number, satellite
-        )
+    def look(sights: Sights, number: int, satellite: int) -> tuple[Capture, str]:
+        disturbed = satellite == number % satellites or not condition.one_view
+        view, name = (sights.under(**condition.knobs) if disturbed else sights).look(number, satellite)
         return (with_object(view) if condition.object and disturbed else view), name
 
     return look
@@ -105,22 +103,20 @@ class RobustnessKeys(Knobs):
 
 def study(given: Given) -> None:
     """Fly every condition by every method, print, write."""
-    scenario, windows = refuse_estimates(given.subject), given.own.windows
-    pairs = find_pairs(Path(given.own.pairs)) if given.own.pairs else []
+    scenario, windows = given.subject, given.own.windows
+    refuse_estimates(scenario.codec)
+    pairs = pairs_of(Path(given.own.pairs)) if given.own.pairs else []
     wanted = pick(given.own.conditions)
     known_models([scenario.codec.model], "codec.model")
     folder = make_folder(Path(scenario.output) / f"robustness-{scenario.digest}")
-    board = load_board(scenario.codec)
-    rows = survey(scenario, board, windows, wanted, folder / "robustness.csv")
-    print(
-        f"{scenario.codec.model}, {scenario.name}, k = {scenario.dlrc.k}, {surveyed(scenario, windows)}\n\n{table(rows)}"
-    )
+    trial = Trial(scenario, load_board(scenario.codec))
+    rows = survey(trial, windows, wanted, folder / "robustness.csv")
+    where = f"{scenario.name}, k = {scenario.dlrc.k}, {surveyed(scenario.scene, windows)}"
+    print(f"{scenario.codec.model}, {where}\n\n{table(rows)}")
     if rows:
         draw(rows, folder / "robustness.png")
     if pairs:
-        from dlrc.studies.questions.multiview import pair_rows, pair_table
-
-        print("\n" + pair_table(pair_rows(scenario, board, pairs, folder / "pairs.csv")))
+        print("\n" + pair_table(pair_rows(trial, pairs, folder / "pairs.csv")))
     print(f"\nwrote {folder}/")
 
 
@@ -134,48 +130,34 @@ def pick(names: Sequence[str]) -> list[Condition]:
     return [c for c in CONDITIONS if "all" in names or any(c.name.startswith(name) for name in names)]
 
 
-def find_pairs(folder: Path) -> list:
-    """The image pairs below `folder`. Raises `UserError`."""
-    from dlrc.studies.questions.multiview import pairs_of
-
-    return pairs_of(folder)
-
-
-def survey(
-    scenario: Scenario, board: Board, windows: int, conditions: Sequence[Condition], path: Path
-) -> list[dict]:
+def survey(trial: Trial, windows: int, conditions: Sequence[Condition], path: Path) -> list[dict]:
     """One row per condition, method and window; the CSV grows as they come."""
     rows: list[dict] = []
     for window in watched(range(windows), "windows"):
         for condition in conditions:
-            views = see(scenario, board, window, look_under(condition))
+            views = see(trial, window, look_under(condition, trial.scenario.satellites))
+            if not shown(views, window):
+                continue
             for method, knobs in METHODS.items():
-                rows.append(
-                    {
-                        "condition": condition.name,
-                        "method": method,
-                        "window": window,
-                        **outcome(changed(scenario, dlrc=knobs), board, window, views),
-                    }
-                )
+                found = outcome(trial.under(dlrc=knobs), window, views)
+                rows.append({"condition": condition.name, "method": method, "window": window, **found})
             write_records(path, rows)
     return rows
 
 
-def outcome(scenario: Scenario, board: Board, window: int, views: Sequence[Shared]) -> dict:
+def outcome(trial: Trial, window: int, views: Sequence[Shared]) -> dict:
     """Bytes with and without deduplication, and quality against every satellite's own capture."""
-    flown = fly(scenario, board, window, views)
-    alone = np.array([psnr_db(view.look.image, view.alone_image, view.look.valid) for view in views])
-    change = np.array(flown.psnr_db) - alone
+    flown = fly(trial, window, views)
+    psnr = Compared.of(views, flown)
     return {
         "y_bytes": sum(flown.y_bytes),
         "total_bytes": sum(flown.total_bytes),
         "alone_y_bytes": sum(v.alone_y_bytes for v in views),
         "alone_total_bytes": sum(len(v.alone) for v in views),
         "remote_share": flown.remote_share,
-        "psnr_alone_db": float(alone.mean()),
-        "dpsnr_db": float(change.mean()),
-        "worst_dpsnr_db": float(change.min()),
+        "psnr_alone_db": float(psnr.alone.mean()),
+        "dpsnr_db": float(psnr.change.mean()),
+        "worst_dpsnr_db": float(psnr.change.min()),
         "failed": flown.failed,
     }
 

@@ -17,7 +17,6 @@ from constellation.common.files import make_folder, write_text
 from constellation.common.knobs import Knobs
 from constellation.orbit.orbits import load_constellation
 from constellation.scenario.load import SCENARIO
-from constellation.scenario.scenario import Scenario
 from constellation.sync.series import Setting
 from dlrc.studies.common.terms import NETWORK, STATION
 
@@ -37,7 +36,9 @@ def study(given: Given) -> None:
     """Simulate and write both files."""
     scenario, hours, links = given.subject, given.own.hours, given.own.links
     load_constellation(scenario.orbit)  # a bad file is told before any folder is made
-    folder = make_folder(view_folder(scenario, hours, links))
+    # the digest covers what the page shows
+    digest = hashlib.sha256(f"{scenario.digest} {hours} {links}".encode()).hexdigest()[:8]
+    folder = make_folder(Path(scenario.output) / f"view-{digest}")
     from constellation.show.czml import czml
     from constellation.show.data import view_data
     from constellation.show.html import html_view
@@ -61,12 +62,6 @@ def study(given: Given) -> None:
         )
     for name, text in pages.items():
         print(f"wrote {folder / name} ({len(text) / 1e6:.1f} MB)")
-
-
-def view_folder(scenario: Scenario, hours: float, links: str) -> Path:
-    """runs/view-<digest>; the digest covers what the page shows."""
-    digest = hashlib.sha256(f"{scenario.digest} {hours} {links}".encode()).hexdigest()[:8]
-    return Path(scenario.output) / f"view-{digest}"
 
 
 COMMAND = Command(

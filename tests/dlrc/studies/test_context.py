@@ -38,7 +38,7 @@ def test_k_matters_to_lsh_alone():
 
 
 def test_a_halo_that_no_capture_can_have_is_one_line():
-    with pytest.raises(UserError, match="halos: found 10, expected values .* multiple of 16"):
+    with pytest.raises(UserError, match=r"halos: found 10, expected values .* multiple of 16"):
         perform(context.COMMAND, [*TINY, "halos=10"])
 
 

@@ -1,0 +1,158 @@
+"""The models without DLRC beside JPEG 2000, JPEG XL and WebP: what the rate-distortion study prints of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from dlrc.studies.common.baselines import QUALITIES, Point, bd_rate, curve, distances, pooled
+from dlrc.studies.common.statistics import Line
+from dlrc.studies.paper.rd_report import markdown
+from dlrc.studies.paper.rd_rounds import Configuration, Row
+
+Patches = dict[int, tuple[float, float, float]]  # window -> bpp, PSNR, MS-SSIM
+Compared = Mapping[tuple[str, float], Patches]  # by model and lambda
+
+
+def model_points(rows: Sequence[Row], points: Sequence[Point]) -> Patches:
+    """Without DLRC, of satellite 0's decoded patches that show anything: those of `points`, or all where
+    there are none."""
+    known = {point.round for point in points}
+    return {
+        row.round: (8 * (row.y_i + row.z_i + row.header_i) / row.pixels, row.psnr_i, row.ms_ssim_i)
+        for row in rows
+        if row.satellite == 0 and row.decoded and row.pixels and (not known or row.round in known)
+    }
+
+
+def codecs_text(
+    rows: Mapping[Configuration, Sequence[Row]],
+    lines: Mapping[Configuration, Line],
+    points: Sequence[Point],
+    overhead: Mapping[str, int],
+) -> list[str]:
+    """What is printed of models without DLRC against other codecs. overhead: as of `container_overhead`."""
+    compared = {
+        (c.model, c.lambda_): model_points(found, points)
+        for c, found in rows.items()
+        if c.density == "dense" and c.halo_px == 0
+    }
+    gaps = {
+        (key, codec): distances(points, codec, found)
+        for key, found in compared.items()
+        for codec in QUALITIES
+    }
+    text = [
+        "",
+        f"Without DLRC against other codecs, on satellite 0's patches in {len({p.round for p in points})} "
+        "dense windows, at each model's own rate",
+        "(mean MSE: of all patches as one, where each codec gives every patch the quality that minimises bpp "
+        "+ lambda 255^2 MSE, at the lambda that makes its",
+        "mean rate the model's; per patch: at the model's rate on each patch, mean ± 95 %). Codecs at their "
+        "best for PSNR (dlrc/studies/common/baselines.py). Our",
+        f"bytes are whole containers. Not counted: {overhead['jpeg2000']} bytes of JP2 boxes and comment, "
+        f"{overhead['jpegxl']} of JPEG XL's container (bare codestreams); counted: "
+        f"WebP's RIFF container, {overhead['webp']} bytes",
+        *baseline_table(compared, gaps, {codec: curve(points, codec) for codec in QUALITIES}),
+    ]
+    return text + bd_rates(compared, lines, points)
+
+
+def baseline_table(
+    compared: Compared,
+    gaps: Mapping[tuple[tuple[str, float], str], np.ndarray],
+    curves: Mapping[str, np.ndarray],
+) -> list[str]:
+    """The models' rate and quality and their distance to each codec: of all patches as one, and patch by
+    patch with 95 % t-intervals."""
+    head = [
+        "model",
+        "lambda",
+        "patches",
+        "bpp",
+        "PSNR, dB",
+        "MS-SSIM",
+        "PSNR of the mean MSE, dB",
+        *(f"its distance to {codec}, dB" for codec in QUALITIES),
+        *(f"PSNR - {codec}, per patch, dB" for codec in QUALITIES),
+        *(f"MS-SSIM - {codec}, per patch" for codec in QUALITIES),
+    ]
+    rows = []
+    for key, found in compared.items():
+        if not found:
+            continue
+        psnr, (rate, whole, similarity) = (
+            np.mean(list(found.values()), axis=0)[1],
+            pooled(list(found.values())),
+        )
+        rows.append(
+            [
+                key[0],
+                f"{key[1]:g}",
+                str(len(found)),
+                f"{rate:.3f}",
+                f"{psnr:.2f}",
+                f"{similarity:.4f}",
+                f"{whole:.2f}",
+                *(f"{whole - _psnr_at(curves[codec], rate):+.2f}" for codec in QUALITIES),
+                *(_mean_text(gaps[key, codec][:, 0], 2, len(found)) for codec in QUALITIES),
+                *(_mean_text(gaps[key, codec][:, 1], 4, len(found)) for codec in QUALITIES),
+            ]
+        )
+    return markdown(head, rows)
+
+
+def _psnr_at(codec: np.ndarray, rate_bpp: float) -> float:
+    """PSNR of a codec's curve at a rate, dB."""
+    return float(np.interp(np.log(rate_bpp), np.log(codec[:, 0]), codec[:, 1]))
+
+
+def _mean_text(values: np.ndarray, digits: int, patches: int) -> str:
+    """Mean and t-interval of the finite values; their number where some patches had none."""
+    from scipy.stats import t
+
+    values = values[np.isfinite(values)]
+    if len(values) < 2:
+        return "-"
+    half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    text = f"{values.mean():+.{digits}f} ± {half:.{digits}f}"
+    return text if len(values) == patches else f"{text} ({len(values)} patches)"
+
+
+def bd_rates(compared: Compared, lines: Mapping[Configuration, Line], points: Sequence[Point]) -> list[str]:
+    """BD-rates of models with three lambdas and more: against the other codecs, and with DLRC against
+    without."""
+    text = []
+    for model in dict.fromkeys(model for model, _ in compared):
+        own = np.array(
+            sorted(
+                pooled(list(found.values()))
+                for (name, _), found in compared.items()
+                if name == model and found
+            )
+        )
+        if len(own) < 3:
+            continue
+        parts = [f"{codec} {bd_rate(curve(points, codec), own):+.1f} %" for codec in QUALITIES]
+        text += [
+            "",
+            f"BD-rate of {model} (without DLRC, {len(own)} lambdas, PSNR of the mean MSE, negative: fewer "
+            f"bits) against {', '.join(parts)}",
+        ]
+        for density in ("dense", "sparse"):
+            found = [
+                (
+                    sum(v for k, v in line.bpp.items() if k.endswith("_d")),
+                    sum(v for k, v in line.bpp.items() if k.endswith("_i")),
+                    line.psnr_i.value,
+                    line.psnr_i.value + line.d_psnr.value,
+                )
+                for c, line in lines.items()
+                if c.model == model and c.density == density and c.halo_px == 0
+            ]
+            if len(found) >= 3:
+                table = np.array(sorted(found))
+                rate_pct = bd_rate(table[:, [1, 2]], table[:, [0, 3]])
+                text.append(f"BD-rate of DLRC against {model} alone, {density}: {rate_pct:+.1f} %")
+    return text
