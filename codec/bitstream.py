@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from codec.framing import Reader, crc16, varint
 from codec.settings import SETTINGS, StreamSettings, settings_bits, settings_of
@@ -147,7 +148,8 @@ def unpack(data: bytes) -> Bitstream:
         raise BitstreamError(f"stream of {len(data)} bytes, expected at most {MAX_STREAM_BYTES}")
     if data[:2] != MAGIC:
         raise BitstreamError(f"not a DLRC stream: begins with {bytes(data[:2])!r}, expected {MAGIC!r}")
-    reader, found, settings = Reader(bytes(data)), {"accord": 0}, StreamSettings()
+    reader, settings = Reader(bytes(data)), StreamSettings()
+    found: dict[str, Any] = {"accord": 0}
     for part in FIELDS:
         if part.name in ("map_check", "map") and not found["map_size"]:
             found["map"] = b""
@@ -165,7 +167,7 @@ def unpack(data: bytes) -> Bitstream:
     return Bitstream(header, z, y, section, digest, len(data) - len(z) - len(y) - len(section))
 
 
-def _read(reader: Reader, part: Field, found: dict):
+def _read(reader: Reader, part: Field, found: dict[str, Any]) -> bytes | int:
     """One field's value, checked by itself. found: the fields before it."""
     if part.kind == "section":
         data = reader.take(found[f"{part.name}_size"])
@@ -185,18 +187,20 @@ def _read(reader: Reader, part: Field, found: dict):
     return value
 
 
-def _header(found: dict, settings: StreamSettings) -> Header:
-    names = ("weights", "satellite", "round", "height", "width", "k")
+def _header(found: dict[str, Any], settings: StreamSettings) -> Header:
+    names = ("weights", "satellite", "round", "height", "width", "k", "accord")
     members = _participants_of(found["participants"])
-    header = Header(settings, *(found[name] for name in names), members, found["accord"])
+    header = Header(settings=settings, participants=members, **{name: found[name] for name in names})
     _check(header, BitstreamError)
     return header
 
 
 def _check(header: Header, error: type[Exception]) -> None:
     for part in FIELDS:
-        value = getattr(header, part.name, None)
-        if part.high is not None and not part.low <= value <= part.high:
+        if part.high is None:
+            continue
+        value: int = getattr(header, part.name)
+        if not part.low <= value <= part.high:
             raise error(f"{part.name} {value}, expected {part.low} to {part.high}")
     size = f"latent map of {header.height} x {header.width}"
     if header.height * header.width > MAX_POSITIONS:

@@ -12,17 +12,16 @@ import numpy as np
 RING = 4  # latent cells around a patch that g_s is given
 
 
-def ring_index(
-    known: np.ndarray, row: int, col: int, height: int, width: int, ring: int = RING
-) -> np.ndarray:
+def ring_index(known: np.ndarray, row: int, col: int, height: int, width: int) -> np.ndarray:
     """Which cell of a grid fills each cell of a patch and the ring around it: flat indices into `known`,
-    int64 [height + 2 ring, width + 2 ring].
+    int64 [height + 2 RING, width + 2 RING].
 
     known: bool [H, W], cells of the grid that have a vector; the patch's own, from (row, col) on, must be
     among them. A cell without a vector, or outside the grid, takes the nearest one that has (Euclidean
     distance) within the cut."""
     from scipy.ndimage import distance_transform_edt
 
-    have = np.pad(known, ring)[row : row + height + 2 * ring, col : col + width + 2 * ring]
-    rows, cols = distance_transform_edt(~have, return_distances=False, return_indices=True)
-    return (rows.astype(np.int64) + (row - ring)) * known.shape[1] + cols + (col - ring)
+    have = np.pad(known, RING)[row : row + height + 2 * RING, col : col + width + 2 * RING]
+    nearest = np.asarray(distance_transform_edt(~have, return_distances=False, return_indices=True))
+    rows, cols = nearest  # int32 [height + 2 RING, width + 2 RING] each
+    return (rows.astype(np.int64) + (row - RING)) * known.shape[1] + cols + (col - RING)

@@ -81,12 +81,13 @@ def _user_function(rule: str) -> Callable[..., Sequence[int]]:
             f"priority.rule={rule}: unknown rule; there are: {', '.join(RULES)}, or module:function"
         )
     try:
-        function = getattr(importlib.import_module(module_name), function_name)
+        function: Callable[..., Sequence[int]] = getattr(importlib.import_module(module_name), function_name)
     except Exception as error:  # the user's module may fail in any way
         raise UserError(f"priority.rule={rule}: {type(error).__name__}: {error}") from None
     if not callable(function):
         raise UserError(
-            f"priority.rule={rule}: found type {type(function).__name__}, expected a function of (headers, seed, round)"
+            f"priority.rule={rule}: found type {type(function).__name__}, expected a function of "
+            "(headers, seed, round)"
         )
     return function
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 
@@ -261,9 +262,10 @@ def _look(read: Reader, scene: Scene, pose: _Pose, order: int = 3) -> np.ndarray
     margin = int(np.ceil(reach)) + 16  # 16 px: the spline's prefilter has decayed below 1e-8 of a count there
     block = _read_mirrored(read, scene, row - margin, col - margin, size + 2 * margin).astype(np.float64)
     offset = margin + centre + np.array(pose.shift_px) - turn @ np.array([centre, centre])
+    given = cast(Any, offset)  # one for each axis; SciPy's default, 0.0, is taken for its type
     planes = [
         affine_transform(
-            block[:, :, band], turn, offset, output_shape=(size, size), order=order, mode="mirror"
+            block[:, :, band], turn, given, output_shape=(size, size), order=order, mode="mirror"
         )
         for band in range(block.shape[2])
     ]

@@ -87,8 +87,8 @@ class Walk:
         rows = np.concatenate(groups)
         if not len(rows):
             return
-        beside = [self._earlier_of(number, b, g) for b, g in pairs]
-        earlier = None if beside[0] is None else np.concatenate(beside)
+        beside = [part for b, g in pairs if (part := self._earlier_of(number, b, g)) is not None]
+        earlier = np.concatenate(beside) if beside else None
         window = self._window(number)
         parts = []
         for at in range(0, len(rows), BATCH_ROWS):
@@ -120,6 +120,7 @@ class Walk:
             sharing = [h for h in range(g, mine.groups) if passes[mine.passes[h]].earlier is network]
             positions = np.concatenate([mine.group(h) for h in sharing])
             found = self._exact.earlier(number, self._vectors, self.rows.of(b), positions)
+            assert found is not None, "this pass has a network"
             cuts = np.cumsum([len(mine.group(h)) for h in sharing])[:-1]
             self._earlier[b] = network, dict(zip(sharing, np.split(found, cuts), strict=True))
         return self._earlier[b][1][g]
@@ -147,7 +148,7 @@ def decode(
         named = isinstance(result, str)
         results[b] = BitstreamError(f"stream {b} of the batch: {result}") if named else result
     _spread(results, needs)
-    return results
+    return [result for result in results if result is not None]  # by now none is
 
 
 def _decode(
@@ -217,7 +218,7 @@ def _misfit(item: StreamItem, b: int, references: References | None) -> Bitstrea
         fault = f"a latent map of {height} x {width}, expected 1 to {MAX_POSITIONS} positions"
     elif away and references is None:
         fault = f"refers to {away} vectors of other satellites, but no references were given"
-    elif away:
+    elif references is not None and away:
         coded = references.of(b)[item.known.reshape(-1) == KNOWN]
         if (coded == CIRCLE).any():
             fault = "references go round in a circle"

@@ -84,6 +84,11 @@ def finish_doubles(products, unit, weight_unit, bias, slope, out):
             out[r, c] = value if value >= 0.0 else value * slope
 
 
+def int8_product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """int32 [R, N] of int8 [R, K] and [K, N]."""
+    return torch._int_mm(a, b)  # pyright: ignore[reportPrivateImportUsage]  # torch has no public name for it
+
+
 @functools.lru_cache(maxsize=1)
 def int8_is_exact() -> bool:
     """Whether `torch._int_mm` sums signed bytes exactly here (instructions before VNNI saturate pairs of
@@ -98,7 +103,7 @@ def int8_is_exact() -> bool:
                 torch.randint(-128, 128, (inputs, outputs), dtype=torch.int8, generator=generator),
             ):
                 try:
-                    if not torch.equal(torch._int_mm(a, b).double(), a.double() @ b.double()):
+                    if not torch.equal(int8_product(a, b).double(), a.double() @ b.double()):
                         return False
                 except (RuntimeError, AttributeError):
                     return False

@@ -117,7 +117,8 @@ class ExactParameters:
             return None
         before = slice(0, exact.step.channels.start)
         known = gather(vectors, rows.reshape(-1, 1), before, self.portable)
-        return exact.earlier.map(known, *rows.shape, positions)
+        height, width = rows.shape
+        return exact.earlier.map(known, height, width, positions)
 
     def parameters(
         self, number: int, hyper: np.ndarray, earlier: np.ndarray | None, cells: tuple[np.ndarray, np.ndarray]

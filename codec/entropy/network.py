@@ -26,6 +26,7 @@ decodes only where the sums come out alike."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -37,10 +38,15 @@ from codec.entropy.digits import (
     finish_bytes,
     finish_doubles,
     int8_is_exact,
+    int8_product,
     padded_rows,
     quantise,
     step_exponent,
 )
+from codec.models.model import mask_of
+
+if TYPE_CHECKING:
+    from compressai.layers import MaskedConv2d
 
 MAX_INPUTS = 1 << 17  # 2^17 products of signed bytes stay below 2^31, of 2^22 below 2^53
 CHUNK_ROWS = 1024
@@ -97,7 +103,7 @@ class Layer:
             )
             return out
         a = given.digits.reshape(-1, self.inputs) if given.has_high else given.digits[1]
-        products = torch._int_mm(torch.from_numpy(a), self._matrix).numpy()
+        products = int8_product(torch.from_numpy(a), self._matrix).numpy()
         low_row = given.digits.shape[1] if given.has_high else 0
         finish_bytes(products, low_row, given.unit, self.unit, self.bias, self.slope, out)
         return out
@@ -135,10 +141,13 @@ class Network:
     def rows(self, values: Rows | Digits) -> Rows:
         """Dense layers over independent rows: chunks of rows give the same as all at once."""
         for layer in self.layers:
-            if not self.portable:
-                values = layer.apply_float(values)
+            if isinstance(values, Digits):
+                values = layer.apply(values)
+            elif self.portable:
+                values = layer.apply(quantise(values, per_row=True))
             else:
-                values = layer.apply(values if isinstance(values, Digits) else quantise(values, per_row=True))
+                values = layer.apply_float(values)
+        assert not isinstance(values, Digits), "a network without layers"
         return values
 
     def map(
@@ -154,6 +163,7 @@ class Network:
             if layer.shuffle > 1:
                 values = _pixel_shuffle(values, height, width, layer.shuffle)
                 height, width = height * layer.shuffle, width * layer.shuffle
+        assert not isinstance(values, Digits), "a network without layers"
         return values
 
     def _convolve(
@@ -212,9 +222,9 @@ def network(module: nn.Module, portable: bool, backend: str = "auto") -> Network
     return Network(layers, portable, backend)
 
 
-def masked_layer(module: nn.Module, portable: bool, backend: str = "auto") -> Network:
+def masked_layer(module: MaskedConv2d, portable: bool, backend: str = "auto") -> Network:
     """A masked convolution as one dense layer over the cells that it sees, in raster order."""
-    visible = np.argwhere(module.mask[0, 0].cpu().numpy() > 0)
+    visible = np.argwhere(mask_of(module)[0, 0].cpu().numpy() > 0)
     taps = [module.weight[:, :, row, column].t() for row, column in visible]
     return Network([Layer(torch.cat(taps), module.bias)], portable, backend)
 
@@ -255,7 +265,7 @@ def _compile(module: nn.Module, layers: list[Layer]) -> None:
 def _transposed(module: nn.ConvTranspose2d) -> Layer:
     """A transposed convolution as convolution + pixel shuffle: output s q + r sums input q - d times tap s d
     + r + padding, for all d."""
-    stride, size, padding = module.stride[0], module.kernel_size[0], module.padding[0]
+    stride, size, padding = module.stride[0], module.kernel_size[0], int(module.padding[0])
     grows = (size - 2 * padding + module.output_padding[0]) == stride  # output = stride * input
     if (
         module.groups != 1

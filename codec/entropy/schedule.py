@@ -66,7 +66,7 @@ def rows_of(knowns: Sequence[np.ndarray], cell: np.ndarray | None) -> Rows:
 
     cell: int64 [cells of all images], the cell that codes what a KNOWN one refers to; negative or None:
     nobody, which counts as zero."""
-    shapes = tuple(known.shape for known in knowns)
+    shapes = tuple((known.shape[0], known.shape[1]) for known in knowns)
     first = np.concatenate(([0], np.cumsum([known.size for known in knowns]))).astype(np.int64)
     zero = int(first[-1])
     row = np.full(zero + 1, zero, dtype=np.int64)

@@ -8,12 +8,16 @@ it."""
 from __future__ import annotations
 
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from codec.models.model import Cells, Given, LatentModel, Pass
+from codec.models.model import Cells, Given, LatentModel, Pass, mask_of
+
+if TYPE_CHECKING:
+    from compressai.layers import MaskedConv2d
 
 SCALE_MIN = 0.11  # CompressAI's smallest scale: below it the scale table ends
 LIKELIHOOD_MIN = 1e-9  # CompressAI's lower bound of a probability
@@ -64,10 +68,10 @@ def _cells(cells: Cells, like: Tensor) -> Tensor:
     return (anchors if cells is Cells.ANCHORS else ~anchors).to(like.dtype)
 
 
-def masked_convolution(layer: nn.Module, values: Tensor) -> Tensor:
+def masked_convolution(layer: MaskedConv2d, values: Tensor) -> Tensor:
     """CompressAI's masked convolution without its side effect of overwriting the weight (which would cut the
     gradient)."""
-    return F.conv2d(values, layer.weight * layer.mask, layer.bias, padding=layer.padding)
+    return F.conv2d(values, layer.weight * mask_of(layer), layer.bias, padding=layer.padding)
 
 
 def checkerboard(height: int, width: int, device: torch.device | str = "cpu") -> Tensor:

@@ -4,7 +4,9 @@ Column `rgb` holds nested lists [revisits, 3, H, W] of uint8 (384 x 384 px at 1 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
@@ -15,29 +17,35 @@ EARTHVIEW_COLUMN = "rgb"
 MAX_EARTHVIEW_SIDE_PX = 4096
 
 
-class EarthViewPicture:
-    """One revisit of one row of an EarthView parquet file; the rows of a row group are decoded together and
-    cached."""
+@dataclass(frozen=True)
+class _RowGroup:
+    """A row group of a parquet file, whose rows are decoded together and cached."""
 
-    def __init__(
-        self,
-        file: Path,
-        name: str,
-        group: int,
-        row: int,
-        revisit: int,
-        shape: tuple[int, int],
-        cache: PixelCache,
-    ) -> None:
-        self.name, (self.height, self.width) = name, shape
-        self._file, self._group, self._row, self._revisit, self._cache = file, group, row, revisit, cache
+    file: Path
+    number: int
+    cache: PixelCache
+
+    def rows(self) -> list[np.ndarray]:
+        """uint8 [revisits, 3, H, W] each."""
+        key = str(self.file), self.number
+        return self.cache.get(key, lambda: _earthview_rows(self.file, self.number))
+
+
+@dataclass(frozen=True)
+class EarthViewPicture:
+    """One revisit of one row of an EarthView parquet file."""
+
+    name: str
+    height: int
+    width: int
+    group: _RowGroup
+    row: int
+    revisit: int
 
     def read(self, top: int, left: int, height: int, width: int) -> np.ndarray:
         """uint8 [height, width, 3]."""
-        rows = self._cache.get(
-            (str(self._file), self._group), lambda: _earthview_rows(self._file, self._group)
-        )
-        return rows[self._row][self._revisit, :, top : top + height, left : left + width].transpose(1, 2, 0)
+        pixels = self.group.rows()[self.row][self.revisit]
+        return pixels[:, top : top + height, left : left + width].transpose(1, 2, 0)
 
 
 def open_earthview(file: Path, name: str, cache: PixelCache) -> list[Picture]:
@@ -49,13 +57,14 @@ def open_earthview(file: Path, name: str, cache: PixelCache) -> list[Picture]:
         parquet = pyarrow.parquet.ParquetFile(file)
         if EARTHVIEW_COLUMN not in parquet.schema_arrow.names:
             raise UserError(f"data {name}: columns {parquet.schema_arrow.names}, expected EarthView's 'rgb'")
-        pictures = []
+        pictures: list[Picture] = []
         for group in range(parquet.num_row_groups):
+            held = _RowGroup(file, group, cache)
             for row, pixels in enumerate(_earthview_rows(file, group)):
-                label = f"{name}#{group}.{row}"
+                revisits, _, height, width = pixels.shape
                 pictures += [
-                    EarthViewPicture(file, f"{label}.{k}", group, row, k, pixels.shape[2:], cache)
-                    for k in range(len(pixels))
+                    EarthViewPicture(f"{name}#{group}.{row}.{k}", height, width, held, row, k)
+                    for k in range(revisits)
                 ]
         return pictures
     except (pyarrow.ArrowException, OSError) as error:
@@ -74,7 +83,7 @@ def _earthview_rows(file: Path, group: int) -> list[np.ndarray]:
     return [_nested_to_array(column[row], file.name) for row in range(len(column))]
 
 
-def _nested_to_array(scalar, name: str) -> np.ndarray:
+def _nested_to_array(scalar: Any, name: str) -> np.ndarray:
     """A pyarrow value of lists in lists, four deep and rectangular, as uint8 [revisits, 3, H, W]; no Python
     list in between."""
     import pyarrow
@@ -102,6 +111,7 @@ def _nested_to_array(scalar, name: str) -> np.ndarray:
         raise UserError(
             f"data {name}: 'rgb' is {[revisits, channels, rows, width]}, expected [revisits, 3, H, W]"
         )
-    if values.null_count or (span := pyarrow.compute.min_max(values).as_py())["min"] < 0 or span["max"] > 255:
+    compute = cast(Any, pyarrow.compute)  # makes its functions when it is imported
+    if values.null_count or (span := compute.min_max(values).as_py())["min"] < 0 or span["max"] > 255:
         raise UserError(f"data {name}: {EARTHVIEW_COLUMN!r} has values outside 0 to 255, or none at all")
     return values.to_numpy(zero_copy_only=False).astype(np.uint8).reshape(revisits, channels, rows, width)

@@ -54,7 +54,8 @@ def layout_of(dataset: Any, chosen: tuple[int, ...] = ()) -> Layout:
     _check_blocks(dataset, kinds[0])
     colours = [colour.name for colour in dataset.colorinterp]
     bands, notes = _bands(colours, dataset.descriptions, chosen)
-    palette = colours[bands[0] - 1] == "palette"
+    first = bands[0]
+    palette = colours[first - 1] == "palette"
     if palette and len(bands) > 1:
         raise UnreadableError(f"bands {', '.join(map(str, bands))} are chosen of a palette, expected one")
     turned = dataset.tags().get("EXIF_Orientation", "1")
@@ -65,7 +66,7 @@ def layout_of(dataset: Any, chosen: tuple[int, ...] = ()) -> Layout:
         height=dataset.height,
         width=dataset.width,
         dtype=kinds[0],
-        bits=_depth(dataset, bands[0], kinds[0]),
+        bits=_depth(dataset, first, kinds[0]),
         bands=bands,
         palette=palette,
         inverted=not palette and dataset.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES",

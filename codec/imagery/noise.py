@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+NOTHING = np.zeros((), np.float32)  # where a sum of arrays starts
 
-def hashed(*keys) -> np.ndarray:
+
+def hashed(*keys: Any) -> np.ndarray:
     """A well-mixed np.uint32 of integer keys (arrays broadcast)."""
-    h = np.uint32(0x9E3779B9)
+    h: np.ndarray = np.array(0x9E3779B9, np.uint32)
     with np.errstate(over="ignore"):
         for key in keys:
             key = np.asarray(key)
@@ -41,14 +45,12 @@ def lattice_noise(seed: int, rows: np.ndarray, cols: np.ndarray, spacing: float)
     lattice = (unit(hashed(seed, 7, i[:, None], j[None, :])) - np.float32(0.5)) * np.float32(
         7.22
     )  # unit variance between the nodes
-    part = sum(row_weights[k][:, None] * lattice[top - i[0] + k] for k in range(4))
-    return sum(col_weights[k][None, :] * part[:, left - j[0] + k] for k in range(4))
+    part = sum((row_weights[k][:, None] * lattice[top - i[0] + k] for k in range(4)), NOTHING)
+    return sum((col_weights[k][None, :] * part[:, left - j[0] + k] for k in range(4)), NOTHING)
 
 
 def octave_sum(seed: int, rows: np.ndarray, cols: np.ndarray, spacing: float, octaves: int) -> np.ndarray:
     """`lattice_noise` of halved spacings and amplitudes, unit variance in all, np.float32 [rows, cols]."""
     norm = sum(0.25**k for k in range(octaves)) ** -0.5
-    return sum(
-        np.float32(norm * 0.5**k) * lattice_noise(seed * 64 + k, rows, cols, spacing / 2**k)
-        for k in range(octaves)
-    )
+    parts = (lattice_noise(seed * 64 + k, rows, cols, spacing / 2**k) for k in range(octaves))
+    return sum((np.float32(norm * 0.5**k) * part for k, part in enumerate(parts)), NOTHING)

@@ -32,17 +32,21 @@ class Picture(Protocol):
     @property
     def name(self) -> str:
         """Path below the data folder, "/" between parts."""
+        ...
 
     @property
     def height(self) -> int:
         """In px."""
+        ...
 
     @property
     def width(self) -> int:
         """In px."""
+        ...
 
     def read(self, top: int, left: int, height: int, width: int) -> np.ndarray:
         """np.uint8 [height, width, 3]; the window lies inside the picture."""
+        ...
 
 
 class PixelCache:

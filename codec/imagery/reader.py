@@ -219,4 +219,4 @@ def _printable(text: str) -> str:
 def _window(row: int, col: int, height: int, width: int) -> Any:
     from rasterio.windows import Window
 
-    return Window(col, row, width, height)
+    return Window(col, row, width, height)  # pyright: ignore[reportCallIssue]  # attrs makes its __init__

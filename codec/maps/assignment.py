@@ -65,7 +65,8 @@ class AssignmentMap:
     @property
     def shape(self) -> tuple[int, int]:
         """(H, W), latent positions."""
-        return self.fate.shape
+        height, width = self.fate.shape
+        return height, width
 
     def known(self, context: str = "exact") -> np.ndarray:
         """Which vectors a decoder knows before and while it decodes this stream, int32 [H, W], by flat
@@ -87,8 +88,6 @@ class AssignmentMap:
             np.array_equal(getattr(self, name), getattr(other, name))
             for name in ("fate", "exact", "owner", "source")
         )
-
-    __hash__ = None
 
 
 def all_kept(height: int, width: int) -> AssignmentMap:

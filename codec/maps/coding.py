@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import lzma
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 
@@ -28,6 +29,8 @@ from codec.maps.numbering import FILTERS, address_type, squeeze
 from constellation.common.errors import BitstreamError, UserError
 
 CODINGS = ("successor", "lzma")
+
+Arrays: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # as `map_arrays` gives them
 
 
 def encode_map(
@@ -53,11 +56,11 @@ def decode_map(
 
     Raises `BitstreamError` for bytes that `encode_map` would not write; what it returns passes
     `codec.maps.assignment.validate`."""
-    members = _members(participants, satellite, BitstreamError)
+    members, (height, width) = _members(participants, satellite, BitstreamError), rank.shape
     if coding == "successor":
-        decoded = _decode_successor(data, rank.shape, members, satellite)
+        decoded = _decode_successor(data, (height, width), members, satellite)
     elif coding == "lzma":
-        decoded = _decode_lzma(data, rank.shape, members, satellite)
+        decoded = _decode_lzma(data, (height, width), members, satellite)
     else:
         raise BitstreamError(f"map coding {coding!r}, expected one of {', '.join(CODINGS)}")
     validate(decoded, satellite, participants, rank, BitstreamError)
@@ -96,7 +99,7 @@ def _encode_successor(assignment: AssignmentMap, members: np.ndarray, satellite:
     )
 
 
-def _best_profile(arrays: tuple[np.ndarray, ...], width: int, members: int, own: int) -> int:
+def _best_profile(arrays: Arrays, width: int, members: int, own: int) -> int:
     """The profile of priors under which a map is shortest: one walk lists the bits, then each profile is
     asked what they cost."""
     size, room = -1, 8 * arrays[0].size + 64
@@ -107,7 +110,7 @@ def _best_profile(arrays: tuple[np.ndarray, ...], width: int, members: int, own:
         contexts, bits = np.zeros(room, np.int32), np.zeros(room, np.int32)
         walk(
             (recorder, np.zeros(1, np.uint8), contexts, bits),
-            *(array.copy() for array in arrays),
+            *_copied(arrays),
             width,
             members,
             own,
@@ -124,20 +127,25 @@ def _best_profile(arrays: tuple[np.ndarray, ...], width: int, members: int, own:
     )
 
 
-def _forward(arrays: tuple[np.ndarray, ...]) -> int:
+def _copied(arrays: Arrays) -> Arrays:
+    fate, exact, owner, source = arrays
+    return fate.copy(), exact.copy(), owner.copy(), source.copy()
+
+
+def _forward(arrays: Arrays) -> int:
     """1 where a local copy names a later position."""
     fate, _, _, source = arrays
     local = np.flatnonzero(fate == LOCAL)
     return int(np.any(source[local] > local))
 
 
-def _walked(arrays: tuple[np.ndarray, ...], width: int, profile: int, members: int, own: int) -> bytes:
+def _walked(arrays: Arrays, width: int, profile: int, members: int, own: int) -> bytes:
     """The bytes of a map under one profile of priors."""
     forward, size, room = _forward(arrays), -1, 4 * arrays[0].size + 64
     while size < 0:
         model = start_encoding(), np.zeros(room, np.uint8), *fresh_contexts(profile)
         code_uniform(model, profile, PROFILES)
-        walk(model, *(array.copy() for array in arrays), width, members, own, forward)
+        walk(model, *_copied(arrays), width, members, own, forward)
         size, room = finish(model[0], model[1]), 4 * room
     return model[1][:size].tobytes()
 
@@ -178,7 +186,7 @@ def _check_owners(assignment: AssignmentMap, members: np.ndarray, satellite: int
         )
 
 
-def map_arrays(assignment: AssignmentMap, members: np.ndarray) -> tuple[np.ndarray, ...]:
+def map_arrays(assignment: AssignmentMap, members: np.ndarray) -> Arrays:
     """Flat copies for `codec.maps.model.walk`: fate, exact (uint8), rank of the owner among `members`
     (int32), source."""
     fate, exact, owner, source = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import accumulate
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -56,7 +56,8 @@ def build(w: Widths) -> nn.Module:
         return _slim(w)
     net = Elic2022Official(w.n, w.m, groups=list(w.groups))
     if w.bands != 3:
-        net.g_a[0], net.g_s[-1] = conv5(w.bands, w.n), deconv5(w.n, w.bands)
+        cast(nn.Sequential, net.g_a)[0] = conv5(w.bands, w.n)
+        cast(nn.Sequential, net.g_s)[-1] = deconv5(w.n, w.bands)
     return net
 
 
@@ -77,7 +78,7 @@ def _slim(w: Widths) -> nn.Module:
         *(up(w.m, c), AttentionBlock(c), *blocks(c), deconv5(c, b), AttentionBlock(b), *blocks(b)),
         *(deconv5(b, a), *blocks(a), deconv5(a, w.bands)),
     )
-    hyper = net.latent_codec.hyper
+    hyper = cast(Any, net.latent_codec.hyper)  # a HyperLatentCodec; its container says Module
     hyper.entropy_bottleneck = EntropyBottleneck(w.n)
     hyper.h_a = alternate([same(w.m, w.n), down(w.n, w.n), down(w.n, w.n)], nn.ReLU)
     hyper.h_s = alternate([up(w.n, w.n), up(w.n, w.hidden), same(w.hidden, w.hidden)], nn.ReLU)

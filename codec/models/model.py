@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -25,6 +25,11 @@ from torch import Tensor, nn
 
 from constellation.common.errors import UserError
 from constellation.common.frozen import value
+
+if TYPE_CHECKING:  # CompressAI is imported where a network is built: it takes seconds
+    from compressai.entropy_models import EntropyBottleneck
+    from compressai.layers import MaskedConv2d
+    from compressai.models import CompressionModel
 
 LATENT_STRIDE_PX = 16  # one latent position per 16 x 16 px
 HYPER_STRIDE_PX = 64  # one hyper-latent position per 64 x 64 px: image sides are multiples of it
@@ -95,7 +100,7 @@ class Pass:
     """what it codes"""
     cells: Cells
     """where"""
-    window: nn.Module | None
+    window: MaskedConv2d | None
     """CompressAI's masked convolution over `channels`"""
     earlier: nn.Module | None
     """convolutions over channels 0 .. channels.start, complete by then; passes sharing it are in a row"""
@@ -109,8 +114,13 @@ class Pass:
         """The cells that `window` sees, int64 [cells, 2]: (row, column) from its own, in raster order."""
         if self.window is None:
             return np.zeros((0, 2), dtype=np.int64)
-        mask = self.window.mask[0, 0].cpu().numpy()
+        mask = mask_of(self.window)[0, 0].cpu().numpy()
         return np.argwhere(mask > 0) - np.array(mask.shape) // 2
+
+
+def mask_of(window: MaskedConv2d) -> Tensor:
+    """What a masked convolution sees, 1 or 0 like its weight [N, C, k, k]."""
+    return cast(Tensor, window.mask)  # a registered buffer, which torch's types take for any module
 
 
 @value
@@ -121,14 +131,14 @@ class LatentModel:
     z = h_a(y): [B, N, H/64, W/64]."""
 
     family: Family
-    net: nn.Module
+    net: CompressionModel
     """CompressAI's module, owner of the state dict"""
     widths: Widths
     g_a: nn.Sequential
     g_s: nn.Sequential
     h_a: nn.Sequential
     h_s: nn.Sequential
-    bottleneck: nn.Module
+    bottleneck: EntropyBottleneck
     """z's prior"""
     passes: tuple[Pass, ...]
     """how y is coded, first to last; together they cover every channel at every position once"""
@@ -196,7 +206,7 @@ def mask_context_weights(model: LatentModel) -> None:
     """Zero what the context masks hide: CompressAI's decoder reads the weight without its mask."""
     for step in model.passes:
         if step.window is not None:
-            step.window.weight.data *= step.window.mask
+            step.window.weight.data *= mask_of(step.window)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ def ensure_torchvision_imports() -> bool:
     if "torchvision" in sys.modules:
         return _library is not None
     try:
-        import torchvision  # noqa: F401
+        import torchvision
     except RuntimeError as error:
         if "torchvision::nms" not in str(error):
             raise

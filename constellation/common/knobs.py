@@ -10,7 +10,7 @@ from __future__ import annotations
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeGuard, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticUndefined
@@ -130,7 +130,7 @@ def without_added(knobs: Knobs, values: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-def is_section(annotation: Any) -> bool:
+def is_section(annotation: Any) -> TypeGuard[type[Knobs]]:
     return isinstance(annotation, type) and issubclass(annotation, Knobs)
 
 
@@ -207,7 +207,7 @@ def explain(error: ValidationError, model: type[Knobs]) -> str:
         return unknown_key(name, keys, sections_of(model))
     own = next((n for n in (".".join(parts[:end]) for end in range(len(parts), 0, -1)) if n in keys), None)
     if first["type"] == "value_error":  # keys that do not go together: a validator's own words
-        words = str(first["ctx"]["error"])
+        words = str(first.get("ctx", {})["error"])
         return words if own is None else f"{own}: found {shown(first['input'])}, {words}"
     if own is None:
         return f"{name}: found {shown(first.get('input'))}, expected a section of keys"

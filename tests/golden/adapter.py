@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from codec.imagery.scene import open_scene
 from codec.bitstream import unpack
+from codec.imagery.scene import open_scene
 from codec.models.checkpoint import save_checkpoint
 from codec.models.registry import build_model
 from constellation.common.errors import UserError
@@ -38,7 +38,17 @@ Latents = Callable[
     [int, int, int], np.ndarray
 ]  # satellite, row, col (latent cells of the window) -> y, float32 [M, H, W]
 
-__all__ = ["Flown", "Ground", "Latents", "Refused", "build_model", "fly", "fly_for_real", "save_checkpoint", "sections"]
+__all__ = [
+    "Flown",
+    "Ground",
+    "Latents",
+    "Refused",
+    "build_model",
+    "fly",
+    "fly_for_real",
+    "save_checkpoint",
+    "sections",
+]
 
 
 class Refused(Exception):

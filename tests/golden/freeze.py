@@ -11,7 +11,7 @@ order. `full` holds on one machine alone.
 
 Not covered, as they are float32 sums: g_a, g_s, `codec.portable=false`. `dlrc.rotation=dense` is a float32
 product; its case is chosen so that no two candidates for a largest component come closer than 1e-4 of it.
-`map_coding=lzma` rests on liblzma's encoder. """
+`map_coding=lzma` rests on liblzma's encoder."""
 
 from __future__ import annotations
 

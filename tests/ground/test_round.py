@@ -239,8 +239,7 @@ def test_the_record_does_not_depend_on_the_split_into_crews(sky, calm):
 def test_independent_streams_leave_what_has_been_decoded_as_it_is(sky, monkeypatch):
     calls = []
     monkeypatch.setattr(
-        "ground.round.decode",
-        lambda board, streams: calls.append(streams) or decode(board, streams),
+        "ground.round.decode", lambda board, streams: calls.append(streams) or decode(board, streams)
     )
     landed = sky.fly(Faults(mute=frozenset({0})))
     assert calls == [landed.arrived.streams, landed.arrived.spares, landed.arrived.alone]

@@ -22,7 +22,7 @@ from constellation.common.errors import BitstreamError
 FAMILIES = ("bmshj", "mbt", "cheng", "elic")
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def small_model(name: str) -> LatentModel:
     """Random weights, livelier than PyTorch's initial ones, so that context matters."""
     torch.manual_seed(3)
@@ -37,7 +37,7 @@ def small_model(name: str) -> LatentModel:
     return model
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def small_coder(name: str, portable: bool = True, grid: str = "fixed", backend: str = "auto") -> EntropyCoder:
     return EntropyCoder(small_model(name), portable=portable, grid=grid, backend=backend)
 

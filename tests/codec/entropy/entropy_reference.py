@@ -164,7 +164,7 @@ def plain_decode(model, item, known: dict[int, np.ndarray]) -> np.ndarray:
     vectors.update({p: torch.from_numpy(value.astype(np.float64)) for p, value in known.items()})
     context = lambda: {
         divmod(p, width): vectors[s if s >= 0 else p] for p, s in enumerate(item.known.reshape(-1).tolist())
-    }  # noqa: E731
+    }
     stream, order = PlainRans(item.y_bytes) if item.y_bytes else None, plain_order(model.name, item.known)
     code = gaussian_tables().code
 
