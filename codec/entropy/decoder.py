@@ -120,7 +120,6 @@ class Walk:
             sharing = [h for h in range(g, mine.groups) if passes[mine.passes[h]].earlier is network]
             positions = np.concatenate([mine.group(h) for h in sharing])
             found = self._exact.earlier(number, self._vectors, self.rows.of(b), positions)
-            assert found is not None, "this pass has a network"
             cuts = np.cumsum([len(mine.group(h)) for h in sharing])[:-1]
             self._earlier[b] = network, dict(zip(sharing, np.split(found, cuts), strict=True))
         return self._earlier[b][1][g]

@@ -107,14 +107,13 @@ class ExactParameters:
 
     def earlier(
         self, number: int, vectors: np.ndarray, rows: np.ndarray, positions: np.ndarray
-    ) -> np.ndarray | None:
-        """What pass `number` sees of whole maps of earlier passes, rows at flat `positions`; None for
-        nothing.
+    ) -> np.ndarray:
+        """What pass `number`, which has a network over them, sees of whole maps of earlier passes: rows at
+        flat `positions`.
 
         vectors: [rows, M]. rows: int64 [H, W], which of them is at each position."""
         exact = self.passes[number]
-        if exact.earlier is None:
-            return None
+        assert exact.earlier is not None, "a pass without a network over earlier ones"
         before = slice(0, exact.step.channels.start)
         known = gather(vectors, rows.reshape(-1, 1), before, self.portable)
         height, width = rows.shape
