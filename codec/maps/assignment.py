@@ -89,6 +89,8 @@ class AssignmentMap:
             for name in ("fate", "exact", "owner", "source")
         )
 
+    __hash__ = None  # pyright: ignore[reportAssignmentType]  # equal by content, so no key by identity
+
 
 def all_kept(height: int, width: int) -> AssignmentMap:
     """The map of a satellite that shares nothing (and of a run without DLRC)."""

@@ -63,7 +63,10 @@ def test_a_chain_of_streams_is_a_pipeline():
 @pytest.mark.parametrize("family", ("mbt", "elic"))
 def test_every_group_comes_after_what_its_windows_and_networks_see(family):
     images = [whole(), copies_of(0, 1), copies_of(1, 2, every=3), copies_of(0, 3, every=5)]
-    images += [one_copy(0, 4, at=0, of=1), one_copy(4, 5, at=1, of=3)]  # in a window late; in no window at all
+    images += [
+        one_copy(0, 4, at=0, of=1),
+        one_copy(4, 5, at=1, of=3),
+    ]  # in a window late; in no window at all
     passes, (orders, rows, plan) = small_model(family).passes, joint(family, images)
     step = {pair: number for number, pairs in enumerate(plan.steps) for pair in pairs}
     assert len(step) == sum(order.groups for order in orders)
