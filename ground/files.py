@@ -53,7 +53,7 @@ class DecodeKeys(Knobs):
     """Keys of this command."""
 
     streams: Several[str]
-    """folders and .bin files"""
+    """folders of runs or of streams, and .bin files"""
     out: Annotated[str, Field(min_length=1)]
     """folder for the images, NAME.png each"""
     weights: str = ""
@@ -85,14 +85,16 @@ def turn(given: Given) -> None:
 
 
 def read_streams(text: str) -> tuple[list[Stored], list[str]]:
-    """The streams in files and folders, by commas, each file once; and a line for each file that is no
+    """The streams in files, folders and folders of runs, by commas, each file once; and a line for each file that is no
     stream. Raises `UserError` for what is not there."""
     paths: list[Path] = []
     for part in text.split(","):
         path = Path(part)
         if not path.exists():
             raise UserError(f"streams={part}: no such file or folder")
-        paths += sorted(path.glob("*.bin")) if path.is_dir() else [path]
+        paths += (
+            [*sorted(path.glob("*.bin")), *sorted(path.glob("rounds/*/*.bin"))] if path.is_dir() else [path]
+        )
     if not paths:
         raise UserError(f"streams={text}: no .bin files there")
     stored, faults = [], []
@@ -195,10 +197,7 @@ COMMAND = Command(
     about=__doc__ or "",
     own=DecodeKeys,
     work=turn,
-    examples=(
-        "dlrc decode streams=runs/dense-b7111418/streams out=images",
-        "dlrc decode streams=a.bin,b.bin out=.",
-    ),
+    examples=("dlrc decode streams=runs/dense-b7111418 out=images", "dlrc decode streams=a.bin,b.bin out=."),
 )
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Stored streams: decoded together, refused one by one."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -40,6 +41,14 @@ def test_a_folder_of_streams_becomes_the_images_of_the_run(stored, tmp_path):
     perform(COMMAND, [f"streams={folder}", f"out={tmp_path}"])
     for satellite, image in images.items():
         assert np.array_equal(np.asarray(Image.open(tmp_path / f"s{satellite}.png")), image)
+
+
+def test_the_folder_of_a_run_is_a_folder_of_streams(stored, tmp_path):
+    run = tmp_path / "dense-0123abcd"
+    shutil.copytree(stored[0], run / "rounds" / "000")
+    (run / "summary.json").write_text("{}")
+    found, faults = read_streams(str(run))
+    assert [one.path.name for one in found] == ["s0.bin", "s1.bin"] and not faults
 
 
 def test_a_stream_without_its_owner_says_what_it_misses(stored, tmp_path):
