@@ -146,8 +146,9 @@ def measure(name: str, own: CodingKeys) -> dict[str, tuple[float, float]]:
         len(s) for part in packed["strings"] for s in (part if isinstance(part, (list, tuple)) else [part])
     )
     print(
-        f"# {name}: N={model.n} M={model.m}; g_a {t['g_a'] * 1e3:.0f} ms, g_s {t['g_s'] * 1e3:.0f} ms, coder built in {build_s * 1e3:.0f} ms; "
-        f"bytes {len(coded.z_bytes) + len(coded.y_bytes)} (fixed grid), CompressAI {theirs}; non-zero {(y_hat != 0).float().mean():.0%}",
+        f"# {name}: N={model.n} M={model.m}; g_a {t['g_a'] * 1e3:.0f} ms, g_s {t['g_s'] * 1e3:.0f} ms, coder "
+        f"built in {build_s * 1e3:.0f} ms; bytes {len(coded.z_bytes) + len(coded.y_bytes)} (fixed grid), "
+        f"CompressAI {theirs}; non-zero {(y_hat != 0).float().mean():.0%}",
         flush=True,
     )
     both_s = t["g_a"] + t["g_s"]
@@ -188,7 +189,8 @@ def bench(given: Given) -> None:
         for (stage, (theirs, ours)), goal in zip(stages.items(), (*goals, None), strict=True):
             rows.append((name, stage, theirs * 1e3, ours * 1e3, theirs / ours, goal))
     print(
-        f"\n{weights} weights, {size_px} px, portable ({backend}), 1 thread, CPU {torch.backends.cpu.get_cpu_capability()}"
+        f"\n{weights} weights, {size_px} px, portable ({backend}), 1 thread, "
+        f"CPU {torch.backends.cpu.get_cpu_capability()}"
     )
     print(f"{'model':6} {'stage':20} {'CompressAI ms':>14} {'ours ms':>9} {'ratio':>7} {'goal':>6}")
     for name, stage, theirs, ours, ratio, goal in rows:

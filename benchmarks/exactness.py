@@ -193,8 +193,9 @@ def bench(given: Given) -> None:
         print(f"{name:6} of {patches} patches: {bad}", flush=True)
         bits, floats, ideal = (rows[name][key] for key in ("bits", "float bits", "ideal bits"))
         print(
-            f"{name:6} y bits per pixel: portable {bits / (patches * patch_px**2):.5f}, portable over float32 {bits / floats - 1:+.4%}, "
-            f"over the exact Gaussian {bits / ideal - 1:+.3%}",
+            f"{name:6} y bits per pixel: portable {bits / (patches * patch_px**2):.5f}, "
+            f"portable over float32 {bits / floats - 1:+.4%}, over the exact Gaussian "
+            f"{bits / ideal - 1:+.3%}",
             flush=True,
         )
     wrong = sum(

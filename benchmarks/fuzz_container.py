@@ -282,7 +282,8 @@ def bench(given: Given) -> None:
         totals[outcome] += count
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"{sum(totals.values())} cases in {time.perf_counter() - start_s:.0f} s: {dict(totals)}; slowest {slowest_s:.2f} s; peak memory {peak_mb:.0f} MB"
+        f"{sum(totals.values())} cases in {time.perf_counter() - start_s:.0f} s: {dict(totals)}; "
+        f"slowest {slowest_s:.2f} s; peak memory {peak_mb:.0f} MB"
     )
     if slowest_s > case_s or set(totals) - {"refused", "correct"}:
         raise SystemExit(1)

@@ -217,9 +217,8 @@ def main(arguments: list[str]) -> int:
     root = Path(arguments[0].removeprefix("root=")) if arguments else Path(__file__).resolve().parents[1]
     found = measure(root)
     for one in found:
-        print(
-            f"{one.name:44} {one.found:20} {'bar ' + one.bar if one.bar else '':8} {'OVER' if one.over else ''}"
-        )
+        bar = f"bar {one.bar}" if one.bar else ""
+        print(f"{one.name:44} {one.found:20} {bar:8} {'OVER' if one.over else ''}")
     for one in found:
         for place in one.over[:10]:
             print(f"  {one.name}: {place}")

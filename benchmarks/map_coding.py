@@ -36,8 +36,8 @@ COLUMNS = ("xz", "LZMA2", "LZMA2 joint", "lzma", "successor")
 
 @dataclass(frozen=True)
 class Overlap:
-    """How the patches of a synthetic round lie. side, window: latent positions of a patch, and of what all see. margin:
-    outer positions that match nobody. misses, repeats: shares, as in the module's docstring."""
+    """How the patches of a synthetic round lie. side, window: latent positions of a patch, and of what all
+    see. margin: outer positions that match nobody. misses, repeats: shares, as in the module's docstring."""
 
     side: int
     window: int
@@ -50,8 +50,8 @@ class Overlap:
 def make_round(
     rng: np.random.Generator, overlap: Overlap, rank: np.ndarray | None = None
 ) -> dict[int, AssignmentMap]:
-    """Maps of one round, satellite -> map, in priority order. rank: int [side, side], the order of coding; None:
-    raster."""
+    """Maps of one round, satellite -> map, in priority order. rank: int [side, side], the order of coding;
+    None: raster."""
     side, window, margin = overlap.side, overlap.window, overlap.margin
     rank = np.arange(side * side).reshape(side, side) if rank is None else rank
     scene = _scene(rng, window, overlap.repeats)
@@ -187,25 +187,25 @@ def synthetic_table(seed: int, rounds: int, patches_px: list[int], repeats: floa
                                 rng,
                             )
                         )
-                    yield f"{patch_px:>6} {name:7} {margin:>6} {kind:>10} {_figures(total, count * SATELLITES * side * side)}"
+                    figures = _figures(total, count * SATELLITES * side * side)
+                    yield f"{patch_px:>6} {name:7} {margin:>6} {kind:>10} {figures}"
 
 
 def captured_table(seed: int, captures: int) -> Iterator[str]:
     """Lines of the table of captured rounds."""
-    from benchmarks.real_maps import captured_round, crew_of_all, real_scenario
+    from benchmarks.real_maps import captured_round, real_crew
 
     yield f"{'model':>6} {'window':7} {'halo':>6} {'remote':>6} {'local':>5} {HEAD}"
     for name in registry.names():
         for window in WINDOWS:
             for halo_px in (0, 32):
-                scenario = real_scenario(window, name, halo_px, seed)
-                crew = crew_of_all(scenario)
+                crew = real_crew(window, name, halo_px, seed)
                 rounds = [captured_round(crew, number) for number in range(captures)]
                 fates = np.concatenate([one.fate.reshape(-1) for maps in rounds for one in maps.values()])
                 total = sum(measure(maps) for maps in rounds)
                 yield (
-                    f"{name:>6} {window:7} {halo_px:>6} {np.mean(fates == REMOTE):>6.1%} {np.mean(fates == LOCAL):>5.1%} "
-                    f"{_figures(total, fates.size)}"
+                    f"{name:>6} {window:7} {halo_px:>6} {np.mean(fates == REMOTE):>6.1%} "
+                    f"{np.mean(fates == LOCAL):>5.1%} {_figures(total, fates.size)}"
                 )
 
 

@@ -20,7 +20,7 @@ from pydantic import Field
 from scipy.special import gammaln
 
 from benchmarks.map_coding import Overlap, make_round
-from benchmarks.real_maps import captured_round, crew_of_all, real_scenario
+from benchmarks.real_maps import captured_round, real_crew
 from codec.maps import model as mapmodel
 from codec.maps.assignment import KEPT, AssignmentMap
 from codec.maps.binary_coder import FLOOR, LIMIT, ONE, TALLY
@@ -90,8 +90,7 @@ def captured(rounds: int) -> list[tuple[int, float, np.ndarray]]:
     for name in registry.names():
         for window_px in WINDOWS_PX:
             for halo_px, share in ((0, 1.0), (32, 0.34)):
-                scenario = real_scenario("dense", name, halo_px, folder="train", window_px=window_px)
-                crew = crew_of_all(scenario)
+                crew = real_crew("dense", name, halo_px, folder="train", window_px=window_px)
                 profile = 0 if halo_px else (4 if name in registry.names()[:2] else 5)
                 for number in range(max(1, round(rounds * share))):
                     out += [(profile, 3.0, counts) for counts in tallies(captured_round(crew, number))]
@@ -170,8 +169,8 @@ def bench(given: Given) -> None:
         )
         profile_of = lengths.argmin(0)
         print(
-            f"pass {number}: {np.sum(weights * lengths.min(0)) / np.sum(weights):.2f} bits a map, maps by profile "
-            f"{np.bincount(profile_of, minlength=mapmodel.PROFILES).tolist()}",
+            f"pass {number}: {np.sum(weights * lengths.min(0)) / np.sum(weights):.2f} bits a map, maps by "
+            f"profile {np.bincount(profile_of, minlength=mapmodel.PROFILES).tolist()}",
             flush=True,
         )
     with replacing(TARGET) as temporary:

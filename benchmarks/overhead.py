@@ -31,12 +31,12 @@ from codec.models.registry import build_model
 from constellation.common.cli import Command, Given, main_of
 from constellation.common.knobs import Knobs, Several, Word
 from constellation.common.progress import watched
-from constellation.scenario.load import SCENARIO, changed
-from constellation.scenario.scenario import Scenario
+from constellation.scenario.load import SCENARIO
 from dlrc.commands.models import known_models
+from dlrc.studies.common.variants import Trial
 from nodes.arbiter import assignments, owners_of
 from nodes.capture import camera
-from nodes.crew import Board, Known, Rules
+from nodes.crew import Board, Known
 from nodes.encoder import analyse, code, hyper_symbols
 from nodes.process.device import one_thread
 from nodes.recognizer import signatures
@@ -80,15 +80,15 @@ def bench(given: Given) -> None:
     ):
         print(f"\n{name}, {label}; k = {scenario.dlrc.k}, {scenario.dlrc.rotation}; ms, one thread\n")
         print(
-            "| patch | g_a | h_a, h_s, context, rANS | Recognizer | Selector | Arbiter | Filter | map | DLRC / codec |\n|---|---|---|---|---|---|---|---|---|"
+            "| patch | g_a | h_a, h_s, context, rANS | Recognizer | Selector | Arbiter | Filter | map | "
+            f"DLRC / codec |\n|{'---|' * 9}"
         )
         for size in watched(sizes, "sizes"):
             print(
                 line_of(
                     size,
                     measure(
-                        Board(model, info, "cpu"),
-                        scenario,
+                        Trial(scenario, Board(model, info, "cpu")),
                         size,
                         repeats if size <= 512 else max(1, repeats // 3),
                     ),
@@ -100,21 +100,21 @@ def bench(given: Given) -> None:
         print(f"| {count} | {arbitration_s(count, repeats):.4f} |", flush=True)
 
 
-def measure(board: Board, scenario: Scenario, size: int, repeats: int) -> dict[str, float]:
+def measure(trial: Trial, size: int, repeats: int) -> dict[str, float]:
     """Milliseconds of every part for one satellite, the last of `NEIGHBOURS` by priority, patches of `size`
     px at dense overlap."""
-    model, me, everyone = board.model, NEIGHBOURS - 1, range(NEIGHBOURS)
+    board, me, everyone = trial.board, NEIGHBOURS - 1, range(NEIGHBOURS)
+    model = board.model
     model.net.eval()
     if getattr(model.bottleneck, "_quantized_cdf", torch.zeros(0)).numel() == 0:
         model.net.update(force=True)
-    wide = changed(
-        scenario,
+    wide = trial.under(
         codec={"model": model.name, "grid": "fixed"},
         capture={"patch_px": size, "window_px": 2 * size},
         scene={"size_px": max(2048, 2 * size)},
     )
-    rules, watch = Rules.of(wide, model), Watch()
-    views = camera(board, rules, wide.scene, wide.capture, watch)(0, everyone)
+    rules, watch, sights = wide.rules, Watch(), wide.sights
+    views = camera(board, rules, sights.scene, sights.captured, watch)(0, everyone)
     seen = [recognise(rules, view, 0.0) for view in views]
     heard = frozenset(everyone)
     known = Known({one.satellite: one.own for one in seen}, dict.fromkeys(everyone, heard))

@@ -9,15 +9,9 @@ from pathlib import Path
 from codec.maps.assignment import AssignmentMap
 from constellation.priority import priority_order
 from constellation.scenario.load import load_scenario
-from constellation.scenario.scenario import Scenario
 from nodes.arbiter import assignments
 from nodes.crew import Crew, Known
 from nodes.round import crew_of, recognise
-
-
-def crew_of_all(scenario: Scenario) -> Crew:
-    """All satellites of a scenario, with its trained codec."""
-    return crew_of(scenario, range(scenario.satellites))
 
 
 def captured_round(crew: Crew, number: int) -> dict[int, AssignmentMap]:
@@ -31,14 +25,14 @@ def captured_round(crew: Crew, number: int) -> dict[int, AssignmentMap]:
     return {satellite: maps[satellite] for satellite in order}
 
 
-def real_scenario(
+def real_crew(
     overlap: str, model: str, halo_px: int = 0, seed: int = 0, folder: str = "scenes", **knobs: object
-) -> Scenario:
-    """`dense` or `sparse` over the pictures of DLRC_DATA (default ../shared/data beside the repository)
-    /`folder`; knobs of `capture` besides."""
+) -> Crew:
+    """All satellites, with a trained codec, of `dense` or `sparse` over the pictures of DLRC_DATA/`folder`
+    (default ../shared/data beside the repository); knobs of `capture` besides."""
     default = Path(__file__).resolve().parents[2] / "shared" / "data"
     scenes = Path(os.environ.get("DLRC_DATA", default)) / folder
-    return load_scenario(
+    scenario = load_scenario(
         overlap,
         [
             f"codec.model={model}",
@@ -48,3 +42,4 @@ def real_scenario(
             *(f"capture.{key}={value}" for key, value in knobs.items()),
         ],
     )
+    return crew_of(scenario, range(scenario.satellites))

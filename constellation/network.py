@@ -1,7 +1,7 @@
 """The space segment of a run: where the participating satellites are in a round, which links they have, and
 what the exchange costs.
 
-Every satellite computes the same from the scenario alone; no message is needed for it.
+Every satellite computes the same from the knobs alone; no message is needed for it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from constellation.links.budget import rate_bps
 from constellation.links.topology import Topology, select_region, topology_at
 from constellation.orbit.frames import EARTH_RADIUS_KM
 from constellation.orbit.orbits import Constellation, load_constellation
-from constellation.scenario.scenario import Scenario
+from constellation.scenario.scenario import NetworkScenario
 from constellation.sync.series import constellation_label
 from constellation.sync.timing import sync_round
 
@@ -42,23 +42,19 @@ class Instant:
     """One round's instant: participant 0 .. N-1 is satellite `members[number]`, int64 [N], of the
     constellation, whose links are `topology`. time_s: simulated, of the run."""
 
-    def __init__(self, scenario: Scenario, constellation: Constellation, number: int) -> None:
-        self._scenario, self._constellation = scenario, constellation
-        self.number, self.time_s = number, number * scenario.orbit.step_s
+    def __init__(self, knobs: NetworkScenario, constellation: Constellation, number: int) -> None:
+        self._knobs, self._constellation = knobs, constellation
+        self.number, self.time_s = number, number * knobs.orbit.step_s
         when = np.array([self.time_s])
-        self.members = select_region(
-            constellation.positions_itrs_km(when)[0], scenario.region, scenario.satellites
-        )
-        if len(self.members) < scenario.satellites:
+        self.members = select_region(constellation.positions_itrs_km(when)[0], knobs.region, knobs.satellites)
+        if len(self.members) < knobs.satellites:
             raise UserError(
-                f"region.rule={scenario.region.rule}: {len(self.members)} satellites see the region at "
-                f"{self.time_s:g} s, the round needs {scenario.satellites} (satellites); widen "
+                f"region.rule={knobs.region.rule}: {len(self.members)} satellites see the region at "
+                f"{self.time_s:g} s, the round needs {knobs.satellites} (satellites); widen "
                 "region.max_off_nadir_deg or use region.rule=nearest"
             )
         self._positions_km = constellation.positions_teme_km(when)[0]
-        self.topology: Topology = topology_at(
-            self._positions_km, scenario.topology, scenario.link, constellation
-        )
+        self.topology: Topology = topology_at(self._positions_km, knobs.topology, knobs.link, constellation)
         self._exchanges: dict[tuple[tuple[int, float], ...], Sync] = {}
 
     def exchange(self, payload_bytes: Mapping[int, float]) -> Sync:
@@ -73,7 +69,7 @@ class Instant:
         if not payloads:
             return NO_SYNC
         numbers, sizes = zip(*payloads, strict=True)
-        result = sync_round(self.topology, self.members[list(numbers)], sizes, self._scenario.sync)
+        result = sync_round(self.topology, self.members[list(numbers)], sizes, self._knobs.sync)
         hearers = {
             sender: frozenset(numbers[r] for r in np.flatnonzero(result.heard[:, place])) | {sender}
             for place, sender in enumerate(numbers)
@@ -81,29 +77,29 @@ class Instant:
         t_sync_s = dict(zip(numbers, map(float, result.t_sync_s), strict=True))
         return Sync(hearers, t_sync_s, float(result.t_round_s))
 
-    def metric(self, number: int) -> float:
-        """What one participant's header carries for `priority.rule`: the order's metric for `link` and
+    def metric(self, number: int, rule: str) -> float:
+        """What one participant's header carries for a rule of `priority`: the order's metric for `link` and
         `energy`, the mean rate of the next contact, bit/s, for `balanced`, else 0."""
-        scenario, members = self._scenario, self.members[number : number + 1]
-        if scenario.priority.rule == "link":
+        knobs, members = self._knobs, self.members[number : number + 1]
+        if rule == "link":
             from constellation.passes.contacts import link_metric
 
-            return float(link_metric(self._constellation, members, self.time_s, scenario.ground)[0])
-        if scenario.priority.rule == "balanced":
+            return float(link_metric(self._constellation, members, self.time_s, knobs.ground)[0])
+        if rule == "balanced":
             from constellation.passes.contacts import next_contact
 
-            contact = next_contact(self._constellation, members, self.time_s, scenario.ground)
+            contact = next_contact(self._constellation, members, self.time_s, knobs.ground)
             return float(contact.mean_rate_bps[0])
-        if scenario.priority.rule == "energy":
+        if rule == "energy":
             from constellation.passes.energy import energy_metric
 
-            return float(energy_metric(self._constellation, members, self.time_s, scenario.energy)[0])
+            return float(energy_metric(self._constellation, members, self.time_s, knobs.energy)[0])
         return 0.0
 
     def downlink_rate_bps(self, number: int) -> float:
         """Rate to the ground station at the edge of a pass (slant range at `ground.min_elevation_deg`), the
         least that a contact offers."""
-        ground = self._scenario.ground
+        ground = self._knobs.ground
         radius_km = float(np.linalg.norm(self._positions_km[self.members[number]]))
         elevation = math.radians(ground.min_elevation_deg)
         to_horizon_km = math.sqrt(radius_km**2 - (EARTH_RADIUS_KM * math.cos(elevation)) ** 2)
@@ -114,13 +110,13 @@ class Instant:
 class SpaceSegment:
     """Positions, participants and links at each round's instant (round number times `orbit.step_s`)."""
 
-    def __init__(self, scenario: Scenario) -> None:
-        self._scenario = scenario
+    def __init__(self, knobs: NetworkScenario) -> None:
+        self._knobs = knobs
         self._last: Instant | None = None
-        self.constellation: Constellation = load_constellation(scenario.orbit)
-        if scenario.satellites > len(self.constellation):
+        self.constellation: Constellation = load_constellation(knobs.orbit)
+        if knobs.satellites > len(self.constellation):
             raise UserError(
-                f"satellites={scenario.satellites}: the constellation {constellation_label(scenario.orbit)} "
+                f"satellites={knobs.satellites}: the constellation {constellation_label(knobs.orbit)} "
                 f"has only {len(self.constellation)}"
             )
 
@@ -128,5 +124,5 @@ class SpaceSegment:
         """Participants, links and rates of a round; the last one asked for is kept, as crews of one process
         ask alike."""
         if self._last is None or self._last.number != number:
-            self._last = Instant(self._scenario, self.constellation, number)
+            self._last = Instant(self._knobs, self.constellation, number)
         return self._last

@@ -55,7 +55,7 @@ def main() -> None:
 
 def fly(scenario: Scenario, rank: Rank, words: Sequence[str]) -> None:
     """A satellite, round after round."""
-    _check_world(scenario, rank)
+    _check_world(scenario.name, scenario.satellites, rank)
     ground = start_ground(rank, words) if rank.number == 0 else None
     try:
         with _joined(scenario, rank, frozenset({rank.number})) as group:
@@ -79,8 +79,10 @@ def fly(scenario: Scenario, rank: Rank, words: Sequence[str]) -> None:
 
 def listen(scenario: Scenario, rank: Rank) -> None:
     """The ground: decode every round by priority, rebuild the images, measure, and report."""
-    parent = os.getppid()
-    with _leaving_on_termination(), _opened(scenario) as run:
+    from dlrc.store.recording import Recording
+
+    parent, say = os.getppid(), functools.partial(print, flush=True)
+    with _leaving_on_termination(), Recording(scenario, stored=True, say=say) as run:
         with _joined(scenario, rank, frozenset({GROUND})) as group:
             group.watch.family = lambda: "" if os.getppid() != parent else None  # rank 0 is gone
             from ground.round import Station, hear_round
@@ -154,13 +156,6 @@ def _joined(scenario: Scenario, rank: Rank, nodes: frozenset[int]):
     return group
 
 
-def _opened(scenario: Scenario):
-    """Where the ground keeps the run."""
-    from dlrc.store.recording import Recording
-
-    return Recording(scenario, stored=True, say=functools.partial(print, flush=True))
-
-
 def _quieten_torch() -> None:
     """Before torch is imported: its own log of a failed connection is a page, and we say it in one line."""
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
@@ -189,11 +184,11 @@ def _leaving_on_termination() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _check_world(scenario: Scenario, rank: Rank) -> None:
-    if scenario.satellites != rank.satellites:
+def _check_world(name: str, satellites: int, rank: Rank) -> None:
+    if satellites != rank.satellites:
         raise UserError(
-            f"world size {rank.satellites}: scenario {scenario.name} has satellites={scenario.satellites}; "
-            f"start {scenario.satellites} ranks or give satellites={rank.satellites}"
+            f"world size {rank.satellites}: scenario {name} has satellites={satellites}; "
+            f"start {satellites} ranks or give satellites={rank.satellites}"
         )
 
 

@@ -52,7 +52,7 @@ class Flight:
 def run(scenario: str | Scenario, **overrides: Any) -> Run:
     """Fly a run in this process: the records, streams and pictures of the same run under torchrun.
 
-        run("dense", rounds=1, **{"codec.model": "mbt", "scene.path": "city.tif"})
+        run("dense", rounds=1, **{"dlrc.k": 12, "scene.path": "city.tif"})
 
     scenario: the name of a shipped one, a YAML file, or a `Scenario`. overrides: knobs by dotted name; a
     section takes a dictionary, too. With `output` among them the run is kept in a folder below it, as a
@@ -107,10 +107,9 @@ def fly(sides: Sides, number: int, decode: bool = True) -> Flight:
     return Flight(number, done[crew.numbers], done[GROUND])
 
 
-def flights(scenario: Scenario, board: Board | None = None) -> Iterator[Flight]:
-    """All rounds of a scenario, one after the other."""
-    sides = sides_of(scenario, board)
-    for number in range(scenario.rounds):
+def flights(sides: Sides, rounds: int) -> Iterator[Flight]:
+    """The first rounds, one after the other."""
+    for number in range(rounds):
         yield fly(sides, number)
 
 

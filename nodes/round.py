@@ -54,7 +54,8 @@ def crew_of(
     `UserError`."""
     network = network or SpaceSegment(scenario)
     board = board or load_board(scenario.codec)
-    rules, watch = Rules.of(scenario, board.model), Watch.of(scenario)
+    rules = Rules.of(scenario, board.model)
+    watch = Watch.of(scenario.clock, scenario.capture, rules.codec.model, rules.dlrc.k)
     see = camera(board, rules, scenario.scene, scenario.capture, watch)
     return Crew(tuple(numbers), board, rules, network, watch, see)
 
@@ -86,7 +87,7 @@ def share(crew: Crew, instant: Instant, views: Sequence[View]) -> Side[tuple[Acc
     seen = []
     for view in views:
         with crew.watch.span("hash", view.look.satellite):
-            seen.append(recognise(rules, view, instant.metric(view.look.satellite)))
+            seen.append(recognise(rules, view, instant.metric(view.look.satellite, crew.rules.priority.rule)))
     heard = yield Send(Stage(number, Step.HEADERS), headers(seen), HEADER_BYTES)
     accord = agree(rules, instant, heard)
     seen = alive(seen, heard)

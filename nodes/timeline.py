@@ -15,7 +15,8 @@ from contextlib import contextmanager
 
 from codec.models import registry
 from constellation.clock import CAPTURE_S, Activity, ComputeTimes, SimulatedClock, Span, device_profile
-from constellation.scenario.scenario import Scenario
+from constellation.scenario.imaging import CaptureKnobs
+from constellation.scenario.operation import ClockKnobs
 
 STAGES = ("analysis", "hash", "arbitrate", "modelling", "coding")
 
@@ -36,15 +37,12 @@ class Watch:
         self._taken_s: dict[tuple[int, str], float] = defaultdict(float)
 
     @classmethod
-    def of(cls, scenario: Scenario) -> Watch:
-        """The watch that `clock.profile` names."""
-        if scenario.clock.profile == "measured":
+    def of(cls, clock: ClockKnobs, capture: CaptureKnobs, model: str, k: int) -> Watch:
+        """The watch that `clock.profile` names, for captures coded by a model and hashed k times."""
+        if clock.profile == "measured":
             return cls()
-        capture = scenario.capture
-        profile = device_profile(scenario.clock.profile, registry.seconds(scenario.clock.profile))
-        return cls(
-            profile.compute_times(scenario.codec.model, capture.patch_px, scenario.dlrc.k, capture.halo_px)
-        )
+        profile = device_profile(clock.profile, registry.seconds(clock.profile))
+        return cls(profile.compute_times(model, capture.patch_px, k, capture.halo_px))
 
     @contextmanager
     def span(self, stage: str, *satellites: int) -> Iterator[None]:

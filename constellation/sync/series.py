@@ -14,7 +14,7 @@ import numpy as np
 
 from constellation.links.topology import TopologyEvents
 from constellation.scenario.network import LinkKnobs, OrbitKnobs, RegionKnobs, SyncKnobs, TopologyKnobs
-from constellation.scenario.scenario import Scenario
+from constellation.scenario.scenario import NetworkScenario
 
 
 @dataclass(frozen=True)
@@ -29,16 +29,9 @@ class Setting:
     satellites: int
 
     @classmethod
-    def of(cls, scenario: Scenario) -> Setting:
-        """The setting of a scenario."""
-        return cls(
-            scenario.orbit,
-            scenario.region,
-            scenario.topology,
-            scenario.link,
-            scenario.sync,
-            scenario.satellites,
-        )
+    def of(cls, knobs: NetworkScenario) -> Setting:
+        """The setting of a space network."""
+        return cls(knobs.orbit, knobs.region, knobs.topology, knobs.link, knobs.sync, knobs.satellites)
 
     @property
     def label(self) -> str:

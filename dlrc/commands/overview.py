@@ -23,8 +23,8 @@ def overview() -> str:
     """One screen, without a heavy import."""
     return "\n".join(
         [
-            "dlrc: a satellite constellation that compresses as one: learned image compression, and vectors that",
-            "several satellites hold are sent once (distributed latent representation clustering).",
+            "dlrc: a satellite constellation that compresses as one: learned image compression, and vectors",
+            "that several satellites hold are sent once (distributed latent representation clustering).",
             "",
             "usage: ./launch.sh COMMAND [key=value ...]  (installed: dlrc COMMAND ...); no command: run",
             "",

@@ -122,7 +122,8 @@ def naming_extras(what: str) -> Iterator[None]:
             raise
         extra = "studies" if missing in _OF_STUDIES else "codec"
         raise UserError(
-            f"{what}: needs the package {missing}, which is not installed; pip install 'dlrc[{extra}]' brings it"
+            f"{what}: needs the package {missing}, which is not installed; pip install 'dlrc[{extra}]' "
+            "brings it"
         ) from None
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from constellation.common.text import counted
 from constellation.orbit.orbits import load_constellation
-from constellation.scenario.scenario import Scenario
+from constellation.scenario.coding import CodecKnobs
+from constellation.scenario.scenario import NetworkScenario
 from constellation.sync.series import constellation_label
 from dlrc.store.summary import Facts
 from ground.records import Outcome, RoundRecord
@@ -23,44 +24,43 @@ TELLING = {  # of outcomes that a line names its satellites for
 }
 
 
-def opening(scenario: Scenario, facts: Facts, model: LatentModel) -> str:
+def opening(network: NetworkScenario, codec: CodecKnobs, facts: Facts, model: LatentModel) -> str:
     """Who flies with what over what, after a line for the satellites left out."""
-    codec = scenario.codec
     # read once more, where somebody asked for it, to say which are left out
-    notes = load_constellation(scenario.orbit).notes if scenario.orbit.skip_bad else []
+    notes = load_constellation(network.orbit).notes if network.orbit.skip_bad else []
     return "".join(f"{note}\n" for note in notes) + (
-        f"{scenario.name}: {counted(scenario.satellites, 'satellite')} of "
-        f"{constellation_label(scenario.orbit)}, {counted(scenario.rounds, 'round')}, {codec.model} lambda "
+        f"{network.name}: {counted(network.satellites, 'satellite')} of "
+        f"{constellation_label(network.orbit)}, {counted(network.rounds, 'round')}, {codec.model} lambda "
         f"{codec.lambda_:g} (N={model.n}, M={model.m}); scene: {facts.scene_source}"
     )
 
 
-def round_title(scenario: Scenario, record: RoundRecord) -> str:
-    """The words for a round, everywhere: "round 1/4"."""
-    return f"round {record.number + 1}/{scenario.rounds}"
+def round_title(number: int, rounds: int) -> str:
+    """The words for round `number` of so many, everywhere: "round 1/4"."""
+    return f"round {number + 1}/{rounds}"
 
 
-def progress(scenario: Scenario, record: RoundRecord) -> str:
-    """What came of a round; below it, whose image did not come as it should."""
+def progress(network: NetworkScenario, record: RoundRecord, estimate: bool = False) -> str:
+    """What came of a round; below it, whose image did not come as it should. estimate: its bytes are one."""
     came = [one for one in record.satellites if one.outcome is not Outcome.LOST]
     before, after = sum(one.independent.total for one in came), sum(one.dlrc.total for one in came)
     exact = sum(one.exact for one in record.satellites)
     change = f" ({100 * (after / before - 1):+.1f} %)" if before else ""
-    kind = " (open-loop ESTIMATE)" if scenario.codec.context == "open" else ""
+    kind = " (open-loop ESTIMATE)" if estimate else ""
     head = (
-        f"{round_title(scenario, record)}: {exact} of {len(record.satellites)} streams decoded exactly, "
-        f"{before:.0f} -> {after:.0f} bytes{kind}{change}"
+        f"{round_title(record.number, network.rounds)}: {exact} of {len(record.satellites)} streams decoded "
+        f"exactly, {before:.0f} -> {after:.0f} bytes{kind}{change}"
     )
-    return "\n  ".join([head, *_troubles(scenario, record)])
+    return "\n  ".join([head, *_troubles(record, network.satellites)])
 
 
-def _troubles(scenario: Scenario, record: RoundRecord) -> list[str]:
+def _troubles(record: RoundRecord, satellites: int) -> list[str]:
     lines = [f"satellite {one.satellite}: {one.fault}" for one in record.satellites if one.fault]
     for outcome, meaning in TELLING.items():
         who = [one.satellite for one in record.satellites if one.outcome is outcome]
         if who:
             lines.append(f"{outcome.value}, {meaning}: {_named(who)}")
-    silent = sorted(set(range(scenario.satellites)) - {one.satellite for one in record.satellites})
+    silent = sorted(set(range(satellites)) - {one.satellite for one in record.satellites})
     return [*lines, f"no word of: {_named(silent)}"] if silent else lines
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from constellation.scenario.scenario import Scenario
 from constellation.sync.series import constellation_label
 from dlrc.report.lines import round_title
 from dlrc.store.results import Run
@@ -80,11 +79,12 @@ def write(
 
 def captions(run: Run, record: RoundRecord) -> tuple[str, str]:
     """Two lines that let a picture of a round stand alone: which run and round, and of what."""
+    title = round_title(record.number, run.scenario.rounds)
+    return f"{run.scenario.name}, {title}", f"{_who(run)}; {_scene(run, record)}"
+
+
+def _who(run: Run) -> str:
     scenario = run.scenario
-    return f"{scenario.name}, {round_title(scenario, record)}", f"{_who(scenario)}; {_scene(run, record)}"
-
-
-def _who(scenario: Scenario) -> str:
     noun = "satellite" if scenario.satellites == 1 else "satellites"
     codec = scenario.codec
     return (

@@ -43,9 +43,10 @@ KINDS = ("captured", "dlrc", "independent")
 MAX_IMAGE_PIXELS = 1 << 26  # of a view, when read back
 
 
-def key_of(scenario: Scenario, facts: Facts) -> str:
-    """Eight hex digits: equal for two runs only if knobs, weights, pictures and program are."""
-    parts = [scenario.digest, facts.weights_sha256, facts.pictures_sha256, facts.version]
+def key_of(digest: str, facts: Facts) -> str:
+    """Eight hex digits: equal for two runs only if knobs, weights, pictures and program are. digest: of the
+    scenario."""
+    parts = [digest, facts.weights_sha256, facts.pictures_sha256, facts.version]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]
 
 
@@ -71,7 +72,7 @@ class Folder:
 
     def __init__(self, scenario: Scenario, facts: Facts) -> None:
         output = make_folder(Path(scenario.output))
-        self.path = output / f"{scenario.name}-{key_of(scenario, facts)}"
+        self.path = output / f"{scenario.name}-{key_of(scenario.digest, facts)}"
         self.part = self.path.with_name(self.path.name + ".part")
         self.committed = 0
         self._claim: Claim | None = Claim(self.part)

@@ -77,7 +77,7 @@ class Recording(AbstractContextManager["Recording"]):
             self._folder = Folder(scenario, self.facts)
         for note in scene.notes:
             self._say(f"note: {note}")
-        self._say(opening(scenario, self.facts, board.model))
+        self._say(opening(scenario.network, scenario.codec, self.facts, board.model))
 
     def add(self, landed: Landed) -> None:
         """A round is over. Raises `UserError` where the disk refuses."""
@@ -98,7 +98,7 @@ class Recording(AbstractContextManager["Recording"]):
         else:
             self._held |= {(record.number, satellite): view for satellite, view in images.items()}
         self._rounds.append(record)
-        self._say(progress(self.scenario, record))
+        self._say(progress(self.scenario, record, self.scenario.codec.context == "open"))
 
     def finish(self, began_s: float, processes: bool = True) -> Run:
         """All rounds are over: give the folder its name, print the table, then draw. began_s: Unix time.

@@ -1,5 +1,4 @@
-"""Choices that every process of a run makes alike: threads, device, and where simulated compute times come
-from."""
+"""Choices that every process of a run makes alike: threads and device."""
 
 from __future__ import annotations
 
@@ -8,10 +7,7 @@ from functools import lru_cache
 
 import torch
 
-from codec.models import registry
-from constellation.clock import ComputeTimes, device_profile
 from constellation.common.errors import UserError
-from constellation.scenario.scenario import Scenario
 
 
 def one_thread() -> None:
@@ -34,16 +30,6 @@ def device_of(knob: str) -> str:
         return "cpu"
     torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     return "cuda"
-
-
-def compute_times(scenario: Scenario, measured: ComputeTimes) -> ComputeTimes:
-    """Stage times for the simulated clock: the device profile's, or (`clock.profile=measured`) this
-    machine's."""
-    if scenario.clock.profile == "measured":
-        return measured
-    return device_profile(scenario.clock.profile, registry.seconds(scenario.clock.profile)).compute_times(
-        scenario.codec.model, scenario.capture.patch_px, scenario.dlrc.k
-    )
 
 
 def peak_rss_mib() -> float:

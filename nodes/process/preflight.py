@@ -6,6 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from constellation.common.errors import UserError
+from constellation.scenario.coding import CodecKnobs
+from constellation.scenario.imaging import CaptureKnobs
 from constellation.scenario.scenario import Scenario
 
 
@@ -27,18 +29,17 @@ def check_inputs(scenario: Scenario) -> None:
 
         device_of(scenario.codec.device)
     scene = open_scene(scenario.scene, scenario.seed, 0, scenario.capture.window_px)
-    check_window(scenario, scene.height, scene.width, scene.name)
-    check_weights(scenario)
+    check_window(scenario.capture, scene.height, scene.width, scene.name)
+    check_weights(scenario.codec)
 
 
-def check_weights(scenario: Scenario) -> None:
-    """The checkpoint is there and says that it holds the scenario's model; its tensors are checked when a
+def check_weights(codec: CodecKnobs) -> None:
+    """The checkpoint is there and says that it holds the model asked for; its tensors are checked when a
     rank loads them."""
     from safetensors import SafetensorError, safe_open
 
     from codec.models.checkpoint import shipped_weights
 
-    codec = scenario.codec
     if codec.weights == "zoo":
         return
     path = Path(codec.weights) if codec.weights else shipped_weights(codec.model, codec.lambda_)
@@ -53,9 +54,8 @@ def check_weights(scenario: Scenario) -> None:
         raise UserError(f"codec.weights={path.name}: holds {held}, codec.model asks for {codec.model}")
 
 
-def check_window(scenario: Scenario, height: int, width: int, name: str) -> None:
+def check_window(capture: CaptureKnobs, height: int, width: int, name: str) -> None:
     """Refuse an image smaller than the window, and a patch larger than it."""
-    capture = scenario.capture
     if capture.patch_px > capture.window_px:
         raise UserError(
             f"capture.patch_px={capture.patch_px}: larger than capture.window_px={capture.window_px}"

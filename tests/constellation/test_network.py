@@ -33,13 +33,13 @@ def test_an_exchange_of_nobody_costs_nothing():
 
 @pytest.mark.parametrize("rule", ("link", "energy", "balanced"))
 def test_a_metric_belongs_to_one_participant(rule):
-    instant = segment(f"priority.rule={rule}").at(3)
-    metrics = [instant.metric(number) for number in range(6)]
+    instant = segment().at(3)
+    metrics = [instant.metric(number, rule) for number in range(6)]
     assert np.isfinite(metrics).all() and len(set(metrics)) > 1
 
 
 def test_rules_without_a_metric_send_zero_and_a_region_that_too_few_see_is_refused():
-    assert segment().at(0).metric(2) == 0.0
+    assert segment().at(0).metric(2, "id") == 0.0
     with pytest.raises(UserError, match="the round needs 6"):
         segment("region.rule=footprint", "region.max_off_nadir_deg=1").at(0)
 

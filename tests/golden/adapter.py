@@ -237,7 +237,7 @@ def fly_for_real(
     scenario_name: str, words: tuple[str, ...], rounds: int
 ) -> Iterator[tuple[int, dict[str, dict[int, bytes]]]]:
     """Rounds with the shipped weights, from pixels to pictures: for each, bytes by kind and satellite."""
-    for flight in flights(load_scenario(scenario_name, [*words, f"rounds={rounds}"])):
+    for flight in flights(sides_of(load_scenario(scenario_name, words)), rounds):
         landed, products = flight.landed, flight.flown.products
         originals = {s: one.original for s, one in landed.arrived.witness.items()}
         out: dict[str, dict[int, bytes]] = {

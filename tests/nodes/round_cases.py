@@ -40,7 +40,7 @@ class Instant:
         hearers = {s: frozenset(r for r in senders if s in heard[r] or r == s) for s in senders}
         return Sync(hearers, {s: 0.001 * payload_bytes[s] for s in senders}, 1.0)
 
-    def metric(self, number: int) -> float:
+    def metric(self, number: int, rule: str) -> float:
         return float((7 * number) % SATELLITES)
 
     def downlink_rate_bps(self, number: int) -> float:
@@ -87,7 +87,8 @@ def crew_of(model: str, numbers, words: tuple[str, ...] = (), hearing=None, rule
     def see(number, satellites):
         return [view_of_satellite(model, number, s, scenario.codec.grid) for s in satellites]
 
-    return Crew(tuple(numbers), board, rules, Network(hearing), Watch.of(scenario), see)
+    watch = Watch.of(scenario.clock, scenario.capture, scenario.codec.model, scenario.dlrc.k)
+    return Crew(tuple(numbers), board, rules, Network(hearing), watch, see)
 
 
 def ground_of(model: str, number: int = 0):

@@ -124,7 +124,7 @@ def test_a_run_says_at_its_beginning_which_satellites_it_goes_without():
     orbit = case("mixed_decay.tle", "2025-02-10T00:00:00Z", skip_bad=True)
     scenario = build_scenario({"satellites": 1, "orbit": orbit.model_dump()})
     model, facts = SimpleNamespace(n=192, m=320), SimpleNamespace(scene_source="procedural")
-    first, last = opening(scenario, facts, model).splitlines()
+    first, last = opening(scenario, scenario.codec, facts, model).splitlines()
     assert first.startswith("note: 1 satellite left out (orbit.skip_bad): 55897")
     assert "1 satellite of TLE mixed_decay.tle, 4 rounds" in last
 

@@ -68,7 +68,7 @@ def test_the_first_line_names_constellation_codec_and_scene():
     class Model:
         n, m = 64, 96
 
-    line = opening(scenario(), FACTS, Model())
+    line = opening(scenario(), scenario().codec, FACTS, Model())
     for piece in (
         "2 satellites of Walker delta 53:1000/25/1",
         "2 rounds",

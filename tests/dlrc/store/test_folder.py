@@ -92,13 +92,13 @@ def test_a_line_of_the_manifest_without_an_end_was_never_written(tmp_path):
 
 
 def test_other_weights_pictures_knobs_or_program_are_another_run():
-    plain = key_of(scenario(), FACTS)
+    plain = key_of(scenario().digest, FACTS)
     others = [
-        key_of(scenario(), FACTS.model_copy(update={name: "cd" * 32}))
+        key_of(scenario().digest, FACTS.model_copy(update={name: "cd" * 32}))
         for name in ("weights_sha256", "pictures_sha256", "version")
     ]
-    assert len({plain, *others, key_of(scenario("seed=1"), FACTS)}) == 5
-    assert key_of(scenario("output=elsewhere"), FACTS.model_copy(update={"began": "later"})) == plain
+    assert len({plain, *others, key_of(scenario("seed=1").digest, FACTS)}) == 5
+    assert key_of(scenario("output=elsewhere").digest, FACTS.model_copy(update={"began": "later"})) == plain
 
 
 def test_pictures_are_told_apart_by_what_is_in_them(tmp_path):
