@@ -13,6 +13,7 @@ import pytest
 import dlrc
 from dlrc.commands.table import scenario_of
 from dlrc.launch import split_options
+from dlrc.report.lines import progress
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {"capture.patch_px": 128, "capture.window_px": 192, "scene.size_px": 256}
@@ -114,18 +115,15 @@ def test_the_runs_of_the_readme_are_understood():
         assert options in ([], ["--nproc", "8"]) and scenario.satellites == 8
 
 
-def test_a_run_of_the_readme_flies_and_prints_what_it_says(tmp_path):
-    words = ["--nproc", "2", "scenario=smoke", f"output={tmp_path}"]
-    words += [f"{name}={text}" for name, text in SMALL.items()]
-    command = [sys.executable, "launch.py", *words]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
-    assert done.returncode == 0, done.stderr
-    (printed,) = [block for block in blocks("README.md", "") if block.startswith("round 1/4")]
-    for line in printed.splitlines():
-        start = re.match(r"[a-zA-Z-]+( bpp| dB)?", line.strip())
-        assert start is None or start[0] in done.stdout
-    (folder,) = tmp_path.iterdir()
-    assert {"summary.json", "trace.json", "rounds"} <= {path.name for path in folder.iterdir()}
+def test_a_run_prints_the_lines_that_the_readme_shows(tmp_path, capsys):
+    """Launched ones print the same, and fly (tests/end_to_end/test_launch.py)."""
+    run = dlrc.run("smoke", rounds=1, output=str(tmp_path))
+    run.show()
+    printed = progress(run.scenario, run.rounds[0]) + capsys.readouterr().out
+    (shown,) = [block for block in blocks("README.md", "") if block.startswith("round 1/4")]
+    starts = [re.match(r"[a-zA-Z-]+( bpp| dB)?", line.strip()) for line in shown.splitlines()]
+    assert [start[0] for start in starts if start and start[0] not in printed] == []
+    assert {"summary.json", "trace.json", "rounds"} <= {path.name for path in run.gallery.folder.iterdir()}
 
 
 def test_what_the_readme_installs_there_is():
