@@ -69,8 +69,8 @@ def check_rule(rule: str, sequential: bool = False) -> None:
         _user_function(rule)
     if sequential and not rule_is_total_order(rule):
         raise UserError(
-            f"priority.rule={rule}: satellites may refer to each other in a circle, which a codec.model with a "
-            "context cannot decode; use codec.context=independent or a model without one"
+            f"priority.rule={rule}: satellites may refer to each other in a circle, which a codec.model with "
+            "a context cannot decode; use codec.context=independent or a model without one"
         )
 
 

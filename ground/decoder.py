@@ -89,8 +89,8 @@ def parse(board: Board, streams: Mapping[Source, bytes]) -> Decoded:
         for owner in sorted(_owners(maps[source], source[1]) & opened.keys()):
             if opened[owner].header.accord != stream.header.accord:
                 faults[source] = BitstreamError(
-                    f"copies vectors of satellite {owner[0]}, whose stream here is of another run or round: accord "
-                    f"{opened[owner].header.accord:08x}, expected {stream.header.accord:08x}"
+                    f"copies vectors of satellite {owner[0]}, whose stream here is of another run or round: "
+                    f"accord {opened[owner].header.accord:08x}, expected {stream.header.accord:08x}"
                 )
     return Decoded(opened, maps, {}, {}, faults)
 

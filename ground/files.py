@@ -85,8 +85,8 @@ def turn(given: Given) -> None:
 
 
 def read_streams(text: str) -> tuple[list[Stored], list[str]]:
-    """The streams in files, folders and folders of runs, by commas, each file once; and a line for each file that is no
-    stream. Raises `UserError` for what is not there."""
+    """The streams in files, folders and folders of runs, by commas, each file once; and a line for each
+    file that is no stream. Raises `UserError` for what is not there."""
     paths: list[Path] = []
     for part in text.split(","):
         path = Path(part)

@@ -1,5 +1,5 @@
-"""Reconstructor (paper section 3.5): from latents, every vector of which has been taken from the satellite that coded
-it (codec/maps/references.py), to images."""
+"""Reconstructor (paper section 3.5): from latents, every vector of which has been taken from the satellite
+that coded it (codec/maps/references.py), to images."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The structure that CONTRIBUTING.md promises: imports go one way, the space network needs no torch, files stay
-readable."""
+"""The structure that CONTRIBUTING.md promises: imports go one way, the space network needs no torch, files
+stay readable."""
 
 import ast
 import subprocess
@@ -46,7 +46,7 @@ def test_the_space_network_imports_without_torch():
         + "\nassert 'torch' not in sys.modules, 'torch was imported'"
     )
     result = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )
     assert result.returncode == 0, result.stderr
 

@@ -68,7 +68,7 @@ def _remote_context(shared, p, height, width, deepest):
     left = np.int64(shared[p - 1]) if column > 0 else np.int64(0)
     above = np.int64(shared[p - width]) if row > 0 else np.int64(0)
     right = np.int64(1) if row > 0 and column + 1 < width and shared[p - width + 1] == 2 else np.int64(0)
-    own = min(min(row, height - 1 - row), min(column, width - 1 - column))
+    own = min(row, height - 1 - row, column, width - 1 - column)
     place = 4 + min(deepest, DEEP) if deepest >= 0 else min(own, 3)
     return IS_REMOTE + ((place * 3 + left) * 3 + above) * 2 + right
 

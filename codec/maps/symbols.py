@@ -44,10 +44,10 @@ CONTEXTS = IS_SAME + 3 + REMEMBERED
 def depth_in(owners, who, row, column, height, width):
     """Positions between (row, column) and the nearest border, the own or the owner's; -1 outside the owner's
     patch."""
-    own = min(min(row, height - 1 - row), min(column, width - 1 - column))
+    own = min(row, height - 1 - row, column, width - 1 - column)
     row += owners[who, ROW_SHIFT]
     column += owners[who, COLUMN_SHIFT]
-    return max(min(own, min(min(row, height - 1 - row), min(column, width - 1 - column))), -1)
+    return max(min(own, row, height - 1 - row, column, width - 1 - column), -1)
 
 
 # ---------------------------------------------------------------- whose

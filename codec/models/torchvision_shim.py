@@ -12,15 +12,14 @@ from __future__ import annotations
 
 import sys
 
-_library = None  # kept alive: torch forgets the schemas with it
+_kept: list[object] = []  # the library of the schemas: torch forgets them with it
 
 
 def ensure_torchvision_imports() -> bool:
     """Import torchvision, declaring the missing operator schemas if that is what stops it; return whether it
     was needed."""
-    global _library
     if "torchvision" in sys.modules:
-        return _library is not None
+        return bool(_kept)
     try:
         import torchvision
     except RuntimeError as error:
@@ -32,9 +31,10 @@ def ensure_torchvision_imports() -> bool:
 
     for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
         del sys.modules[name]
-    _library = torch.library.Library("torchvision", "FRAGMENT")
-    _library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    _library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    _kept.append(library)
+    library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     import torchvision  # noqa: F401
 
     return True

@@ -74,7 +74,7 @@ def streams(draw):
 def test_the_bytes_of_a_container_are_frozen():
     expected = (
         "d7 4c  03  80 08  0b ad ca fe "  # magic, version, settings (representative mean, dlrc), weights
-        "03  02  10 10  14  10  02 04 01  0d f0 ed fe "  # satellite, round, height, width, k, participants 0 to 7,
+        "03  02  10 10  14  10  02 04 01  0d f0 ed fe "  # satellite, round, height, width, k, heard 0 to 7
         "6d 30  7a 7a  f2 68  79 79 79 79  68 f2  6d  78 56 34 12"  # lengths; accord
     )  # each section behind its checksum; digest
     assert pack(STREAM) == bytes.fromhex(expected), "other bytes are another bitstream: a new version"

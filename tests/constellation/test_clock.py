@@ -68,7 +68,7 @@ def test_a_measured_profile_returns_what_was_measured():
 
 
 def test_an_unknown_profile_lists_those_there_are():
-    with pytest.raises(UserError, match="clock.profile=orin: unknown profile; there are: titan_v"):
+    with pytest.raises(UserError, match=r"clock.profile=orin: unknown profile; there are: titan_v"):
         device_profile("orin", {})
 
 

@@ -57,7 +57,7 @@ def test_random_orders_change_with_the_round_and_the_seed(seed, round_number):
 def test_only_balanced_has_no_total_order_and_is_refused_with_context():
     assert [rule for rule in RULES if not rule_is_total_order(rule)] == ["balanced"]
     check_rule("balanced")
-    with pytest.raises(UserError, match="priority.rule=balanced.*codec.context=independent"):
+    with pytest.raises(UserError, match=r"priority.rule=balanced.*codec.context=independent"):
         check_rule("balanced", sequential=True)
 
 

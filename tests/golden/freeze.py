@@ -1,9 +1,9 @@
 """Golden digests: what rounds of a constellation put on the downlink, and what the ground makes of it, byte
 for byte.
 
-    python -m tests.golden.freeze check=all             # every case against digests.json (check=some: the tests' selection)
-    python -m tests.golden.freeze write=all             # freeze today's behaviour
-    python -m tests.golden.freeze full=FOLDER           # pixels to pixels, shipped weights: digests on stdout, bytes in FOLDER
+    python -m tests.golden.freeze check=all    # every case against digests.json (check=some: as the tests)
+    python -m tests.golden.freeze write=all    # freeze today's behaviour
+    python -m tests.golden.freeze full=FOLDER  # pixels to pixels, shipped weights: digests here, bytes there
 
 Goldens hold on every machine: latents are synthetic multiples of 1/64 (g_a is float32 and is left out), h_a
 of the tiny checkpoints adds two terms at most, and what follows is integer arithmetic or float64 in a fixed

@@ -1,5 +1,5 @@
-"""Streams side by side: a stream says how it was coded and of which round it is, and vectors of another run never fill
-a gap."""
+"""Streams side by side: a stream says how it was coded and of which round it is, and vectors of another run
+never fill a gap."""
 
 import numpy as np
 import pytest

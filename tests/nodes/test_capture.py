@@ -119,7 +119,7 @@ def test_a_ground_cell_is_what_lies_below_a_latent_position():
 
 
 def test_a_halo_adds_surroundings_and_changes_nothing_in_the_patch():
-    flaws = dict(patch_px=64, window_px=160, gain=0.2, noise=3.0, clouds=0.3)
+    flaws = {"patch_px": 64, "window_px": 160, "gain": 0.2, "noise": 3.0, "clouds": 0.3}
     bare, wide = (
         capture(scene_of(PICTURE), CaptureKnobs(**flaws, halo_px=halo), 0, 0, 1) for halo in (0, 32)
     )
@@ -213,7 +213,7 @@ def test_clouds_cover_the_share_asked_for_and_differ_between_views(share):
 def test_what_does_not_fit_is_one_line():
     with pytest.raises(UserError, match="340x300 px, smaller than the window of 512 px"):
         capture(scene_of(PICTURE), CaptureKnobs(window_px=512), 0, 0, 0)
-    with pytest.raises(UserError, match="capture.window_px=128: smaller than capture.patch_px=256"):
+    with pytest.raises(UserError, match=r"capture.window_px=128: smaller than capture.patch_px=256"):
         capture(scene_of(PICTURE), CaptureKnobs(window_px=128), 0, 0, 0)
 
 

@@ -57,8 +57,8 @@ def kept_everywhere(height: int, width: int) -> np.ndarray:
 
 
 def mixed_known(family: str, seed: int, height: int = 8, width: int = 8, known: bool = True) -> np.ndarray:
-    """What is known of a map of every fate, int32 [H, W]: half kept, local copies of earlier positions, exact and
-    other remote copies."""
+    """What is known of a map of every fate, int32 [H, W]: half kept, local copies of earlier positions, exact
+    and other remote copies."""
     rng = np.random.default_rng(seed)
     cells = height * width
     fate = rng.choice(4, size=cells, p=(0.5, 0.2, 0.2, 0.1))

@@ -162,9 +162,11 @@ def plain_decode(model, item, known: dict[int, np.ndarray]) -> np.ndarray:
     hyper = plain_network(model.h_s, z)[:, :height, :width]
     vectors = {p: torch.zeros(model.m, dtype=torch.float64) for p in range(height * width)}
     vectors.update({p: torch.from_numpy(value.astype(np.float64)) for p, value in known.items()})
-    context = lambda: {
-        divmod(p, width): vectors[s if s >= 0 else p] for p, s in enumerate(item.known.reshape(-1).tolist())
-    }
+    sources = [s if s >= 0 else p for p, s in enumerate(item.known.reshape(-1).tolist())]
+
+    def context():
+        return {divmod(p, width): vectors[source] for p, source in enumerate(sources)}
+
     stream, order = PlainRans(item.y_bytes) if item.y_bytes else None, plain_order(model.name, item.known)
     code = gaussian_tables().code
 
@@ -185,7 +187,7 @@ def plain_decode(model, item, known: dict[int, np.ndarray]) -> np.ndarray:
     else:
         _plain_elic(model, hyper, order, vectors, context, receive)
     assert stream is None or stream.ended()
-    return torch.stack([vector for vector in context().values()], dim=1).reshape(-1, height, width).numpy()
+    return torch.stack(list(context().values()), dim=1).reshape(-1, height, width).numpy()
 
 
 def _plain_elic(model, hyper, order, vectors, context, receive) -> None:

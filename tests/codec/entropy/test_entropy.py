@@ -97,8 +97,8 @@ def test_streams_of_one_batch_decode_as_each_does_alone(name):
 
 
 def overlapping_round(name: str, count: int = 4):
-    """Streams in priority order, their references, and what they decode to; each has exact copies of the one before
-    it (shifted), through chains, and local copies and fills."""
+    """Streams in priority order, their references, and what they decode to; each has exact copies of the one
+    before it (shifted), through chains, and local copies and fills."""
     coder, items, contexts, cells = small_coder(name), [], [], []
     for b in range(count):
         y = latents(name, b)

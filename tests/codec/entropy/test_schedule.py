@@ -1,4 +1,5 @@
-"""The joint schedule of a round: every group after what it needs, nobody waits for more, circles are named."""
+"""The joint schedule of a round: every group after what it needs, nobody waits for more, circles are
+named."""
 
 import time
 
@@ -26,7 +27,8 @@ def whole(b=0, height=8, width=8):
 
 
 def copies_of(other, b, every=2, of=None):
-    """Image b: every second position an exact copy of the same position of image `other` (which `of` codes)."""
+    """Image b: every second position an exact copy of the same position of image `other` (which `of`
+    codes)."""
     known, cell = (array.copy() for array in whole(b))
     known.reshape(-1)[::every] = KNOWN
     cell[::every] = np.arange(64)[::every] + 64 * (other if of is None else of)

@@ -1,4 +1,5 @@
-"""References between maps: they end at the vector that was coded, whoever heard whom, and say where they do not."""
+"""References between maps: they end at the vector that was coded, whoever heard whom, and say where they do
+not."""
 
 import time
 

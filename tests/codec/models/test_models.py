@@ -231,7 +231,7 @@ def test_weights_that_nobody_ships_are_refused_with_a_list_of_those_that_are(tmp
     save_checkpoint(tmp_path / "bmshj_lambda0.013.safetensors", tiny("bmshj"), 0.013, 1)
     assert shipped_weights("bmshj", 0.013, tmp_path).name == "bmshj_lambda0.013.safetensors"
     with pytest.raises(
-        UserError, match="no shipped checkpoint for mbt at lambda 0.5; shipped: bmshj_lambda0.013"
+        UserError, match=r"no shipped checkpoint for mbt at lambda 0.5; shipped: bmshj_lambda0.013"
     ):
         shipped_weights("mbt", 0.5, tmp_path)
 

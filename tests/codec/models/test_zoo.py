@@ -1,4 +1,4 @@
-"""CompressAI's pretrained networks: a file that is not what was published gives one line, and runs no code."""
+"""CompressAI's pretrained networks: a file that is not what was published gives one line, runs no code."""
 
 import hashlib
 import pickle
@@ -47,7 +47,7 @@ def saved(state):
 def test_the_zoo_says_what_it_lacks_before_it_asks_the_network(cache):
     with pytest.raises(UserError, match="no pretrained elic, expected one of bmshj, mbt, cheng"):
         zoo_checkpoint("elic", 0.013)
-    with pytest.raises(UserError, match="the zoo has bmshj at 0.0018"):
+    with pytest.raises(UserError, match=r"the zoo has bmshj at 0.0018"):
         zoo_checkpoint("bmshj", 0.5)
 
 
@@ -62,7 +62,7 @@ def test_a_cached_file_with_another_hash_than_its_name_has_is_not_opened(cache, 
     (path,) = cache.iterdir()
     path.write_bytes(content + b" ")
     monkeypatch.setattr(zoo, "read_state", lambda path: pytest.fail("opened"))
-    with pytest.raises(UserError, match="CompressAI published .*; delete it"):
+    with pytest.raises(UserError, match=r"CompressAI published .*; delete it"):
         zoo_checkpoint("bmshj", 0.013)
 
 

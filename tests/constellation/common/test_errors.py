@@ -7,7 +7,11 @@ import pytest
 
 from constellation.common.errors import EXIT_OUTPUT_CLOSED, UserError, user_errors_to_exit
 
-TALKS_ON = "from constellation.common.errors import user_errors_to_exit\nwith user_errors_to_exit():\n    for n in range(10**6): print(n)"
+TALKS_ON = """
+from constellation.common.errors import user_errors_to_exit
+with user_errors_to_exit():
+    for n in range(10**6): print(n)
+"""
 
 
 def test_a_users_mistake_is_one_line_and_exit_code_2(capsys):

@@ -83,6 +83,7 @@ def test_a_rank_that_meets_nobody_says_so_in_one_line():
     words = ["scenario=smoke", "timeout_s=1"]
     done = subprocess.run(
         [sys.executable, ROOT / "launch.py", *words],
+        check=False,
         env=variables,
         capture_output=True,
         text=True,
