@@ -107,11 +107,11 @@ def float_indices(
     return [np.concatenate(gaussian_tables().index(pair)) for pair in pairs]
 
 
-@torch.no_grad()
 def _latents(result: DecodedLatents | BitstreamError) -> np.ndarray | None:
     return None if isinstance(result, BitstreamError) else result.y_context
 
 
+@torch.no_grad()
 def examine(name: str, patches: int, patch_px: int, lambda_: float, seed: int) -> dict[str, float]:
     """Mismatch counts and bits over `patches` crops of one model."""
     model, _ = load_weights("", name, lambda_)
