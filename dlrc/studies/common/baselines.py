@@ -14,6 +14,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -54,9 +55,8 @@ def encode(codec: str, image: np.ndarray, level: float) -> bytes:
     if codec == "jpeg2000":
         return encode_jpeg2000(image, level)
     if codec == "jpegxl":
-        return imagecodecs.jpegxl_encode(
-            image, distance=level, lossless=False, effort=9, usecontainer=False, numthreads=1
-        )
+        options = {"lossless": False, "effort": 9, "usecontainer": False, "numthreads": 1}
+        return bytes(imagecodecs.jpegxl_encode(image, distance=level, **options))
     return _webp(image, level)
 
 
@@ -156,6 +156,7 @@ def _point(view: Capture, codec: str, level: float) -> Point:
     """Rate and quality over the pixels that show anything, as the models' are."""
     data = encode(codec, view.image, level)
     measured = quality(view.image, np.ascontiguousarray(decode(codec, data)), view.valid)
+    assert measured is not None, "a view that shows nothing is left out"
     pixels = view.image[:, :, 0].size if view.valid is None else int(view.valid.sum())
     rate = bpp(len(data), pixels)
     return Point(codec, level, view.round, view.satellite, rate, measured.psnr_db, measured.ms_ssim)
@@ -241,13 +242,16 @@ def bd_rate(anchor: np.ndarray, test: np.ndarray) -> float:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return float(
-            of(
-                anchor[:, 0],
-                anchor[:, 1],
-                test[:, 0],
-                test[:, 1],
-                method="pchip",
-                require_matching_points=False,
-                min_overlap=0,
-            )
+            cast(
+                float,
+                of(
+                    anchor[:, 0],
+                    anchor[:, 1],
+                    test[:, 0],
+                    test[:, 1],
+                    method="pchip",
+                    require_matching_points=False,
+                    min_overlap=0,
+                ),
+            )  # a tuple only with its interpolators
         )

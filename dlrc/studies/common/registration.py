@@ -63,10 +63,12 @@ def register(first: np.ndarray, second: np.ndarray) -> Overlap:
 
     size = tuple(2 * max(a, b) for a, b in zip(first.shape, second.shape, strict=True))
     spectra = [
-        rfft2(
-            (image - gaussian_filter(image, FINE_PX))
-            * np.outer(np.hanning(image.shape[0]), np.hanning(image.shape[1])),
-            size,
+        np.asarray(
+            rfft2(
+                (image - gaussian_filter(image, FINE_PX))
+                * np.outer(np.hanning(image.shape[0]), np.hanning(image.shape[1])),
+                size,
+            )
         )
         for image in (first.astype(np.float64), second.astype(np.float64))
     ]

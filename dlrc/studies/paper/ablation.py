@@ -80,7 +80,7 @@ def outcome(trial: Trial, window: int, views: Sequence[Shared], alone_ms_ssim: S
     pixels = sum(view.look.pixels for view in views)
     psnr = Compared.of(views, flown)
     similar = [
-        ms_ssim(view.look.image, image, view.look.valid) - before
+        float("nan") if image is None else ms_ssim(view.look.image, image, view.look.valid) - before
         for view, image, before in zip(views, flown.images, alone_ms_ssim, strict=True)
         if view.look.pixels
     ]
@@ -184,7 +184,7 @@ def draw(summary: Sequence[dict], path: Path, title: str) -> None:
 
 COMMAND = Command(
     name="study ablation",
-    about=__doc__,
+    about=__doc__ or "",
     own=AblationKeys,
     work=study,
     subject=SCENARIO,

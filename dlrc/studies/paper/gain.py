@@ -249,7 +249,7 @@ def dlrc_cost(baseline: Method, dlrc: Method) -> float:
 
 COMMAND = Command(
     name="study gain",
-    about=__doc__,
+    about=__doc__ or "",
     own=GainKeys,
     work=study,
     subject=SCENARIO,

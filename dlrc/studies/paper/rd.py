@@ -237,7 +237,7 @@ def scene_text(request: Request, rows: Mapping[Configuration, Sequence[Row]]) ->
 
 COMMAND = Command(
     name="study rd",
-    about=__doc__,
+    about=__doc__ or "",
     own=RdKeys,
     work=study,
     subject=SCENARIO,

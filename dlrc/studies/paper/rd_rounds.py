@@ -10,9 +10,10 @@ from __future__ import annotations
 import csv
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -89,10 +90,12 @@ class Row:
     failed: int
 
 
-@functools.lru_cache(maxsize=16)
+_loaded = functools.lru_cache(maxsize=16)(load_board)
+
+
 def board_of(codec: CodecKnobs) -> Board:
     """The loaded checkpoint that the knobs name, shared by all configurations that use it."""
-    return load_board(codec)
+    return _loaded(cast(Hashable, codec))  # frozen by configuration, which its type does not show
 
 
 def shipped_lambdas(model: str) -> list[float]:
@@ -190,6 +193,7 @@ def _row(flight: Flight, record: SatelliteRecord, decoded: bool) -> Row:
     counts = (
         [0, 0, 0] if assignment is None else np.bincount(assignment.fate.reshape(-1), minlength=3).tolist()
     )
+    dlrc, alone = record.quality_dlrc, record.quality_independent
     good = (
         record.outcome in (Outcome.EXACT, Outcome.RESENT) if decoded else assignment is not None
     )  # one only read: its map
@@ -200,7 +204,9 @@ def _row(flight: Flight, record: SatelliteRecord, decoded: bool) -> Row:
         note.scene,
         record.pixels,
         sum(counts),
-        *(counts[fate] for fate in (KEPT, LOCAL, REMOTE)),
+        counts[KEPT],
+        counts[LOCAL],
+        counts[REMOTE],
         record.oracle,
         record.dlrc.y,
         record.dlrc.z,
@@ -209,11 +215,10 @@ def _row(flight: Flight, record: SatelliteRecord, decoded: bool) -> Row:
         record.independent.y,
         record.independent.z,
         record.independent.header,
-        *(
-            float("nan") if quality is None else getattr(quality, name)
-            for name in ("psnr_db", "ms_ssim")
-            for quality in (record.quality_dlrc, record.quality_independent)
-        ),
+        float("nan") if dlrc is None else dlrc.psnr_db,
+        float("nan") if alone is None else alone.psnr_db,
+        float("nan") if dlrc is None else dlrc.ms_ssim,
+        float("nan") if alone is None else alone.ms_ssim,
         int(decoded),
         int(decoded and good and _came_back(flight, source)),
         int(not good),
@@ -253,7 +258,7 @@ def read_rows(path: Path, satellites: int) -> list[Row]:
     """
     if not path.is_file():
         return []
-    kinds = {field.name: {"int": int, "float": float, "str": str}[field.type] for field in fields(Row)}
+    kinds = {field.name: {"int": int, "float": float, "str": str}[str(field.type)] for field in fields(Row)}
     found: dict[tuple[int, int], Row] = {}
     with path.open(newline="", encoding="utf-8") as file:
         for line in csv.DictReader(file):

@@ -223,7 +223,7 @@ def write_all(series: SyncSeries, request: Request) -> None:
 
 COMMAND = Command(
     name="study sync",
-    about=__doc__,
+    about=__doc__ or "",
     own=SyncKeys,
     work=study,
     subject=SCENARIO,

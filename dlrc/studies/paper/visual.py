@@ -67,12 +67,9 @@ class Sight:
     @property
     def captions(self) -> tuple[str, str]:
         """Below the independent picture and below DLRC's."""
-        return tuple(
-            f"{rate:.3f} bpp, {q.psnr_db:.2f} dB, {q.ms_ssim:.4f}"
-            for rate, q in (
-                (self.bpp_independent, self.quality_independent),
-                (self.bpp_dlrc, self.quality_dlrc),
-            )
+        return (
+            _caption(self.bpp_independent, self.quality_independent),
+            _caption(self.bpp_dlrc, self.quality_dlrc),
         )
 
 
@@ -128,6 +125,10 @@ def study(given: Given) -> None:
     print(f"\nwrote {folder}/ (visual.png, visual.csv)")
 
 
+def _caption(rate: float, quality: Quality) -> str:
+    return f"{rate:.3f} bpp, {quality.psnr_db:.2f} dB, {quality.ms_ssim:.4f}"
+
+
 def look(model: str, density: str, overrides: Sequence[str], window: int) -> Sight:
     """Fly one window with one model and take the last satellite of the priority order. Raises `UserError`
     where its streams did not decode."""
@@ -137,7 +138,8 @@ def look(model: str, density: str, overrides: Sequence[str], window: int) -> Sig
     record, witness = landed.record.satellites[satellite], landed.arrived.witness[satellite]
     if record.outcome is not Outcome.EXACT:
         raise UserError(f"window={window}: satellite {satellite} of {model} was not decoded: {record.fault}")
-    if not record.pixels:
+    alone, dlrc = record.quality_independent, record.quality_dlrc
+    if not record.pixels or alone is None or dlrc is None:
         raise UserError(
             f"window={window}: satellite {satellite} sees nothing but hidden cells (no data there)"
         )
@@ -151,8 +153,8 @@ def look(model: str, density: str, overrides: Sequence[str], window: int) -> Sig
         landed.decoded.maps[satellite, window].fate == REMOTE,
         bpp(record.independent.total, record.pixels),
         bpp(record.dlrc.total, record.pixels),
-        record.quality_independent,
-        record.quality_dlrc,
+        alone,
+        dlrc,
     )
 
 
@@ -221,7 +223,7 @@ def draw(sights: Sequence[Sight], corner: tuple[int, int], crop: int, title: str
 
 COMMAND = Command(
     name="study visual",
-    about=__doc__,
+    about=__doc__ or "",
     own=VisualKeys,
     work=study,
     subject=SCENARIO,

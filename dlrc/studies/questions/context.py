@@ -268,7 +268,7 @@ def draw(summary: Sequence[dict], path: Path) -> None:
 
 COMMAND = Command(
     name="study context",
-    about=__doc__,
+    about=__doc__ or "",
     own=ContextKeys,
     work=study,
     subject=SCENARIO,

@@ -129,7 +129,7 @@ def study(given: Given) -> None:
 
 COMMAND = Command(
     name="study margin",
-    about=__doc__,
+    about=__doc__ or "",
     own=MarginKeys,
     work=study,
     subject=SCENARIO,

@@ -82,7 +82,8 @@ def look_at(pair: Pair) -> Looks:
     pictures = [scene.read(0, 0, scene.height, scene.width) for scene in scenes]
     masks = [scene.read_valid(0, 0, scene.height, scene.width) for scene in scenes]
     grey = [_grey(picture, mask) for picture, mask in zip(pictures, masks, strict=True)]
-    found = overlap_at(*grey, 0, 0) if registered(pair) else register(*grey)
+    first, second = grey
+    found = overlap_at(first, second, 0, 0) if registered(pair) else register(first, second)
     if not registered(pair) and found.correlation < COMMON:
         raise UserError(
             f"{pair.first.name} and {pair.second.name}: no common ground (correlation "

@@ -201,7 +201,7 @@ def write_tables(request: Request, outcomes: Sequence[Outcome]) -> None:
 
 COMMAND = Command(
     name="study priority",
-    about=__doc__,
+    about=__doc__ or "",
     own=PriorityKeys,
     work=study,
     subject=SCENARIO,

@@ -234,7 +234,7 @@ def draw(rows: Sequence[dict], path: Path) -> None:
 
 COMMAND = Command(
     name="study robustness",
-    about=__doc__,
+    about=__doc__ or "",
     own=RobustnessKeys,
     work=study,
     subject=SCENARIO,

@@ -66,7 +66,7 @@ def study(given: Given) -> None:
 
 COMMAND = Command(
     name="study view",
-    about=__doc__,
+    about=__doc__ or "",
     own=ViewKeys,
     work=study,
     subject=SCENARIO,
