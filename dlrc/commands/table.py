@@ -43,7 +43,11 @@ ENTRIES = {
         ),
         Entry("decode", "ground.files", "turn stored streams into images"),
         Entry("train", "codec.training.knobs", "train a codec on pictures of your own"),
-        Entry("evaluate", "codec.training.evaluate", "loss of checkpoints on held-out pictures, beside JPEG 2000"),
+        Entry(
+            "evaluate",
+            "codec.training.evaluate",
+            "loss of checkpoints on held-out pictures, beside JPEG 2000",
+        ),
         Entry("list", "dlrc.commands.listing", "finished runs: scenario, saving, quality, date, folder"),
     )
 }
