@@ -2,7 +2,7 @@
 
     ./launch.sh --nproc 8 scenario=dense           makes the environment, then as the next line
     python launch.py --nproc 8 scenario=dense      starts torchrun in this process
-    torchrun --nproc-per-node 8 launch.py scenario=dense        where installed: torchrun ... -m dlrc.launch
+    torchrun --nproc-per-node 8 launch.py scenario=dense        where installed: torchrun ... -m dlrc
 
 A run reads top to bottom in `fly` and `listen`; what a round is, in `nodes/round.py` and
 `ground/round.py`."""
@@ -22,13 +22,15 @@ from pathlib import Path
 from constellation.common.errors import EXIT_LOST_PROCESS, UserError, user_errors_to_exit
 from constellation.common.files import make_folder
 from constellation.common.progress import QUIET, note, watched
+from constellation.common.text import shown
 from constellation.scenario.scenario import Scenario
-from dlrc.commands.table import scenario_of
+from dlrc.commands.table import scenario_of, spelt_out
 from nodes.process.rank import Rank, links_of, rank_of
 from nodes.wire.stages import GROUND
 from nodes.wire.watchdog import Lost
 
 PATIENCE_S = 5.0  # who has nothing new to say leaves it to the others to speak first
+BUSY_S = 60.0  # rank 0 may be computing while its ground leaves with the run's exit code
 
 
 def main() -> None:
@@ -36,8 +38,12 @@ def main() -> None:
     try:
         with user_errors_to_exit(delay_s=0.0 if os.environ.get("RANK", "0") == "0" else PATIENCE_S):
             QUIET.set("--quiet" in sys.argv)
-            options, words = split_options([word for word in sys.argv[1:] if word != "--quiet"])
+            options, words = split_options(_of_a_run([word for word in sys.argv[1:] if word != "--quiet"]))
             rank, scenario = rank_of(), scenario_of(words)
+            if rank is not None and options:
+                raise UserError(
+                    f"argument {shown(options[0])}: expected key=value; torchrun's own come before"
+                )
             if rank is None:
                 raise SystemExit(start(scenario, options, words))
             _quieten_torch()
@@ -83,7 +89,9 @@ def listen(scenario: Scenario, rank: Rank) -> None:
 
     parent, say = os.getppid(), functools.partial(print, flush=True)
     with _leaving_on_termination(), Recording(scenario, stored=True, say=say) as run:
-        with _joined(scenario, rank, frozenset({GROUND})) as group:
+        group = _joined(scenario, rank, frozenset({GROUND}))
+        # No other process meets what goes wrong from here on, so it is said at once
+        with user_errors_to_exit(), group:
             group.watch.family = lambda: "" if os.getppid() != parent else None  # rank 0 is gone
             from ground.round import Station, hear_round
             from nodes.crew import load_board
@@ -93,7 +101,8 @@ def listen(scenario: Scenario, rank: Rank) -> None:
             run.begin(station.board)
             for number in watched(range(scenario.rounds), "rounds"):
                 run.add(drive(hear_round(station, number), group))
-        run.finish(group.began_s)
+        with user_errors_to_exit():
+            run.finish(group.began_s)
 
 
 def start(scenario: Scenario, options: Sequence[str], words: Sequence[str]) -> int:
@@ -123,9 +132,9 @@ def start_ground(rank: Rank, words: Sequence[str]) -> subprocess.Popen[bytes]:
 
 
 def program() -> list[str]:
-    """What runs a rank: `launch.py` of this checkout; where the package is installed, this module."""
+    """What runs a rank: `launch.py` of this checkout; where the package is installed, the package."""
     script = Path(__file__).resolve().parents[1] / "launch.py"
-    return [str(script)] if script.is_file() else ["-m", "dlrc.launch"]
+    return [str(script)] if script.is_file() else ["-m", "dlrc"]
 
 
 def split_options(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -134,6 +143,10 @@ def split_options(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     while at < len(arguments) and (arguments[at].startswith("-") or "=" not in arguments[at]):
         at += 2 if arguments[at] in ("--rdzv-conf", "--rdzv_conf") else 1  # whose value has a = of its own
     return list(arguments[:at]), list(arguments[at:])
+
+
+def _of_a_run(words: Sequence[str]) -> list[str]:
+    return spelt_out(words[1:] if words and words[0] == "run" else words)
 
 
 def _joined(scenario: Scenario, rank: Rank, nodes: frozenset[int]):
@@ -197,7 +210,8 @@ def _say(lost: Lost, rank: Rank) -> None:
     if str(lost):
         print(f"error: {lost}", file=sys.stderr, flush=True)
     elif not rank.is_ground:
-        time.sleep(PATIENCE_S)  # the launcher takes the exit code of who leaves first, and that one knows why
+        # The launcher takes the exit code of who leaves first, ends the others, and rank 0 knows why
+        time.sleep(PATIENCE_S if rank.number == 0 else BUSY_S)
     raise SystemExit(EXIT_LOST_PROCESS)
 
 

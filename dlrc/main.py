@@ -11,7 +11,17 @@ from constellation.common.errors import UserError, user_errors_to_exit
 from constellation.common.progress import QUIET
 from constellation.common.text import nearest, shown
 from constellation.scenario.load import SCENARIO, SUFFIXES
-from dlrc.commands.table import ENTRIES, FAMILIES, RUN, Entry, benches, loaded, naming_extras, studies
+from dlrc.commands.table import (
+    ENTRIES,
+    FAMILIES,
+    RUN,
+    Entry,
+    benches,
+    loaded,
+    naming_extras,
+    spelt_out,
+    studies,
+)
 from dlrc.version import __version__
 
 HELP = ("--help", "-h", "help")
@@ -53,8 +63,7 @@ def fly(words: Sequence[str]) -> None:
     names the scenario: `run smoke`."""
     from dlrc.launch import split_options, start
 
-    if words and words[0] not in HELP and "=" not in words[0] and not words[0].startswith("-"):
-        words = [f"{SCENARIO.key}={words[0]}", *words[1:]]
+    words = spelt_out(words)
     if any(word in HELP for word in words):
         options_of(RUN, words)  # answers and leaves
     options, rest = split_options([word for word in words if word not in ("--quiet", "-q")])

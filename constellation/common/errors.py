@@ -6,6 +6,7 @@ stderr and exit code 2, through `user_errors_to_exit`. Anything else is a bug an
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import sys
@@ -16,6 +17,9 @@ EXIT_USER_ERROR = 2
 EXIT_LOST_PROCESS = 3  # another process of the run is gone
 EXIT_INTERRUPTED = 130
 EXIT_OUTPUT_CLOSED = 141  # what a shell reports of a program that SIGPIPE ended
+OF_THE_PLACE = {  # what a disk or the owner of a folder refuses, wherever a program meets it
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENAMETOOLONG,
+}  # fmt: skip
 
 
 class UserError(Exception):
@@ -35,7 +39,8 @@ def user_errors_to_exit(delay_s: float = 0.0) -> Iterator[None]:
     """Print a `UserError` as one line and leave with exit code 2 (`raise SystemExit(2)`).
 
     delay_s: wait before printing. All ranks of a run meet the same faulty input; rank 0 speaks at once, and
-    the launcher ends the others before they repeat it. Where whoever read our output has left (`| head`),
+    the launcher ends the others before they repeat it. A file that the disk or its owner refuses, met where
+    nobody expected it, is such a line, too. Where whoever read our output has left (`| head`),
     leave quietly with exit code 141; after Ctrl-C with 130."""
     try:
         yield
@@ -53,6 +58,13 @@ def user_errors_to_exit(delay_s: float = 0.0) -> Iterator[None]:
             os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
         )  # nothing more to complain about at exit
         raise SystemExit(EXIT_OUTPUT_CLOSED) from None
+    except OSError as error:
+        if error.errno not in OF_THE_PLACE or error.filename is None:
+            raise
+        time.sleep(delay_s)
+        name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else error.filename
+        print(f"error: {UserError(f'{name}: {error.strerror}')}", file=sys.stderr, flush=True)
+        raise SystemExit(EXIT_USER_ERROR) from None
 
 
 def _reader_left(descriptor: int) -> bool:

@@ -71,7 +71,7 @@ def make_folder(path: Path, key: str = "output") -> Path:
 
     For the start of a command, before any work. Raises `UserError` that names `key`, and then leaves no new
     folder behind."""
-    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    missing = [folder for folder in (path, *path.parents) if not os.path.lexists(folder)]
     probe = path / f".{os.getpid()}.tmp"
     try:
         with refused_by_disk(f"{key}={path}"):
@@ -86,7 +86,7 @@ def make_folder(path: Path, key: str = "output") -> Path:
 
 def check_target(path: Path, key: str = "out") -> Path:
     """The file's name, once its folder is seen to take files. Raises `UserError`."""
-    if path.is_dir():
+    if os.path.isdir(path):
         raise UserError(f"{key}={path}: is a folder, expected the name of a file")
     make_folder(path.parent, key)
     return path

@@ -80,6 +80,13 @@ with -- are torchrun's (--nproc 8). A scenario of your own is a .yaml file.""",
 )
 
 
+def spelt_out(words: Sequence[str]) -> list[str]:
+    """The words of a run whose first word alone may name the scenario: `smoke` is `scenario=smoke`."""
+    if words and words[0] != "help" and "=" not in words[0] and not words[0].startswith("-"):
+        return [f"{SCENARIO.key}={words[0]}", *words[1:]]
+    return list(words)
+
+
 def scenario_of(words: Sequence[str]) -> Any:
     """The scenario that the words of a run describe. Raises `UserError`."""
     return read(RUN, words).subject

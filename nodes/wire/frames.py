@@ -34,7 +34,12 @@ class Frames:
         parts = [head, torch.frombuffer(body, dtype=torch.uint8)] if body else [head]
         self._sending = [thread for thread in self._sending if thread.is_alive()]
         for place in self.to:
-            works = [self._gloo.send([part], place, 0) for part in parts]
+            try:
+                works = [self._gloo.send([part], place, 0) for part in parts]
+            except (
+                RuntimeError
+            ):  # the connection is closed already; what that peer would answer will be missing
+                continue
             self._sending.append(threading.Thread(target=_hold, args=(works, parts), daemon=True))
             self._sending[-1].start()
 

@@ -12,8 +12,10 @@ from functools import partial
 
 import pytest
 
+from nodes.wire.frames import Frames
 from nodes.wire.protocol import drive, together
 from nodes.wire.stages import GROUND, Send, Stage, Step
+from nodes.wire.watchdog import Lost
 from tests.nodes.wire.wire_cases import CREWS, FAULTS, ROUNDS, side_of
 
 PARTS = [*CREWS, (GROUND,)]
@@ -148,3 +150,22 @@ def test_of_those_who_are_left_one_names_a_process_that_was_killed():
 def test_a_process_that_is_stopped_is_named_after_the_time_out():
     said = flown_by_processes(partial(_last_is_gone, count=2, how=signal.SIGSTOP, timeout_s=3), 2, gone=1)
     assert re.fullmatch(r"satellite 1 \(last seen in .*\) silent for 3 s; the run is over", said[0])
+
+
+def test_a_peer_that_is_gone_is_noticed_where_its_answer_is_missing_and_not_in_sending():
+    class Closed:
+        def send(self, *_):
+            raise RuntimeError("Connection closed by peer")
+
+        recv = send
+
+    def wait(operation):
+        try:
+            return operation()
+        except RuntimeError:
+            raise Lost("the ground stopped answering") from None
+
+    frames = Frames(Closed(), [1], wait)
+    frames.post(Stage(0, Step.DOWNLINK), {0: b"stream"})
+    with pytest.raises(Lost, match="ground"):
+        frames.of(1, Stage(0, Step.REQUEST))
