@@ -25,6 +25,7 @@ from dlrc.studies.common.terms import FLOWN, refuse_estimates, surveyed
 from dlrc.studies.common.variants import Compared, Shared, Trial, fly, see, shown
 from ground.metrics import ms_ssim
 from nodes.crew import load_board
+from nodes.process.preflight import check_inputs
 
 REPRESENTATIVES = ("original", "mean")
 
@@ -47,8 +48,8 @@ def study(given: Given) -> None:
             "dlrc.signature, dlrc.dedup: k matters to dlrc.signature=lsh with dlrc.dedup=signature alone"
         )
     known_models([scenario.codec.model], "codec.model")
-    folder = Path(scenario.output) / f"ablation-{scenario.digest}"
-    make_folder(folder)
+    check_inputs(scenario)  # before a folder is made
+    folder = make_folder(Path(scenario.output) / f"ablation-{scenario.digest}")
     trial = Trial(scenario, load_board(scenario.codec))
     rows = survey(trial, windows, given.own.k, folder / "ablation.csv")
     title = f"{scenario.codec.model}, {scenario.name}, {surveyed(scenario.scene, windows)}"

@@ -50,6 +50,7 @@ from dlrc.studies.paper.rd_rounds import (
     pictures_digest,
 )
 from dlrc.studies.questions.margin import MARGIN_SHARE, Margin, margin_of, margin_table
+from nodes.process.preflight import check_inputs
 
 
 class RdKeys(Knobs):
@@ -107,6 +108,10 @@ class Request:
 def study(given: Given) -> None:
     """Fly what has not been flown, print, write."""
     request = request_of(given)
+    first = request.models[0]  # one stands for all, before a folder is made
+    check_inputs(
+        Configuration(first, request.lambdas[first][0], request.densities[0], 0).scenario(request.overrides)
+    )
     make_folder(request.folder)
     write_scenario(request.scenario, request.folder / "scenario.yaml")
     margins = measure_margins(request)

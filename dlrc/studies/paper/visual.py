@@ -32,6 +32,7 @@ from dlrc.studies.common.terms import FLOWN, refuse_estimates
 from dlrc.studies.paper.rd_rounds import board_of
 from ground.metrics import Quality, bpp
 from ground.records import Outcome
+from nodes.process.preflight import check_inputs
 
 
 class VisualKeys(Knobs):
@@ -82,6 +83,7 @@ def study(given: Given) -> None:
     refuse_estimates(scenario.codec)
     if crop > scenario.capture.patch_px:
         raise UserError(f"crop={crop}: larger than capture.patch_px={scenario.capture.patch_px}")
+    check_inputs(load_scenario(density, [*overrides, f"codec.model={models[0]}"]))  # before a folder is made
     folder = make_folder(Path(scenario.output) / f"visual-{scenario.digest}")
     sights = [look(model, density, overrides, window) for model in watched(models, "models")]
     corner = most_remote(sights[0].remote, crop // LATENT_STRIDE_PX)

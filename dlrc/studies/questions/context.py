@@ -37,6 +37,7 @@ from ground.mosaic import mosaics
 from ground.reconstructor import synthesise
 from nodes.crew import Board, View, load_board
 from nodes.encoder import hyper_symbols, open_loop_bits, view_of
+from nodes.process.preflight import check_inputs
 
 REAL = {
     "exact": ({}, {"signature": "lsh"}),
@@ -60,10 +61,12 @@ def study(given: Given) -> None:
     """Fly and estimate every combination, print, write."""
     base, windows, halos = given.subject, given.own.windows, given.own.halos
     models = known_models(given.own.models)
+    exact = {"grid": "fixed", "context": "exact"}
+    check_inputs(changed(base, codec={"model": models[0], **exact}))  # before a folder is made
     folder = make_folder(Path(base.output) / f"context-{base.digest}")
     rows: list[dict] = []
     for model in models:
-        scenario = changed(base, codec={"model": model, "grid": "fixed", "context": "exact"})
+        scenario = changed(base, codec={"model": model, **exact})
         board = load_board(scenario.codec)
         for halo in halos:
             for window in watched(range(windows), f"{model}, halo {halo} px"):

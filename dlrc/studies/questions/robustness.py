@@ -32,6 +32,7 @@ from dlrc.studies.common.variants import Compared, Looks, Shared, Trial, fly, se
 from dlrc.studies.questions.multiview import pair_rows, pair_table, pairs_of
 from nodes.capture import Capture
 from nodes.crew import load_board
+from nodes.process.preflight import check_inputs
 
 COLOURS = {"lsh": "#1f5fa8", "content": "#3a8f5c", "footprint": "#d9822b"}
 
@@ -108,6 +109,7 @@ def study(given: Given) -> None:
     pairs = pairs_of(Path(given.own.pairs)) if given.own.pairs else []
     wanted = pick(given.own.conditions)
     known_models([scenario.codec.model], "codec.model")
+    check_inputs(scenario)  # before a folder is made
     folder = make_folder(Path(scenario.output) / f"robustness-{scenario.digest}")
     trial = Trial(scenario, load_board(scenario.codec))
     rows = survey(trial, windows, wanted, folder / "robustness.csv")

@@ -8,10 +8,13 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from constellation.common.cli import perform
 from constellation.common.errors import UserError
 from constellation.scenario.load import build_scenario
 from dlrc.studies.common.registration import register
 from dlrc.studies.common.variants import Trial, fly, see
+from dlrc.studies.paper import ablation, rd, visual
+from dlrc.studies.questions import context, robustness
 from dlrc.studies.questions.multiview import pair_rows, pair_table, pairs_of
 from dlrc.studies.questions.robustness import (
     CONDITIONS,
@@ -129,3 +132,11 @@ def test_the_view_that_copies_is_the_one_that_is_judged_whoever_comes_first(tria
     random = trial.under(seed=seed, priority={"rule": "random"})
     rows = {row["method"]: row for row in pair_rows(random, pairs_of(tmp_path / "pairs"), tmp_path / "p.csv")}
     assert rows["footprint"]["remote_share"] == 1 and rows["footprint"]["dpsnr_copied_db"] < 0
+
+
+@pytest.mark.parametrize("study", [robustness, ablation, context, visual, rd])
+@pytest.mark.parametrize("word", ["priority.rule=nonsense", "scene.path=nowhere.png"])
+def test_what_cannot_be_flown_is_refused_before_a_folder_is_made(study, word, tmp_path):
+    with pytest.raises(UserError, match=word.partition("=")[0]):
+        perform(study.COMMAND, [word, f"output={tmp_path / 'runs'}"])
+    assert not (tmp_path / "runs").exists()
