@@ -47,10 +47,11 @@ def main() -> None:
             if rank is None:
                 raise SystemExit(start(scenario, options, words))
             _quieten_torch()
+            parent = os.getppid()
             try:
                 listen(scenario, rank) if rank.is_ground else fly(scenario, rank, words)
             except Lost as lost:
-                _say(lost, rank)
+                _say(lost, rank, parent)
     except SystemExit as leaving:
         if "RANK" not in os.environ or not leaving.code:
             raise
@@ -205,13 +206,16 @@ def _check_world(name: str, satellites: int, rank: Rank) -> None:
         )
 
 
-def _say(lost: Lost, rank: Rank) -> None:
-    """Leave because another process is gone: the first who saw it says so."""
+def _say(lost: Lost, rank: Rank, parent: int) -> None:
+    """Leave because another process is gone: the first who saw it says so. parent: the launcher, while it
+    lives."""
     if str(lost):
         print(f"error: {lost}", file=sys.stderr, flush=True)
     elif not rank.is_ground:
         # The launcher takes the exit code of who leaves first, ends the others, and rank 0 knows why
-        time.sleep(PATIENCE_S if rank.number == 0 else BUSY_S)
+        end = time.monotonic() + (PATIENCE_S if rank.number == 0 else BUSY_S)
+        while time.monotonic() < end and os.getppid() == parent:
+            time.sleep(0.2)
     raise SystemExit(EXIT_LOST_PROCESS)
 
 

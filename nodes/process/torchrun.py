@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -32,6 +33,9 @@ def run_torchrun(options: Sequence[str], satellites: int, program: Sequence[str]
     held = _meet_on_loopback(arguments) if _on_one_machine(arguments) else None
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)  # its tables repeat what a rank has said in one line
+    # torchrun never removes a folder of its own making
+    logs = tempfile.TemporaryDirectory(prefix="dlrc_", ignore_cleanup_errors=True)
+    arguments.log_dir = arguments.log_dir or logs.name
     try:
         run(arguments)
     except (SignalException, KeyboardInterrupt):
@@ -44,6 +48,7 @@ def run_torchrun(options: Sequence[str], satellites: int, program: Sequence[str]
         raise UserError(f"torchrun: the machines did not meet at {where} ({why})") from None
     finally:
         logging.disable(before)
+        logs.cleanup()
         del held
     return 0
 

@@ -102,6 +102,16 @@ def test_a_launched_run_has_the_digests_of_a_run_in_one_process(plain_run, tmp_p
     assert len(digests) == 2 and sum("_dlrc.bin" in name for name in digests[1]) == 2
 
 
+def test_a_run_leaves_nothing_in_the_temporary_folder(tmp_path):
+    room = tmp_path / "tmp"
+    room.mkdir()
+    words = ["scenario=smoke", "satellites=1", *SMALL, f"output={tmp_path / 'runs'}"]
+    line = [sys.executable, str(ROOT / "launch.py"), *words]
+    done = subprocess.run(line, env={**ENVIRONMENT, "TMPDIR": str(room)}, capture_output=True, check=False)
+    left = [path.name for path in room.iterdir() if not path.name.startswith("torchinductor_")]  # one a user
+    assert done.returncode == 0 and not left, done.stderr
+
+
 def test_on_one_machine_nothing_listens_beyond_loopback(plain_run):
     assert plain_run[2] == {"0100007F"}
 
