@@ -58,6 +58,9 @@ case "${1:-}" in
 esac
 case "${1:-}" in
   test) shift; cd "$home"; exec "$venv/bin/python" -m pytest "$@" ;;
-  python) shift; exec "$venv/bin/python" "$@" ;;
+  python)  # its tools come first on the PATH: pyright takes the environment from there
+    shift
+    export PATH="$venv/bin:$PATH"
+    exec "$venv/bin/python" "$@" ;;
   *) exec "$venv/bin/python" "$home/launch.py" "$@" ;;
 esac
