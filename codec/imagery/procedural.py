@@ -90,16 +90,6 @@ def _render(seed: int, row: int, col: int, height: int, width: int) -> np.ndarra
     return np.clip(np.rint(picture + np.float32(_NOISE_COUNTS * 6**0.5) * grain), 0, 255).astype(np.uint8)
 
 
-def fractal(
-    seed: int, row: int, col: int, height: int, width: int, wavelength_px: float, octaves: int = 5
-) -> np.ndarray:
-    """Smooth noise of zero mean and unit variance over many wavelengths, np.float32 [height, width]; each
-    octave has half the amplitude."""
-    return octave_sum(
-        seed, np.arange(row, row + height), np.arange(col, col + width), wavelength_px / 2, octaves
-    )
-
-
 def _step(value: np.ndarray, low: float, high: float) -> np.ndarray:
     """0 below `low`, 1 above `high`, smooth between."""
     t = np.clip((value - np.float32(low)) / np.float32(high - low), 0, 1)

@@ -161,7 +161,8 @@ def load_checkpoint(
             if expect_model is not None and info.model != expect_model:
                 raise UserError(f"weights {path.name}: holds {info.model}, scenario asks for {expect_model}")
             _check_header(path.name, file, info)
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
+            keys = file.keys()  # safe_open is no mapping
+            state = {key: file.get_tensor(key) for key in keys}
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"weights {path.name}: not a readable safetensors file ({error})") from None
     model = registry.build(info.model, info.widths)

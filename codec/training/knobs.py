@@ -6,17 +6,14 @@ on after a kill, to the bit."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import torch
-import torch.distributed as dist
 from pydantic import AfterValidator, Field, model_validator
 
 from codec.models import registry
 from codec.models.model import HYPER_STRIDE_PX, Widths
-from constellation.common.cli import Command, Given, main_of
 from constellation.common.errors import UserError
 from constellation.common.knobs import Knobs, Says, build, overlay
 
@@ -153,43 +150,3 @@ def parse_knobs(words: Sequence[str]) -> TrainKnobs:
     """`key=value` words -> knobs, the last of a key wins. Raises `UserError` naming the first key that is
     unknown, missing or out of range."""
     return build(TrainKnobs, overlay({}, words, TrainKnobs))
-
-
-def start_processes(knobs: TrainKnobs) -> None:
-    """Join the process group that torchrun announces, if any, and set what the hardware wants."""
-    if knobs.threads:
-        torch.set_num_threads(knobs.threads)
-    if knobs.on_gpu:
-        if not torch.cuda.is_available():
-            raise UserError("device=cuda: this machine has no CUDA device that torch can use")
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        dist.init_process_group("nccl" if knobs.on_gpu else "gloo")
-
-
-def train(given: Given) -> None:
-    """Train until the steps or minutes are over."""
-    start_processes(given.own)
-    from codec.training.trainer import Trainer
-
-    try:
-        Trainer(given.own).run()
-    finally:
-        if dist.is_initialized():
-            dist.destroy_process_group()
-
-
-COMMAND = Command(
-    name="train",
-    about=__doc__ or "",
-    own=TrainKnobs,
-    work=train,
-    examples=(
-        "dlrc train model=bmshj lambda=0.013 data=FOLDER out=bmshj.safetensors",
-        "torchrun --nproc-per-node 8 -m codec.training.knobs model=elic lambda=0.013 data=FOLDER",
-    ),
-)
-
-if __name__ == "__main__":
-    main_of(COMMAND)

@@ -1,6 +1,6 @@
 """Errors that a user can cause and mend.
 
-Every entry point (`launch.py`, `codec/training/knobs.py`, each study) turns a `UserError` into one line on
+Every entry point (`launch.py`, `codec/training/train.py`, each study) turns a `UserError` into one line on
 stderr and exit code 2, through `user_errors_to_exit`. Anything else is a bug and keeps its traceback."""
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ ENTRIES = {
             "run", "dlrc.commands.table", "fly a scenario, one process a satellite, and report what was saved"
         ),
         Entry("decode", "ground.files", "turn stored streams into images"),
-        Entry("train", "codec.training.knobs", "train a codec on pictures of your own"),
+        Entry("train", "codec.training.train", "train a codec on pictures of your own"),
         Entry(
             "evaluate",
             "codec.training.evaluate",

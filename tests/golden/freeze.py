@@ -29,6 +29,7 @@ import numpy as np
 from PIL import Image
 
 from tests.golden.adapter import Flown, Ground, Refused, fly, fly_for_real, sections
+from tests.golden.field import view
 
 HERE = Path(__file__).parent
 DIGESTS = HERE / "digests.json"
@@ -42,7 +43,6 @@ ONE_SIDED = {
     2: (1, 2, 3),
     3: (0, 3),
 }  # who hears whom: owners hear satellites that their followers do not
-PROTOTYPES = 5
 SCENE = "grey.png"
 
 
@@ -139,60 +139,6 @@ def some_cases() -> list[Case]:
         + repairs
         + [Case(f"elic-{name}", "elic", words, hearing=ONE_SIDED) for name, words in ONE_SIDED_RULES.items()]
     )
-
-
-# ---------------------------------------------------------------- latents
-
-
-def _draws(*key: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence([0x601D, *key])))
-
-
-def ground_field(channels: int) -> np.ndarray:
-    """Latents of the whole window in 64ths, int64 [M, 16, 16]: flat ground of a few kinds, some of it not
-    quite like its kind, and details."""
-    draws, side = _draws(channels), 16
-    energy = np.maximum(6 - np.arange(channels) // 3, 1)[:, None]
-
-    def vectors(count: int) -> np.ndarray:
-        return (
-            draws.integers(-9, 10, size=(channels, count))
-            * draws.integers(0, 9, size=(channels, count))
-            * energy
-        )
-
-    kinds, details = vectors(PROTOTYPES), vectors(side * side)
-    kind = draws.integers(0, PROTOTYPES, size=side * side)
-    flat = draws.integers(0, 100, size=side * side) < 40
-    field = np.where(flat, kinds[:, kind], details)
-    field = field + _specks(draws, channels, side * side, 25) * flat
-    return field.reshape(channels, side, side)
-
-
-def _specks(draws: np.random.Generator, channels: int, cells: int, percent: int) -> np.ndarray:
-    """+-2/64 in up to three channels of some cells, in 64ths."""
-    out = np.zeros((channels, cells), dtype=np.int64)
-    where = np.flatnonzero(draws.integers(0, 100, size=cells) < percent)
-    for _ in range(3):
-        out[draws.integers(0, channels, size=len(where)), where] = (
-            draws.integers(0, 2, size=len(where)) * 4 - 2
-        )
-    return out
-
-
-def view(channels: int, halo_px: int, satellite: int, row: int, col: int, side: int = 8) -> np.ndarray:
-    """One satellite's y, float32 [M, side, side]: the cells it sees; without a halo its border differs from
-    what others see there."""
-    draws = _draws(channels, satellite, halo_px)
-    y = ground_field(channels)[:, row : row + side, col : col + side] + _specks(
-        draws, channels, side * side, 35
-    ).reshape(channels, side, side)
-    border = np.ones((side, side), dtype=bool)
-    border[1:-1, 1:-1] = False
-    disturbed = border & (draws.integers(0, 100, size=(side, side)) < 70)
-    if halo_px == 0:
-        y = y + draws.integers(-12, 13, size=y.shape) * disturbed
-    return (y.astype(np.float64) / 64).astype(np.float32)
 
 
 # ---------------------------------------------------------------- digests

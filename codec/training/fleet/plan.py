@@ -10,31 +10,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from codec.models.model import HYPER_STRIDE_PX, Widths
+from codec.models.shares import FLEET
 from constellation.common.errors import UserError
 from constellation.common.knobs import Knobs, Several
 
 LEAD = 0.013  # the lambda that every family starts with
 
 
-@dataclass(frozen=True)
-class Share:
-    """A family's part in a fleet."""
-
-    lambdas: tuple[float, ...]
-    first: float
-    """share of the device of the run at LEAD, in any unit"""
-    other: float
-    """of each other"""
-    lr: float
-    """highest learning rate"""
-
-
-FLEET = {
-    "elic": Share((0.013, 0.0067, 0.0483), 2.4, 1.8, 8e-4),
-    "cheng": Share((0.013,), 2.0, 0.0, 8e-4),
-    "mbt": Share((0.013, 0.0067, 0.0483), 1.4, 1.0, 1e-3),
-    "bmshj": Share((0.013, 0.0067, 0.025, 0.0483), 1.0, 0.8, 1e-3),
-}
 LEADS_UNTIL, DECAY_FROM, AVERAGE_FROM, HOLES_FROM, HALO_FROM = 0.33, 0.25, 0.5, 0.5, 0.66  # of the time
 HOLES, HALO = 0.3, 0.3  # shares of images and of batches
 WARMUP_STEPS = 150  # of a learning rate that rises
@@ -53,7 +35,7 @@ class FleetKeys(Knobs):
     """of training, everything included but the last pieces"""
     val: str = ""
     """folder of held-out patches, all of one size; none: crops of a few training pictures"""
-    models: Several[str] = ("elic", "cheng", "mbt", "bmshj")
+    models: Several[str] = tuple(FLEET)
     """families to train"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where to train"""
@@ -90,7 +72,7 @@ class FleetKeys(Knobs):
 
     def shape(self, name: str) -> Widths:
         """Channels of a family's codecs."""
-        return Widths(self.n, self.m, tuple(self.widths), tuple(self.groups) if name == "elic" else ())
+        return Widths(self.n, self.m, tuple(self.widths), tuple(self.groups) if FLEET[name].grouped else ())
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,14 @@ from codec.entropy import smooth
 from codec.models.checkpoint import load_checkpoint
 from codec.models.model import Widths
 from codec.models.registry import build_model, names
+from codec.models.shares import Share
 from codec.surroundings import RING, ring_index
 from codec.training.evaluate import judged
 from codec.training.fleet import keeper, plan
 from codec.training.fleet.fleet import Fleet
 from codec.training.fleet.gdn import use_fast_gdn
 from codec.training.fleet.pieces import Kept, pack, pack_checkpoint, read_pieces, unpack, write_pieces
-from codec.training.fleet.plan import Course, FleetKeys, Share, courses
+from codec.training.fleet.plan import Course, FleetKeys, courses
 from codec.training.fleet.run import Run
 from codec.training.fleet.step import (
     PART,

@@ -38,7 +38,10 @@ def test_elic_warm_started_from_mbt_begins_as_a_working_codec(tmp_path):
     assert copied > 20
     with torch.no_grad():
         theirs, ours, random = source.analysis(x), target.analysis(x), cold.analysis(x)
-    correlation = lambda a, b: float(torch.corrcoef(torch.stack((a.flatten(), b.flatten())))[0, 1])  # noqa: E731
+
+    def correlation(a, b):
+        return float(torch.corrcoef(torch.stack((a.flatten(), b.flatten())))[0, 1])
+
     assert correlation(ours, theirs) > 0.9 > 0.5 > abs(correlation(random, theirs))
 
 

@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from codec.models.checkpoint import load_checkpoint
-from codec.training.knobs import COMMAND, TrainKnobs, parse_knobs
+from codec.training.knobs import TrainKnobs, parse_knobs
+from codec.training.train import COMMAND
 from codec.training.trainer import Trainer
 from constellation.common.cli import page
 from constellation.common.errors import UserError
@@ -142,7 +143,7 @@ def test_two_processes_under_torchrun_train_one_model(pictures, tmp_path):
         "--master-port",
         str(20000 + os.getpid() % 20000),
         "-m",
-        "codec.training.knobs",
+        "codec.training.train",
         "model=bmshj",
         "lambda=0.013",
         f"data={pictures}",

@@ -70,7 +70,8 @@ def xml(fields, namespace=""):
     return (
         f'<?xml version="1.0" encoding="UTF-8"?><ndm{namespace}><omm id="CCSDS_OMM_VERS" version="2.0">'
         "<header/>"
-        f"<body><segment><metadata><COMMENT/><REF_FRAME>TEME</REF_FRAME></metadata><data><meanElements>{inside}"
+        "<body><segment><metadata><COMMENT/><REF_FRAME>TEME</REF_FRAME></metadata>"
+        f"<data><meanElements>{inside}"
         "</meanElements><tleParameters/></data></segment></body></omm></ndm>"
     )
 
