@@ -299,12 +299,13 @@ def _noise(size: int, halo: int, stream: np.random.Generator) -> np.ndarray:
 def _clouds(size: int, halo: int, share: float, stream: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Two arrays [size + 2 halo, size + 2 halo]: opacity in [0, 1], soft-edged, above one half on `share` of
     the patch; and how much darker than `CLOUD_COLOUR` the cloud is, in counts."""
-    from codec.imagery.procedural import fractal
+    from codec.imagery.noise import octave_sum
 
     seed, row, col = (int(value) for value in stream.integers(1 << 20, size=3))
-    where = row - halo, col - halo, size + 2 * halo, size + 2 * halo
-    field = fractal(seed, *where, wavelength_px=0.6 * size, octaves=6)
-    shade = 12.0 * np.clip(fractal(seed + 1, *where, wavelength_px=0.25 * size, octaves=5) + 1, 0, 2)
+    # The widest undulations span 0.6 and 0.25 of the patch; a lattice's spacing is half its wavelength.
+    where = np.arange(row - halo, row + size + halo), np.arange(col - halo, col + size + halo)
+    field = octave_sum(seed, *where, 0.6 * size / 2, 6)
+    shade = 12.0 * np.clip(octave_sum(seed + 1, *where, 0.25 * size / 2, 5) + 1, 0, 2)
     patch = _centre(field, halo)
     threshold = np.quantile(patch, 1.0 - share)
     softness = 0.35 * float(patch.std())
