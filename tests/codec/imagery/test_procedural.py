@@ -38,6 +38,6 @@ def test_it_has_contrast_at_every_scale_like_a_picture():
     assert (slopes < -0.7).all() and (slopes > -4.5).all() and -3.5 < slopes.mean() < -1
 
 
-def test_fractal_noise_has_zero_mean_and_unit_variance():
+def test_a_sum_of_octaves_has_zero_mean_and_unit_variance():
     field = octave_sum(1, np.arange(-500, 1000), np.arange(70, 1570), 20, 5)
     assert abs(field.mean()) < 0.05 and abs(field.std() - 1) < 0.07
