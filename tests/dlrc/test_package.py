@@ -1,5 +1,6 @@
 """`import dlrc`: light, lazy, and only beside its own packages."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def python(program, folder, first=ROOT):
     command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(first)!r})\n{program}"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+    alone = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    return subprocess.run(
+        command, cwd=folder, env=alone, capture_output=True, text=True, check=False, timeout=120
+    )
 
 
 def test_importing_it_is_cheap_and_loads_nothing_heavy(tmp_path):

@@ -14,7 +14,9 @@ HIDDEN = (np.add.outer(np.arange(320), np.arange(320)) % 160) < 70
 PICTURE = np.clip(render(3, 0, 0, 320, 320), 1, 254)  # neither of the two values that stand for no data
 
 
-def flown(path, nodata, picture=PICTURE):
+def flown(folder, nodata, picture=PICTURE):
+    folder.mkdir()
+    path = folder / "scene.tif"  # a stream says of which scene it is, by its file's name
     samples = np.where(HIDDEN[:, :, None], nodata, picture).astype(np.uint8).transpose(2, 0, 1)
     shape = {"height": 320, "width": 320, "count": 3, "dtype": "uint8"}
     with rasterio.open(path, "w", driver="GTiff", nodata=nodata, **shape) as dataset:
@@ -24,7 +26,7 @@ def flown(path, nodata, picture=PICTURE):
 
 
 def test_what_stands_for_no_data_changes_no_byte_and_is_counted_nowhere(tmp_path):
-    bright, dark = flown(tmp_path / "bright.tif", 255), flown(tmp_path / "dark.tif", 0)
+    bright, dark = flown(tmp_path / "bright", 255), flown(tmp_path / "dark", 0)
     streams = [[product.stream for product in flight.flown.products.values()] for flight in (bright, dark)]
     assert streams[0] == streams[1]
     for record in bright.landed.record.satellites:
