@@ -9,7 +9,9 @@ import contextlib
 import errno
 import os
 import select
+import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 
@@ -20,6 +22,21 @@ EXIT_OUTPUT_CLOSED = 141  # what a shell reports of a program that SIGPIPE ended
 OF_THE_PLACE = {  # what a disk or the owner of a folder refuses, wherever a program meets it
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENAMETOOLONG,
 }  # fmt: skip
+
+
+@contextlib.contextmanager
+def interrupts_leave_at_once() -> Iterator[None]:
+    """While modules are loaded, Ctrl-C ends the program quietly: nothing is to be cleaned up yet, and some of
+    what is imported swallows a KeyboardInterrupt. Where somebody else handles the signal, nothing changes."""
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda *_: os._exit(EXIT_INTERRUPTED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class UserError(Exception):

@@ -15,7 +15,7 @@ from typing import Any
 
 from constellation.common.cli import Command, Given, read
 from constellation.common.commands import first_sentence
-from constellation.common.errors import UserError
+from constellation.common.errors import UserError, interrupts_leave_at_once
 from constellation.common.knobs import Knobs
 from constellation.scenario.load import SCENARIO
 
@@ -117,7 +117,7 @@ def loaded(entry: Entry) -> Command:
     """The command itself. Raises `UserError` where a package that it needs is not installed."""
     if entry.module.startswith("benchmarks.") and str(CHECKOUT) not in sys.path:
         sys.path.insert(0, str(CHECKOUT))
-    with naming_extras(entry.name):
+    with naming_extras(entry.name), interrupts_leave_at_once():
         return import_module(entry.module).COMMAND
 
 
