@@ -1,0 +1,48 @@
+"""What a stream says about its prediction, and what the entropy coder makes of it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from constellation.common.frozen import value
+
+ROOT_PX = 32  # a root of the motion's quad-tree; its reference and its level are one choice
+CELL_PX = 8  # the finest block of motion
+LATENT_PX = 16  # one position of the latent grid
+LEVELS = 4  # 0: coded without prediction; 1 to 3: experts of the fusion
+
+
+@value
+class Guide:
+    """All that a stream says about how it is predicted: integers only, for a patch of P x P px and R
+    references.
+
+    sources: satellites referred to, each before the coder in its round's order.
+    placements: int32 [R, 8], homographies from px of the patch to px of the reference, fixed point.
+    gains, offsets: int32 [R, 3], of each channel, fixed point.
+    roots: uint8 [P/32, P/32]: 0 no reference, 1 to R a reference, above that R + the number of a pair, from 1
+    (pairs in the order (1, 2), (1, 3), (2, 3) ...).
+    levels: uint8 [P/32, P/32]: 0 coded without prediction, 1 to 3 how much it is trusted.
+    motion: int16 [P/8, P/8, 2], 1/8 px, (dy, dx). depth: uint8 [P/8, P/8], 0: a block of 32 px, 1: 16, 2:
+    8."""
+
+    sources: tuple[int, ...]
+    placements: np.ndarray
+    gains: np.ndarray
+    offsets: np.ndarray
+    roots: np.ndarray
+    levels: np.ndarray
+    motion: np.ndarray
+    depth: np.ndarray
+
+
+@value
+class Prediction:
+    """A predicted patch on the latent grid, H x W positions in raster order.
+
+    y: float64 [H*W, M], exact analysis of the predicted picture. planes: float64 [H*W, 3]: coverage 0 to 1,
+    roughness of the motion, its depth. levels: uint8 [H*W], of the root that a position lies in."""
+
+    y: np.ndarray
+    planes: np.ndarray
+    levels: np.ndarray
