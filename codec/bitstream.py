@@ -1,8 +1,9 @@
-"""The container of one satellite's stream of one round: header, z, y, map, and a checksum for each.
+"""The container of one satellite's stream of one round: header, z, y, map, prediction, and a checksum for
+each.
 
 A stream is the fields of `FIELDS` one after the other (`python -m codec.bitstream` prints them as a table).
 Integers are LEB128 varints in their shortest form unless their width is given. Any change of these bytes is a
-new version; streams of version 2, which lack what is marked as new in 3, are still read.
+new version; streams of versions 2 and 3, which lack what is marked as newer, are still read.
 
 A stream says which round of which run it is of in one word, `accord`: a checksum of what all satellites of
 the round agreed on, their numbers and the checksums of their lists (nodes/arbiter.py). A follower copies
@@ -20,8 +21,8 @@ from codec.settings import SETTINGS, StreamSettings, settings_bits, settings_of
 from constellation.common.errors import BitstreamError
 
 MAGIC = b"\xd7L"
-VERSION = 3
-VERSIONS = (2, 3)  # that can be read
+VERSION = 4
+VERSIONS = (2, 3, 4)  # that can be read
 MAX_STREAM_BYTES = 64 << 20
 MAX_SATELLITES = 32768
 MAX_SIDE = 4096  # latent positions: 65,536 px
@@ -44,13 +45,13 @@ class Header:
     participants: tuple[int, ...]
     """ids of the satellites whose lists the sender heard (itself included), sorted"""
     accord: int = 0
-    """32 bits, alike in all streams that may refer to each other; 0 without DLRC, where none does"""
+    """32 bits, alike in all streams that may refer to each other by their lists; else 0"""
 
 
 @dataclass(frozen=True)
 class Bitstream:
     """A parsed stream. digest: what a decoder must arrive at, 32 bits. framing_bytes: everything that is not
-    z, y or map."""
+    z, y, map or prediction."""
 
     header: Header
     z: bytes
@@ -58,6 +59,7 @@ class Bitstream:
     map: bytes
     digest: int
     framing_bytes: int = field(default=0, compare=False)
+    prediction: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -95,11 +97,18 @@ FIELDS = (
     Field("y_size", "varint", 0, "bytes"),
     Field("map_size", "varint", 0, "bytes"),
     Field(
+        "prediction_size",
+        "varint",
+        0,
+        "bytes; new in 4, with dedup conditional or hybrid",
+        lambda version, settings: settings.predicts,
+    ),
+    Field(
         "accord",
         "uint",
         4,
-        "new in 3, with DLRC: checksum of what all satellites of the round agreed on",
-        lambda version, settings: version >= 3 and settings.dlrc,
+        "new in 3, with dedup signature or footprint: checksum of what all satellites of the round agreed on",
+        lambda version, settings: version >= 3 and settings.dlrc and not settings.predicts,
     ),
     Field("z_check", "uint", 2, "CRC-16 (low half of CRC-32) of everything before it, and z"),
     Field("z", "section", 0, "hyper-latents (codec/entropy/encoder.py)"),
@@ -107,8 +116,18 @@ FIELDS = (
     Field("y", "section", 0, "latents (codec/entropy/encoder.py)"),
     Field("map_check", "uint", 2, "CRC-16 of map; absent where there is no map"),
     Field("map", "section", 0, "assignment map (codec/maps/coding.py)"),
-    Field("digest", "uint", 4, "CRC-32 of the known vectors, continued over the map's references"),
+    Field("prediction_check", "uint", 2, "CRC-16 of prediction; absent where there is none"),
+    Field("prediction", "section", 0, "what its vectors are predicted from (codec/prediction/)"),
+    Field(
+        "digest",
+        "uint",
+        4,
+        "CRC-32 of the known vectors, continued over the map's references; with a prediction_size: of all "
+        "vectors",
+    ),
 )
+_SECTIONS = ("z", "y", "map", "prediction")
+_OPTIONAL = _SECTIONS[2:]  # sections that may be empty, and then have no checksum
 
 
 def pack(stream: Bitstream) -> bytes:
@@ -117,21 +136,23 @@ def pack(stream: Bitstream) -> bytes:
     _check(header, ValueError)
     if len(header.weights) != 4:
         raise ValueError(f"weights digest of {len(header.weights)} bytes, expected 4")
+    if stream.prediction and not header.settings.predicts:
+        raise ValueError(f"a prediction with dedup {header.settings.dedup}, dlrc {header.settings.dlrc}")
     values = {
         **{part.name: getattr(header, part.name) for part in FIELDS if hasattr(header, part.name)},
         "magic": MAGIC,
         "version": VERSION,
         "settings": settings_bits(header.settings),
         "participants": _participants_code(header.participants),
-        **{f"{name}_size": len(getattr(stream, name)) for name in ("z", "y", "map")},
-        **{name: getattr(stream, name) for name in ("z", "y", "map", "digest")},
+        **{f"{name}_size": len(getattr(stream, name)) for name in _SECTIONS},
+        **{name: getattr(stream, name) for name in (*_SECTIONS, "digest")},
     }
     out = bytearray()
     for part in FIELDS:
-        if not part.present(VERSION, header.settings) or (part.name == "map_check" and not stream.map):
+        name = part.name.removesuffix("_check")
+        if not part.present(VERSION, header.settings) or (name in _OPTIONAL and not values[name]):
             continue
         if part.name.endswith("_check"):
-            name = part.name.removesuffix("_check")
             values[part.name] = crc16((bytes(out) if name == "z" else b"") + values[name])
         value = values[part.name]
         if part.kind == "varint":
@@ -149,10 +170,11 @@ def unpack(data: bytes) -> Bitstream:
     if data[:2] != MAGIC:
         raise BitstreamError(f"not a DLRC stream: begins with {bytes(data[:2])!r}, expected {MAGIC!r}")
     reader, settings = Reader(bytes(data)), StreamSettings()
-    found: dict[str, Any] = {"accord": 0}
+    found: dict[str, Any] = {"accord": 0, "prediction_size": 0}
     for part in FIELDS:
-        if part.name in ("map_check", "map") and not found["map_size"]:
-            found["map"] = b""
+        name = part.name.removesuffix("_check")
+        if name in _OPTIONAL and not found[f"{name}_size"]:
+            found[name] = b""
         elif part.present(found.get("version", VERSION), settings):
             start = reader.at
             found[part.name] = _read(reader, part, found)
@@ -163,8 +185,9 @@ def unpack(data: bytes) -> Bitstream:
     digest, (header, _) = found["digest"], found["header"]
     if reader.at != len(data):
         raise BitstreamError(f"{len(data) - reader.at} bytes after the end of the stream")
-    z, y, section = found["z"], found["y"], found["map"]
-    return Bitstream(header, z, y, section, digest, len(data) - len(z) - len(y) - len(section))
+    z, y, section, prediction = (found[name] for name in _SECTIONS)
+    framing_bytes = len(data) - sum(len(found[name]) for name in _SECTIONS)
+    return Bitstream(header, z, y, section, digest, framing_bytes, prediction)
 
 
 def _read(reader: Reader, part: Field, found: dict[str, Any]) -> bytes | int:
@@ -209,8 +232,9 @@ def _check(header: Header, error: type[Exception]) -> None:
         raise error(f"{size}, expected multiples of 4 (64 px)")
     if header.participants and header.satellite not in header.participants:
         raise error(f"satellite {header.satellite} is not among its own participants")
-    if not 0 <= header.accord < 1 << 32 or (header.accord and not header.settings.dlrc):
-        raise error(f"accord {header.accord}, expected 32 bits, and 0 without DLRC")
+    refers = header.settings.dlrc and not header.settings.predicts
+    if not 0 <= header.accord < 1 << 32 or (header.accord and not refers):
+        raise error(f"accord {header.accord}, expected 32 bits, and 0 where no list is referred to")
 
 
 def _participants_code(participants: tuple[int, ...]) -> int:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from codec.models import registry
 from constellation.common.errors import BitstreamError
+from constellation.scenario.coding import BY_STREAMS
 
 GRIDS = ("fixed", "centred")
 CONTEXTS = ("exact", "independent", "open")
 SIGNATURES = ("lsh", "content")
 REPRESENTATIVES = ("original", "mean")
 MAP_CODINGS = ("successor", "lzma")
-DEDUPS = ("signature", "footprint")
+DEDUPS = ("signature", "footprint", "conditional", "hybrid")
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,16 @@ class StreamSettings:
     portable: bool = True
     """coded in exact arithmetic; else in float32, and it decodes only where sums come out as on board"""
 
+    @property
+    def predicts(self) -> bool:
+        """Whether its vectors may be coded in the light of other satellites' pictures."""
+        return self.dlrc and self.dedup in BY_STREAMS
+
 
 @dataclass(frozen=True)
 class Setting:
-    """Some bits of the settings word. values: by their number."""
+    """Some bits of the settings word. values: by their number; a setting that stands here twice has its
+    higher bits at the second place."""
 
     name: str
     values: Callable[[], tuple]
@@ -55,31 +63,40 @@ SETTINGS = (
     Setting("dlrc", lambda: (False, True), 1),
     Setting("halo", lambda: (False, True), 1),
     Setting("portable", lambda: (True, False), 1, since=3),
+    Setting("dedup", lambda: DEDUPS, 1, since=4),
 )
 
 
 def settings_bits(settings: StreamSettings) -> int:
     """The word, in the newest version."""
     bits = shift = 0
+    used: dict[str, int] = {}  # bits of a number that have been written
     for part in SETTINGS:
-        bits |= part.values().index(getattr(settings, part.name)) << shift
+        number = part.values().index(getattr(settings, part.name)) >> used.get(part.name, 0)
+        bits |= (number & ((1 << part.bits) - 1)) << shift
+        used[part.name] = used.get(part.name, 0) + part.bits
         shift += part.bits
     return bits
 
 
 def settings_of(bits: int, version: int) -> StreamSettings:
     """Inverse of `settings_bits`. Raises `BitstreamError` for bits without a meaning in that version."""
-    chosen = {}
+    numbers: dict[str, int] = {}
+    used: dict[str, int] = {}
     for part in SETTINGS:
         if part.since > version:
             continue
-        index, values = bits & ((1 << part.bits) - 1), part.values()
+        number = (bits & ((1 << part.bits) - 1)) << used.get(part.name, 0)
+        numbers[part.name] = numbers.get(part.name, 0) | number
+        used[part.name] = used.get(part.name, 0) + part.bits
         bits >>= part.bits
-        if index >= len(values):
-            raise BitstreamError(
-                f"settings: {part.name} is number {index}, expected at most {len(values) - 1}"
-            )
-        chosen[part.name] = values[index]
     if bits:
         raise BitstreamError("settings: unknown bits are set")
-    return StreamSettings(**chosen)
+    return StreamSettings(**{name: _value(name, number) for name, number in numbers.items()})
+
+
+def _value(name: str, number: int) -> Any:
+    values = next(part.values() for part in SETTINGS if part.name == name)
+    if number >= len(values):
+        raise BitstreamError(f"settings: {name} is number {number}, expected at most {len(values) - 1}")
+    return values[number]

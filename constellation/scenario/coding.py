@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from constellation.common.knobs import Knobs, Word
+from constellation.common.knobs import ADDED, Knobs, Says, Word
+
+BY_STREAMS = ("conditional", "hybrid")  # of `dlrc.dedup`: those that need the others' streams
+RULE = r"^(bits|overlap|[A-Za-z_][A-Za-z0-9_.]{0,150}:[A-Za-z_][A-Za-z0-9_]{0,40})$"
 
 
 class CodecKnobs(Knobs):
@@ -24,6 +27,8 @@ class CodecKnobs(Knobs):
     """of context models across dropped vectors; open: an estimate only"""
     portable: bool = True
     """whole-number entropy parameters, alike on every machine"""
+    prediction: Annotated[str, ADDED] = ""
+    """a file of weights that predict from other views; none: the shipped ones of the checkpoint"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where the networks run"""
 
@@ -43,7 +48,31 @@ class DlrcKnobs(Knobs):
     """locality-sensitive, or of the exact content"""
     representative: Literal["original", "mean"] = "mean"
     """of a cluster of vectors on board"""
-    dedup: Literal["signature", "footprint"] = "signature"
-    """by what is seen, or by where one looks"""
+    exchange: Annotated[Literal["signatures", "streams"], ADDED] = "signatures"
+    """what satellites send each other: signatures of vectors, or their independent streams"""
+    dedup: Literal["signature", "footprint", "conditional", "hybrid"] = "signature"
+    """by what is seen, or by where one looks; with streams: prediction alone, or with exact copies"""
+    references: Annotated[int, Field(ge=1, le=8), ADDED] = 2
+    """how many of the streams heard predict one patch, at most"""
+    reference_rule: Annotated[str, Field(pattern=RULE), Says("bits, overlap or module:function"), ADDED] = (
+        "overlap"
+    )
+    """which they are: by measured bits, by footprints, or module:function of your own"""
     map_coding: Literal["successor", "lzma"] = "successor"
     """of the assignment map"""
+
+    @model_validator(mode="after")
+    def _what_is_sent_is_what_is_used(self) -> DlrcKnobs:
+        if self.enabled and (self.exchange == "streams") != (self.dedup in BY_STREAMS):
+            kinds = BY_STREAMS if self.exchange == "streams" else ("signature", "footprint")
+            raise ValueError(
+                f"dlrc.dedup={self.dedup} with dlrc.exchange={self.exchange}: expected dlrc.dedup="
+                f"{' or '.join(kinds)}, or dlrc.exchange="
+                f"{'signatures' if self.exchange == 'streams' else 'streams'}"
+            )
+        return self
+
+    @property
+    def streams(self) -> bool:
+        """Whether satellites send each other streams and predict from them."""
+        return self.enabled and self.exchange == "streams"

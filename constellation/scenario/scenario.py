@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from constellation.common.knobs import Knobs, without_added
 from constellation.scenario.coding import CodecKnobs, DlrcKnobs
@@ -67,6 +67,28 @@ class Scenario(NetworkScenario):
     priority: PriorityKnobs = PriorityKnobs()
     clock: ClockKnobs = ClockKnobs()
 
+    @model_validator(mode="after")
+    def _streams_need_what_predicts(self) -> Scenario:
+        codec, dlrc, priority = self.codec, self.dlrc, self.priority
+        if ":" in dlrc.reference_rule and not priority.trust:
+            module, _, function = dlrc.reference_rule.partition(":")
+            raise ValueError(
+                f"dlrc.reference_rule={dlrc.reference_rule}: would run code, {function} of the Python module "
+                f"{module}; where you trust it, give priority.trust=true"
+            )
+        if dlrc.streams:
+            for key, found, expected in (
+                ("codec.grid", codec.grid, "fixed"),
+                ("codec.context", codec.context, "exact"),
+                ("codec.portable", codec.portable, True),
+                ("priority.rule", priority.rule, "a rule that makes one order of the satellites"),
+            ):
+                if found != expected and (key != "priority.rule" or found == "balanced"):
+                    raise ValueError(
+                        f"{key}={str(found).lower()}: dlrc.exchange=streams needs {str(expected).lower()}"
+                    )
+        return self
+
     @property
     def network(self) -> NetworkScenario:
         """Its space network alone."""
@@ -85,4 +107,7 @@ class Scenario(NetworkScenario):
             lines.append(
                 f"priority.rule={self.priority.rule}: runs code, because priority.trust=true says so"
             )
+        if ":" in self.dlrc.reference_rule:
+            rule = f"dlrc.reference_rule={self.dlrc.reference_rule}"
+            lines.append(f"{rule}: runs code, because priority.trust=true says so")
         return tuple(lines)

@@ -34,6 +34,10 @@ latent positions (16 px each) and a map {positions}.
   of the same accord has them. Streams of version 2 lack it, and with it that protection.
 - **digest** is what a decoder must arrive at: the known vectors, and the references of the map. Wrong
   decoding is an error, never a picture.
+- **Streams that predict** (dedup conditional or hybrid) have no accord: every vector is coded or an exact
+  copy, so their digest is over all of them, and is that of the satellite's independent stream. The owner's
+  index of a copy is a position of the owner's grid, not an entry of a list. `prediction` begins with the
+  first 4 bytes of the SHA-256 of the weights that predict.
 - **What a section holds**: z and y are rANS words (`codec/entropy/rans.py`) in the order of
   `codec/entropy/order.py: groups`; the map is `successor` or raw LZMA2 (`codec/maps/coding.py: encode_map`).
 - **What it does not hold**: place, time, and what the sensor was. A ground segment wraps its own frames
@@ -44,7 +48,9 @@ latent positions (16 px each) and a map {positions}.
 
 def page() -> str:
     """The page's text."""
-    head = HEAD.format(version=bitstream.VERSION, versions=" and ".join(map(str, bitstream.VERSIONS)))
+    head = HEAD.format(
+        version=bitstream.VERSION, versions=f"{bitstream.VERSIONS[0]} to {bitstream.VERSIONS[-1]}"
+    )
     tail = TAIL.format(
         bytes=f"{bitstream.MAX_STREAM_BYTES:,}",
         satellites=f"{bitstream.MAX_SATELLITES:,}",

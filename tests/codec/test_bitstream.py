@@ -60,7 +60,7 @@ def streams(draw):
         4 * draw(st.integers(1, 64)),
         draw(st.integers(0, 255)),
         tuple(sorted({*participants, satellite})) if participants else (),
-        draw(st.integers(0, 2**32 - 1)) if how.dlrc else 0,
+        draw(st.integers(0, 2**32 - 1)) if how.dlrc and not how.predicts else 0,
     )
     return Bitstream(
         header,
@@ -68,18 +68,30 @@ def streams(draw):
         draw(st.binary(max_size=80)),
         draw(st.binary(max_size=80)),
         draw(st.integers(0, 2**32 - 1)),
+        prediction=draw(st.binary(max_size=80)) if how.predicts else b"",
     )
 
 
 def test_the_bytes_of_a_container_are_frozen():
     expected = (
-        "d7 4c  03  80 08  0b ad ca fe "  # magic, version, settings (representative mean, dlrc), weights
+        "d7 4c  04  80 08  0b ad ca fe "  # magic, version, settings (representative mean, dlrc), weights
         "03  02  10 10  14  10  02 04 01  0d f0 ed fe "  # satellite, round, height, width, k, heard 0 to 7
-        "6d 30  7a 7a  f2 68  79 79 79 79  68 f2  6d  78 56 34 12"  # lengths; accord
+        "2d 0e  7a 7a  f2 68  79 79 79 79  68 f2  6d  78 56 34 12"  # lengths; accord
     )  # each section behind its checksum; digest
     assert pack(STREAM) == bytes.fromhex(expected), "other bytes are another bitstream: a new version"
 
 
+def test_a_stream_that_predicts_has_a_section_for_it_and_no_accord():
+    how = replace(HEADER.settings, dedup="hybrid")
+    stream = replace(STREAM, header=replace(HEADER, settings=how, accord=0))
+    plain, predicted = pack(stream), pack(replace(stream, prediction=b"guide"))
+    assert len(plain) == len(pack(STREAM)) - 4 + 1 and len(predicted) == len(plain) + 2 + 5
+    assert unpack(predicted).prediction == b"guide" and unpack(plain).prediction == b""
+    with pytest.raises(ValueError, match="a prediction with dedup signature"):
+        pack(replace(STREAM, prediction=b"guide"))
+
+
+VERSION_3 = bytes.fromhex("d74c0380080badcafe0302101014100204010df0edfe6d307a7af2687979797968f26d78563412")
 VERSION_2 = bytes.fromhex("d74c0280080badcafe0302101014100204011bc37a7af2687979797968f26d78563412")
 
 
@@ -88,6 +100,12 @@ def test_streams_of_version_2_are_still_read():
     assert back == replace(STREAM, header=replace(HEADER, accord=0)) and back.header.settings.portable
     with pytest.raises(BitstreamError, match="unknown bits"):  # version 2 has no bit for arithmetic
         unpack(VERSION_2[:3] + b"\x80\x28" + VERSION_2[5:])
+
+
+def test_streams_of_version_3_are_still_read():
+    assert unpack(VERSION_3) == STREAM
+    with pytest.raises(BitstreamError, match="unknown bits"):  # version 3 knows no dedup above 1
+        unpack(VERSION_3[:4] + b"\x48" + VERSION_3[5:])
 
 
 def test_a_stream_says_whether_it_was_coded_in_exact_arithmetic():
@@ -123,7 +141,8 @@ def test_every_stream_comes_back_from_its_bytes(stream):
     back = unpack(data)
     assert back == stream
     assert pack(back) == data
-    assert back.framing_bytes == len(data) - len(stream.z) - len(stream.y) - len(stream.map)
+    sections = (stream.z, stream.y, stream.map, stream.prediction)
+    assert back.framing_bytes == len(data) - sum(map(len, sections))
 
 
 @pytest.mark.parametrize("patch_px", [256, 2048])

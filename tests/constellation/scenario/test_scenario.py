@@ -227,3 +227,33 @@ def test_a_run_without_a_picture_is_told_how_to_give_one():
 
 def test_every_shipped_scenario_says_in_a_line_what_it_is():
     assert all(len(text) > 20 for text in shipped_scenarios().values())
+
+
+STREAMS = ["dlrc.exchange=streams", "dlrc.dedup=hybrid"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["dlrc.dedup=hybrid"], "expected dlrc.dedup=signature or footprint, or dlrc.exchange=streams"),
+        (["dlrc.exchange=streams"], "expected dlrc.dedup=conditional or hybrid, or dlrc.exchange=signatures"),
+        ([*STREAMS, "codec.grid=centred"], "codec.grid=centred: dlrc.exchange=streams needs fixed"),
+        ([*STREAMS, "codec.context=open"], "codec.context=open: dlrc.exchange=streams needs exact"),
+        ([*STREAMS, "codec.portable=false"], "codec.portable=false: dlrc.exchange=streams needs true"),
+        ([*STREAMS, "priority.rule=balanced"], "needs a rule that makes one order"),
+        ([*STREAMS, "dlrc.reference_rule=nearest"], "expected bits, overlap or module:function"),
+        ([*STREAMS, "dlrc.reference_rule=os:getcwd"], "would run code, getcwd of the Python module os"),
+    ],
+)
+def test_streams_and_what_they_need_are_checked_against_each_other_in_one_line(words, says):
+    assert says in refused("dense", *words)
+
+
+def test_a_reference_rule_of_ones_own_needs_the_same_trust_as_a_priority_rule():
+    words = [*STREAMS, "dlrc.reference_rule=os:getcwd", "priority.trust=true"]
+    scenario = load_scenario("dense", words)
+    assert scenario.dlrc.streams and any("dlrc.reference_rule" in note for note in scenario.notes)
+
+
+def test_without_dlrc_nothing_is_exchanged_and_nothing_is_checked():
+    assert not load_scenario("dense", [*STREAMS, "dlrc.enabled=false", "codec.grid=centred"]).dlrc.streams
