@@ -89,18 +89,19 @@ def int8_product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return torch._int_mm(a, b)  # pyright: ignore[reportPrivateImportUsage]  # torch has no public name for it
 
 
-@functools.lru_cache(maxsize=1)
-def int8_is_exact() -> bool:
-    """Whether `torch._int_mm` sums signed bytes exactly here (instructions before VNNI saturate pairs of
-    products at 16 bits)."""
+@functools.lru_cache(maxsize=2)
+def int8_is_exact(weight_limit: int = 128) -> bool:
+    """Whether `torch._int_mm` sums signed bytes exactly here, for weights from -weight_limit to weight_limit
+    (instructions before VNNI saturate pairs of products at 16 bits; within 64 none can)."""
     generator = torch.Generator().manual_seed(1)
     for rows, inputs, outputs in ((1, 96, 64), (4, 768, 128), (16, 97, 34), (130, 1601, 66)):
         for low, high in ((-128, 128), (127, 128), (-128, -127)):
             a = torch.randint(low, high, (rows, inputs), dtype=torch.int8, generator=generator)
+            least, most = -weight_limit, min(127, weight_limit)
             for b in (
-                torch.full((inputs, outputs), -128, dtype=torch.int8),
-                torch.full((inputs, outputs), 127, dtype=torch.int8),
-                torch.randint(-128, 128, (inputs, outputs), dtype=torch.int8, generator=generator),
+                torch.full((inputs, outputs), least, dtype=torch.int8),
+                torch.full((inputs, outputs), most, dtype=torch.int8),
+                torch.randint(least, most + 1, (inputs, outputs), dtype=torch.int8, generator=generator),
             ):
                 try:
                     if not torch.equal(int8_product(a, b).double(), a.double() @ b.double()):
