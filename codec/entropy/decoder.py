@@ -22,12 +22,19 @@ Exchange = Callable[[np.ndarray, list[int], list[int], np.ndarray, slice], np.nd
 @value
 class StreamItem:
     """One stream to decode. known: int32 [H, W] (`AssignmentMap.known`). y_digest: what its header says,
-    checked if given."""
+    checked if given. given: [M, H, W], where the vectors of its KNOWN cells are there before any stream is
+    decoded; read at those cells alone."""
 
     z_bytes: bytes
     y_bytes: bytes
     known: np.ndarray
     y_digest: int | None = None
+    given: np.ndarray | None = None
+
+    @property
+    def away(self) -> np.ndarray:
+        """Cells whose vectors come from other streams of the batch, bool [H * W]."""
+        return (self.known.reshape(-1) == KNOWN) & (self.given is None)
 
 
 @value
@@ -66,6 +73,12 @@ class Walk:
         self._earlier: dict[
             int, tuple[object, dict[int, np.ndarray]]
         ] = {}  # image -> network, its rows by group
+
+    def give(self, b: int, known: np.ndarray, vectors: np.ndarray) -> None:
+        """Lay down the vectors of image b's KNOWN cells, [M, H, W], known int32 [H, W]; its cells must name
+        themselves."""
+        at = np.flatnonzero(known.reshape(-1) == KNOWN)
+        self._vectors[self.rows.first[b] + at] = vectors.reshape(len(vectors), -1)[:, at].T
 
     def run(self, exchange: Exchange) -> None:
         """`exchange(parameters [n, 2 C], images, counts, rows, channels)` gives the vectors' values [n, C] of
@@ -157,6 +170,9 @@ def _decode(
     `rows_of`."""
     z_symbols, faults = _decode_hyper(coder, items)
     walk = Walk(coder, [item.known for item in items], z_symbols, cell)
+    for b, item in enumerate(items):
+        if item.given is not None:
+            walk.give(b, item.known, item.given)
     decoder = rans.Decoder([item.y_bytes for item in items], coder.tables.code)
     walk.run(_receiver(coder, decoder))
     for b, fault in enumerate(decoder.faults()):
@@ -211,14 +227,14 @@ def _decode_hyper(coder: EntropyCoder, items: Sequence[StreamItem]) -> tuple[lis
 
 def _misfit(item: StreamItem, b: int, references: References | None) -> BitstreamError | None:
     """What is wrong with a stream before any of its bytes is decoded."""
-    size, away, fault = item.known.size, int((item.known == KNOWN).sum()), ""
+    size, away, fault = item.known.size, int(item.away.sum()), ""
     if not 0 < size <= MAX_POSITIONS:
         height, width = item.known.shape
         fault = f"a latent map of {height} x {width}, expected 1 to {MAX_POSITIONS} positions"
     elif away and references is None:
         fault = f"refers to {away} vectors of other satellites, but no references were given"
     elif references is not None and away:
-        coded = references.of(b)[item.known.reshape(-1) == KNOWN]
+        coded = references.of(b)[item.away]
         if (coded == CIRCLE).any():
             fault = "references go round in a circle"
         elif (coded < 0).any():
@@ -232,7 +248,7 @@ def _needs(items: Sequence[StreamItem], references: References | None) -> dict[i
     """The streams whose vectors each has in its context."""
     needs: dict[int, set[int]] = {}
     for b, item in enumerate(items):
-        away = item.known.reshape(-1) == KNOWN
+        away = item.away
         if references is not None and away.any():
             coded = references.of(b)[away]
             needs[b] = set(np.unique(references.place(coded[coded >= 0])).tolist()) - {b}
@@ -255,14 +271,22 @@ def _spread(results: list, needs: dict[int, set[int]]) -> None:
 
 
 def _cells(items: Sequence[StreamItem], sound: list[int], references: References | None) -> np.ndarray | None:
-    """The cells that code those of the sound streams, numbered through these alone."""
-    if references is None or not sound:
+    """The cells that code those of the sound streams, numbered through these alone; a cell whose vector is
+    given stands for itself."""
+    if not sound or (references is None and all(items[b].given is None for b in sound)):
         return None
     sizes = np.array([items[b].known.size for b in sound])
+    begin = np.cumsum(sizes) - sizes
     shift = np.zeros(len(items) + 1, dtype=np.int64)
-    shift[sound] = np.cumsum(sizes) - sizes - references.first[sound]
     here = np.zeros(len(items) + 1, dtype=bool)
     here[sound] = True
-    cell = np.concatenate([references.of(b) for b in sound])
-    place = np.where(cell >= 0, references.place(np.maximum(cell, 0)), len(items))
-    return np.where(here[place], cell + shift[place], -1)
+    cell = np.full(sizes.sum(), -1, dtype=np.int64)
+    if references is not None:
+        shift[sound] = begin - references.first[sound]
+        cell = np.concatenate([references.of(b) for b in sound])
+        place = np.where(cell >= 0, references.place(np.maximum(cell, 0)), len(items))
+        cell = np.where(here[place], cell + shift[place], -1)
+    for b, at in zip(sound, begin.tolist(), strict=True):
+        if items[b].given is not None:
+            cell[at : at + items[b].known.size] = np.arange(at, at + items[b].known.size)
+    return cell

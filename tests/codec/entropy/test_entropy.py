@@ -2,6 +2,7 @@
 CompressAI."""
 
 import dataclasses
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -136,6 +137,31 @@ def test_a_round_whose_streams_refer_to_each_other_decodes_in_one_call_in_any_or
     again = References(tuple(places), references.first, turned.reshape(-1))
     for b, result in zip(places, decode(small_coder(name), [items[b] for b in places], again), strict=True):
         assert np.array_equal(result.y_context, contexts[b])
+
+
+@families
+def test_vectors_that_are_known_beforehand_stand_for_the_streams_that_code_them(name):
+    case = coded_case(name, mixed_known(name, 5), seed=5)
+    alone = replace(case.item, given=case.y_hat)
+    other = coded_case(name, kept_everywhere(8, 8), seed=6).item
+    for items in ([alone], [other, alone], [alone, other]):
+        result = decode(small_coder(name), items)[items.index(alone)]
+        assert np.array_equal(result.y_context, case.context)
+    mixed = decode(
+        small_coder(name), [*case.items, alone], None if case.references is None else _longer(case)
+    )
+    assert all(np.array_equal(one.y_context, case.context) for one in mixed[1:])
+    wrong = decode(small_coder(name), [replace(case.item, given=case.y_hat + 1)])[0]
+    assert isinstance(wrong, BitstreamError)
+
+
+def _longer(case):
+    """The case's references, and those of one more stream that refers to nobody here."""
+    first = case.references.first
+    more = np.full(case.item.known.size, -1)
+    return References(
+        (0, 1, 2), np.append(first, first[-1] + len(more)), np.append(case.references.cell, more)
+    )
 
 
 @families
