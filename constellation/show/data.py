@@ -20,7 +20,7 @@ from constellation.links.budget import noise_label
 from constellation.links.topology import select_region, topology_at
 from constellation.orbit.orbits import Constellation, load_constellation
 from constellation.passes.contacts import ContactWindows, contact_windows
-from constellation.scenario.network import GroundKnobs, RegionKnobs
+from constellation.scenario.network import GroundKnobs
 from constellation.sync.series import Setting
 
 MAX_SAMPLES = 6_000_000  # satellites times instants: 12 h in minutes of 8,000 satellites, 36 MB of HTML
@@ -51,7 +51,8 @@ class ViewData:
     title: the scenario's name; constellation: in words. track_s: float64 [N], seconds after the epoch, evenly
     apart; sparse_s: how far apart samples may be for fifth-degree interpolation. positions_km: float64 [N, S,
     3], Earth-fixed. times_s: float64 [T]. participants: int64 [T, K], -1 where fewer see the region. Links
-    and windows lie between the first and the last instant."""
+    and windows lie between the first and the last instant. routing: all links, for routes between any two
+    satellites; None where they follow from the positions (rule=distance), or are too many."""
 
     title: str
     constellation: str
@@ -68,7 +69,8 @@ class ViewData:
     noise: str
     windows: ContactWindows
     ground: GroundKnobs
-    region: RegionKnobs
+    setting: Setting
+    routing: LinkIntervals | None = None
     notes: tuple[str, ...] = ()
 
     def utc(self, time_s: float) -> str:
@@ -100,6 +102,7 @@ def view_data(
     participants = select_region(positions_km[::finer], setting.region, setting.satellites)
     watched = participants if links == "participants" else None
     edges = _edges(setting, satellites, positions_km[::finer], watched)
+    drawn = link_intervals(edges, times_s, len(satellites))
     windows = contact_windows(satellites, ground, 0.0, float(times_s[-1]))
     return ViewData(
         title=title,
@@ -111,15 +114,28 @@ def view_data(
         positions_km=positions_km,
         times_s=times_s,
         participants=participants,
-        links=link_intervals(edges, times_s, len(satellites)),
+        links=drawn,
         links_of=links,
         rule=setting.topology.rule,
         noise=noise_label(setting.link),
         windows=windows,
         ground=ground,
-        region=setting.region,
+        setting=setting,
+        routing=drawn if watched is None else _routing(setting, satellites, positions_km[::finer], times_s),
         notes=tuple(satellites.notes),
     )
+
+
+def _routing(
+    setting: Setting, satellites: Constellation, positions_km: np.ndarray, times_s: np.ndarray
+) -> LinkIntervals | None:
+    """All links, where a page cannot make them from the positions; None too where they are too many."""
+    if setting.topology.rule == "distance":
+        return None
+    try:
+        return link_intervals(_edges(setting, satellites, positions_km, None), times_s, len(satellites))
+    except UserError:
+        return None
 
 
 def track_step_s(satrecs: Sequence[Satrec]) -> float:

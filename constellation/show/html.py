@@ -1,8 +1,9 @@
-"""A self-contained HTML page of the constellation in motion: map or globe, links, ground station, contact
-windows. No network, no library.
+"""A self-contained HTML page of the constellation in motion: map or globe, links, routes, ground station,
+contact windows. No network, no library, no token.
 
-The page is `view.html` with the data put in: positions as int16 (a 32,767th of the largest coordinate, 0.2 km
-in low orbits), coastline of `coastline.json` (Natural Earth, public domain)."""
+The page is `view.html` with style, scripts and data put in: positions as int16 (a 32,767th of the largest
+coordinate, 0.2 km in low orbits), coastline of `coastline.json` (Natural Earth, public domain). Routes are
+found in the page by the rule of `constellation.links.routing`, from those positions."""
 
 from __future__ import annotations
 
@@ -14,39 +15,67 @@ from pathlib import Path
 
 import numpy as np
 
-from constellation.show.data import ViewData
+from constellation.links.budget import rate_bps, snr_at_one_km
+from constellation.links.topology import sight_can_be_blocked
+from constellation.orbit.frames import EARTH_RADIUS_KM
+from constellation.show.data import LinkIntervals, ViewData
 
 _HERE = Path(__file__).resolve().parent
 INT16_MAX = 32767
+SCRIPTS = ("view.js", "panel.js", "steer.js")
+# name: light, dark; text on panel, back and button has a contrast of at least 4.5 in both
+COLOURS = {
+    "back": ("#f4f6fa", "#0b1020"),
+    "panel": ("#ffffff", "#131b30"),
+    "line": ("#c9d1e0", "#2a3656"),
+    "text": ("#1c2333", "#d7def0"),
+    "dim": ("#566079", "#98a4c2"),
+    "button": ("#e8edf6", "#1e2945"),
+    "tip": ("#ffffffe6", "#000000cc"),
+    "sat": ("#5d6b8c", "#7f8db0"),
+    "obs": ("#b45f00", "#ffb340"),
+    "link": ("#0a6fb0", "#5ac8fa"),
+    "contact": ("#1a7f37", "#78e68c"),
+    "route": ("#b3186d", "#ff79c6"),
+    "sea": ("#e3ebf6", "#101830"),
+    "land": ("#cfd9c4", "#1b2742"),
+    "coast": ("#8a9a7a", "#46568a"),
+    "grid": ("#0000001a", "#ffffff14"),
+    "row": ("#0000000d", "#ffffff0a"),
+}
 
 
 def html_view(view: ViewData) -> str:
     """The whole page."""
     title = html.escape(f"{view.title}: {len(view.names)} satellites, {view.constellation}")
-    page = (_HERE / "view.html").read_text(encoding="utf-8")
+    page = _read("view.html").replace("%STYLE%", _read("view.css").replace("%COLOURS%", themes()))
+    page = page.replace("%SCRIPT%", "\n".join(map(_read, SCRIPTS)))
     parts = {"%TITLE%": title, "%DATA%": _script_safe(_data(view))}
-    return re.sub(
-        "%TITLE%|%DATA%", lambda match: parts[match[0]], page
-    )  # one pass: what is put in is never searched
+    # one pass: what is put in is never searched
+    return re.sub("%TITLE%|%DATA%", lambda match: parts[match[0]], page)
+
+
+def themes() -> str:
+    """The colours as CSS: the system's choice, unless `data-theme` on the root says otherwise."""
+
+    def rules(scheme: str, place: int) -> str:
+        return f"color-scheme: {scheme}; " + " ".join(f"--{n}: {c[place]};" for n, c in COLOURS.items())
+
+    return (
+        f":root {{ {rules('dark', 1)} }}\n"
+        f"@media (prefers-color-scheme: light) {{ :root {{ {rules('light', 0)} }} }}\n"
+        f":root[data-theme=dark] {{ {rules('dark', 1)} }}\n:root[data-theme=light] {{ {rules('light', 0)} }}"
+    )
+
+
+def _read(name: str) -> str:
+    return (_HERE / name).read_text(encoding="utf-8")
 
 
 def _data(view: ViewData) -> dict:
-    ground, region = view.ground, view.region
+    ground, region = view.ground, view.setting.region
     scale = float(np.abs(view.positions_km).max()) / INT16_MAX
     positions = np.rint(view.positions_km / scale).astype("<i2")
-    links = [
-        [*ends, round(begin, 3), round(end, 3)]
-        for ends, begin, end in zip(
-            view.links.ends.tolist(), view.links.begin_s.tolist(), view.links.end_s.tolist()
-        )
-    ]
-    windows = view.windows
-    contacts = [
-        [satellite, 0, round(begin, 3), round(end, 3)]
-        for satellite, begin, end in zip(
-            windows.satellite.tolist(), windows.rise_s.tolist(), windows.set_s.tolist()
-        )
-    ]
     return {
         "names": view.names,
         "times": view.times_s.tolist(),
@@ -56,8 +85,9 @@ def _data(view: ViewData) -> dict:
         "radius": float(np.linalg.norm(view.positions_km, axis=2).max()),
         "positions": base64.b64encode(positions.tobytes()).decode(),
         "participants": view.participants.tolist(),
-        "links": links,
-        "contacts": contacts,
+        "links": _intervals(view.links),
+        "network": _network(view),
+        "contacts": _contacts(view),
         "linksNote": "links among them" if view.links_of == "participants" else "links",
         "station": [ground.longitude_deg, ground.latitude_deg],
         "stationName": ground.name,
@@ -65,6 +95,49 @@ def _data(view: ViewData) -> dict:
         "rule": view.rule,
         "noise": view.noise,
         "coast": json.loads((_HERE / "coastline.json").read_text(encoding="utf-8"))["rings"],
+    }
+
+
+def _intervals(links: LinkIntervals) -> list[list[float]]:
+    """[first, second, begin, end], seconds to the millisecond."""
+    rows = zip(links.ends.tolist(), links.begin_s.tolist(), links.end_s.tolist(), strict=True)
+    return [[*ends, round(begin, 3), round(end, 3)] for ends, begin, end in rows]
+
+
+def _contacts(view: ViewData) -> list[list[float]]:
+    """[satellite, 0, rise, set, highest elevation, bytes that the downlink can carry]."""
+    windows = view.windows
+    columns = (
+        windows.satellite,
+        windows.rise_s,
+        windows.set_s,
+        windows.max_elevation_deg,
+        windows.capacity_bytes,
+    )
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return [
+        [who, 0, round(rise, 3), round(end, 3), round(high, 2), round(size)] for who, rise, end, high, size in rows
+    ]
+
+
+def _network(view: ViewData) -> dict:
+    """What a route's delay follows from. routing: `reach`, every pair near enough that sees each other;
+    `links`, those drawn; a list of intervals; None, too many to keep."""
+    topology, link, sync = view.setting.topology, view.setting.link, view.setting.sync
+    blocked = topology.line_of_sight and sight_can_be_blocked(view.positions_km, topology)
+    routing: object = "reach"
+    if topology.rule != "distance":
+        routing = "links" if view.links_of == "all" else view.routing and _intervals(view.routing)
+    return {
+        "routing": routing,
+        "reachKm": topology.max_distance_km,
+        "clearKm": EARTH_RADIUS_KM + topology.atmosphere_margin_km if blocked else 0,
+        "fixedBps": float(rate_bps(1.0, link)) if link.kind == "optical" else 0,
+        "bandBps": link.bandwidth_mhz * 1e6 * (1 - link.overhead),
+        "snr": snr_at_one_km(link),
+        "lightMs": sync.speed_of_light_m_s,
+        "relayS": sync.relay_s,
+        "relayInRoute": sync.relay_s if sync.relay_in_route else 0,
     }
 
 

@@ -80,6 +80,8 @@ def shared(
     module's head)."""
     count = len(plan)
     usage, capacity_bps = _link_usage(routes)
+    if not (usage.sum(axis=0) > 1).any():  # no two flows ever meet
+        return parallel(plan, routes, sizes_bits, relay_s)
     alone_s = np.array([sizes_bits[i] / routes[i].rate_bps.min() for i in range(count)])
     rest_s = (
         np.array(

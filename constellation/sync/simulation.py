@@ -31,7 +31,7 @@ from constellation.links.topology import (
 from constellation.orbit.orbits import Constellation, load_constellation, sample_times_s
 from constellation.scenario.network import SyncKnobs
 from constellation.sync.series import Setting, SyncSeries
-from constellation.sync.timing import sync_round, times_of_arrivals
+from constellation.sync.timing import SyncResult, sync_round, times_of_arrivals
 
 _BLOCK_SATELLITE_STEPS = 200_000  # satellites times steps held at once, with 8 participants: about 100 MB
 _WAITING_BLOCKS = 2  # of positions, for the counting thread
@@ -79,6 +79,26 @@ def simulate(
         satellites=len(constellation),
         notes=tuple(constellation.notes),
     )
+
+
+def each_round(
+    setting: Setting, payload_bytes: Sequence[float], times_s: np.ndarray
+) -> Iterator[tuple[int, np.ndarray, list[SyncResult | None]]]:
+    """One round at every instant for every payload, whole: (index into `times_s`, satellite ids of the
+    participants int64 [K], the results by payload); not in order of time.
+
+    A result is None where it is undefined: fewer than two satellites see the region, or nobody of them hears
+    anybody. Raises `UserError` as `simulate` does."""
+    sizes = np.asarray(payload_bytes, dtype=np.float64).reshape(-1)
+    _check(setting, sizes, times_s)
+    constellation = load_constellation(setting.orbit)
+    first = 0
+    for positions_km in _blocks(setting, constellation, times_s):
+        chosen = select_region(positions_km, setting.region, setting.satellites)
+        for t, members, topology in _instants(positions_km, chosen, sizes, setting, constellation):
+            results = [sync_round(topology, members, size, setting.sync) for size in sizes.tolist()]
+            yield first + t, chosen[t, : len(members)], [r if r.anybody_heard else None for r in results]
+        first += len(positions_km)
 
 
 def _check(setting: Setting, sizes: np.ndarray, times_s: np.ndarray) -> None:

@@ -17,6 +17,7 @@ from constellation.links.routing import Paths, minimum_delay_paths
 from constellation.links.topology import Topology
 from constellation.scenario.network import SyncKnobs
 from constellation.sync.contention import CONTENTIONS, Route
+from constellation.sync.parts import Parts, parts_of
 from constellation.sync.schedules import SCHEDULES, Transfer
 
 Router = Callable[[Topology, Sequence[int] | np.ndarray, float, SyncKnobs], Paths]
@@ -30,7 +31,8 @@ class SyncResult:
     receiver (column) has the sender's (row) payload; 0 on the diagonal, inf where unheard. hops: int64 [K,
     K], hops of the sender's route to the receiver (0 diagonal, -1 none). t_send_s, t_recv_s, t_sync_s:
     float64 [K]. t_round_s: worst t_sync_s. link_ends: int64 [L, 2] and link_bytes: float64 [L], the directed
-    links used and what they carried. noise, schedule, contention: what the times rest on."""
+    links used and what they carried. parts: where t_round_s goes. noise, schedule, contention: what the times
+    rest on."""
 
     participants: np.ndarray
     payload_bytes: np.ndarray
@@ -42,6 +44,7 @@ class SyncResult:
     t_round_s: float
     link_ends: np.ndarray
     link_bytes: np.ndarray
+    parts: Parts
     noise: str
     schedule: str
     contention: str
@@ -51,6 +54,11 @@ class SyncResult:
         """bool [K, K]: heard[r, s] = participant r has the payload of participant s in this round (its own
         included)."""
         return np.isfinite(self.arrival_s.T)
+
+    @property
+    def anybody_heard(self) -> bool:
+        """Whether anybody heard another; where nobody did, no time of this round means anything."""
+        return int(np.isfinite(self.arrival_s).sum()) > len(self.participants)
 
     @property
     def unheard_pairs(self) -> list[tuple[int, int]]:
@@ -101,6 +109,7 @@ def sync_round(
         t_round_s=float(t_round_s),
         link_ends=ends,
         link_bytes=loads,
+        parts=parts_of(plan, routes, carried * 8.0, finish_s, knobs),
         noise=topology.noise,
         schedule=knobs.schedule,
         contention=knobs.contention,

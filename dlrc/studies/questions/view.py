@@ -1,12 +1,15 @@
 """The constellation in motion: a CZML file for Cesium, and an HTML page that needs nothing but a browser.
 
-Writes runs/view-<digest>/: view.html, constellation.czml. Needs no torch. links=all draws every link of the
+Writes runs/view-<digest>/: view.html, constellation.czml, contacts.csv and contacts.json (the contact windows
+with the ground station). Needs no torch. A tap in the page names a satellite, two taps draw the route between
+them. links=all draws every link of the
 constellation (with the paper's 3000 km rule some 26 thousand at a time, too many to draw: try
 topology.rule=grid); participants draws those among the satellites over the region."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -43,8 +46,16 @@ def study(given: Given) -> None:
     from constellation.show.data import view_data
     from constellation.show.html import html_view
 
+    from constellation.show.windows import csv_text, window_records, windows_json
+
     view = view_data(Setting.of(scenario), scenario.ground, scenario.name, hours * 3600, links)
-    pages = {"view.html": html_view(view), "constellation.czml": czml(view)}
+    records = window_records(view)
+    pages = {
+        "view.html": html_view(view),
+        "constellation.czml": czml(view),
+        "contacts.csv": csv_text(records),
+        "contacts.json": json.dumps(windows_json(view, records), indent=1) + "\n",
+    }
     for name, text in pages.items():
         write_text(folder / name, text)
     print(
