@@ -116,7 +116,8 @@ def _contacts(view: ViewData) -> list[list[float]]:
     )
     rows = zip(*(column.tolist() for column in columns), strict=True)
     return [
-        [who, 0, round(rise, 3), round(end, 3), round(high, 2), round(size)] for who, rise, end, high, size in rows
+        [who, 0, round(rise, 3), round(end, 3), round(high, 2), round(size)]
+        for who, rise, end, high, size in rows
     ]
 
 

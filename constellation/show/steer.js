@@ -1,9 +1,15 @@
 // What the reader does.
 let before = null, dirty = true;
+function draw() {
+  locate(); findRoute();
+  const about = world();
+  gantt(about[0]); facts(...about);
+  $("slider").value = now; say("clock", clockText(now) + " UTC");
+}
 function frame(tick) {
   if (playing && before !== null) { now += Math.min(0.1, (tick - before) / 1000) * Number($("speed").value); if (now >= END) now = D.times[0]; dirty = true; }
   before = tick;
-  if (dirty) { dirty = false; locate(); findRoute(); const about = world(); gantt(about[0]); facts(...about); $("slider").value = now; say("clock", clockText(now) + " UTC"); }
+  if (dirty) { dirty = false; draw(); }
   requestAnimationFrame(frame);
 }
 function say(id, text) { if ($(id).textContent !== text) $(id).textContent = text; }

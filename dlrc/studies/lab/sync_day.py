@@ -126,9 +126,7 @@ def with_variant(setting: Setting, variant: Variant) -> Setting:
         setting,
         link=setting.link.model_copy(update={"noise": variant.noise}),
         topology=setting.topology.model_copy(update={"rule": variant.rule}),
-        sync=setting.sync.model_copy(
-            update={"schedule": variant.schedule, "contention": variant.contention}
-        ),
+        sync=setting.sync.model_copy(update={"schedule": variant.schedule, "contention": variant.contention}),
     )
 
 
@@ -159,12 +157,17 @@ def hidings(day: Day, profile: DeviceProfile | None) -> Iterator[Hiding]:
 
     Estimate: modelling grows with the patch's area. Streams exist only once the modelling is done, so there
     is nothing of it for them to hide behind, and they are not among these."""
-    for codec in profile.reference if profile else ():
+    if profile is None:
+        return
+    for codec in profile.reference:
         for p, payload in enumerate(day.payloads):
             if payload.kind != "signatures":
                 continue
             times, t_round_s = profile.reference[codec], day.t_round_s[0, p]
-            for overlap, seconds in (("modelling", times.entropy_modelling_s), ("hyperprior", times.hyperprior_s)):
+            for overlap, seconds in (
+                ("modelling", times.entropy_modelling_s),
+                ("hyperprior", times.hyperprior_s),
+            ):
                 beside_s = seconds * payload.area
                 hidden = np.where(np.isfinite(t_round_s), (t_round_s <= beside_s).astype(float), np.nan)
                 yield Hiding(codec, overlap, p, beside_s, hidden)

@@ -45,7 +45,6 @@ def study(given: Given) -> None:
     from constellation.show.czml import czml
     from constellation.show.data import view_data
     from constellation.show.html import html_view
-
     from constellation.show.windows import csv_text, window_records, windows_json
 
     view = view_data(Setting.of(scenario), scenario.ground, scenario.name, hours * 3600, links)
