@@ -13,6 +13,8 @@ from codec.entropy.coder import BATCH_ROWS, EntropyCoder, context_digest
 from codec.entropy.schedule import Rows, rows_of, schedule
 from codec.maps.assignment import KNOWN
 from codec.maps.references import CIRCLE, References
+from codec.prediction.exact import Outlook
+from codec.prediction.values import Prediction
 from constellation.common.errors import BitstreamError
 from constellation.common.frozen import value
 
@@ -23,13 +25,15 @@ Exchange = Callable[[np.ndarray, list[int], list[int], np.ndarray, slice], np.nd
 class StreamItem:
     """One stream to decode. known: int32 [H, W] (`AssignmentMap.known`). y_digest: what its header says,
     checked if given. given: [M, H, W], where the vectors of its KNOWN cells are there before any stream is
-    decoded; read at those cells alone."""
+    decoded; read at those cells alone. prediction: in the light of which it was coded (fixed grid,
+    portable)."""
 
     z_bytes: bytes
     y_bytes: bytes
     known: np.ndarray
     y_digest: int | None = None
     given: np.ndarray | None = None
+    prediction: Prediction | None = None
 
     @property
     def away(self) -> np.ndarray:
@@ -51,24 +55,27 @@ class Walk:
     """Some images' vectors, made step by step along the joint schedule from the hyper-latents alone: the
     decoder, and the encoder of the centred grid.
 
-    items: what is known of each image, int32 [H, W]. z_symbols: int32 [N, h, w] each. cell: as of `rows_of`.
-    skipped: images that are not coded. Raises ValueError for what no map says."""
+    items: the images' streams; their bytes do not matter here. z_symbols: int32 [N, h, w] each. cell: as of
+    `rows_of`. Raises ValueError for what no map says."""
 
     def __init__(
         self,
         coder: EntropyCoder,
-        knowns: Sequence[np.ndarray],
+        items: Sequence[StreamItem],
         z_symbols: Sequence[np.ndarray],
         cell: np.ndarray | None = None,
     ) -> None:
         self._exact, passes = coder.exact, coder.model.passes
+        knowns = [item.known for item in items]
         self.orders = [order.groups(passes, known) for known in knowns]
         self.rows: Rows = rows_of(knowns, cell)
         self.schedule = schedule(passes, self.orders, self.rows)
         self._vectors = np.zeros((self.rows.zero + 1, coder.model.m), dtype=coder.vector_type)
-        hyper = [np.zeros((0, 0))] * (not knowns)
-        hyper += [self._exact.hyper(z, *known.shape) for z, known in zip(z_symbols, knowns, strict=True)]
-        self._hyper = np.concatenate(hyper)  # [cells of all images, P]
+        hyper = [self._exact.hyper(z, *known.shape) for z, known in zip(z_symbols, knowns, strict=True)]
+        self._hyper = np.concatenate(hyper or [np.zeros((0, 0))])  # [cells of all images, P]
+        self._outlook = Outlook(
+            [(item.prediction, rows, item.known.shape) for item, rows in zip(items, hyper, strict=True)]
+        )
         self._windows: dict[bytes, np.ndarray] = {}  # by the offsets: int64 [cells, window], rows
         self._earlier: dict[
             int, tuple[object, dict[int, np.ndarray]]
@@ -111,6 +118,7 @@ class Walk:
             parts.append(self._exact.parameters(number, self._hyper[some], part, cells))
         parameters = parts[0] if len(parts) == 1 else np.concatenate(parts)
         channels = self._exact.passes[number].step.channels
+        parameters = self._outlook.correct(number, rows, channels, parameters)
         self._vectors[rows, channels] = exchange(
             parameters, [b for b, _ in pairs], [len(group) for group in groups], rows, channels
         )
@@ -169,7 +177,7 @@ def _decode(
     """Latents, or what is wrong with a stream, of items whose references lead to each other. cell: as of
     `rows_of`."""
     z_symbols, faults = _decode_hyper(coder, items)
-    walk = Walk(coder, [item.known for item in items], z_symbols, cell)
+    walk = Walk(coder, items, z_symbols, cell)
     for b, item in enumerate(items):
         if item.given is not None:
             walk.give(b, item.known, item.given)

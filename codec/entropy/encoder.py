@@ -13,8 +13,10 @@ import numpy as np
 from codec.entropy import order as coding_order
 from codec.entropy import rans
 from codec.entropy.coder import BATCH_ROWS, Y_LIMIT, EntropyCoder, context_digest, context_map
-from codec.entropy.decoder import Walk
+from codec.entropy.decoder import StreamItem, Walk
 from codec.entropy.order import Order
+from codec.prediction.exact import Outlook
+from codec.prediction.values import Prediction
 from constellation.common.frozen import value
 
 
@@ -30,10 +32,15 @@ class EncodedLatents:
 
 
 def encode(
-    coder: EntropyCoder, z_symbols: np.ndarray, y_hat: np.ndarray, known: np.ndarray
+    coder: EntropyCoder,
+    z_symbols: np.ndarray,
+    y_hat: np.ndarray,
+    known: np.ndarray,
+    prediction: Prediction | None = None,
 ) -> EncodedLatents:
     """Code one image on the fixed grid: z_symbols int32 [N, h, w], y_hat integers [M, H, W], known int32 [H,
-    W] (`AssignmentMap.known`). Raises ValueError for shapes or values that do not fit."""
+    W] (`AssignmentMap.known`), in the light of a prediction or alone. Raises ValueError for shapes or values
+    that do not fit."""
     y_hat = np.asarray(y_hat)
     if coder.centred:
         raise ValueError("grid=centred: use encode_centred")
@@ -45,7 +52,7 @@ def encode(
     order = coding_order.groups(coder.model.passes, known)
     flat = context.reshape(len(context), -1)
     symbols, tables = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
-    for positions, channels, parameters in parameter_passes(coder, z_symbols, context, order):
+    for positions, channels, parameters in parameter_passes(coder, z_symbols, context, order, prediction):
         table, centre = coder.tables.index(parameters)
         symbols.append((flat[channels, :][:, positions].T - centre).reshape(-1))
         tables.append(table.reshape(-1))
@@ -80,7 +87,7 @@ def centred_walk(
 ) -> tuple[Walk, list[tuple[np.ndarray, np.ndarray, np.ndarray]]]:
     """The finished walk, and its steps: (positions [n], symbols [n, C], table indices [n, C])."""
     y = np.ascontiguousarray(y, dtype=np.float64).reshape(coder.model.m, -1).T
-    walk = Walk(coder, [known], [z_symbols])
+    walk = Walk(coder, [StreamItem(b"", b"", known)], [z_symbols])
     parts = []
 
     def quantise(parameters, images, counts, rows, channels):
@@ -95,7 +102,11 @@ def centred_walk(
 
 
 def parameter_passes(
-    coder: EntropyCoder, z_symbols: np.ndarray, context: np.ndarray, order: Order
+    coder: EntropyCoder,
+    z_symbols: np.ndarray,
+    context: np.ndarray,
+    order: Order,
+    prediction: Prediction | None = None,
 ) -> Iterator[tuple[np.ndarray, slice, np.ndarray]]:
     """One image of known context map int16 [M, H, W], in coding order: (positions [n], channels, their scales
     and means [n, 2 C])."""
@@ -105,6 +116,7 @@ def parameter_passes(
     vectors = np.zeros((height * width + 1, m), dtype=np.int16)
     vectors[:-1] = context.reshape(m, -1).T
     hyper, cells = exact.hyper(z_symbols, height, width), np.arange(height * width).reshape(height, width)
+    outlook = Outlook([(prediction, hyper, (height, width))])
     windows: dict[bytes, np.ndarray] = {}
     beside: dict[int, np.ndarray] = {}  # by pass: what its network over earlier channels gives
     for number, frozen in enumerate(exact.passes):
@@ -123,5 +135,6 @@ def parameter_passes(
         for at in range(0, len(positions), BATCH_ROWS):
             some = positions[at : at + BATCH_ROWS]
             earlier = None if frozen.earlier is None else beside[number][at : at + BATCH_ROWS]
-            inputs = number, hyper[some], earlier, (vectors, window[some])
-            yield some, frozen.step.channels, exact.parameters(*inputs)
+            alone = exact.parameters(number, hyper[some], earlier, (vectors, window[some]))
+            channels = frozen.step.channels
+            yield some, channels, outlook.correct(number, some, channels, alone)

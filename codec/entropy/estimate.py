@@ -10,6 +10,7 @@ from codec.entropy.coder import EntropyCoder
 from codec.entropy.encoder import centred_walk, parameter_passes
 from codec.entropy.tables import code_lengths
 from codec.maps.assignment import KNOWN, all_kept
+from codec.prediction.values import Prediction
 
 
 def bits_of(
@@ -29,6 +30,24 @@ def bits_of(
         symbols = flat[channels, :][:, positions].T - centre
         bits[positions] += code_lengths(symbols, table, coder.tables.code).sum(axis=1)
     return bits.reshape(kept.shape)
+
+
+def predicted_bits(
+    coder: EntropyCoder, z_symbols: np.ndarray, y_hat: np.ndarray, prediction: Prediction | None
+) -> np.ndarray:
+    """Bits of y at each position, float64 [H, W], where all are coded in the light of a prediction, or
+    without, on the fixed grid.
+
+    y_hat: integers [M, H, W]."""
+    shape = y_hat.shape[1:]
+    sequence = order.groups(coder.model.passes, all_kept(*shape).known())
+    flat = np.asarray(y_hat).reshape(coder.model.m, -1)
+    bits, context = np.zeros(flat.shape[1]), np.asarray(y_hat).astype(np.int16)
+    for positions, channels, parameters in parameter_passes(coder, z_symbols, context, sequence, prediction):
+        table, centre = coder.tables.index(parameters)
+        symbols = flat[channels, :][:, positions].T - centre
+        bits[positions] += code_lengths(symbols, table, coder.tables.code).sum(axis=1)
+    return bits.reshape(shape)
 
 
 def centred_bits(coder: EntropyCoder, z_symbols: np.ndarray, y: np.ndarray, kept: np.ndarray) -> np.ndarray:

@@ -61,12 +61,13 @@ def _set_norm(steps: list[Step], norm: Normalisation) -> None:
     last.norm = norm
 
 
-def _doubles(tensor: torch.Tensor) -> np.ndarray:
+def doubles(tensor: torch.Tensor) -> np.ndarray:
+    """Its values, float64."""
     return tensor.detach().cpu().double().numpy()
 
 
 def _bias(module: nn.Conv2d | nn.ConvTranspose2d, outputs: int) -> np.ndarray:
-    return np.zeros(outputs) if module.bias is None else _doubles(module.bias)
+    return np.zeros(outputs) if module.bias is None else doubles(module.bias)
 
 
 def _convolution(module: nn.Conv2d, backend: str) -> Convolution:
@@ -75,7 +76,7 @@ def _convolution(module: nn.Conv2d, backend: str) -> Convolution:
     square = all(pair[0] == pair[1] for pair in (module.kernel_size, module.stride, module.padding))
     if not plain or not square:
         raise ValueError(f"{module}: only plain, square convolutions can be made portable")
-    weight = _doubles(module.weight).transpose(2, 3, 1, 0)
+    weight = doubles(module.weight).transpose(2, 3, 1, 0)
     return Convolution(weight, _bias(module, module.out_channels), stride, pad, backend)
 
 
@@ -92,7 +93,7 @@ def _transposed(module: nn.ConvTranspose2d, backend: str) -> Upsampling:
     fits = all(0 <= line < 3 for _, line, _ in taps) and module.kernel_size == (size, size)
     if module.stride != (2, 2) or module.groups != 1 or not grows or not fits:
         raise ValueError(f"{module}: only transposed convolutions that double the size can be made portable")
-    weight = _doubles(module.weight)  # [C, N, k, k]
+    weight = doubles(module.weight)  # [C, N, k, k]
     full = np.zeros((2, 3, 3, weight.shape[0], 2, weight.shape[1]))
     for r, line, tap in taps:
         for c, column, other in taps:
@@ -105,7 +106,7 @@ def _shuffled(module: nn.Conv2d, shuffle: nn.PixelShuffle, backend: str) -> Upsa
     same = module.stride == (1, 1) and int(module.padding[0]) == kernel // 2 and kernel % 2
     if shuffle.upscale_factor != 2 or not same or module.groups != 1:
         raise ValueError(f"{module}: only pixel shuffles of factor 2 can be made portable")
-    weight = _doubles(module.weight).reshape(outputs, 2, 2, -1, kernel, kernel)  # N, r, c, C, k, k
+    weight = doubles(module.weight).reshape(outputs, 2, 2, -1, kernel, kernel)  # N, r, c, C, k, k
     bias = _bias(module, module.out_channels).reshape(outputs, 4).T
     return Upsampling(weight.transpose(1, 4, 5, 3, 2, 0), bias, backend)
 
@@ -116,7 +117,7 @@ def _normalisation(module: nn.Module) -> Normalisation:
     with torch.no_grad():
         beta = layer.beta_reparam(layer.beta)  # type: ignore[operator]
         gamma = layer.gamma_reparam(layer.gamma)  # type: ignore[operator]
-    return Normalisation(_doubles(beta), _doubles(gamma).T, bool(layer.inverse))
+    return Normalisation(doubles(beta), doubles(gamma).T, bool(layer.inverse))
 
 
 def _chain(backend: str, *modules: nn.Module) -> Chain:

@@ -23,7 +23,7 @@ from codec.portable.kernels import (
     to_doubles,
     unfold,
 )
-from codec.portable.product import Product, integers_of
+from codec.portable.product import WEIGHT_MAX, Product, integers_of
 
 CHUNK_ROWS = {"int8": 1024, "float64": 512}  # windows at a time
 GAMMA_MAX = 32639
@@ -127,7 +127,7 @@ class Convolution:
         self.kernel = weight.shape[0]
         self.stride, self.pad, self.backend = stride, pad, backend
         self.norm: Normalisation | None = None
-        self.product = Product(*integers_of(_flat(weight), 8191), bias, backend)
+        self.product = Product(*integers_of(_flat(weight), WEIGHT_MAX), bias, backend)
 
     def __call__(self, values: Map, unit: float | None = None) -> Map:
         """unit: values are integers int16 of this step."""
@@ -160,7 +160,7 @@ class Upsampling:
         self.backend, bias = backend, bias.reshape(-1)
         self.norm: Normalisation | None = None
         whole = np.concatenate([_flat(part) for part in weight], axis=1)  # one step for all four phases
-        integers, unit = integers_of(whole, 8191, phases=4)
+        integers, unit = integers_of(whole, WEIGHT_MAX, phases=4)
         columns, run = 2 * self.outputs, len(integers) // self.window  # run: one line of a window
         used = [_lines(integers[:, r * columns : (r + 1) * columns], run) for r in (0, 1)]
         self._parts: list[tuple[int, int, Product]] = []  # first line, lines, product

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 
 from constellation.common.frozen import value
@@ -36,13 +38,30 @@ class Guide:
     depth: np.ndarray
 
 
+class Correction(Protocol):
+    """What corrects entropy parameters in the light of a prediction: codec/prediction/exact.py."""
+
+    def features(self, hyper: np.ndarray, prediction: Prediction, shape: tuple[int, int]) -> np.ndarray:
+        """What is made of h_s(z_hat) [H * W, P] and a prediction: [H * W, any]."""
+        ...
+
+    def parameters(
+        self, number: int, features: np.ndarray, parameters: np.ndarray, y_pred: np.ndarray
+    ) -> np.ndarray:
+        """Corrected scales and means [n, 2 C] of pass `number` at n positions, from their rows of features,
+        those without prediction [n, 2 C], and y_pred [n, C]."""
+        ...
+
+
 @value
 class Prediction:
     """A predicted patch on the latent grid, H x W positions in raster order.
 
     y: float64 [H*W, M], exact analysis of the predicted picture. planes: float64 [H*W, 3]: coverage 0 to 1,
-    roughness of the motion, its depth. levels: uint8 [H*W], of the root that a position lies in."""
+    roughness of the motion, its depth. levels: uint8 [H*W], of the root that a position lies in. fusion: what
+    corrects entropy parameters in its light."""
 
     y: np.ndarray
     planes: np.ndarray
     levels: np.ndarray
+    fusion: Correction
