@@ -14,6 +14,7 @@ from codec.maps.assignment import AssignmentMap, all_kept
 from codec.models.model import LATENT_STRIDE_PX
 from constellation.clock import Span
 from constellation.common.frozen import value
+from ground.cells import Cells, mse_by_cell
 from ground.decoder import Decoded, Source
 from ground.metrics import Quality, quality
 from ground.receive import Arrival, Arrived, Kind
@@ -89,6 +90,7 @@ def _record(landed: Landed, source: Source, oracle: int) -> SatelliteRecord:
         quality_independent=_quality(witness, landed.images_alone.get(satellite)),
         fates=Fates.of(assignment) if assignment is not None and shared else None,
         fault=_fault(landed.decoded, source),
+        cells=_cells(landed, source, outcome),
         **_told(witness, outcome),
     )
 
@@ -136,6 +138,20 @@ def _assignment(landed: Landed, source: Source, outcome: Outcome) -> AssignmentM
     if outcome is Outcome.INDEPENDENT:
         return all_kept(*landed.spares.latents[source].shape[1:])
     return landed.decoded.maps[source]
+
+
+def _cells(landed: Landed, source: Source, outcome: Outcome) -> Cells | None:
+    """Bits and errors of the image that the ground has, beside those of the independent one."""
+    witness = landed.arrived.witness.get(source[0])
+    shown = landed.spares if outcome is Outcome.INDEPENDENT else landed.decoded
+    if witness is None or source not in shown.bits or source not in landed.alone.bits:
+        return None
+    bits, alone = shown.bits[source], landed.alone.bits[source]
+    errors = [
+        mse_by_cell(witness.original, images.get(source[0]), witness.valid, bits.shape)
+        for images in (landed.images, landed.images_alone)
+    ]
+    return Cells(bits, alone, *errors)
 
 
 def _ledger(landed: Landed, source: Source) -> Ledger:

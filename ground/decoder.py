@@ -10,12 +10,13 @@ its vectors, is a fault beside the others, never an exception."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import field
 
 import numpy as np
 
 from codec.bitstream import Bitstream, unpack
 from codec.entropy.coder import EntropyCoder
-from codec.entropy.decoder import StreamItem
+from codec.entropy.decoder import DecodedLatents, StreamItem
 from codec.entropy.decoder import decode as decode_streams
 from codec.entropy.order import rank
 from codec.maps.assignment import REMOTE, AssignmentMap, all_kept, combined_digest
@@ -37,13 +38,15 @@ class Decoded:
 
     streams: containers of those that could be read, maps included. maps: their assignment maps. latents:
     y_tilde, float [M, H, W], of those that decoded to what was coded, complete but where `missing`, bool [H,
-    W]: zero there, as the owner's vectors never came. faults: why a stream gave no latents."""
+    W]: zero there, as the owner's vectors never came. faults: why a stream gave no latents. bits: float32 [H,
+    W], what the y section spent at each position."""
 
     streams: Mapping[Source, Bitstream]
     maps: Mapping[Source, AssignmentMap]
     latents: Mapping[Source, np.ndarray]
     missing: Mapping[Source, np.ndarray]
     faults: Mapping[Source, BitstreamError]
+    bits: Mapping[Source, np.ndarray] = field(default_factory=dict)
 
     @property
     def whole(self) -> frozenset[Source]:
@@ -99,14 +102,16 @@ def decode(board: Board, streams: Mapping[Source, bytes]) -> Decoded:
     """Decode streams with `board` (nodes.crew.Board): each under its source, in which it must name itself;
     those of one round follow each other's references."""
     read = parse(board, streams)
-    latents, missing, faults = {}, {}, dict(read.faults)
+    latents, missing, bits, faults = {}, {}, {}, dict(read.faults)
     for group in _groups(read):  # those that may refer to each other
         settings = read.streams[group[0]].header.settings
         knobs = CodecKnobs.model_validate({"grid": settings.grid, "portable": settings.portable})
-        coded = _decoded(board.entropy(knobs), read.streams, {s: read.maps[s] for s in group}, faults)
+        results = _decoded(board.entropy(knobs), read.streams, {s: read.maps[s] for s in group}, faults)
+        coded = {source: result.y_context for source, result in results.items()}
         found, gaps = _copied({source: read.maps[source] for source in coded}, coded)
         latents, missing = latents | found, missing | gaps
-    return Decoded(read.streams, read.maps, latents, missing, faults)
+        bits |= {source: result.y_bits for source, result in results.items()}
+    return Decoded(read.streams, read.maps, latents, missing, faults, bits)
 
 
 def _opened(board: Board, source: Source, data: bytes) -> tuple[Bitstream, AssignmentMap]:
@@ -149,9 +154,8 @@ def _groups(read: Decoded) -> Iterable[list[Source]]:
 
 def _decoded(
     coder: EntropyCoder, streams: Mapping[Source, Bitstream], maps: Maps, faults: dict[Source, BitstreamError]
-) -> dict[Source, np.ndarray]:
-    """The coded vectors, [M, H, W], of those that decode to what was coded; the others' faults into
-    `faults`."""
+) -> dict[Source, DecodedLatents]:
+    """The coded vectors of those that decode to what was coded; the others' faults into `faults`."""
     items = [
         StreamItem(streams[s].z, streams[s].y, one.known(streams[s].header.settings.context))
         for s, one in maps.items()
@@ -163,7 +167,7 @@ def _decoded(
         elif (fault := _mismatch(streams[source], maps[source], result.y_digest)) is not None:
             faults[source] = fault
         else:
-            coded[source] = result.y_context
+            coded[source] = result
     return coded
 
 

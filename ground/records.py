@@ -19,6 +19,8 @@ from pydantic import BeforeValidator, ConfigDict, PlainSerializer, TypeAdapter, 
 from codec.maps.assignment import KEPT, LOCAL, REMOTE, AssignmentMap
 from constellation.clock import Span
 from constellation.common.errors import UserError
+from constellation.snapshot import Snapshot
+from ground.cells import JsonCells
 from ground.metrics import Quality
 
 MAX_POSITIONS = 1 << 20  # of one map, as in the container
@@ -188,7 +190,8 @@ class SatelliteRecord:
     positions that an earlier satellite of the priority order covers. transmission_s: simulated time on the
     downlink alone, without waiting for a contact; None for a stream that never came. fault: what was wrong
     with its stream, or empty. Of a satellite that died before it could tell about itself: place, qualities,
-    t_sync_s None, payload_bytes 0. A quality is None too where there is no image."""
+    t_sync_s None, payload_bytes 0. A quality is None too where there is no image. cells: bits and errors by
+    latent position, where there are latents and an original."""
 
     __pydantic_config__ = _STRICT
 
@@ -215,6 +218,7 @@ class SatelliteRecord:
     spans: tuple[Span, ...] = ()
     fault: str = ""
     hidden: int = 0
+    cells: JsonCells = None
 
     @property
     def exact(self) -> bool:
@@ -234,10 +238,25 @@ class SatelliteRecord:
 
 
 @dataclass(frozen=True)
+class ClassicalPoint:
+    """A classical codec on a round's own pictures, at one quality for all: bytes over valid pixels, mean PSNR
+    of the images. patches: how many of the round's."""
+
+    __pydantic_config__ = _STRICT
+
+    codec: str
+    level: float
+    bpp: float
+    psnr_db: float
+    patches: int
+
+
+@dataclass(frozen=True)
 class RoundRecord:
     """One round. satellites: ascending by number; one of which neither a stream nor word of itself came is
     not among them. order: satellites by priority, highest first. t_round_s: simulated time of the exchange,
-    None without one."""
+    None without one. network: where the satellites were and what links they had. classical: other codecs on
+    the same pictures. Both are notes beside the round, for reports; they may be missing."""
 
     __pydantic_config__ = _STRICT
 
@@ -245,6 +264,8 @@ class RoundRecord:
     satellites: tuple[SatelliteRecord, ...]
     order: tuple[int, ...] = ()
     t_round_s: float | None = None
+    network: Snapshot | None = None
+    classical: tuple[ClassicalPoint, ...] = ()
 
     @property
     def payload_bytes(self) -> float:

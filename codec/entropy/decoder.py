@@ -11,6 +11,7 @@ from codec.bitstream import MAX_POSITIONS
 from codec.entropy import order, rans
 from codec.entropy.coder import BATCH_ROWS, EntropyCoder, context_digest
 from codec.entropy.schedule import Rows, rows_of, schedule
+from codec.entropy.tables import code_lengths
 from codec.maps.assignment import KNOWN
 from codec.maps.references import CIRCLE, References
 from codec.prediction.exact import Outlook
@@ -44,11 +45,13 @@ class StreamItem:
 @value
 class DecodedLatents:
     """z_symbols: int32 [N, h, w]. y_context: int32 (centred grid: float32) [M, H, W], every vector this side
-    knows: kept, local and exact remote copies; zero at fills. y_digest: its CRC-32."""
+    knows: kept, local and exact remote copies; zero at fills. y_digest: its CRC-32. y_bits: float32 [H, W],
+    what the coder spent at each position; zero where nothing is coded."""
 
     z_symbols: np.ndarray
     y_context: np.ndarray
     y_digest: int
+    y_bits: np.ndarray
 
 
 class Walk:
@@ -182,7 +185,8 @@ def _decode(
         if item.given is not None:
             walk.give(b, item.known, item.given)
     decoder = rans.Decoder([item.y_bytes for item in items], coder.tables.code)
-    walk.run(_receiver(coder, decoder))
+    bits = np.zeros(walk.rows.zero + 1, dtype=np.float32)
+    walk.run(_receiver(coder, decoder, bits))
     for b, fault in enumerate(decoder.faults()):
         if b in walk.schedule.stuck:
             faults[b] = "its vectors and those of others wait for each other in a circle"
@@ -194,15 +198,20 @@ def _decode(
         digest = context_digest(y_context)
         wrong = f"y digest {digest:08x} after decoding, its header has {item.y_digest or 0:08x}"
         mismatch = wrong if item.y_digest not in (None, digest) else ""
-        results.append(faults[b] or mismatch or DecodedLatents(z_symbols[b], y_context, digest))
+        own = slice(walk.rows.first[b], walk.rows.first[b + 1])  # not where its copies lie
+        spent = bits[own].reshape(item.known.shape)
+        results.append(faults[b] or mismatch or DecodedLatents(z_symbols[b], y_context, digest, spent))
     return results
 
 
-def _receiver(coder: EntropyCoder, decoder: rans.Decoder) -> Exchange:
+def _receiver(coder: EntropyCoder, decoder: rans.Decoder, bits: np.ndarray) -> Exchange:
+    """bits: float32 [cells of all images], to which each step adds what it took."""
+
     def receive(parameters, images, counts, rows, channels):
         width = parameters.shape[1] // 2
         table, centre = coder.tables.index(parameters, with_mean=coder.grid == "fixed")
         symbols = decoder.decode(table, np.asarray(counts) * width, images).reshape(-1, width)
+        bits[rows] += code_lengths(symbols, table, coder.tables.code).sum(axis=1)
         if coder.grid == "centred":
             return symbols + parameters[:, width:].astype(np.float64)
         return np.clip(symbols + centre, -32768, 32767)

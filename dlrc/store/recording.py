@@ -20,6 +20,7 @@ from constellation.common.files import make_folder
 from constellation.scenario.scenario import Scenario
 from dlrc.report import draw, table
 from dlrc.report.lines import opening, progress
+from dlrc.store.beside import Beside
 from dlrc.store.claim import now
 from dlrc.store.folder import Folder, Stored, pictures_sha256
 from dlrc.store.results import PICTURED_ROUNDS, Held, Images, Run
@@ -43,6 +44,7 @@ class Recording(AbstractContextManager["Recording"]):
 
     def __init__(self, scenario: Scenario, stored: bool, say: Callable[[str], None] = _silent) -> None:
         self.scenario, self._stored, self._say = scenario, stored, say
+        self._beside = Beside(scenario.network)
         self._folder: Folder | None = None
         self._rounds: list[RoundRecord] = []
         self._held: dict[tuple[int, int], Images] = {}
@@ -81,12 +83,12 @@ class Recording(AbstractContextManager["Recording"]):
 
     def add(self, landed: Landed) -> None:
         """A round is over. Raises `UserError` where the disk refuses."""
-        arrived = landed.arrived
+        arrived, record = landed.arrived, self._beside.noted(landed)
         for satellite, witness in arrived.witness.items():
             self._rss_mib[satellite] = max(self._rss_mib.get(satellite, 0.0), witness.note.peak_rss_mib)
         came = {satellite: data for (satellite, _), data in arrived.streams.items()}
         alone = {satellite: data for (satellite, _), data in (arrived.spares | arrived.alone).items()}
-        self.keep(landed.record, {"dlrc": came, "independent": alone}, _images(landed))
+        self.keep(record, {"dlrc": came, "independent": alone}, _images(landed))
 
     def keep(
         self, record: RoundRecord, streams: dict[str, dict[int, bytes]], images: dict[int, Images]

@@ -286,3 +286,12 @@ def test_without_dlrc_nothing_is_shared_and_both_sides_are_the_same_bytes():
 def test_a_round_of_the_dead_has_an_empty_record(sky):
     landed = sky.fly(Faults(deaths=dict.fromkeys(range(4), Stage(0, Step.HEADERS))))
     assert landed.record == RoundRecord(0, ())
+
+
+def test_the_cells_of_a_record_say_where_its_bits_went_and_where_its_errors_are(sky):
+    for one in sky.fly().record.satellites:
+        for bits, coded in ((one.cells.bits, one.dlrc.y), (one.cells.bits_independent, one.independent.y)):
+            assert 0 <= 8 * coded - bits.sum(dtype=float) < 8 * 12  # the coder's own state, and rounding
+        assert not one.cells.bits[one.fates.fate > 0].any()  # copies cost nothing of y
+        mean = one.cells.mse.mean(dtype=float)
+        assert abs(10 * np.log10(255**2 / mean) - one.quality_dlrc.psnr_db) < 0.01

@@ -1,0 +1,85 @@
+"""What a run notes beside its rounds, so that a report needs nothing but the run: the space network at each
+instant, and what classical codecs make of the first round's pictures.
+
+Neither is part of a round: no stream, no rate, no time of one depends on it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from constellation.scenario.scenario import NetworkScenario
+from constellation.snapshot import Onlooker, Snapshot
+from ground.account import Landed
+from ground.metrics import bpp, psnr_db
+from ground.records import ClassicalPoint, Outcome, RoundRecord, SatelliteRecord
+
+MAX_PATCHES = 8  # a report may take seconds, not minutes
+WEBP_QUALITIES = (15.0, 50.0, 80.0)
+JPEG2000_AROUND_DB = (-4.0, -1.0, 2.0)  # target PSNR less that of the run's independent codec
+_TYPICAL_DB = 35.0
+Patch = tuple[np.ndarray, "np.ndarray | None"]  # uint8 [P, P, 3]; bool [P, P], where it shows anything
+
+
+class Beside:
+    """Notes of a run's rounds, in their order."""
+
+    def __init__(self, network: NetworkScenario) -> None:
+        self._onlooker = Onlooker(network)
+
+    def noted(self, landed: Landed) -> RoundRecord:
+        """The round's record with the notes in it."""
+        record = landed.record
+        classical: tuple[ClassicalPoint, ...] = ()
+        if record.number == 0:
+            witnesses = [witness for _, witness in sorted(landed.arrived.witness.items())]
+            patches = [(one.original, one.valid) for one in witnesses if one.valid is None or one.valid.any()]
+            classical = classical_points(patches[:MAX_PATCHES], _independent_db(record))
+        return dataclasses.replace(record, network=self._network(record), classical=classical)
+
+    def _network(self, record: RoundRecord) -> Snapshot:
+        payload = {one.satellite: float(one.payload_bytes) for one in record.satellites if one.payload_bytes}
+        ready = {one.satellite: _ready(one) for one in record.satellites}
+        return self._onlooker.at(
+            record.number, payload, {satellite: told for satellite, told in ready.items() if told is not None}
+        )
+
+
+def classical_points(patches: Sequence[Patch], around_db: float) -> tuple[ClassicalPoint, ...]:
+    """JPEG 2000 and WebP at a few qualities, each the same for all patches: bytes over valid pixels, mean
+    PSNR of the images. Nothing without patches of three bands, or where imagecodecs is not installed."""
+    patches = [patch for patch in patches if patch[0].shape[2] == 3]
+    try:
+        import imagecodecs  # noqa: F401
+    except ImportError:
+        return ()
+    from dlrc.studies.common.baselines import decode, encode
+
+    levels = [("jpeg2000", around_db + less) for less in JPEG2000_AROUND_DB]
+    levels += [("webp", quality) for quality in WEBP_QUALITIES]
+    points = []
+    for codec, level in levels if patches else ():
+        sizes, pixels, qualities = 0, 0, []
+        for image, valid in patches:
+            data = encode(codec, image, level)
+            sizes += len(data)
+            pixels += image[:, :, 0].size if valid is None else int(valid.sum())
+            qualities.append(psnr_db(image, np.ascontiguousarray(decode(codec, data)), valid))
+        points.append(
+            ClassicalPoint(codec, level, bpp(sizes, pixels), float(np.mean(qualities)), len(patches))
+        )
+    return tuple(points)
+
+
+def _independent_db(record: RoundRecord) -> float:
+    told = [one.quality_independent.psnr_db for one in record.satellites if one.quality_independent]
+    return round(2 * float(np.mean(told))) / 2 if told else _TYPICAL_DB
+
+
+def _ready(one: SatelliteRecord) -> tuple[float, float] | None:
+    """When a satellite's stream is ready, and all that it sent of it."""
+    begins = [span.start_s for span in one.spans if span.name == "downlink"]
+    sent = float(one.ledger.first + one.ledger.resent)
+    return (begins[0], sent) if begins and one.outcome is not Outcome.LOST else None
