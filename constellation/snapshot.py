@@ -197,16 +197,14 @@ def _links(
     topology, place = instant.topology, np.full(instant.topology.satellites, -1)
     place[list(drawn)] = np.arange(len(drawn))
     among = np.flatnonzero((place[topology.edges] >= 0).all(axis=1))
-    return tuple(
-        Isl(
-            *map(int, place[topology.edges[edge]]),
-            float(topology.distance_km[edge]),
-            float(topology.distance_km[edge]) * 1000.0 / light_m_s,
-            float(topology.rate_bps[edge]),
-            carried.get((int(topology.edges[edge, 0]), int(topology.edges[edge, 1])), 0.0),
-        )
-        for edge in among
-    )
+    found = []
+    for edge in among:
+        first, second = map(int, topology.edges[edge])
+        length_km = float(topology.distance_km[edge])
+        travel_s, rate_bps = 1000.0 * length_km / light_m_s, float(topology.rate_bps[edge])
+        sent = carried.get((first, second), 0.0)
+        found.append(Isl(int(place[first]), int(place[second]), length_km, travel_s, rate_bps, sent))
+    return tuple(found)
 
 
 def _passes(windows: ContactWindows, from_s: float) -> tuple[Pass, ...]:

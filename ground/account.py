@@ -148,7 +148,7 @@ def _cells(landed: Landed, source: Source, outcome: Outcome) -> Cells | None:
         return None
     bits, alone = shown.bits[source], landed.alone.bits[source]
     errors = [
-        mse_by_cell(witness.original, images.get(source[0]), witness.valid, bits.shape)
+        mse_by_cell(witness.original, images.get(source[0]), witness.valid, (len(bits), bits.shape[1]))
         for images in (landed.images, landed.images_alone)
     ]
     return Cells(bits, alone, *errors)
