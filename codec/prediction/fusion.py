@@ -23,6 +23,7 @@ SLOPE = 0.01  # of leaky ReLUs
 SCALE_MIN = 0.11  # where the tables of y begin
 LOG_MIN, LOG_MAX = -4.0, 9.0  # L' is kept within: below and above all tables
 INNER = 128  # channels inside a head
+_FRACTION_BITS, _EXPONENT_BIAS = 23, 127  # of float32
 HIDDEN = {True: 160, False: 176}  # default channels of the trunk, with and without a context model
 
 
@@ -84,18 +85,19 @@ class Fusion(nn.Module):
 
 
 def log_of_scale(scales: Tensor) -> Tensor:
-    """L(max(s, 0.11)): log2 at powers of two, straight in between."""
+    """L(max(s, 0.11)) of float32: log2 at powers of two, straight in between."""
     bounded = scales.clamp_min(SCALE_MIN)
-    mantissa, exponent = torch.frexp(bounded.detach())
-    power = torch.ldexp(torch.ones_like(mantissa), exponent - 1)  # the power of two at or below
-    return bounded / power + (exponent - 2).to(scales.dtype)
+    exponent = bounded.detach().view(torch.int32) >> _FRACTION_BITS
+    power = (exponent << _FRACTION_BITS).view(torch.float32)  # the power of two at or below
+    return bounded / power + (exponent - _EXPONENT_BIAS - 1).to(scales.dtype)
 
 
 def scale_of_log(logs: Tensor) -> Tensor:
     """The inverse, of logs within LOG_MIN and LOG_MAX; outside, the gradient passes unchanged."""
     bounded = logs + (logs.detach().clamp(LOG_MIN, LOG_MAX) - logs.detach())
     floor = bounded.detach().floor()
-    return (1 + bounded - floor) * torch.exp2(floor)
+    power = ((floor.to(torch.int32) + _EXPONENT_BIAS) << _FRACTION_BITS).view(torch.float32)
+    return (1 + bounded - floor) * power
 
 
 def _hyper_channels(model: LatentModel) -> int:

@@ -87,12 +87,12 @@ def _errors(reference, current):
     """Squared differences of 8 px blocks at every whole displacement, int32 [P/8, P/8, 2 R + 1, 2 R + 1]."""
     h, w = current.shape
     n = 2 * RADIUS + 1
-    out = np.zeros((h // 8, w // 8, n, n), dtype=np.int32)
+    out = np.empty((h // 8, w // 8, n, n), dtype=np.int32)
     row = np.empty(w, dtype=np.int32)
-    for dy in range(n):
-        for dx in range(n):
-            shift = dx + MARGIN - RADIUS
-            for by in range(h // 8):
+    for by in range(h // 8):
+        for dy in range(n):
+            for dx in range(n):
+                shift = dx + MARGIN - RADIUS
                 row[:] = 0
                 for y in range(8 * by, 8 * by + 8):
                     a = reference[y + dy + MARGIN - RADIUS, shift : shift + w]
@@ -101,10 +101,8 @@ def _errors(reference, current):
                         d = np.int32(a[x]) - np.int32(b[x])
                         row[x] += d * d
                 for bx in range(w // 8):
-                    total = np.int32(0)
-                    for x in range(8 * bx, 8 * bx + 8):
-                        total += row[x]
-                    out[by, bx, dy, dx] = total
+                    r = row[8 * bx : 8 * bx + 8]
+                    out[by, bx, dy, dx] = r[0] + r[1] + r[2] + r[3] + r[4] + r[5] + r[6] + r[7]
     return out
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from codec.prediction.motion import MARGIN, grey, motion_field
 from codec.prediction.values import ROOT_PX, Guide
-from codec.prediction.warp import COUNT, GAIN_ONE, compose, placed
+from codec.prediction.warp import COUNT, GAIN_ONE, WHITE, compose, placed
 
 OFFSET_STEP = 32  # offsets are sent in half counts, kept in 1/64
 GAIN_MAX = 511
@@ -55,19 +55,11 @@ def radiometry(current: np.ndarray, predicted: np.ndarray, used: np.ndarray) -> 
 def predicted_whole(
     current: np.ndarray, reference: np.ndarray, placement: np.ndarray, price: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The prediction of a whole patch from one reference, as in training: `compose`'s picture and planes."""
+    """The prediction of a whole patch from one reference, for training: `compose`'s picture and planes (gain
+    and offset come after the composition, 1/64 count apart from before it)."""
     motion, depth, _ = follow(current, reference, placement, price)
     guide = whole_guide(0, placement, motion, depth)
-    picture, _ = compose(guide, {0: reference})
+    picture, planes = compose(guide, {0: reference})
     gains, offsets = radiometry(current, picture, guide.roots > 0)
-    final = Guide(
-        guide.sources,
-        guide.placements,
-        gains[None],
-        offsets[None],
-        guide.roots,
-        guide.levels,
-        motion,
-        depth,
-    )
-    return compose(final, {0: reference})
+    shown = (picture.astype(np.int64) * gains + offsets * GAIN_ONE + GAIN_ONE // 2) // GAIN_ONE
+    return np.clip(shown, 0, WHITE).astype(np.int16), planes

@@ -141,19 +141,25 @@ def _displacement(corners, axis, v, u, height, width):
     return (unit * ((height - v) * top + v * bottom) + total // 2) // total
 
 
-@numba.njit("int64(uint8[:,:,::1], int64, int64, int64, int64, int64, int32[:,::1])", cache=True, nogil=True)
-def _sample(source, height, width, y, x, channel, cubic):
-    """A channel at (y, x) in 1/64 px, in 2^-22 counts; past its edges the source repeats them."""
-    top, left = y >> 6, x >> 6
-    total = np.int64(0)
+@numba.njit("void(uint8[:,:,::1], int64[::1], int64, int64, int32[:,::1], int64[::1])", cache=True, nogil=True)
+def _sample(source, size, y, x, cubic, out):
+    """The channels at (y, x) in 1/64 px, in 1/64 counts; past its edges the source repeats them."""
+    top, left = (y >> 6) - 1, (x >> 6) - 1
+    down, across = cubic[y & 63], cubic[x & 63]
+    r = g = b = np.int64(0)
+    inner = top >= 0 and left >= 0 and top + 3 < size[0] and left + 3 < size[1]
     for i in range(4):
-        row = min(max(top - 1 + i, 0), height - 1)
-        part = np.int64(0)
+        row = top + i if inner else min(max(top + i, 0), size[0] - 1)
+        r_, g_, b_ = np.int64(0), np.int64(0), np.int64(0)
         for j in range(4):
-            column = min(max(left - 1 + j, 0), width - 1)
-            part += np.int64(source[row, column, channel]) * cubic[x & 63, j]
-        total += part * cubic[y & 63, i]
-    return total
+            column = left + j if inner else min(max(left + j, 0), size[1] - 1)
+            r_ += np.int64(source[row, column, 0]) * across[j]
+            g_ += np.int64(source[row, column, 1]) * across[j]
+            b_ += np.int64(source[row, column, 2]) * across[j]
+        r += r_ * down[i]
+        g += g_ * down[i]
+        b += b_ * down[i]
+    out[0], out[1], out[2] = (r + 32768) >> 16, (g + 32768) >> 16, (b + 32768) >> 16
 
 
 _WINDOW = "int64[::1]"  # of a region: its cell's row and column (the one up left), first and end row and column
@@ -170,6 +176,7 @@ def _add(source, size, place, vector, window, weights, share, cubic, total, insi
     0) let it. place: int64 [3, 8], corners, gains, offsets. share: 2 alone, 1 of a pair."""
     corners, gains, offsets = place[0], place[1], place[2]
     cy, cx = window[0], window[1]
+    sample = np.empty(3, dtype=np.int64)
     for y in range(window[2], window[3]):
         v = 8 * y + vector[0] + 4
         fy = 2 * (y - 8 * cy - 4) + 1
@@ -180,10 +187,10 @@ def _add(source, size, place, vector, window, weights, share, cubic, total, insi
             u = 8 * x + vector[1] + 4
             sy = 8 * (v - 4) + _displacement(corners, 0, v, u, 8 * inside.shape[0], 8 * inside.shape[1])
             sx = 8 * (u - 4) + _displacement(corners, 1, v, u, 8 * inside.shape[0], 8 * inside.shape[1])
+            _sample(source, size, sy, sx, cubic, sample)
             for channel in range(3):
-                sample = (_sample(source, size[0], size[1], sy, sx, channel, cubic) + 32768) >> 16
-                sample = (sample * gains[channel] + offsets[channel] * 256 + 128) >> 8
-                total[y - 8 * cy - 4, x - 8 * cx - 4, channel] += share * weight * sample
+                shown = (sample[channel] * gains[channel] + offsets[channel] * 256 + 128) >> 8
+                total[y - 8 * cy - 4, x - 8 * cx - 4, channel] += share * weight * shown
             own = weights[1 if y >= 8 * cy + 8 else 0, 1 if x >= 8 * cx + 8 else 0]
             if own and 0 <= (sy + 32) >> 6 < size[0] and 0 <= (sx + 32) >> 6 < size[1]:
                 inside[y, x] += share
