@@ -89,7 +89,9 @@ def _announced(
         )
     hidden = metadata.get("hidden", "")
     if not hidden.isdigit() or not 2 <= int(hidden[:6]) <= MAX_CHANNELS:
-        raise UserError(f"fusion {name}: metadata hidden={hidden!r}, expected a number from 2 to {MAX_CHANNELS}")
+        raise UserError(
+            f"fusion {name}: metadata hidden={hidden!r}, expected a number from 2 to {MAX_CHANNELS}"
+        )
     return Fusion(model, int(hidden))
 
 

@@ -1,4 +1,4 @@
-"""Registration of a reference's decoded picture to one's own view: the encoder's affair, its result is sent."""
+"""Registration of a reference's decoded picture to one's own view: what comes out is sent."""
 
 from __future__ import annotations
 

@@ -141,7 +141,9 @@ def _displacement(corners, axis, v, u, height, width):
     return (unit * ((height - v) * top + v * bottom) + total // 2) // total
 
 
-@numba.njit("void(uint8[:,:,::1], int64[::1], int64, int64, int32[:,::1], int64[::1])", cache=True, nogil=True)
+@numba.njit(
+    "void(uint8[:,:,::1], int64[::1], int64, int64, int32[:,::1], int64[::1])", cache=True, nogil=True
+)
 def _sample(source, size, y, x, cubic, out):
     """The channels at (y, x) in 1/64 px, in 1/64 counts; past its edges the source repeats them."""
     top, left = (y >> 6) - 1, (x >> 6) - 1
@@ -162,7 +164,9 @@ def _sample(source, size, y, x, cubic, out):
     out[0], out[1], out[2] = (r + 32768) >> 16, (g + 32768) >> 16, (b + 32768) >> 16
 
 
-_WINDOW = "int64[::1]"  # of a region: its cell's row and column (the one up left), first and end row and column
+_WINDOW = (
+    "int64[::1]"  # of a region: its cell's row and column (the one up left), first and end row and column
+)
 
 
 @numba.njit(
@@ -203,7 +207,9 @@ def _add(source, size, place, vector, window, weights, share, cubic, total, insi
     nogil=True,
 )
 def _compose(stack, sizes, places, members, motion, cubic, out, inside):
-    """places: int64 [R, 3, 8]. Region by region between four cells' centres; cells that say the same are one."""
+    """Region by region between four cells' centres; cells that say the same are one.
+
+    places: int64 [R, 3, 8]."""
     height, width = inside.shape
     rows, columns = motion.shape[0], motion.shape[1]
     window = np.empty(6, dtype=np.int64)
@@ -251,7 +257,9 @@ def _compose(stack, sizes, places, members, motion, cubic, out, inside):
                         out[y, x, channel] = min(max(value, 0), WHITE)
 
 
-@numba.njit("void(int16[:,::1], int64[::1], int64, int64, int32[:,::1], int16[:,::1])", cache=True, nogil=True)
+@numba.njit(
+    "void(int16[:,::1], int64[::1], int64, int64, int32[:,::1], int16[:,::1])", cache=True, nogil=True
+)
 def _placed(source, corners, size, margin, cubic, out):
     height, width = source.shape
     for y in range(size + 2 * margin):

@@ -44,6 +44,11 @@ ENTRIES = {
         Entry("decode", "ground.files", "turn stored streams into images"),
         Entry("train", "codec.training.train", "train a codec on pictures of your own"),
         Entry(
+            "train-prediction",
+            "codec.training.prediction.train",
+            "train the fusion of cross-view coding for a codec",
+        ),
+        Entry(
             "evaluate",
             "codec.training.evaluate",
             "loss of checkpoints on held-out pictures, beside JPEG 2000",

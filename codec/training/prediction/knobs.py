@@ -15,9 +15,9 @@ class PredictionKnobs(Knobs):
     data: Annotated[str, Field(min_length=1)]
     """pictures to train on: a file or a folder"""
     codec: str = ""
-    """the codec's checkpoint; none: the one that ships for model and lambda"""
-    model: str = "bmshj"
-    """family of the shipped codec"""
+    """the codec's checkpoint; none: the one that ships for model= and lambda="""
+    model: str = ""
+    """family of the shipped codec, where codec= names none"""
     lambda_: Annotated[float, Field(gt=0, le=10, alias="lambda")] = 0.013
     """lambda of the shipped codec"""
     out: Annotated[str, Field(pattern=r"\.safetensors$"), Says("a file that ends in .safetensors")] = (

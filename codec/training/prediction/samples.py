@@ -31,7 +31,7 @@ class Batch:
 
 
 def sample(model: LatentModel, pairs: PairSampler, number: int) -> dict[str, Tensor]:
-    """One sample, of batch 1 and in float16 (which holds the integers of y): a pure function of the number."""
+    """One sample, of batch 1, in float16 (which holds the integers of y): a pure function of the number."""
     pair = pairs.pair(number)
     price = PRICES[number % len(PRICES)]
     with torch.no_grad():

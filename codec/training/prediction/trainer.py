@@ -41,6 +41,8 @@ class Trainer:
         self.knobs, self.out = knobs, Path(knobs.out)
         check_target(self.out)
         torch.manual_seed(knobs.seed)
+        if not knobs.codec and not knobs.model:
+            raise UserError("model=: expected a family, or codec= with a checkpoint")
         path = knobs.codec or shipped_weights(knobs.model, knobs.lambda_)
         self.model, self.info = load_checkpoint(path)
         self.model.net.requires_grad_(False)
@@ -86,12 +88,16 @@ class Trainer:
         k = self.knobs
         random = np.random.default_rng((k.seed, self.step))
         new = [sample(self.model, self.pairs, self.step * k.fresh + place) for place in range(k.fresh)]
-        old = [self.pool[int(i)] for i in random.integers(0, max(1, len(self.pool)), k.replayed)] if self.pool else []
+        old = (
+            [self.pool[int(i)] for i in random.integers(0, max(1, len(self.pool)), k.replayed)]
+            if self.pool
+            else []
+        )
         self.pool = (self.pool + new)[-k.pool :]
         return new + old
 
     def _train_step(self, progress: float) -> np.ndarray:
-        """One step; float64 [1 + EXPERTS]: bits over plain bits of the new pairs, with the choice by root, and
+        """One step; float64 [1 + EXPERTS]: bits over plain bits of the new pairs, chosen by root, and
         the experts' shares."""
         k = self.knobs
         rates = Rates(self.model, batch_of(self._batch()))
@@ -162,7 +168,9 @@ class Trainer:
             held = torch.load(path, map_location="cpu", weights_only=True)
             for key, now in self._same().items():
                 if held["same"].get(key) != now:
-                    raise UserError(f"{key.rstrip('_')}={now}: the run in {path.name} had {held['same'].get(key)}")
+                    raise UserError(
+                        f"{key.rstrip('_')}={now}: the run in {path.name} had {held['same'].get(key)}"
+                    )
             self.fusion.load_state_dict(held["net"])
             self.optimizer.load_state_dict(held["optimizer"])
             self.step, self.earlier_s = int(held["step"]), float(held["elapsed_s"])
