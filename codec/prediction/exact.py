@@ -59,7 +59,7 @@ def _correct(parameters, changes, y_pred, out):
             elif log > LOG_MAX:
                 log = np.float64(LOG_MAX)
             whole = np.floor(log)
-            out[r, c] = math.ldexp(1.0 + (log - whole), np.int64(whole))
+            out[r, c] = math.ldexp(1.0 + (log - whole), int(whole))
             u = changes[r, 2 * count + c]
             half = 0.5 * u / (1.0 + abs(u))
             kept = (0.5 - half) * parameters[r, count + c]
@@ -103,7 +103,7 @@ class ExactFusion:
         self._head_of = fusion.head
         self._heads = {head: _dense(head, backend) for head in fusion.heads}
 
-    def features(self, hyper: np.ndarray, prediction: Prediction, shape: tuple[int, int]) -> np.ndarray:
+    def features(self, hyper: np.ndarray, prediction: Prediction, shape: tuple[int, ...]) -> np.ndarray:
         """float64 [H * W, hidden]: what the trunk makes of hyper [H * W, P] and a prediction."""
         first = hyper
         if self._log_hyper:
@@ -154,8 +154,8 @@ class Outlook:
 
     parts: of each image its prediction, if it has one, its rows of h_s(z_hat) [H * W, P], and (H, W)."""
 
-    def __init__(self, parts: Sequence[tuple[Prediction | None, np.ndarray, tuple[int, int]]]) -> None:
-        sizes = [height * width for _, _, (height, width) in parts]
+    def __init__(self, parts: Sequence[tuple[Prediction | None, np.ndarray, tuple[int, ...]]]) -> None:
+        sizes = [int(np.prod(shape)) for _, _, shape in parts]
         self._image = np.repeat(np.arange(len(parts)), sizes)
         self._first = np.cumsum([0, *sizes])
         self._predictions = [prediction for prediction, _, _ in parts]

@@ -41,7 +41,7 @@ class Guide:
 class Correction(Protocol):
     """What corrects entropy parameters in the light of a prediction: codec/prediction/exact.py."""
 
-    def features(self, hyper: np.ndarray, prediction: Prediction, shape: tuple[int, int]) -> np.ndarray:
+    def features(self, hyper: np.ndarray, prediction: Prediction, shape: tuple[int, ...]) -> np.ndarray:
         """What is made of h_s(z_hat) [H * W, P] and a prediction: [H * W, any]."""
         ...
 
