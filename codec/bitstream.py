@@ -46,6 +46,8 @@ class Header:
     """ids of the satellites whose lists the sender heard (itself included), sorted"""
     accord: int = 0
     """32 bits, alike in all streams that may refer to each other by their lists; else 0"""
+    picture_digest: int = 0
+    """CRC-32 of the picture, row by row, where `settings.shows`; else 0"""
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,14 @@ FIELDS = (
         "new in 3, with dedup signature or footprint: checksum of what all satellites of the round agreed on",
         lambda version, settings: version >= 3 and settings.dlrc and not settings.predicts,
     ),
+    Field(
+        "picture_digest",
+        "uint",
+        4,
+        "new in 4, with portable_pictures where no halo and no vector of another value is in the picture: "
+        "CRC-32 of the picture (uint8, row by row, bands fastest)",
+        lambda version, settings: settings.shows,
+    ),
     Field("z_check", "uint", 2, "CRC-16 (low half of CRC-32) of everything before it, and z"),
     Field("z", "section", 0, "hyper-latents (codec/entropy/encoder.py)"),
     Field("y_check", "uint", 2, "CRC-16 of y"),
@@ -170,7 +180,7 @@ def unpack(data: bytes) -> Bitstream:
     if data[:2] != MAGIC:
         raise BitstreamError(f"not a DLRC stream: begins with {bytes(data[:2])!r}, expected {MAGIC!r}")
     reader, settings = Reader(bytes(data)), StreamSettings()
-    found: dict[str, Any] = {"accord": 0, "prediction_size": 0}
+    found: dict[str, Any] = {"accord": 0, "prediction_size": 0, "picture_digest": 0}
     for part in FIELDS:
         name = part.name.removesuffix("_check")
         if name in _OPTIONAL and not found[f"{name}_size"]:
@@ -211,7 +221,7 @@ def _read(reader: Reader, part: Field, found: dict[str, Any]) -> bytes | int:
 
 
 def _header(found: dict[str, Any], settings: StreamSettings) -> Header:
-    names = ("weights", "satellite", "round", "height", "width", "k", "accord")
+    names = ("weights", "satellite", "round", "height", "width", "k", "accord", "picture_digest")
     members = _participants_of(found["participants"])
     header = Header(settings=settings, participants=members, **{name: found[name] for name in names})
     _check(header, BitstreamError)
@@ -235,6 +245,8 @@ def _check(header: Header, error: type[Exception]) -> None:
     refers = header.settings.dlrc and not header.settings.predicts
     if not 0 <= header.accord < 1 << 32 or (header.accord and not refers):
         raise error(f"accord {header.accord}, expected 32 bits, and 0 where no list is referred to")
+    if not 0 <= header.picture_digest < 1 << 32 or (header.picture_digest and not header.settings.shows):
+        raise error(f"picture digest {header.picture_digest}, expected 32 bits, and 0 where none is given")
 
 
 def _participants_code(participants: tuple[int, ...]) -> int:

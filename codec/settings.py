@@ -34,11 +34,21 @@ class StreamSettings:
     """the latents saw what surrounds the patch"""
     portable: bool = True
     """coded in exact arithmetic; else in float32, and it decodes only where sums come out as on board"""
+    portable_pictures: bool = False
+    """its picture is made in exact arithmetic"""
 
     @property
     def predicts(self) -> bool:
         """Whether its vectors may be coded in the light of other satellites' pictures."""
         return self.dlrc and self.dedup in BY_STREAMS
+
+    @property
+    def shows(self) -> bool:
+        """Whether who codes knows the picture to the bit, and gives its digest: all vectors are its own, or
+        equal to them, and none from around the patch are needed."""
+        same = self.signature == "content" and self.dedup == "signature"
+        own = not self.dlrc or self.predicts or same
+        return self.portable_pictures and not self.halo and own
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,7 @@ SETTINGS = (
     Setting("halo", lambda: (False, True), 1),
     Setting("portable", lambda: (True, False), 1, since=3),
     Setting("dedup", lambda: DEDUPS, 1, since=4),
+    Setting("portable_pictures", lambda: (False, True), 1, since=4),
 )
 
 

@@ -68,7 +68,7 @@ class Decoded:
     def grids(self) -> dict[int, Grid]:
         """Latents by satellite, of streams of one round, as the Reconstructor takes them."""
         return {
-            source[0]: Grid(latents, self.streams[source].header.settings.halo)
+            source[0]: Grid(latents, self.streams[source].header, source in self.whole)
             for source, latents in self.latents.items()
         }
 

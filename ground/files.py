@@ -152,7 +152,7 @@ def decode_files(
             )
     board = board_of(files[0].header, weights)
     decoded = decode(board, {one.source: one.data for one in files})
-    (images,) = reconstruct(board.model, decoded.grids)
+    (images,) = reconstruct(board, decoded.grids)
     path_of = {one.source: one.path for one in files}
     return {path_of[s]: images[s[0]] for s in decoded.latents}, {
         path_of[s]: error for s, error in _failures(decoded).items()

@@ -8,32 +8,52 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from codec.bitstream import Header
 from codec.models.model import LATENT_STRIDE_PX, LatentModel
+from codec.portable.transforms import picture_digest
 from codec.surroundings import RING
+from constellation.common.errors import BitstreamError
 from constellation.common.frozen import value
 from ground.mosaic import mosaics
+from nodes.crew import Board
 
 
 @value
 class Grid:
-    """A satellite's latents, [M, H, W]; halo: whether they saw what surrounds the patch."""
+    """A satellite's latents, [M, H, W], and the header of the stream that gave them. whole: whether they are
+    all there."""
 
     latents: np.ndarray
-    halo: bool
+    header: Header
+    whole: bool = True
+
+    @property
+    def halo(self) -> bool:
+        """Whether they saw what surrounds the patch."""
+        return self.header.settings.halo
+
+    @property
+    def portable(self) -> bool:
+        """Whether the picture is to be the same everywhere."""
+        return self.header.settings.portable_pictures
 
 
-def reconstruct(model: LatentModel, *sets: Mapping[int, Grid]) -> list[dict[int, np.ndarray]]:
+def reconstruct(board: Board, *sets: Mapping[int, Grid]) -> list[dict[int, np.ndarray]]:
     """x_hat = g_s(y_tilde), uint8 [16 H, 16 W, B], by satellite, of each set of grids; equal latents are
     synthesised once.
 
     Latents that were made with a halo are given surroundings from the others of their set (ground.mosaic)
-    before g_s."""
-    done: dict[tuple[int, tuple[int, ...], bytes], np.ndarray] = {}
+    before g_s. Portable pictures are made in exact arithmetic; raises `BitstreamError` for one that is not
+    what its stream says."""
+    done: dict[tuple[bool, int, tuple[int, ...], bytes], np.ndarray] = {}
 
-    def image(given: np.ndarray, ring: int) -> np.ndarray:
-        key = ring, given.shape, given.tobytes()
+    def image(grid: Grid, given: np.ndarray, ring: int) -> np.ndarray:
+        key = grid.portable, ring, given.shape, given.tobytes()
         if key not in done:
-            done[key] = synthesise(model, given, ring)
+            made = synthesise_exactly(board, given, ring) if grid.portable else None
+            done[key] = synthesise(board.model, given, ring) if made is None else made
+        if grid.whole:
+            _check(grid.header, done[key])
         return done[key]
 
     out = []
@@ -42,13 +62,29 @@ def reconstruct(model: LatentModel, *sets: Mapping[int, Grid]) -> list[dict[int,
         mosaic_of = {satellite: mosaic for mosaic in wide for satellite in mosaic.corners}
         out.append(
             {
-                satellite: image(mosaic_of[satellite].surrounded(satellite), RING)
+                satellite: image(grid, mosaic_of[satellite].surrounded(satellite), RING)
                 if grid.halo
-                else image(grid.latents, 0)
+                else image(grid, grid.latents, 0)
                 for satellite, grid in grids.items()
             }
         )
     return out
+
+
+def _check(header: Header, picture: np.ndarray) -> None:
+    found = picture_digest(picture) if header.settings.shows else 0
+    if found != header.picture_digest:
+        raise BitstreamError(
+            f"picture of satellite {header.satellite} in round {header.round}: digest {found:08x}, its "
+            f"stream says {header.picture_digest:08x}, though its latents are right"
+        )
+
+
+def synthesise_exactly(board: Board, latents: np.ndarray, ring: int) -> np.ndarray:
+    """`synthesise` of integers, alike on every machine."""
+    picture = board.transforms.picture(np.rint(latents))
+    edge = ring * LATENT_STRIDE_PX
+    return picture[edge : picture.shape[0] - edge, edge : picture.shape[1] - edge]
 
 
 @torch.no_grad()

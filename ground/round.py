@@ -58,5 +58,5 @@ def land(station: Station, arrived: Arrived, decoded: Decoded) -> Landed:
     spares = station.decode(arrived.spares)
     same = arrived.alone == arrived.streams  # without DLRC, what is sent is the independent stream
     alone = decoded if same else station.decode(arrived.alone)
-    images, images_alone = reconstruct(station.board.model, decoded.grids | spares.grids, alone.grids)
+    images, images_alone = reconstruct(station.board, decoded.grids | spares.grids, alone.grids)
     return Landed(arrived, decoded, spares, alone, images, images_alone)

@@ -21,6 +21,7 @@ from codec.maps.assignment import AssignmentMap
 from codec.models import registry
 from codec.models.checkpoint import CheckpointInfo, load_weights
 from codec.models.model import LatentModel, Pass
+from codec.portable.transforms import Transforms
 from codec.settings import StreamSettings
 from constellation.common.frozen import value
 from constellation.network import SpaceSegment, Sync
@@ -49,6 +50,11 @@ class Board:
         if key not in self._coders:
             self._coders[key] = EntropyCoder(self.model, grid=codec.grid, portable=codec.portable)
         return self._coders[key]
+
+    @cached_property
+    def transforms(self) -> Transforms:
+        """g_a and g_s of this model in exact arithmetic."""
+        return Transforms(self.model)
 
     @cached_property
     def _coders(self) -> dict[tuple[str, bool], EntropyCoder]:
@@ -140,6 +146,7 @@ class Rules:
             dlrc=dlrc,
             halo=halo,
             portable=codec.portable,
+            portable_pictures=codec.portable_pictures,
         )
 
     def identity(self, headers: Mapping[int, Header]) -> int:
@@ -182,11 +189,13 @@ class Look:
 @value
 class View:
     """A look, its latents y, float32 [M, H, W], and these coded alone. It needs no other satellite and no
-    rule of DLRC, so variants of DLRC share it."""
+    rule of DLRC, so variants of DLRC share it. picture_digest: of the exact picture of round(y), where
+    pictures are portable and no halo is in them."""
 
     look: Look
     y: np.ndarray
     alone: EncodedLatents
+    picture_digest: int = 0
 
 
 @value

@@ -13,6 +13,7 @@ from codec.entropy.encoder import EncodedLatents
 from codec.maps.assignment import all_kept, combined_digest
 from codec.maps.coding import encode_map
 from codec.models.model import LATENT_STRIDE_PX
+from codec.portable.transforms import picture_digest
 from constellation.scenario.coding import CodecKnobs
 from nodes.crew import Board, Look, Product, Rules, Task, View
 from nodes.filter import kept_positions
@@ -32,7 +33,10 @@ def analyse(board: Board, padded: np.ndarray, halo_px: int) -> np.ndarray:
 def view_of(board: Board, codec: CodecKnobs, look: Look, y: np.ndarray) -> View:
     """A look with its latents, float32 [M, H, W], coded alone."""
     known = all_kept(*y.shape[1:]).known()
-    return View(look, y, code(board, codec, hyper_symbols(board, codec, y), (y, _grid(y)), known))
+    alone = code(board, codec, hyper_symbols(board, codec, y), (y, _grid(y)), known)
+    shown = codec.portable_pictures and not look.halo_px
+    digest = picture_digest(board.transforms.picture(_grid(y))) if shown else 0
+    return View(look, y, alone, digest)
 
 
 def hyper_symbols(board: Board, codec: CodecKnobs, y: np.ndarray) -> np.ndarray:
@@ -91,7 +95,8 @@ def _header(
     settings = rules.settings(accord is not None, halo=look.halo_px > 0)
     height, width = view.y.shape[1:]
     place = look.satellite, look.round, height, width
-    return Header(settings, weights, *place, rules.dlrc.k, participants, accord or 0)
+    digest = view.picture_digest if settings.shows else 0
+    return Header(settings, weights, *place, rules.dlrc.k, participants, accord or 0, digest)
 
 
 def _grid(y: np.ndarray) -> np.ndarray:

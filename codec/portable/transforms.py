@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 
 from codec.models.model import LatentModel
@@ -37,3 +39,8 @@ class Transforms:
         16320."""
         given = np.ascontiguousarray(picture, dtype=np.int16)
         return self._g_a.of_integers(given, 1.0 / WHITE).reshape(-1, self.m)
+
+
+def picture_digest(picture: np.ndarray) -> int:
+    """CRC-32 of a picture uint8 [P, P, bands], row by row."""
+    return zlib.crc32(np.ascontiguousarray(picture).tobytes())

@@ -27,10 +27,18 @@ class CodecKnobs(Knobs):
     """of context models across dropped vectors; open: an estimate only"""
     portable: bool = True
     """whole-number entropy parameters, alike on every machine"""
+    portable_pictures: Annotated[bool, ADDED] = False
+    """pictures that are the same to the bit everywhere, with a digest in the stream; fixed grid"""
     prediction: Annotated[str, ADDED] = ""
     """a file of weights that predict from other views; none: the shipped ones of the checkpoint"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where the networks run"""
+
+    @model_validator(mode="after")
+    def _a_portable_picture_is_of_integers(self) -> CodecKnobs:
+        if self.portable_pictures and self.grid != "fixed":
+            raise ValueError(f"codec.portable_pictures=true with codec.grid={self.grid}: expected fixed")
+        return self
 
 
 class DlrcKnobs(Knobs):

@@ -183,5 +183,5 @@ def shown(views: Sequence[Shared], window: int) -> bool:
 
 def _images(station: Station, streams: Mapping[int, bytes], number: int) -> dict[int, np.ndarray]:
     decoded = station.decode({(satellite, number): data for satellite, data in streams.items()})
-    (images,) = reconstruct(station.board.model, decoded.grids)
+    (images,) = reconstruct(station.board, decoded.grids)
     return dict(images)
