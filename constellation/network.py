@@ -98,10 +98,10 @@ class Instant:
 
     def downlink_rate_bps(self, number: int) -> float:
         """Rate to the ground station at the edge of a pass (slant range at `ground.min_elevation_deg`), the
-        least that a contact offers."""
+        least that a contact offers; of several stations the one that looks lowest."""
         ground = self._knobs.ground
         radius_km = float(np.linalg.norm(self._positions_km[self.members[number]]))
-        elevation = math.radians(ground.min_elevation_deg)
+        elevation = math.radians(min(station.min_elevation_deg for station in ground.each))
         to_horizon_km = math.sqrt(radius_km**2 - (EARTH_RADIUS_KM * math.cos(elevation)) ** 2)
         slant_km = to_horizon_km - EARTH_RADIUS_KM * math.sin(elevation)
         return float(rate_bps(np.array([slant_km]), ground.downlink)[0])

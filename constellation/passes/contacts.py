@@ -1,6 +1,6 @@
-"""When satellites see the ground station, and how fast they can talk to it meanwhile.
+"""When satellites see a ground station, and how fast they can talk to it meanwhile.
 
-The station has an antenna for every satellite in view.
+Here a station has an antenna for every satellite in view; `passes.delivery` counts them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from constellation.common.errors import UserError
 from constellation.links.budget import rate_bps
 from constellation.orbit.orbits import Constellation, subset
-from constellation.passes.tracks import STEP_S, Tracks, crossings_of, culminations_s, paired
+from constellation.passes.tracks import Tracks, crossings_of, culminations_s, paired, step_s_of
 from constellation.scenario.network import GroundKnobs
 
 DAY_S = 86400.0
@@ -85,11 +85,16 @@ def contact_windows(
     end_s: float,
     satellites: Sequence[int] | np.ndarray | None = None,
 ) -> ContactWindows:
-    """All passes above `ground.min_elevation_deg` between two times, of all satellites or of those given.
+    """All passes over one station, above its mask and horizon, between two times, of all satellites or of
+    those given.
 
-    Raises `UserError` for a span that is empty or longer than a year, or where the orbits cannot be
-    propagated.
+    Raises `UserError` for a span that is empty or longer than a year, for several stations
+    (`station_windows` takes them), or where the orbits cannot be propagated.
     """
+    if ground.stations:
+        raise UserError(
+            "ground.stations: several stations, where one is looked at; give ground.latitude_deg="
+        )
     if not (np.isfinite([begin_s, end_s]).all() and end_s > begin_s):
         raise UserError(
             f"contact windows: span {begin_s:g} to {end_s:g} s, expected an end after its beginning"
@@ -103,7 +108,7 @@ def contact_windows(
         if satellites is None
         else np.asarray(satellites, dtype=np.int64).reshape(-1)
     )
-    per_block = max(1, int(_BLOCK_SATELLITE_STEPS / ((end_s - begin_s) / STEP_S + 3)))
+    per_block = max(1, int(_BLOCK_SATELLITE_STEPS / ((end_s - begin_s) / step_s_of(ground) + 3)))
     blocks = [chosen[i : i + per_block] for i in range(0, len(chosen), per_block)]
     parts = [_windows_of(constellation, block, ground, begin_s, end_s) for block in blocks]
     columns = [
@@ -116,6 +121,19 @@ def contact_windows(
     return ContactWindows(**named, begin_s=float(begin_s), end_s=float(end_s), ground=ground.name)
 
 
+def station_windows(
+    constellation: Constellation,
+    ground: GroundKnobs,
+    begin_s: float,
+    end_s: float,
+    satellites: Sequence[int] | np.ndarray | None = None,
+) -> tuple[ContactWindows, ...]:
+    """Passes over every station, in the order of `ground.each`. Raises `UserError`."""
+    return tuple(
+        contact_windows(constellation, station, begin_s, end_s, satellites) for station in ground.each
+    )
+
+
 def next_contact(
     constellation: Constellation,
     members: Sequence[int] | np.ndarray,
@@ -123,8 +141,27 @@ def next_contact(
     ground: GroundKnobs,
     horizons_s: Sequence[float] = METRIC_HORIZONS_S,
 ) -> NextContact:
-    """Time to, and mean rate of, each member's next contact after `time_s`; looks further only for those that
-    have none nearby."""
+    """Time to, and mean rate of, each member's next contact after `time_s`, with whichever station comes
+    first (of two at once, the faster one); looks further only for those that have none nearby."""
+    found = [_next_with(constellation, members, time_s, station, horizons_s) for station in ground.each]
+    wait_s, rate, duration_s = (
+        np.stack([getattr(one, name) for one in found]) for name in ("wait_s", "mean_rate_bps", "duration_s")
+    )
+    best = np.lexsort((-rate, wait_s), axis=0)[:1]
+    wait_s, rate, duration_s = (
+        np.take_along_axis(column, best, axis=0)[0] for column in (wait_s, rate, duration_s)
+    )
+    return NextContact(wait_s, rate, duration_s, float(horizons_s[-1]))
+
+
+def _next_with(
+    constellation: Constellation,
+    members: Sequence[int] | np.ndarray,
+    time_s: float,
+    ground: GroundKnobs,
+    horizons_s: Sequence[float],
+) -> NextContact:
+    """The same with one station."""
     wanted = np.asarray(members, dtype=np.int64)
     wait_s, rate, duration_s = np.full(len(wanted), np.inf), np.zeros(len(wanted)), np.zeros(len(wanted))
     for horizon_s in horizons_s:
@@ -164,10 +201,13 @@ def downlink_rate_bps(
     if not len(times_s):
         return np.zeros(0)
     tracks = Tracks(
-        subset(constellation, [satellite]), float(times_s.min()), float(times_s.max()) + STEP_S, ground
+        subset(constellation, [satellite]),
+        float(times_s.min()),
+        float(times_s.max()) + step_s_of(ground),
+        ground,
     )
     here = np.zeros(len(times_s), dtype=np.int64)
-    visible = tracks.sine_elevation(here, times_s) >= np.sin(np.radians(ground.min_elevation_deg))
+    visible = tracks.excess(here, times_s) >= 0
     return np.where(visible, rate_bps(tracks.distance_km(here, times_s), ground.downlink), 0.0)
 
 
@@ -176,11 +216,10 @@ def _windows_of(
 ) -> list[np.ndarray]:
     """The columns of `ContactWindows` for one block of satellites, sorted by satellite."""
     tracks = Tracks(subset(constellation, block.tolist()), begin_s, end_s, ground)
-    mask = np.sin(np.radians(ground.min_elevation_deg))
-    excess = tracks.relative_km @ tracks.up / np.linalg.norm(tracks.relative_km, axis=2) - mask  # [T, S]
-    crossings = crossings_of(tracks, excess, mask).within(begin_s, end_s)
+    excess = tracks.sampled_excess()
+    crossings = crossings_of(tracks, excess).within(begin_s, end_s)
     satellite, rise_s, set_s = paired(crossings, excess[1], begin_s, end_s)
-    peak_s = culminations_s(tracks, excess, satellite, rise_s, set_s)
+    peak_s = culminations_s(tracks, satellite, rise_s, set_s)
     elevation_deg = np.degrees(np.arcsin(tracks.sine_elevation(satellite, peak_s)))
     return [
         block[satellite],

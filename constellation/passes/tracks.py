@@ -14,8 +14,10 @@ import numpy as np
 from constellation.orbit.frames import itrs_of_ground_point_km
 from constellation.orbit.orbits import Constellation
 from constellation.scenario.network import GroundKnobs
+from constellation.scenario.stations import parse_mask
 
 STEP_S = 60.0
+_HORIZON_STEP_S = 5.0  # where a horizon rises and falls with the azimuth: a pass may be cut in pieces
 _GOLDEN_STEPS = 40  # 10 min * 0.618^40: 3 us
 _BISECTIONS = 30
 
@@ -27,11 +29,34 @@ class Tracks:
     def __init__(
         self, constellation: Constellation, begin_s: float, end_s: float, ground: GroundKnobs
     ) -> None:
-        steps = max(1, int(np.ceil((end_s - begin_s) / STEP_S - 1e-9)))
-        self.times_s = begin_s + STEP_S * np.arange(-1, steps + 2)  # one more at either end, for the cubic
+        self._mask_sine = float(np.sin(np.radians(ground.min_elevation_deg)))
+        self._horizon = np.array(parse_mask(ground.mask)).reshape(-1, 2)
+        self.step_s = step_s_of(ground)
+        steps = max(1, int(np.ceil((end_s - begin_s) / self.step_s - 1e-9)))
+        self.times_s = begin_s + self.step_s * np.arange(-1, steps + 2)  # one more at each end, for the cubic
         station_km = itrs_of_ground_point_km(ground.latitude_deg, ground.longitude_deg, ground.elevation_m)
         self.relative_km = constellation.positions_itrs_km(self.times_s) - station_km
-        self.up = _geodetic_up(ground)
+        self.east, self.north, self.up = _geodetic_axes(ground)
+
+    def excess(self, satellite: np.ndarray, time_s: np.ndarray) -> np.ndarray:
+        """How far above mask and horizon: a difference of sines. Broadcasts over satellite and time."""
+        return self._excess_of(self.at(satellite, time_s))
+
+    def sampled_excess(self) -> np.ndarray:
+        """The same at `times_s`: float64 [T, S]."""
+        return self._excess_of(self.relative_km)
+
+    def sampled_sine(self) -> np.ndarray:
+        """Sine of the elevation at `times_s`: float64 [T, S]."""
+        return self.relative_km @ self.up / np.linalg.norm(self.relative_km, axis=-1)
+
+    def _excess_of(self, relative_km: np.ndarray) -> np.ndarray:
+        sine = relative_km @ self.up / np.linalg.norm(relative_km, axis=-1)
+        if not len(self._horizon):
+            return sine - self._mask_sine
+        azimuth_deg = np.degrees(np.arctan2(relative_km @ self.east, relative_km @ self.north))
+        lowest_deg = np.interp(azimuth_deg, self._horizon[:, 0], self._horizon[:, 1], period=360)
+        return sine - np.maximum(self._mask_sine, np.sin(np.radians(lowest_deg)))
 
     def sine_elevation(self, satellite: np.ndarray, time_s: np.ndarray) -> np.ndarray:
         """Sine of the elevation. Broadcasts over satellite and time."""
@@ -44,7 +69,7 @@ class Tracks:
 
     def at(self, satellite: np.ndarray, time_s: np.ndarray) -> np.ndarray:
         """Vectors from the station, km: [..., 3]."""
-        place = (time_s - self.times_s[0]) / STEP_S
+        place = (time_s - self.times_s[0]) / self.step_s
         first = np.clip(np.floor(place).astype(np.int64), 1, len(self.times_s) - 3)
         u = (place - first)[..., None]
         before, here, after, beyond = (self.relative_km[first + shift, satellite] for shift in (-1, 0, 1, 2))
@@ -54,6 +79,11 @@ class Tracks:
             - (u + 1) * u * (u - 2) / 2 * after
             + (u + 1) * u * (u - 1) / 6 * beyond
         )
+
+
+def step_s_of(ground: GroundKnobs) -> float:
+    """How far apart the samples are in which passes over a station are looked for."""
+    return _HORIZON_STEP_S if ground.mask else STEP_S
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +100,8 @@ class Crossings:
         return Crossings(self.satellite[inside], self.time_s[inside], self.rises[inside])
 
 
-def crossings_of(tracks: Tracks, excess: np.ndarray, mask: float) -> Crossings:
-    """Every passage through the mask.
+def crossings_of(tracks: Tracks, excess: np.ndarray) -> Crossings:
+    """Every passage through the mask. excess: `Tracks.sampled_excess`.
 
     Between samples of different sign there is one; around a sample that is highest among its neighbours, and
     still below, there may be a short pass."""
@@ -84,17 +114,17 @@ def crossings_of(tracks: Tracks, excess: np.ndarray, mask: float) -> Crossings:
         (excess[1:-1] >= excess[:-2]) & (excess[1:-1] > excess[2:]) & (excess[1:-1] <= 0)
     )
     near_s = tracks.times_s[step + 1]
-    peak_s = _highest(tracks, hidden, near_s - STEP_S, near_s + STEP_S)
-    up = tracks.sine_elevation(hidden, peak_s) > mask
+    peak_s = _highest(tracks, hidden, near_s - tracks.step_s, near_s + tracks.step_s)
+    up = tracks.excess(hidden, peak_s) > 0
     hidden, near_s, peak_s = hidden[up], near_s[up], peak_s[up]
 
     satellite = np.concatenate([satellite, hidden, hidden])
-    below_s = np.concatenate([below_s, near_s - STEP_S, near_s + STEP_S])
+    below_s = np.concatenate([below_s, near_s - tracks.step_s, near_s + tracks.step_s])
     above_s = np.concatenate([above_s, peak_s, peak_s])
     rises = np.concatenate([rises, np.ones(len(hidden), bool), np.zeros(len(hidden), bool)])
     for _ in range(_BISECTIONS):
         middle_s = (below_s + above_s) / 2
-        up = tracks.sine_elevation(satellite, middle_s) > mask
+        up = tracks.excess(satellite, middle_s) > 0
         above_s, below_s = np.where(up, middle_s, above_s), np.where(up, below_s, middle_s)
     return Crossings(satellite, (below_s + above_s) / 2, rises)
 
@@ -126,20 +156,20 @@ def paired(
 
 
 def culminations_s(
-    tracks: Tracks, excess: np.ndarray, satellite: np.ndarray, rise_s: np.ndarray, set_s: np.ndarray
+    tracks: Tracks, satellite: np.ndarray, rise_s: np.ndarray, set_s: np.ndarray
 ) -> np.ndarray:
     """Time of the highest point of every window, float64 [W].
 
     The pass of a high or eccentric orbit may culminate more than once: the highest sample says where to look,
     and between its neighbours there is one maximum. A pass between two samples has one itself."""
-    low_s, high_s = rise_s.copy(), set_s.copy()
+    low_s, high_s, sine = rise_s.copy(), set_s.copy(), tracks.sampled_sine()
     first = np.searchsorted(tracks.times_s, rise_s)
     last = np.searchsorted(tracks.times_s, set_s, side="right")
     for window in np.flatnonzero(last > first).tolist():
-        inside = excess[first[window] : last[window], satellite[window]]
+        inside = sine[first[window] : last[window], satellite[window]]
         best_s = tracks.times_s[first[window] + int(inside.argmax())]
-        low_s[window] = max(rise_s[window], best_s - STEP_S)
-        high_s[window] = min(set_s[window], best_s + STEP_S)
+        low_s[window] = max(rise_s[window], best_s - tracks.step_s)
+        high_s[window] = min(set_s[window], best_s + tracks.step_s)
     return _highest(tracks, satellite, low_s, high_s)
 
 
@@ -153,8 +183,11 @@ def _highest(tracks: Tracks, satellite: np.ndarray, low_s: np.ndarray, high_s: n
     return (low_s + high_s) / 2
 
 
-def _geodetic_up(ground: GroundKnobs) -> np.ndarray:
+def _geodetic_axes(ground: GroundKnobs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Unit vectors east, north and up at the station, Earth-fixed."""
     latitude, longitude = np.radians([ground.latitude_deg, ground.longitude_deg])
-    return np.array(
+    east = np.array([-np.sin(longitude), np.cos(longitude), 0.0])
+    up = np.array(
         [np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)]
     )
+    return east, np.cross(up, east), up

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from constellation.common.knobs import ADDED, Knobs, NonNegative, Positive
+from constellation.scenario.stations import parse_mask, parse_station
 
 # Wider than any radio or laser, narrow enough that no formula overflows
 PowerDbm = Annotated[float, Field(ge=-200, le=200)]
@@ -137,6 +138,12 @@ class GroundKnobs(Knobs):
     """of the station, above the ellipsoid"""
     min_elevation_deg: Annotated[float, Field(ge=0, lt=90)] = 10.0
     """mask: how high a satellite must stand"""
+    mask: Annotated[str, Field(max_length=20000), ADDED] = ""
+    """horizon: AZIMUTH/ELEVATION in deg, joined by +, as 0/5+90/20; the higher of it and the mask counts"""
+    antennas: Annotated[int, Field(ge=0, le=10**6), ADDED] = 0
+    """satellites that the station serves at once; 0: all in view"""
+    stations: Annotated[tuple[str, ...], Field(strict=False, max_length=200), ADDED] = ()
+    """several instead of the one above: Svalbard,Matera or NAME:LAT:LON[:ELEVATION_M[:MASK[:ANTENNAS]]]"""
     stream_loss: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """chance that a downlinked stream arrives damaged the first time"""
     silent_satellite: Annotated[int, Field(ge=-1, lt=1024)] = -1
@@ -149,6 +156,24 @@ class GroundKnobs(Knobs):
         rx_gain_dbi=47.0,
         system_loss_db=6.0,
     )
+
+    @model_validator(mode="after")
+    def _stations_are_places(self) -> GroundKnobs:
+        parse_mask(self.mask)
+        names = [parse_station(text).name for text in self.stations]
+        if len(set(names)) < len(names):
+            raise ValueError(f"ground.stations={','.join(self.stations)}: expected no station twice")
+        return self
+
+    @property
+    def each(self) -> tuple[GroundKnobs, ...]:
+        """Every station as knobs of one: those of `stations`, which take link, mask, horizon and antennas
+        from here unless they say otherwise; without any, this one."""
+        found = []
+        for place in map(parse_station, self.stations):
+            given = {key: value for key, value in vars(place).items() if value is not None}
+            found.append(self.model_copy(update={**given, "stations": ()}))
+        return tuple(found) or (self,)
 
 
 class EnergyKnobs(Knobs):
