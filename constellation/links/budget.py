@@ -73,9 +73,11 @@ def snr_at_one_km(link: LinkKnobs) -> float:
     return 10 ** ((received_dbm - noise_dbm(link)) / 10)
 
 
-def rate_bps(distance_km: np.ndarray | float, link: LinkKnobs) -> np.ndarray:
-    """Effective rate B_ij = W log2(1 + SNR) (1 - overhead), bit/s; of an optical link its fixed rate.
-    Broadcasts, float64.
+def rate_bps(
+    distance_km: np.ndarray | float, link: LinkKnobs, fade_db: np.ndarray | float = 0.0
+) -> np.ndarray:
+    """Effective rate B_ij = W log2(1 + SNR) (1 - overhead), bit/s, fade_db being lost on the way beside the
+    budget's losses; of an optical link its fixed rate. Broadcasts, float64.
 
     Two satellites at one point (crossing planes) get the rate of 1 m, not infinity.
     """
@@ -83,7 +85,10 @@ def rate_bps(distance_km: np.ndarray | float, link: LinkKnobs) -> np.ndarray:
     if link.kind == "optical":
         return np.full(distance_km.shape, link.optical_rate_bps)
     scale = link.bandwidth_mhz * 1e6 * (1 - link.overhead) / math.log(2)
-    return scale * np.log1p(snr_at_one_km(link) / np.square(distance_km))
+    snr = snr_at_one_km(link) / np.square(distance_km)
+    if np.any(fade_db):
+        snr = snr * 10 ** (-0.1 * np.asarray(fade_db))
+    return scale * np.log1p(snr)
 
 
 def link_budget(distance_km: float, link: LinkKnobs) -> LinkBudget:

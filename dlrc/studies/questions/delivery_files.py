@@ -1,0 +1,69 @@
+"""The streams of a run as files on board: whose, when ready, how large, and which need which."""
+
+from __future__ import annotations
+
+from constellation.network import SpaceSegment
+from constellation.passes.delivery.rules import File
+from dlrc.store.results import Run
+from ground.records import RoundRecord, SatelliteRecord
+
+Coding = str  # "dlrc" or "independent"
+
+
+def files_of(run: Run, coding: Coding, tiles: int) -> tuple[File, ...]:
+    """One file a stream that was sent, each as large as `tiles` like it. A file is ready when its satellite
+    has coded it; it needs those whose vectors it copies, and those that these need. Independent streams need
+    nothing."""
+    space = SpaceSegment(run.scenario.network)
+    files: list[File] = []
+    for record in run.rounds:
+        members = space.at(record.number).members
+        begin_s = record.number * run.scenario.orbit.step_s
+        needs = needs_of(record) if coding == "dlrc" else {}
+        sizes = {one.satellite: _bytes(one, coding) * tiles for one in record.satellites}
+        made = [one for one in record.satellites if sizes[one.satellite]]
+        place = {one.satellite: len(files) + at for at, one in enumerate(made)}
+        for one in made:
+            asks = needs.get(one.satellite, frozenset())
+            files.append(
+                File(
+                    index=place[one.satellite],
+                    satellite=int(members[one.satellite]),
+                    round=record.number,
+                    owner=one.satellite,
+                    size_bytes=sizes[one.satellite],
+                    ready_s=begin_s + coded_after_s(one),
+                    rank=record.order.index(one.satellite) if one.satellite in record.order else 0,
+                    # what needs a stream that was never sent is of no use: -1 is nobody's file
+                    needs=tuple(sorted(place.get(owner, -1) for owner in asks)),
+                    needed=sum(one.satellite in others for others in needs.values()),
+                )
+            )
+    return tuple(files)
+
+
+def needs_of(record: RoundRecord) -> dict[int, frozenset[int]]:
+    """Whom each satellite's picture needs beside itself: the owners that its map names, and theirs."""
+    direct = {
+        one.satellite: frozenset(int(owner) for owner in set(one.fates.owner.reshape(-1).tolist()) - {-1})
+        for one in record.satellites
+        if one.fates is not None
+    }
+    found = {}
+    for satellite in direct:
+        reached: set[int] = set()
+        ahead = set(direct[satellite])
+        while ahead:
+            reached |= ahead
+            ahead = set().union(*(direct.get(owner, frozenset()) for owner in ahead)) - reached
+        found[satellite] = frozenset(reached - {satellite})
+    return found
+
+
+def coded_after_s(one: SatelliteRecord) -> float:
+    """When the stream is ready, after the round began."""
+    return max((span.end_s for span in one.spans if span.name != "downlink"), default=0.0)
+
+
+def _bytes(one: SatelliteRecord, coding: Coding) -> int:
+    return one.ledger.first if coding == "dlrc" else round(one.independent.total)
