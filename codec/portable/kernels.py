@@ -19,12 +19,15 @@ SQUARE_BITS = 15  # of a mantissa that is squared: 2^30 times 16 bits times 128 
 def to_bytes(values, scale, top, left, digits):
     """floor(values [H, n] * scale + 0.5) as two signed bytes, high and low, at (top, left) of digits [2, ..,
     ..]."""
+    width = values.shape[1]
     for y in range(values.shape[0]):
-        for x in range(values.shape[1]):
-            mantissa = np.int32(np.floor(values[y, x] * scale + 0.5))
-            high = (mantissa + 128) >> 8
-            digits[0, y + top, x + left] = np.int8(high)
-            digits[1, y + top, x + left] = np.int8(mantissa - (high << 8))
+        line = values[y]  # views of lines, and 32 bits throughout, let compilers use vectors
+        high = digits[0, y + top, left : left + width]
+        low = digits[1, y + top, left : left + width]
+        for x in range(width):
+            mantissa = np.int32(np.floor(line[x] * scale + 0.5))
+            high[x] = np.int8(np.int32(mantissa + np.int32(128)) >> np.int32(8))
+            low[x] = np.int8(mantissa)
 
 
 @numba.njit(
@@ -72,13 +75,22 @@ def unfold(planes, corner, run, out):
     one window, lines and elements from one window to the next, and the first window's line."""
     start, across = corner[0], corner[1]
     lines, length, down, right, top = run[0], run[1], run[2], run[3], run[4]
+    rows, inputs = out.shape[1], out.shape[2]
+    source, target = planes.reshape(-1), out.reshape(-1)  # flat and unsigned: the inner loop is a plain copy
     for p in range(planes.shape[0]):
-        for r in range(out.shape[1]):
-            y = (start + r) // across
-            x = (start + r) - y * across
+        y = start // across
+        x = start - y * across
+        for r in range(rows):
             for j in range(lines):
-                for i in range(length):
-                    out[p, r, j * length + i] = planes[p, y * down + top + j, x * right + i]
+                into = np.uint64((p * rows + r) * inputs + j * length)
+                line = p * planes.shape[1] + y * down + top + j
+                of = np.uint64(line * planes.shape[2] + x * right)
+                for i in range(np.uint64(length)):
+                    target[into + i] = source[of + i]
+            x += 1
+            if x == across:
+                x = 0
+                y += 1
 
 
 @numba.njit(
@@ -121,16 +133,20 @@ def from_doubles(products, unit, weight_unit, bias, slope, out):
 @numba.njit("void(float64[:,::1], float64[:,::1], float64[::1])", cache=True, nogil=True, error_model="numpy")
 def squares(x, out, unit):
     """Squares of each row's mantissas of 15 bits [R, C], integers; unit: the squares of the steps."""
+    count = x.shape[1]
     for r in range(x.shape[0]):
-        largest = 0.0
-        for c in range(x.shape[1]):
-            largest = max(largest, abs(x[r, c]))
+        row, squared = x[r], out[r]
+        even = odd = 0.0  # two chains of comparisons wait less than one
+        for c in range(0, count - 1, 2):
+            even = max(even, abs(row[c]))
+            odd = max(odd, abs(row[c + 1]))
+        largest = max(even, odd, abs(row[count - 1]))
         e = step_exponent(largest, SQUARE_BITS, (1 << SQUARE_BITS) - 1)
         scale = math.ldexp(1.0, e)
         unit[r] = math.ldexp(1.0, -2 * e)
-        for c in range(x.shape[1]):
-            mantissa = np.floor(x[r, c] * scale + 0.5)
-            out[r, c] = mantissa * mantissa
+        for c in range(count):
+            mantissa = np.floor(row[c] * scale + 0.5)
+            squared[c] = mantissa * mantissa
 
 
 @numba.njit(

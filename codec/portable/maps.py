@@ -126,6 +126,7 @@ class Convolution:
     def __init__(self, weight: np.ndarray, bias: np.ndarray, stride: int, pad: int, backend: str) -> None:
         self.kernel = weight.shape[0]
         self.stride, self.pad, self.backend = stride, pad, backend
+        self._pointwise = self.kernel == 1 and stride == 1 and pad == 0
         self.norm: Normalisation | None = None
         self.product = Product(*integers_of(_flat(weight), WEIGHT_MAX), bias, backend)
 
@@ -137,11 +138,17 @@ class Convolution:
         )
         out = np.empty((height, width, self.product.outputs))
         flat, rows = out.reshape(height * width, -1), CHUNK_ROWS[self.backend]
+        whole = (
+            planes.digits.reshape(len(planes.digits), -1, self.product.inputs) if self._pointwise else None
+        )
         room = Room(planes, self.product.inputs)
         for start in range(0, len(flat), rows):
             some = flat[start : start + rows]
-            digits = room.of(len(some))
-            planes.windows(start, (height, width), (self.kernel, self.kernel, self.stride, 0), digits)
+            if whole is None:
+                digits = room.of(len(some))
+                planes.windows(start, (height, width), (self.kernel, self.kernel, self.stride, 0), digits)
+            else:  # positions are their own windows
+                digits = whole[:, start : start + len(some)]
             self.product.apply(digits, np.full(len(some), planes.unit), some)
             if self.norm is not None:
                 self.norm.apply(some)
