@@ -25,21 +25,21 @@ INT16_MAX = 32767
 SCRIPTS = ("view.js", "panel.js", "steer.js")
 # name: light, dark; text on panel, back and button has a contrast of at least 4.5 in both
 COLOURS = {
-    "back": ("#f4f6fa", "#0b1020"),
-    "panel": ("#ffffff", "#131b30"),
-    "line": ("#c9d1e0", "#2a3656"),
-    "text": ("#1c2333", "#d7def0"),
-    "dim": ("#566079", "#98a4c2"),
-    "button": ("#e8edf6", "#1e2945"),
+    "back": ("#f6f7f8", "#12161b"),
+    "panel": ("#ffffff", "#1a2028"),
+    "line": ("#d5dae0", "#333c47"),
+    "text": ("#1a2027", "#e6eaee"),
+    "dim": ("#55606c", "#a3aeb9"),
+    "button": ("#eceff2", "#232b35"),
     "tip": ("#ffffffe6", "#000000cc"),
     "sat": ("#5d6b8c", "#7f8db0"),
     "obs": ("#b45f00", "#ffb340"),
-    "link": ("#0a6fb0", "#5ac8fa"),
+    "link": ("#0b5c8a", "#7cc4ee"),
     "contact": ("#1a7f37", "#78e68c"),
     "route": ("#b3186d", "#ff79c6"),
-    "sea": ("#e3ebf6", "#101830"),
-    "land": ("#cfd9c4", "#1b2742"),
-    "coast": ("#8a9a7a", "#46568a"),
+    "sea": ("#e6edf3", "#161d26"),
+    "land": ("#cfd9c4", "#253140"),
+    "coast": ("#8a9a7a", "#53657a"),
     "grid": ("#0000001a", "#ffffff14"),
     "row": ("#0000000d", "#ffffff0a"),
 }
@@ -50,7 +50,7 @@ def html_view(view: ViewData) -> str:
     title = html.escape(f"{view.title}: {len(view.names)} satellites, {view.constellation}")
     page = _read("view.html").replace("%STYLE%", _read("view.css").replace("%COLOURS%", themes()))
     page = page.replace("%SCRIPT%", "\n".join(map(_read, SCRIPTS)))
-    parts = {"%TITLE%": title, "%DATA%": _script_safe(_data(view))}
+    parts = {"%TITLE%": title, "%DATA%": script_safe(_data(view))}
     # one pass: what is put in is never searched
     return re.sub("%TITLE%|%DATA%", lambda match: parts[match[0]], page)
 
@@ -142,7 +142,7 @@ def _network(view: ViewData) -> dict:
     }
 
 
-def _script_safe(data: dict) -> str:
+def script_safe(data: object) -> str:
     """JSON that cannot end the script element it stands in, whatever the satellites are called."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")

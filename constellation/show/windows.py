@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from constellation.show.data import ViewData
 
-COLUMNS = (
+COLUMNS: tuple[str, ...] = (
     "satellite",
     "rise_utc",
     "set_utc",
@@ -63,7 +63,7 @@ def windows_json(view: ViewData, records: Sequence[dict[str, object]]) -> dict[s
 def csv_text(records: Sequence[dict[str, object]]) -> str:
     """A header, then a line a window."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, list(COLUMNS), lineterminator="\n")
     writer.writeheader()
     writer.writerows(records)
     return text.getvalue()

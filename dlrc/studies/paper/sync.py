@@ -1,9 +1,11 @@
 """Figure 10: how long a signature round takes, and whether the network under it is degenerate.
 
-Writes runs/sync-<digest>/: figure10.png, sync.csv (one row per payload and instant), payloads.csv (the
-printed table), scenario.yaml. Needs no torch. `compare=true` (a minute or two) adds a table over noise
-formulas and link rules (which of them can the paper's Figure 10 have used?) and one over contention and
-all_gather schedules."""
+Writes runs/sync-<digest>/: index.html, a page of latency by payload, noise, link rule, contention and
+collective over a day, where the time goes, and whether it hides behind each codec's entropy modelling
+(sync_day.csv, .json, .png and sync_hiding.csv hold its numbers); figure10.png, sync.csv (one row per payload
+and instant), payloads.csv (the printed table), scenario.yaml. Needs no torch, but for the codecs' times.
+`compare=true` (a minute or two) prints a table over noise formulas and link rules (which of them can the
+paper's Figure 10 have used?) and one over contention and all_gather schedules."""
 
 from __future__ import annotations
 
@@ -53,6 +55,14 @@ class SyncKeys(Knobs):
     """signature payloads of a satellite; the paper's four"""
     compare: bool = False
     """other noise formulas, link rules, contention and schedules too"""
+    page: bool = True
+    """the page too, a minute for a thousand satellites"""
+    streams_kib: Annotated[float, Field(ge=0, le=2**30)] = 4.0
+    """on the page, an independent stream that cross-view coding exchanges in place of signatures; 0: none"""
+    hours: Annotated[float, Field(gt=0, le=24.0 * 366)] = 24.0
+    """of the page, from the epoch on"""
+    instants: Annotated[int, Field(ge=1, le=10000)] = 48
+    """of the page, evenly apart"""
 
 
 @dataclass(frozen=True)
@@ -62,14 +72,16 @@ class Request:
     scenario: Scenario
     payloads_kib: tuple[float, ...]
     compare: bool
+    day: tuple[float, float, int] = (4.0, 24.0, 48)  # of the page: streams_kib, hours, instants
 
     @property
     def folder(self) -> Path:
-        """runs/sync-<digest>; the digest covers the scenario and, where they are not the paper's, the
-        payloads."""
+        """runs/sync-<digest>; the digest covers the scenario and, where they are not the defaults, the
+        payloads and the page's day."""
         digest = self.scenario.digest
-        if self.payloads_kib != PAPER_PAYLOADS_KIB:
-            digest = hashlib.sha256(f"{digest} {self.payloads_kib}".encode()).hexdigest()[:8]
+        for own, usual in ((self.payloads_kib, PAPER_PAYLOADS_KIB), (self.day, Request.day)):
+            if own != usual:
+                digest = hashlib.sha256(f"{digest} {own}".encode()).hexdigest()[:8]
         return Path(self.scenario.output) / f"sync-{digest}"
 
 
@@ -93,13 +105,16 @@ def study(given: Given) -> None:
 
         print("\n" + compare_networks(setting, request.payloads_kib))
         print("\n" + compare_collectives(setting, request.payloads_kib))
-    elif request.payloads_kib == PAPER_PAYLOADS_KIB:
-        print("add compare=true for the same window under other noise, link rules, contention and schedules")
+    if given.own.page:
+        from dlrc.studies.lab.sync_story import tell
+
+        print(f"\nthe page, where it all can be compared: {tell(given, request.folder)}")
 
 
 def request_of(given: Given) -> Request:
     """The keys as the study needs them."""
-    return Request(given.subject, given.own.payloads_kib, given.own.compare)
+    own: SyncKeys = given.own
+    return Request(given.subject, own.payloads_kib, own.compare, (own.streams_kib, own.hours, own.instants))
 
 
 def report(series: SyncSeries, request: Request) -> str:
