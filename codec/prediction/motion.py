@@ -225,3 +225,32 @@ def _search(errors, reference, current, side, price, parent, cubic, motion, cost
                         if c < best:
                             best, my, mx = c, ty, tx
             motion[by, bx, 0], motion[by, bx, 1], cost[by, bx] = my, mx, best
+
+
+@numba.njit("float64[:,::1](int16[:,:,::1], uint8[:,::1])", cache=True, nogil=True)
+def vector_bits(motion, depth):
+    """About what each root's vectors and splits cost, float64 [P/32, P/32]: little where they repeat."""
+    out = np.zeros((depth.shape[0] // 4, depth.shape[1] // 4))
+    for y in range(depth.shape[0]):
+        for x in range(depth.shape[1]):
+            side = 4 >> depth[y, x]
+            if y % side or x % side:
+                continue
+            cost = 0.5
+            for axis in range(2):
+                near = np.int64(0)
+                if x and y:
+                    right = min(x + side, depth.shape[1] - 1) if y % 4 == 0 else x
+                    near = _median(
+                        np.int64(motion[y, x - 1, axis]),
+                        np.int64(motion[y - 1, x, axis]),
+                        np.int64(motion[y - 1, right, axis]),
+                    )
+                elif x:
+                    near = np.int64(motion[y, x - 1, axis])
+                elif y:
+                    near = np.int64(motion[y - 1, x, axis])
+                off = abs(np.int64(motion[y, x, axis]) - near)
+                cost += 0.5 if off == 0 else 1.5 + 2.0 * np.log2(1.0 + off)
+            out[y >> 2, x >> 2] += cost
+    return out

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from codec.prediction.motion import MARGIN, grey, motion_field
 from codec.prediction.values import ROOT_PX, Guide
-from codec.prediction.warp import COUNT, GAIN_ONE, WHITE, compose, placed
+from codec.prediction.warp import COUNT, GAIN_ONE, PLACEMENT_STEP, WHITE, compose, placed
 
+FEATURES = 1500  # looked for in each picture
+RATIO = 0.8  # of distances to the nearest and the next descriptor, above which a match is none
+HOMOGRAPHY, AFFINE = 24, 8  # matches that agree, from which such a map is believed
+FAR_PX = 4096  # further away a placement is none
 OFFSET_STEP = 32  # offsets are sent in half counts, kept in 1/64
 GAIN_MAX = 511
 OFFSET_MAX = 255 * COUNT
@@ -63,3 +68,67 @@ def predicted_whole(
     gains, offsets = radiometry(current, picture, guide.roots > 0)
     shown = (picture.astype(np.int64) * gains + offsets * GAIN_ONE + GAIN_ONE // 2) // GAIN_ONE
     return np.clip(shown, 0, WHITE).astype(np.int16), planes
+
+
+def translation(shift_px: ArrayLike) -> np.ndarray:
+    """The placement, int32 [8], that moves all by (dy, dx) px."""
+    return np.tile(np.rint(PLACEMENT_STEP * np.asarray(shift_px, dtype=np.float64)), 4).astype(np.int32)
+
+
+def by_correlation(current: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """The translation by which two pictures, uint8 [P, P, 3] and of any size, correlate best in phase."""
+    import cv2
+
+    sides = tuple(max(a, b) for a, b in zip(current.shape[:2], reference.shape[:2], strict=True))
+    planes = []
+    for picture in (current, reference):
+        h, w = picture.shape[:2]
+        plane = np.zeros(sides)
+        plane[:h, :w] = (picture.mean(axis=2) - picture.mean()) * np.outer(np.hanning(h), np.hanning(w))
+        planes.append(plane)
+    (dx, dy), _ = cv2.phaseCorrelate(planes[0], planes[1])
+    return translation((round(dy), round(dx)))
+
+
+def by_features(current: np.ndarray, reference: np.ndarray) -> np.ndarray | None:
+    """The placement that matching features of two pictures agree on: a homography, or an affine map where
+    they are few; None where they do not agree."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    seeker = cv2.SIFT.create(FEATURES)
+    (near, own), (far, other) = (
+        seeker.detectAndCompute(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), None)  # pyright: ignore
+        for picture in (current, reference)
+    )
+    if own is None or other is None or len(other) < 2:
+        return None
+    found = [
+        m for m, *n in cv2.BFMatcher().knnMatch(own, other, k=2) if n and m.distance < RATIO * n[0].distance
+    ]
+    if len(found) < AFFINE:
+        return None
+    at = np.array([near[m.queryIdx].pt for m in found], dtype=np.float32)
+    to = np.array([far[m.trainIdx].pt for m in found], dtype=np.float32)
+    map_, agreed = cv2.findHomography(at, to, cv2.USAC_MAGSAC, 3.0, maxIters=2000)
+    if map_ is None or int(agreed.sum()) < HOMOGRAPHY:
+        part, agreed = cv2.estimateAffine2D(at, to, method=cv2.RANSAC, ransacReprojThreshold=3.0)
+        if part is None or int(agreed.sum()) < AFFINE:
+            return None
+        map_ = np.vstack((part, (0.0, 0.0, 1.0)))
+    return of_homography(map_, len(current))
+
+
+def of_homography(homography: np.ndarray, side_px: int) -> np.ndarray | None:
+    """The placement of a homography from px of the patch to px of the reference, (x, y) of centres; None
+    where it throws a corner far away."""
+    near, far = -0.5, side_px - 0.5
+    corners = np.array([(near, near, 1.0), (far, near, 1.0), (near, far, 1.0), (far, far, 1.0)])
+    mapped = corners @ np.asarray(homography, dtype=np.float64).T
+    if (mapped[:, 2] < 0.1).any():
+        return None
+    moved = (mapped[:, :2] / mapped[:, 2:] - corners[:, :2])[:, ::-1]
+    spread = np.ptp(moved, axis=0).max()
+    if not np.isfinite(moved).all() or np.abs(moved).max() > FAR_PX or spread > side_px:
+        return None
+    return np.rint(PLACEMENT_STEP * moved).astype(np.int32).reshape(8)

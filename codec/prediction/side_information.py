@@ -10,7 +10,6 @@ spelling, every other is refused."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import numba
@@ -62,21 +61,6 @@ def unpack_guide(data: bytes, shape: tuple[int, int], participants: Sequence[int
     if pack_guide(guide, participants) != data:
         raise BitstreamError("guide: another spelling than its own")
     return guide
-
-
-def guide_digest(guide: Guide) -> bytes:
-    """Of all it says, for tests and tables: 8 bytes."""
-    parts = [
-        guide.placements,
-        guide.gains,
-        guide.offsets,
-        guide.roots,
-        guide.levels,
-        guide.motion,
-        guide.depth,
-    ]
-    content = b"".join(np.ascontiguousarray(part, dtype="<i4").tobytes() for part in parts)
-    return hashlib.sha256(content + str(guide.sources).encode()).digest()[:8]
 
 
 def _fresh() -> tuple[np.ndarray, np.ndarray]:

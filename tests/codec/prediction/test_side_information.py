@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codec.prediction.side_information import guide_digest, pack_guide, unpack_guide
+from codec.prediction.side_information import pack_guide, unpack_guide
 from codec.prediction.values import Guide
 from constellation.common.errors import BitstreamError
 
@@ -51,7 +51,8 @@ def test_a_guide_comes_back_as_it_was(seed):
     used = guide.levels.repeat(4, 0).repeat(4, 1) > 0
     assert np.array_equal(back.motion[used], guide.motion[used])
     assert np.array_equal(back.depth[used], guide.depth[used])
-    assert guide_digest(as_coded(back)) == guide_digest(back)
+    again = as_coded(back)
+    assert np.array_equal(again.motion, back.motion) and np.array_equal(again.depth, back.depth)
 
 
 def test_a_whole_patch_under_one_vector_takes_a_few_bytes():

@@ -1,0 +1,95 @@
+"""Bits of a patch under many predictions, through the coder's tables, without a byte written."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from codec.entropy import order
+from codec.entropy.coder import EntropyCoder
+from codec.entropy.encoder import parameter_passes
+from codec.entropy.tables import PRECISION
+from codec.maps.assignment import all_kept
+from codec.prediction.exact import ExactFusion
+from codec.prediction.values import LATENT_PX, ROOT_PX, Prediction
+
+Own = tuple[np.ndarray, np.ndarray, np.ndarray]  # image uint8 [P, P, 3], y_hat int [M, H, W], symbols of z
+
+
+class Costs:
+    """Bits of a patch's y by root, through the coder's tables: plain, and in the light of predictions."""
+
+    def __init__(
+        self, fusion: ExactFusion, coder: EntropyCoder, own: Own, kept: np.ndarray | None = None
+    ) -> None:
+        _, y_hat, z_symbols = own
+        self.fusion, self.tables, self.shape = fusion, coder.tables, y_hat.shape[1:]
+        self.flat = np.ascontiguousarray(y_hat.reshape(len(y_hat), -1).T, dtype=np.int64)
+        self.kept = np.ones(self.shape) if kept is None else kept.astype(np.float64)
+        self.hyper = coder.exact.hyper(z_symbols, *self.shape)
+        self.parts = _parts(coder, y_hat, z_symbols)
+        self.lengths = _lengths_of(coder)
+        self.plain = self._by_root([alone for *_, alone in self.parts])
+
+    def predicted(self, prediction: Prediction) -> np.ndarray:
+        """float64 [P/32, P/32], with the prediction's own levels; level 0 is plain."""
+        features = self.fusion.features(self.hyper, prediction, self.shape)
+        rows = []
+        for number, positions, channels, alone in self.parts:
+            seen = prediction.y[positions, channels]
+            fused = self.fusion.parameters(number, features[positions], alone, seen)
+            trusted = prediction.levels[positions] > 0
+            rows.append(fused if trusted.all() else np.where(trusted[:, None], fused, alone))
+        return self._by_root(rows)
+
+    def _by_root(self, parameters: list[np.ndarray]) -> np.ndarray:
+        bits = np.zeros(len(self.flat))
+        for (_, positions, channels, _), rows in zip(self.parts, parameters, strict=True):
+            table, centre = self.tables.index(rows)
+            symbols = np.ascontiguousarray(self.flat[positions, channels]) - centre
+            code = self.tables.code
+            bits[positions] += _code_lengths(symbols, table, self.lengths, code.offset, code.size, code.first)
+        side = ROOT_PX // LATENT_PX
+        h, w = self.shape
+        return (bits.reshape(h, w) * self.kept).reshape(h // side, side, w // side, side).sum(axis=(1, 3))
+
+
+def _parts(
+    coder: EntropyCoder, y_hat: np.ndarray, z_symbols: np.ndarray
+) -> list[tuple[int, np.ndarray, slice, np.ndarray]]:
+    """(pass, positions, channels, their plain scales and means) in coding order, each once."""
+    sequence = order.groups(coder.model.passes, all_kept(*y_hat.shape[1:]).known())
+    numbers = [k for k in range(len(coder.model.passes)) for _ in range(len(sequence.of_pass(k)))]
+    parts, at = [], 0
+    for positions, channels, alone in parameter_passes(coder, z_symbols, y_hat.astype(np.int16), sequence):
+        parts.append((numbers[at], positions, channels, alone))
+        at += len(positions)
+    return parts
+
+
+def _lengths_of(coder: EntropyCoder) -> np.ndarray:
+    """Bits of every entry of the Gaussian tables, float64 like their cdf."""
+    steps = np.diff(coder.tables.code.cdf.astype(np.float64), append=0)
+    return PRECISION - np.log2(np.maximum(steps, 1.0))
+
+
+@numba.njit(
+    "float64[::1](int64[:,::1], int32[:,::1], float64[::1], int32[::1], int32[::1], int32[::1])",
+    cache=True,
+    nogil=True,
+)
+def _code_lengths(symbols, tables, lengths, offset, size, first):
+    """Bits of each row; an escape as in codec/entropy/tables.py: code_lengths."""
+    out = np.zeros(symbols.shape[0])
+    for r in range(symbols.shape[0]):
+        total = 0.0
+        for c in range(symbols.shape[1]):
+            t = tables[r, c]
+            at = symbols[r, c] - first[t]
+            if at < 0 or at >= size[t]:
+                excess = max(np.int64(1), -at if at < 0 else at - size[t] + 1)
+                total += lengths[offset[t] + size[t]] + 6.0 + np.floor(np.log2(excess))
+            else:
+                total += lengths[offset[t] + at]
+        out[r] = total
+    return out

@@ -1,0 +1,72 @@
+"""The plan of a patch: what registration finds, and that prediction never costs more than it saves."""
+
+import numpy as np
+import pytest
+import torch
+
+from codec.entropy.coder import EntropyCoder
+from codec.entropy.estimate import predicted_bits
+from codec.models.checkpoint import load_checkpoint, shipped_weights
+from codec.prediction.costs import Costs
+from codec.prediction.predictor import load_predictor
+from codec.prediction.registration import by_correlation, by_features, of_homography, translation
+from codec.prediction.search import planned
+from codec.prediction.side_information import pack_guide
+from tests.codec.prediction.test_warp import scene
+
+PX = 128
+
+
+@pytest.fixture(scope="module")
+def board():
+    model, info = load_checkpoint(shipped_weights("bmshj", 0.013))
+    return load_predictor(model, info), EntropyCoder(model)
+
+
+def own_of(coder, image):
+    x = torch.from_numpy(image.transpose(2, 0, 1).astype(np.float32))[None] / 255
+    with torch.no_grad():
+        y = coder.model.analysis(x)
+    return image, torch.round(y)[0].numpy().astype(np.int32), coder.hyper_symbols(y)
+
+
+def test_a_shifted_view_is_predicted_and_counted_as_the_coder_counts(board):
+    predictor, coder = board
+    large = scene(PX + 32, 5)
+    first, second = large[:PX, :PX], np.ascontiguousarray(large[5 : 5 + PX, 9 : 9 + PX])
+    seen = predictor.transforms.picture(own_of(coder, np.ascontiguousarray(first))[1])
+    own = own_of(coder, second)
+    found = planned(predictor, coder, own, [(4, seen, (5.0, 9.0))])
+    assert found is not None
+    guide, prediction = found
+    again = predictor.prediction(guide, {4: seen})
+    assert np.array_equal(again.y, prediction.y) and np.array_equal(again.planes, prediction.planes)
+    _, y_hat, z = own
+    alone, fused = predicted_bits(coder, z, y_hat, None).sum(), predicted_bits(coder, z, y_hat, again).sum()
+    costs = Costs(predictor.fusion, coder, own)
+    assert costs.plain.sum() == pytest.approx(alone) and costs.predicted(again).sum() == pytest.approx(fused)
+    assert fused + 8 * len(pack_guide(guide, [1, 4])) < 0.7 * alone
+
+
+def test_other_ground_and_cells_that_are_not_coded_are_not_predicted(board):
+    predictor, coder = board
+    own, other = own_of(coder, scene(PX, 6)), scene(PX, 7)
+    assert planned(predictor, coder, own, [(4, other, None)]) is None
+    copied = np.zeros((PX // 16, PX // 16), bool)
+    assert planned(predictor, coder, own, [(4, own[0], (0.0, 0.0))], copied) is None
+    assert planned(predictor, coder, own, []) is None
+
+
+def test_placements_are_found_by_correlation_and_by_features():
+    large = scene(320, 8)
+    reference, current = large[:256, :256], large[40:296, 24:280]
+    assert np.array_equal(by_correlation(current, reference), translation((40, 24)))
+    found = by_features(np.ascontiguousarray(current), np.ascontiguousarray(reference))
+    assert found is not None and np.abs(found - translation((40, 24))).max() <= 8
+    assert by_features(np.zeros((256, 256, 3), np.uint8), np.ascontiguousarray(reference)) is None
+
+
+def test_a_homography_that_throws_corners_away_is_no_placement():
+    assert np.array_equal(of_homography(np.eye(3), 256), np.zeros(8))
+    assert of_homography(np.array([[1, 0, 0], [0, 1, 0], [0.01, 0, 0.2]]), 256) is None
+    assert of_homography(np.diag([9.0, 9.0, 1.0]), 256) is None
