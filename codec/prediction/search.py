@@ -45,8 +45,8 @@ class Predicts(Protocol):
 @value
 class Registered:
     """A reference as registered: picture uint8 [P', P', 3], placement int32 [8], gains and offsets int32 [3],
-    motion and depth as in `Guide`. bits: float64 [LEVELS - 1, roots, roots], of each level; price: float64 [roots, roots], of its
-    motion."""
+    motion and depth as in `Guide`. bits: float64 [LEVELS - 1, P/32, P/32], of each level; price: float64
+    [P/32, P/32], of its motion."""
 
     source: int
     picture: np.ndarray
