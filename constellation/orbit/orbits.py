@@ -88,6 +88,11 @@ class Constellation:
         `max_age_days` (names the satellite)."""
         return self._teme(self.times(np.atleast_1d(times_s)))
 
+    def states_teme_km(self, times_s: np.ndarray) -> np.ndarray:
+        """Positions, km, and velocities, km/s, in TEME: float64 [T] seconds after the epoch -> float64 [T, S,
+        6]. Raises as `positions_teme_km` does."""
+        return self._teme(self.times(np.atleast_1d(times_s)), velocity=True)
+
     def positions_itrs_km(self, times_s: np.ndarray) -> np.ndarray:
         """As `positions_teme_km`, in the Earth-fixed frame ITRS (no polar motion): float64 [T, S, 3], km."""
         time = self.times(np.atleast_1d(times_s))
@@ -105,7 +110,7 @@ class Constellation:
         satellite.name = self.names[index]
         return satellite
 
-    def _teme(self, time: Any) -> np.ndarray:
+    def _teme(self, time: Any, velocity: bool = False) -> np.ndarray:
         whole, fraction = (
             time.whole,
             time.tai_fraction - time._leap_seconds() / 86400.0,
@@ -113,7 +118,9 @@ class Constellation:
         if self.max_age_days is not None and len(whole):
             utc = whole + fraction
             self._refuse_unsound(float(utc.min()), float(utc.max()))
-        error, position_km, _ = self._array.sgp4(np.ascontiguousarray(whole), np.ascontiguousarray(fraction))
+        error, position_km, velocity_km_s = self._array.sgp4(
+            np.ascontiguousarray(whole), np.ascontiguousarray(fraction)
+        )
         # A pattern's orbit is its own and has no drag; a file's may leave what its elements allow
         patterned = self.max_age_days is None
         bad = (error != 0) if patterned else fails(error, position_km, highest_radius_km(self.satrecs))
@@ -125,6 +132,8 @@ class Constellation:
                 f"satellite {self.names[satellite]} at {time[step].utc_iso()}: SGP4 cannot propagate it: "
                 f"{told(int(error[satellite, step]), radius_km, days)}{self._remedy}"
             )
+        if velocity:
+            position_km = np.concatenate([position_km, velocity_km_s], axis=2)
         return np.ascontiguousarray(position_km.transpose(1, 0, 2))
 
     @property
