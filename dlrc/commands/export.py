@@ -75,7 +75,8 @@ def _elements(scenario: Scenario, out: Path) -> tuple[str, str]:
     satellites = load_constellation(scenario.orbit)
     ending = out.suffix[1:].lower()
     notation = ending if ending in ("xml", "json", "csv") else "kvn"
-    return omm(satellites, notation), f"{counted(len(satellites), 'satellite')}, {notation}"  # type: ignore[arg-type]
+    told = f"{counted(len(satellites), 'satellite')}, {notation}"
+    return omm(satellites, notation), told  # type: ignore[arg-type]
 
 
 def _ephemerides(own: ExportKeys, scenario: Scenario) -> None:

@@ -1,30 +1,19 @@
 """When a run's pictures are on the ground: its streams through passes, stations, weather and loss, by rule.
 
-Every stream that a run sent waits on board for a pass, goes down in the manner of CCSDS CFDP class 2 (lost
-segments are asked for and sent again), and its picture is usable when it and the streams of those that it
-copies from are complete. The queue on board follows each of the `orders`; a row of independent streams
-stands beside them. run=FOLDER takes a stored run; without, the scenario is flown here, once for each of the
-priority rules in `rules`. One stream stands for `tiles` like it. Bytes sent = received + lost is checked
-file by file, and printed where it is not so. Writes runs/delivery-<digest>/: delivery.csv (the table),
-files.csv, summary.json, delivery.png, scenario.yaml.
-
-    first      from the first file's readiness to the first usable picture, hours
-    mean       of a picture, from its own readiness
-    all        to the last one
-    usable     pictures that ever are
-    again      file bytes sent on request, MB; lost: on the link; dropped: by a full store"""
+Streams go down as files of CCSDS CFDP class 2; a picture is usable when its stream and those that it copies
+from are complete. A row for each of the queue's `orders`, and one of independent streams. Without run= the
+scenario is flown here, once for each of `rules`. Hours from readiness to the first, mean, last usable
+picture; bytes sent = received + lost is checked. Writes runs/delivery-<digest>/: delivery.csv, files.csv,
+summary.json, delivery.png, scenario.yaml."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
 from constellation.common.cli import Command, Given, main_of
 from constellation.common.errors import UserError
@@ -34,41 +23,17 @@ from constellation.common.progress import watched
 from constellation.links.pruning import LinkRules
 from constellation.orbit.orbits import load_constellation
 from constellation.passes.contacts import DAY_S
-from constellation.passes.delivery.account import Account
 from constellation.passes.delivery.antennas import Passes
 from constellation.passes.delivery.contacts import contacts_between, skies
 from constellation.passes.delivery.relays import relays_over
-from constellation.passes.delivery.rules import File, Order, TransferKnobs, check_files
+from constellation.passes.delivery.rules import File, Order, check_files
 from constellation.passes.delivery.simulate import deliver
 from constellation.scenario.load import SCENARIO, changed, write_scenario
 from constellation.scenario.scenario import Scenario
 from dlrc.store.results import Run
 from dlrc.studies.common.terms import FLOWN
-from dlrc.studies.questions.delivery_files import files_of
+from dlrc.studies.questions.delivery_files import Delivered, DeliveryKeys, files_of
 from dlrc.studies.questions.delivery_report import drawn, file_rows, report, rows
-
-
-class DeliveryKeys(TransferKnobs):
-    """Keys of this study."""
-
-    run: str = ""
-    """folder of a stored run, instead of flying the scenario"""
-    rules: tuple[str, ...] = ()
-    """priority rules to fly the scenario with, id,link,...; none: its own"""
-    tiles: Annotated[int, Field(ge=1, le=10**9)] = 10000
-    """streams that each one stands for"""
-    days: Annotated[float, Field(ge=0.01, le=30)] = 1.0
-    """of passes after the first capture"""
-
-
-@dataclass(frozen=True)
-class Delivered:
-    """One way of a delivery. kept_by: the priority rule that the run was flown with; coding: dlrc or
-    independent."""
-
-    kept_by: str
-    coding: str
-    account: Account
 
 
 def study(given: Given) -> None:
@@ -171,7 +136,6 @@ COMMAND = Command(
     examples=(
         "dlrc study delivery run=runs/dense-0123abcd ground.stations=Svalbard,Matera weather=rain",
         "dlrc study delivery scenario=dense rules=id,link storage_mib=64 drop=largest",
-        "dlrc study delivery relay=links ground.antennas=1",
     ),
 )
 
