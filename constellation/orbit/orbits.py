@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
 from sgp4.api import Satrec, SatrecArray
+from sgp4.conveniences import sat_epoch_datetime
 
 from constellation.common.errors import UserError
 from constellation.common.text import counted
@@ -24,7 +25,9 @@ from constellation.orbit.omm import read_omm
 from constellation.orbit.tle import read_tle
 from constellation.orbit.walker import (
     MAX_SATELLITES,
+    Shell,
     WalkerPattern,
+    parse_shell,
     parse_walker,
     walker_names,
     walker_satrecs,
@@ -39,7 +42,8 @@ MAX_INSTANTS = 1_000_000
 class Constellation:
     """Named satellites with their SGP4 records, index = satellite id.
 
-    epoch: UTC time of `times_s` = 0. walker: the pattern, or None for satellites read from a file.
+    epoch: UTC time of `times_s` = 0. walker: the pattern, or None for satellites read from a file and for
+    several shells. shells: the patterns that the satellites are of, in their order; none of a file's.
     max_age_days: how far from its own epoch an element set may be used (None: unlimited, for patterns, which
     have no drag to mispredict). skipped: a line for each satellite that `orbit.skip_bad` left out."""
 
@@ -50,6 +54,7 @@ class Constellation:
     kind: str = "delta"
     max_age_days: float | None = None
     skipped: tuple[str, ...] = ()
+    shells: tuple[Shell, ...] = ()
     _array: SatrecArray = field(init=False, repr=False)
     _followed_jd: list[float] = field(init=False, repr=False, default_factory=list)  # span found sound so far
 
@@ -183,6 +188,7 @@ def subset(constellation: Constellation, satellites: Any) -> Constellation:
         names=tuple(constellation.names[s] for s in satellites),
         satrecs=tuple(constellation.satrecs[s] for s in satellites),
         walker=None,
+        shells=(),
     )
 
 
@@ -191,17 +197,18 @@ def load_constellation(orbit: OrbitKnobs) -> Constellation:
 
     With `skip_bad`, satellites of a file that SGP4 must not propagate, or that fail between their own epoch
     and the end of `duration_s`, are left out; `Constellation.notes` says which."""
-    epoch = parse_epoch(orbit.epoch)
     if orbit.source == "walker":
-        pattern = parse_walker(orbit.pattern)
-        satrecs = walker_satrecs(pattern, orbit.kind, orbit.altitude_km, epoch)
-        return Constellation(walker_names(pattern), satrecs, epoch, pattern, orbit.kind)
+        return _of_patterns(orbit, parse_epoch(orbit.epoch))
     if not orbit.path:
         raise UserError(f"orbit.path: found nothing, expected a file because orbit.source={orbit.source}")
     found = read_tle(orbit.path) if orbit.source == "tle" else read_omm(orbit.path)
     if len(found) > MAX_SATELLITES:
         raise UserError(f"{orbit.path}: {len(found)} satellites, expected at most {MAX_SATELLITES}")
     good, skipped = usable(found, orbit.skip_bad)
+    if orbit.epoch.strip().lower() == "file":
+        epoch = max(sat_epoch_datetime(one.record) for one in good).astimezone(timezone.utc)
+    else:
+        epoch = parse_epoch(orbit.epoch)
     satellites = Constellation(
         tuple(one.name for one in good),
         tuple(one.record for one in good),
@@ -211,6 +218,26 @@ def load_constellation(orbit: OrbitKnobs) -> Constellation:
         skipped=tuple(skipped),
     )
     return _without_bad(satellites, orbit) if orbit.skip_bad else satellites
+
+
+def _of_patterns(orbit: OrbitKnobs, epoch: datetime) -> Constellation:
+    """One pattern, or several shells after each other, whose names begin with the shell's number."""
+    spread_deg = orbit.node_spread_deg or (360.0 if orbit.kind == "delta" else 180.0)
+    if not orbit.shells:
+        shells = [Shell(parse_walker(orbit.pattern), orbit.altitude_km, spread_deg)]
+    else:
+        shells = [parse_shell(text, spread_deg) for text in orbit.shells]
+    total = sum(shell.pattern.total for shell in shells)
+    if total > MAX_SATELLITES:
+        raise UserError(f"orbit.shells: {total} satellites, expected at most {MAX_SATELLITES}")
+    names: list[str] = []
+    satrecs: list[Satrec] = []
+    for number, shell in enumerate(shells):
+        prefix = f"S{number:02d}" if orbit.shells else ""
+        names += [prefix + name for name in walker_names(shell.pattern)]
+        satrecs += walker_satrecs(shell, epoch)
+    pattern = None if orbit.shells else shells[0].pattern
+    return Constellation(tuple(names), tuple(satrecs), epoch, pattern, orbit.kind, shells=tuple(shells))
 
 
 def _without_bad(satellites: Constellation, orbit: OrbitKnobs) -> Constellation:
