@@ -20,11 +20,14 @@ from constellation.common.errors import UserError
 from constellation.common.files import make_folder, write_records, write_text
 from constellation.common.knobs import build, overlay
 from constellation.common.progress import watched
+from constellation.formats.plan import read_plan
 from constellation.links.pruning import LinkRules
+from constellation.orbit.frames import parse_epoch
 from constellation.orbit.orbits import load_constellation
 from constellation.passes.contacts import DAY_S
 from constellation.passes.delivery.antennas import Passes
 from constellation.passes.delivery.contacts import contacts_between, skies
+from constellation.passes.delivery.link import Contact
 from constellation.passes.delivery.relays import relays_over
 from constellation.passes.delivery.rules import File, Order, check_files
 from constellation.passes.delivery.simulate import deliver
@@ -76,6 +79,8 @@ def passes_of(scenario: Scenario, files: Sequence[File], own: DeliveryKeys) -> P
     constellation = load_constellation(scenario.orbit)
     begin_s = min(file.ready_s for file in files)
     span_s = (float(np.floor(begin_s)), float(np.floor(begin_s)) + own.days * DAY_S)
+    if own.plan:
+        return planned_passes(scenario, own, len(constellation), span_s)
     relayed = own.relay == "links"
     who = range(len(constellation)) if relayed else sorted({file.satellite for file in files})
     contacts = [
@@ -96,6 +101,29 @@ def passes_of(scenario: Scenario, files: Sequence[File], own: DeliveryKeys) -> P
         span_s[1],
         relays_over(constellation, rules, Passes.relay_s) if relayed else None,
     )
+
+
+def planned_passes(
+    scenario: Scenario, own: DeliveryKeys, satellites: int, span_s: tuple[float, float]
+) -> Passes:
+    """The passes of a contact plan, whose nodes are the satellites and then the stations. Raises `UserError`
+    for nodes that there are not, and for rain and relays, of which a plan says nothing."""
+    stations = scenario.ground.each
+    if own.weather != "clear" or own.relay != "none":
+        raise UserError(f"plan={own.plan}: says who meets whom; expected weather=clear and relay=none")
+    contacts = []
+    for one in read_plan(own.plan, parse_epoch(scenario.orbit.epoch)):
+        if max(one.source, one.target) > satellites + len(stations):
+            raise UserError(
+                f"plan={own.plan}: node {max(one.source, one.target)}, expected {satellites} satellites and "
+                f"{len(stations)} stations (ground.stations=)"
+            )
+        if one.source <= satellites < one.target:
+            edges_s, who = np.array([one.begin_s, one.end_s]), one.source - 1
+            rate, loss = np.array([one.rate_bps]), np.array([own.unit_loss])
+            station = one.target - satellites - 1
+            contacts.append(Contact(who, station, who, edges_s, rate, loss, one.delay_s, own.unit_loss))
+    return Passes(tuple(contacts), tuple(station.antennas for station in stations), span_s[1])
 
 
 def _runs(given: Given) -> list[Run]:
@@ -133,10 +161,7 @@ COMMAND = Command(
     subject=SCENARIO,
     honours=(*FLOWN, "rounds", "ground"),
     default="smoke",
-    examples=(
-        "dlrc study delivery run=runs/dense-0123abcd ground.stations=Svalbard,Matera weather=rain",
-        "dlrc study delivery scenario=dense rules=id,link storage_mib=64 drop=largest",
-    ),
+    examples=("dlrc study delivery run=runs/dense-0123abcd ground.stations=Svalbard,Matera weather=rain",),
 )
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ class DeliveryKeys(TransferKnobs):
     """priority rules to fly the scenario with, id,link,...; none: its own"""
     tiles: Annotated[int, Field(ge=1, le=10**9)] = 10000
     """streams that each one stands for"""
+    plan: str = ""
+    """contact plan of ION or HDTN instead of computed passes"""
     days: Annotated[float, Field(ge=0.01, le=30)] = 1.0
     """of passes after the first capture"""
 
