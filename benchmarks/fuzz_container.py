@@ -36,7 +36,7 @@ from constellation.common.knobs import Knobs, Several
 from constellation.scenario.coding import CodecKnobs
 from dlrc.commands.models import known_models
 from ground.decoder import Decoded, decode
-from nodes.crew import Board
+from nodes.process.board import Board
 
 LAMBDA = 0.013
 ROUND = 3

@@ -24,7 +24,7 @@ from constellation.common.progress import watched
 from dlrc.commands.models import known_models
 from ground.reconstructor import synthesise
 from nodes import encoder
-from nodes.crew import Board
+from nodes.process.board import Board
 from nodes.process.device import one_thread
 
 

@@ -36,8 +36,9 @@ from dlrc.commands.models import known_models
 from dlrc.studies.common.variants import Trial
 from nodes.arbiter import assignments, owners_of
 from nodes.capture import camera
-from nodes.crew import Board, Known
+from nodes.crew import Known
 from nodes.encoder import analyse, code, hyper_symbols
+from nodes.process.board import Board
 from nodes.process.device import one_thread
 from nodes.recognizer import signatures
 from nodes.round import recognise

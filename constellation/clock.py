@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from constellation.common.errors import UserError
 
 CAPTURE_S = 1e-3  # exposure and read-out of a frame; an estimate, the same for all
 TABLE2_PATCH_PX = 256
 TABLE2_K = 20  # hash rounds, section 4.1
+REGISTRATION_SHARE = 0.5  # of an analysis, for one reference: an estimate
 
 
 @dataclass(frozen=True)
@@ -85,12 +86,29 @@ def _span(name: str, start_s: float, duration_s: float, category: str) -> Span:
 
 
 @dataclass(frozen=True)
+class Work:
+    """What one satellite does with the streams of others in a round, counted. decoded: streams. pictures:
+    reference pictures made of them. registered: references registered to its view. predicted: patches
+    predicted, for trial or for good."""
+
+    decoded: int = 0
+    pictures: int = 0
+    registered: int = 0
+    predicted: int = 0
+
+
+NO_WORK = Work()
+
+
+@dataclass(frozen=True)
 class ComputeTimes:
     """Seconds of one satellite's computations for one patch.
 
     analysis_s: g_a. hash_s: Recognizer and Selector. arbitrate_s: Arbiter, Filter and map.
     entropy_modelling_s: h_a, z, h_s and context model, with `hyperprior_s` its first part, which needs no
-    context. entropy_coding_s: range coding."""
+    context. entropy_coding_s: range coding. Where streams are exchanged also alone_s: coding the independent
+    one; references_s: decoding others' and making pictures of them; registration_s: the search for what
+    predicts; prediction_s: the predicted patch and its analysis."""
 
     analysis_s: float
     hash_s: float
@@ -98,6 +116,10 @@ class ComputeTimes:
     entropy_modelling_s: float
     entropy_coding_s: float
     hyperprior_s: float = 0.0
+    alone_s: float = 0.0
+    references_s: float = 0.0
+    registration_s: float = 0.0
+    prediction_s: float = 0.0
 
     def __post_init__(self) -> None:
         for part in fields(self):
@@ -109,6 +131,20 @@ class ComputeTimes:
                 f"hyperprior_s: {self.hyperprior_s}, expected at most "
                 f"entropy_modelling_s = {self.entropy_modelling_s}"
             )
+
+    def with_streams(self, work: Work) -> ComputeTimes:
+        """A device's times where streams are exchanged.
+
+        Estimates: decoding a stream takes as long as coding it, a synthesis as long as an analysis, a
+        prediction one analysis, a registration `REGISTRATION_SHARE` of one."""
+        coding_s = self.entropy_modelling_s + self.entropy_coding_s
+        return replace(
+            self,
+            alone_s=coding_s,
+            references_s=work.decoded * coding_s + work.pictures * self.analysis_s,
+            registration_s=work.registered * REGISTRATION_SHARE * self.analysis_s,
+            prediction_s=work.predicted * self.analysis_s,
+        )
 
     @property
     def lic_s(self) -> float:
@@ -174,7 +210,7 @@ SOURCES = {
         "Table 2 of the paper: NVIDIA Titan V, 256 px, lambda = 0.0067 (C = 192), k = 20: analysis, entropy "
         "modelling and entropy coding of each model, 12.89 ms of DLRC for all. Estimates: 80 % of DLRC is "
         "hashing; the hyperprior takes 7.85 ms in every model; other patch sizes by area, other k in "
-        "proportion"
+        "proportion; what streams of others take, from those (`ComputeTimes.with_streams`)"
     )
 }
 _HYPERPRIOR_S = 7.85e-3  # estimate: the first model's entropy modelling, which is nothing but its hyperprior

@@ -95,7 +95,7 @@ def listen(scenario: Scenario, rank: Rank) -> None:
         with user_errors_to_exit(), group:
             group.watch.family = lambda: "" if os.getppid() != parent else None  # rank 0 is gone
             from ground.round import Station, hear_round
-            from nodes.crew import load_board
+            from nodes.process.board import load_board
             from nodes.wire.protocol import drive
 
             station = Station(load_board(scenario.codec))

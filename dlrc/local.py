@@ -21,8 +21,9 @@ from ground.account import Landed
 from ground.decoder import NOTHING, parse
 from ground.receive import receive
 from ground.round import Station, hear_round
-from nodes.crew import Board, Crew, Flown
+from nodes.crew import Crew, Flown
 from nodes.messages import Orders
+from nodes.process.board import Board
 from nodes.process.preflight import check_inputs
 from nodes.round import crew_of, fly_round
 from nodes.wire.faults import Faults

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from codec.bitstream import Bitstream
-from codec.maps.assignment import AssignmentMap, all_kept
+from codec.maps.assignment import all_kept
 from codec.models.model import LATENT_STRIDE_PX
 from constellation.clock import Span
 from constellation.common.frozen import value
@@ -21,6 +21,7 @@ from ground.receive import Arrival, Arrived, Kind
 from ground.records import Fates, Ledger, Outcome, Place, RoundRecord, SatelliteRecord, SectionBytes
 from nodes.capture import covered_by_earlier, ground_cells
 from nodes.messages import Witness
+from nodes.streams.fates import bits_by_source
 
 
 @value
@@ -69,8 +70,8 @@ def _record(landed: Landed, source: Source, oracle: int) -> SatelliteRecord:
     satellite, number = source
     witness, outcome = landed.arrived.witness.get(satellite), _outcome(landed, source)
     dlrc, alone = _bytes(landed, source, outcome)
-    assignment = _assignment(landed, source, outcome)
-    kept, local, remote = Fates.of(assignment).counts if assignment is not None else (0, 0, 0)
+    fates = _fates(landed, source, outcome)
+    kept, local, remote = fates.counts if fates is not None else (0, 0, 0)
     shared = outcome is Outcome.INDEPENDENT or (
         source in landed.decoded.streams and landed.decoded.streams[source].header.settings.dlrc
     )
@@ -88,7 +89,9 @@ def _record(landed: Landed, source: Source, oracle: int) -> SatelliteRecord:
         oracle=oracle,
         quality_dlrc=_quality(witness, landed.images.get(satellite)),
         quality_independent=_quality(witness, landed.images_alone.get(satellite)),
-        fates=Fates.of(assignment) if assignment is not None and shared else None,
+        fates=fates if shared else None,
+        predicted=0 if fates is None else fates.predicted,
+        bits=_bits(landed, source, outcome),
         fault=_fault(landed.decoded, source),
         cells=_cells(landed, source, outcome),
         **_told(witness, outcome),
@@ -131,13 +134,13 @@ def _fault(decoded: Decoded, source: Source) -> str:
     return f"{gaps} positions refer to a stream that never came" if gaps else ""
 
 
-def _assignment(landed: Landed, source: Source, outcome: Outcome) -> AssignmentMap | None:
-    """The map of the image that the ground has."""
+def _fates(landed: Landed, source: Source, outcome: Outcome) -> Fates | None:
+    """Those of the image that the ground has."""
     if outcome is Outcome.LOST:
         return None
     if outcome is Outcome.INDEPENDENT:
-        return all_kept(*landed.spares.latents[source].shape[1:])
-    return landed.decoded.maps[source]
+        return Fates.of(all_kept(*landed.spares.latents[source].shape[1:]))
+    return Fates.of(landed.decoded.maps[source], landed.decoded.guides.get(source))
 
 
 def _cells(landed: Landed, source: Source, outcome: Outcome) -> Cells | None:
@@ -152,6 +155,15 @@ def _cells(landed: Landed, source: Source, outcome: Outcome) -> Cells | None:
         for images in (landed.images, landed.images_alone)
     ]
     return Cells(bits, alone, *errors)
+
+
+def _bits(landed: Landed, source: Source, outcome: Outcome) -> tuple[tuple[int, float], ...]:
+    """Of y, by the satellite that vectors are predicted from; of an image that is coded in the light of
+    others."""
+    decoded = landed.decoded
+    if source not in decoded.guides or outcome not in (Outcome.EXACT, Outcome.RESENT):
+        return ()
+    return bits_by_source(decoded.guides[source], decoded.maps[source], decoded.bits[source])
 
 
 def _ledger(landed: Landed, source: Source) -> Ledger:
@@ -193,7 +205,8 @@ def _sections(stream: Bitstream | None, total: int, open_y_bits: float) -> Secti
     if stream is None:  # unreadable: its bytes count all the same
         return SectionBytes(y=0, z=0, map=0, header=total)
     y = len(stream.y) if math.isnan(open_y_bits) else open_y_bits / 8
-    return SectionBytes(y=y, z=len(stream.z), map=len(stream.map), header=stream.framing_bytes)
+    sections = {"z": len(stream.z), "map": len(stream.map), "prediction": len(stream.prediction)}
+    return SectionBytes(y=y, header=stream.framing_bytes, **sections)
 
 
 def _pixels(landed: Landed, source: Source) -> int:

@@ -19,14 +19,16 @@ from codec.entropy.coder import EntropyCoder
 from codec.entropy.decoder import DecodedLatents, StreamItem
 from codec.entropy.decoder import decode as decode_streams
 from codec.entropy.order import rank
-from codec.maps.assignment import REMOTE, AssignmentMap, all_kept, combined_digest
+from codec.maps.assignment import AssignmentMap, all_kept, combined_digest
 from codec.maps.coding import decode_map
 from codec.maps.references import follow
+from codec.prediction.values import Guide
 from constellation.common.errors import BitstreamError
 from constellation.common.frozen import value
 from constellation.scenario.coding import CodecKnobs
+from ground.predicted import Chain, guide_of, sources_of
 from ground.reconstructor import Grid
-from nodes.crew import Board
+from nodes.process.board import Board
 
 Source = tuple[int, int]  # satellite, round
 Maps = dict[Source, AssignmentMap]
@@ -39,7 +41,8 @@ class Decoded:
     streams: containers of those that could be read, maps included. maps: their assignment maps. latents:
     y_tilde, float [M, H, W], of those that decoded to what was coded, complete but where `missing`, bool [H,
     W]: zero there, as the owner's vectors never came. faults: why a stream gave no latents. bits: float32 [H,
-    W], what the y section spent at each position."""
+    W], what the y section spent at each position. guides: what streams are predicted from, of those that
+    are."""
 
     streams: Mapping[Source, Bitstream]
     maps: Mapping[Source, AssignmentMap]
@@ -47,6 +50,7 @@ class Decoded:
     missing: Mapping[Source, np.ndarray]
     faults: Mapping[Source, BitstreamError]
     bits: Mapping[Source, np.ndarray] = field(default_factory=dict)
+    guides: Mapping[Source, Guide] = field(default_factory=dict)
 
     @property
     def whole(self) -> frozenset[Source]:
@@ -56,13 +60,18 @@ class Decoded:
     @property
     def damaged(self) -> frozenset[Source]:
         """Streams that are at fault themselves: unreadable, or decoded to something else than what was coded
-        although every owner that their map names is sound. Of one whose owner has a fault, nobody can
+        although every satellite that they refer to is sound. Of one that refers to a fault, nobody can
         tell."""
         return frozenset(
             source
             for source in self.faults
-            if source not in self.streams or _owners(self.maps[source], source[1]) <= self.latents.keys()
+            if source not in self.streams or self.needs(source) <= self.latents.keys()
         )
+
+    def needs(self, source: Source) -> set[Source]:
+        """The streams that one of `streams` refers to."""
+        satellites = sources_of(self.maps[source], self.guides.get(source))
+        return {(satellite, source[1]) for satellite in satellites}
 
     @property
     def grids(self) -> dict[int, Grid]:
@@ -76,42 +85,54 @@ class Decoded:
 NOTHING = Decoded({}, {}, {}, {}, {})
 
 
-def _owners(assignment: AssignmentMap, number: int) -> set[Source]:
-    return {(int(owner), number) for owner in np.unique(assignment.owner[assignment.fate == REMOTE])}
-
-
 def parse(board: Board, streams: Mapping[Source, bytes]) -> Decoded:
-    """Containers and assignment maps alone: no latents."""
-    opened, maps, faults = {}, {}, {}
+    """Containers, assignment maps and guides alone: no latents."""
+    opened, maps, guides, faults = {}, {}, {}, {}
     for source, data in sorted(streams.items()):
         try:
-            opened[source], maps[source] = _opened(board, source, data)
+            stream, assignment = _opened(board, source, data)
+            guide = guide_of(board, stream) if stream.header.settings.predicts else None
         except BitstreamError as error:
             faults[source] = error
+            continue
+        opened[source], maps[source] = stream, assignment
+        if guide is not None:
+            guides[source] = guide
     for source, stream in opened.items():
-        for owner in sorted(_owners(maps[source], source[1]) & opened.keys()):
+        if stream.header.settings.predicts:  # its digest is over all vectors
+            continue
+        owners = {(satellite, source[1]) for satellite in sources_of(maps[source], None)}
+        for owner in sorted(owners & opened.keys()):
             if opened[owner].header.accord != stream.header.accord:
                 faults[source] = BitstreamError(
                     f"copies vectors of satellite {owner[0]}, whose stream here is of another run or round: "
                     f"accord {opened[owner].header.accord:08x}, expected {stream.header.accord:08x}"
                 )
-    return Decoded(opened, maps, {}, {}, faults)
+    return Decoded(opened, maps, {}, {}, faults, guides=guides)
 
 
 def decode(board: Board, streams: Mapping[Source, bytes]) -> Decoded:
-    """Decode streams with `board` (nodes.crew.Board): each under its source, in which it must name itself;
-    those of one round follow each other's references."""
+    """Decode streams: each under its source, in which it must name itself; those of one round follow each
+    other's references."""
     read = parse(board, streams)
     latents, missing, bits, faults = {}, {}, {}, dict(read.faults)
     for group in _groups(read):  # those that may refer to each other
         settings = read.streams[group[0]].header.settings
         knobs = CodecKnobs.model_validate({"grid": settings.grid, "portable": settings.portable})
-        results = _decoded(board.entropy(knobs), read.streams, {s: read.maps[s] for s in group}, faults)
+        apart = {s: read.maps[s] for s in group if not read.streams[s].header.settings.predicts}
+        results = _decoded(board.entropy(knobs), read.streams, apart, faults)
         coded = {source: result.y_context for source, result in results.items()}
         found, gaps = _copied({source: read.maps[source] for source in coded}, coded)
-        latents, missing = latents | found, missing | gaps
+        whole = {source: y for source, y in found.items() if not gaps[source].any()}
+        chain = Chain(board, {s: read.streams[s] for s in group if s not in apart}, read.maps, read.guides)
+        chain.decode(whole)
+        faults |= chain.faults
+        results |= chain.results
+        found |= {source: result.y_context for source, result in chain.results.items()}
+        latents |= found
+        missing |= gaps | {s: np.zeros(found[s].shape[1:], bool) for s in chain.results}
         bits |= {source: result.y_bits for source, result in results.items()}
-    return Decoded(read.streams, read.maps, latents, missing, faults, bits)
+    return Decoded(read.streams, read.maps, latents, missing, faults, bits, read.guides)
 
 
 def _opened(board: Board, source: Source, data: bytes) -> tuple[Bitstream, AssignmentMap]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +27,7 @@ from constellation.common.frozen import value
 from constellation.common.knobs import Knobs, Several
 from ground.decoder import Decoded, decode
 from ground.reconstructor import reconstruct
-from nodes.crew import Board
+from nodes.process.board import Board
 
 
 @value
@@ -58,6 +59,8 @@ class DecodeKeys(Knobs):
     """folder for the images, NAME.png each"""
     weights: str = ""
     """checkpoint that coded them; none: a shipped one"""
+    prediction: str = ""
+    """weights that predicted them from other views; none: the shipped ones"""
 
 
 def turn(given: Given) -> None:
@@ -69,7 +72,7 @@ def turn(given: Given) -> None:
     out = make_folder(Path(own.out), "out")
     for files in batches(stored):
         try:
-            images, failures = decode_files(files, own.weights)
+            images, failures = decode_files(files, own.weights, own.prediction)
         except UserError as error:
             faults.append(str(error))
             continue
@@ -138,7 +141,7 @@ def batches(stored: Iterable[Stored]) -> Iterator[list[Stored]]:
 
 
 def decode_files(
-    files: list[Stored], weights: str
+    files: list[Stored], weights: str, prediction: str = ""
 ) -> tuple[dict[Path, np.ndarray], dict[Path, BitstreamError]]:
     """Images, uint8 [P, P, B], and failures of one batch. Raises `UserError` where no checkpoint is theirs,
     or two are of one satellite."""
@@ -150,7 +153,7 @@ def decode_files(
                 f"streams: {other.path} and {one.path} are both of satellite {one.source[0]} in round "
                 f"{one.source[1]}, expected one; decode different runs one by one"
             )
-    board = board_of(files[0].header, weights)
+    board = replace(board_of(files[0].header, weights), prediction=prediction)
     decoded = decode(board, {one.source: one.data for one in files})
     (images,) = reconstruct(board, decoded.grids)
     path_of = {one.source: one.path for one in files}

@@ -15,7 +15,7 @@ from codec.surroundings import RING
 from constellation.common.errors import BitstreamError
 from constellation.common.frozen import value
 from ground.mosaic import mosaics
-from nodes.crew import Board
+from nodes.process.board import Board
 
 
 @value

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import zlib
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from enum import Enum
 from typing import Annotated, Any
 
@@ -17,13 +17,16 @@ import numpy as np
 from pydantic import BeforeValidator, ConfigDict, PlainSerializer, TypeAdapter, ValidationError
 
 from codec.maps.assignment import KEPT, LOCAL, REMOTE, AssignmentMap
+from codec.prediction.values import Guide
 from constellation.clock import Span
 from constellation.common.errors import UserError
 from constellation.snapshot import Snapshot
 from ground.cells import JsonCells
 from ground.metrics import Quality
+from nodes.streams.fates import source_of
 
 MAX_POSITIONS = 1 << 20  # of one map, as in the container
+PREDICTED = 3  # a fate beside an assignment map's: kept, and coded in the light of another's picture
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
 
 
@@ -70,8 +73,8 @@ class Ledger:
 
 @dataclass(frozen=True)
 class SectionBytes:
-    """Bytes of streams, by section; header is everything that is not y, z or map. Whole numbers of real
-    streams; fractions where `codec.context=open` estimates them."""
+    """Bytes of streams, by section; header is everything that is not y, z, map or prediction. Whole numbers
+    of real streams; fractions where `codec.context=open` estimates them."""
 
     __pydantic_config__ = _STRICT
 
@@ -79,25 +82,24 @@ class SectionBytes:
     z: float
     map: float = 0.0
     header: float = 0.0
+    prediction: float = 0.0
 
     @property
     def total(self) -> float:
         """All sections together, bytes."""
-        return self.y + self.z + self.map + self.header
+        return self.y + self.z + self.map + self.header + self.prediction
 
     def __add__(self, other: SectionBytes) -> SectionBytes:
-        return SectionBytes(
-            self.y + other.y, self.z + other.z, self.map + other.map, self.header + other.header
-        )
+        return SectionBytes(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
 
 @dataclass(frozen=True, eq=False)
 class Fates:
     """Where each latent position's vector came from: an assignment map without the places that its copies
-    name.
+    name, with what its kept vectors are predicted from.
 
-    fate: uint8 [H, W], KEPT, LOCAL or REMOTE. exact: bool [H, W]. owner: int16 [H, W], -1 where not REMOTE.
-    Read-only."""
+    fate: uint8 [H, W], KEPT, LOCAL, REMOTE or PREDICTED. exact: bool [H, W]. owner: int16 [H, W], of a copy,
+    or the satellite that a vector is predicted from (of an average the first of two), else -1. Read-only."""
 
     fate: np.ndarray
     exact: np.ndarray
@@ -117,15 +119,24 @@ class Fates:
     __hash__ = None  # type: ignore[assignment]
 
     @staticmethod
-    def of(assignment: AssignmentMap) -> Fates:
-        """Those of an assignment map."""
-        return Fates(assignment.fate, assignment.exact, assignment.owner)
+    def of(assignment: AssignmentMap, guide: Guide | None = None) -> Fates:
+        """Those of an assignment map, and of what the stream is predicted from."""
+        fate, owner = assignment.fate, assignment.owner
+        if guide is not None:
+            source = source_of(guide, assignment)
+            fate, owner = np.where(source >= 0, PREDICTED, fate), np.where(source >= 0, source, owner)
+        return Fates(fate, assignment.exact, owner)
 
     @property
     def counts(self) -> tuple[int, int, int]:
-        """Positions kept, copied from the same grid, copied from another satellite."""
-        counts = np.bincount(self.fate.reshape(-1), minlength=3)
-        return int(counts[KEPT]), int(counts[LOCAL]), int(counts[REMOTE])
+        """Positions kept (predicted or not), copied from the same grid, copied from another satellite."""
+        counts = np.bincount(self.fate.reshape(-1), minlength=4)
+        return int(counts[KEPT] + counts[PREDICTED]), int(counts[LOCAL]), int(counts[REMOTE])
+
+    @property
+    def predicted(self) -> int:
+        """Positions that are predicted from another satellite."""
+        return int((self.fate == PREDICTED).sum())
 
 
 def _fates_to_json(fates: Fates | None) -> dict[str, Any] | None:
@@ -156,8 +167,8 @@ def _fates_from_json(value: Any) -> Any:
         raise ValueError(f"{len(raw)} bytes of a map of {height} x {width}, expected {4 * cells}")
     fate, exact = (np.frombuffer(raw, np.uint8, cells, at).reshape(height, width) for at in (0, cells))
     owner = np.frombuffer(raw, "<i2", cells, 2 * cells).reshape(height, width)
-    if fate.max() > REMOTE or exact.max() > 1:
-        raise ValueError(f"a map with fate {fate.max()}, expected {KEPT}, {LOCAL} or {REMOTE}")
+    if fate.max() > PREDICTED or exact.max() > 1:
+        raise ValueError(f"a map with fate {fate.max()}, expected {KEPT} to {PREDICTED}")
     return Fates(fate, exact, owner)
 
 
@@ -187,7 +198,10 @@ class SatelliteRecord:
     as well where that stood in; a stream sent again counts once, as its loss would have hit any coding.
     independent: bytes of its independent stream. kept, local_copy, remote_copy: latent positions by fate, of
     the image that the ground has (an independent one keeps all; a lost one has none). oracle: latent
-    positions that an earlier satellite of the priority order covers. transmission_s: simulated time on the
+    positions that an earlier satellite of the priority order covers. predicted: those of the kept that are
+    coded in the light of another's picture; bits: what the tables charge for kept vectors, by the satellite
+    that they are predicted from, (satellite, bits), -1 for those coded plainly; empty where none is
+    predicted. transmission_s: simulated time on the
     downlink alone, without waiting for a contact; None for a stream that never came. fault: what was wrong
     with its stream, or empty. Of a satellite that died before it could tell about itself: place, qualities,
     t_sync_s None, payload_bytes 0. A quality is None too where there is no image. cells: bits and errors by
@@ -219,6 +233,8 @@ class SatelliteRecord:
     fault: str = ""
     hidden: int = 0
     cells: JsonCells = None
+    predicted: int = 0
+    bits: tuple[tuple[int, float], ...] = ()
 
     @property
     def exact(self) -> bool:

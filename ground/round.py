@@ -17,8 +17,8 @@ from ground.account import Landed
 from ground.decoder import NOTHING, Decoded, Source, decode
 from ground.receive import Arrived, receive, wanted
 from ground.reconstructor import reconstruct
-from nodes.crew import Board
 from nodes.messages import Orders
+from nodes.process.board import Board
 from nodes.wire.stages import GROUND, Send, Side, Stage, Step
 
 

@@ -21,8 +21,9 @@ import numpy as np
 from codec.imagery.scene import Scene, open_scene
 from constellation.common.errors import UserError
 from constellation.scenario.imaging import CaptureKnobs, SceneKnobs
-from nodes.crew import Board, Look, Rules, See, View
+from nodes.crew import Look, Rules, See, View
 from nodes.encoder import analyse, view_of
+from nodes.process.board import Board
 from nodes.timeline import Watch
 
 LATENT_PX = 16  # ground pixels per latent position: every model of codec/models/model.py downsamples by 16
@@ -102,9 +103,13 @@ def capture(scene: Scene, knobs: CaptureKnobs, seed: int, round: int, satellite:
     size, halo = knobs.patch_px, knobs.halo_px
 
     flaws = _stream(_POSE, seed, round, satellite).uniform(-1, 1, size=3)
+    brighter = _stream(_GAIN, seed, round, satellite).uniform(-1, 1)
+    if knobs.flaws == "bound":  # a shift of that length in any direction; the others either way
+        turn = np.pi * flaws[0]
+        flaws, brighter = np.array([np.cos(turn), np.sin(turn), np.sign(flaws[2])]), np.sign(brighter)
     shift = (float(flaws[0] * knobs.jitter_px), float(flaws[1] * knobs.jitter_px))
     rotation = float(flaws[2] * knobs.rotation_deg)
-    gain = 1.0 + float(_stream(_GAIN, seed, round, satellite).uniform(-1, 1) * knobs.gain)
+    gain = 1.0 + float(brighter * knobs.gain)
 
     pose = _Pose(window_row + row - halo, window_col + col - halo, size + 2 * halo, shift, rotation)
     padded = _look(scene.read, scene, pose)
@@ -120,15 +125,13 @@ def capture(scene: Scene, knobs: CaptureKnobs, seed: int, round: int, satellite:
     seen = _seen(scene, pose)
     if seen is not None:
         padded[~seen] = 0  # no cloud, gain or noise over what is not there
+    corners = row, col, window_row, window_col
     return Capture(
         satellite,
         round,
         np.ascontiguousarray(_centre(padded, halo)),
         padded,
-        row,
-        col,
-        window_row,
-        window_col,
+        *corners,
         ground_cells(row, col, size),
         shift,
         rotation,
@@ -149,7 +152,8 @@ def camera(board: Board, rules: Rules, scene: SceneKnobs, capturing: CaptureKnob
             look = look_of(capture(opened, capturing, rules.seed, number, satellite), opened.name)
             with watch.span("analysis", satellite):
                 y = analyse(board, look.padded, look.halo_px)
-            views.append(view_of(board, rules.codec, look, y))
+            with watch.span("alone", satellite):
+                views.append(view_of(board, rules.codec, look, y))
         return views
 
     return see

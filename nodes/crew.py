@@ -10,64 +10,33 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from dataclasses import field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from codec.entropy.coder import EntropyCoder
 from codec.entropy.encoder import EncodedLatents
 from codec.maps.assignment import AssignmentMap
 from codec.models import registry
-from codec.models.checkpoint import CheckpointInfo, load_weights
 from codec.models.model import LatentModel, Pass
-from codec.portable.transforms import Transforms
 from codec.settings import StreamSettings
+from constellation.clock import NO_WORK, Work
 from constellation.common.frozen import value
 from constellation.network import SpaceSegment, Sync
 from constellation.priority import check_rule
 from constellation.scenario.coding import CodecKnobs, DlrcKnobs
 from constellation.scenario.operation import PriorityKnobs
 from constellation.scenario.scenario import Scenario
-from nodes.messages import HEADER_WORDS, ORDER_BYTES, Header, Note, SignatureList
-from nodes.process.device import device_of, one_thread
+from nodes.messages import HEADER_WORDS, ORDER_BYTES, PLACE_WORDS, Header, Note, SignatureList
+from nodes.process.board import Board
 from nodes.recognizer import HashFamily, hash_family
 from nodes.selector import Selection
+from nodes.streams.offer import Offer
 from nodes.timeline import Watch
 
-
-@value
-class Board:
-    """A loaded codec, one a process, shared by its satellites, or the ground's. device: of its networks."""
-
-    model: LatentModel
-    checkpoint: CheckpointInfo
-    device: str
-
-    def entropy(self, codec: CodecKnobs) -> EntropyCoder:
-        """The entropy coder of this model on a grid; made once."""
-        key = codec.grid, codec.portable
-        if key not in self._coders:
-            self._coders[key] = EntropyCoder(self.model, grid=codec.grid, portable=codec.portable)
-        return self._coders[key]
-
-    @cached_property
-    def transforms(self) -> Transforms:
-        """g_a and g_s of this model in exact arithmetic."""
-        return Transforms(self.model)
-
-    @cached_property
-    def _coders(self) -> dict[tuple[str, bool], EntropyCoder]:
-        return {}
-
-
-def load_board(codec: CodecKnobs) -> Board:
-    """Load the checkpoint that the knobs name onto this process's device, one thread. Raises `UserError`."""
-    one_thread()
-    model, checkpoint = load_weights(codec.weights, codec.model, codec.lambda_)
-    device = device_of(codec.device)
-    model.net.to(device)
-    return Board(model, checkpoint, device)
+if TYPE_CHECKING:
+    from codec.prediction.values import Guide
 
 
 @value
@@ -122,13 +91,23 @@ class Rules:
         """Whether the order is made by a function of the user's, which may differ between satellites."""
         return ":" in self.priority.rule
 
+    @property
+    def header_bytes(self) -> int:
+        """Bytes of a HEADERS message."""
+        return 8 * (HEADER_WORDS + (PLACE_WORDS if self.dlrc.streams else 0))
+
     def list_bytes(self, count: int) -> int:
-        """Bytes of an EXCHANGE message that has room for `count` entries."""
+        """Bytes of an EXCHANGE message that has room for `count` entries, or for a stream of as many
+        bytes."""
+        if self.dlrc.streams:
+            return -(-count // 8) * 8 + (ORDER_BYTES if self.own_order else 0)
         return 8 * count * (2 if self.with_contents else 1) + (ORDER_BYTES if self.own_order else 0)
 
     def payload_bytes(self, count: int) -> int:
-        """Bytes of a satellite's message on its links: header and `count` entries; under footprint
-        deduplication four corners instead of signatures."""
+        """Bytes of a satellite's messages on its links: header and `count` entries, or a stream; under
+        footprint deduplication four corners instead of signatures."""
+        if self.dlrc.streams:
+            return self.header_bytes + count + (ORDER_BYTES if self.own_order else 0)
         sent = self.list_bytes(count)
         return 8 * HEADER_WORDS + (sent - 8 * count + 32 if self.dlrc.dedup == "footprint" else sent)
 
@@ -212,6 +191,18 @@ class Observation:
 
 
 @value
+class Offering:
+    """A view, and what its satellite offers of it, where streams are exchanged."""
+
+    view: View
+    own: Offer
+
+    @property
+    def satellite(self) -> int:
+        return self.own.satellite
+
+
+@value
 class Accord:
     """What follows from the headers of a round, alike on every satellite.
 
@@ -228,14 +219,15 @@ class Accord:
 
 @value
 class Known:
-    """What follows from the lists of a round, alike on every satellite.
+    """What follows from the lists or the streams of a round, alike on every satellite.
 
-    lists: those that arrived whole and reached somebody. by: receiver -> satellites whose lists it heard,
-    itself included; who is not among `lists` heard itself alone.
+    lists, offers: those that arrived whole and reached somebody, of the kind that is exchanged. by: receiver
+    -> satellites of whom it heard, itself included; who is in neither of them heard itself alone.
     """
 
     lists: Mapping[int, SignatureList]
     by: Mapping[int, frozenset[int]]
+    offers: Mapping[int, Offer] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -257,12 +249,16 @@ class Task:
 @value
 class Product:
     """One satellite's bytes of a round, kept until the round is closed. alone: its independent stream, which
-    needs nobody. estimate_bits: open-loop estimate of y for the kept vectors, NaN unless asked for."""
+    needs nobody. estimate_bits: open-loop estimate of y for the kept vectors, NaN unless asked for. guide,
+    work: where streams are exchanged, what it is predicted from, and what others' streams took, for the
+    clock."""
 
     stream: bytes
     alone: bytes
     assignment: AssignmentMap
     estimate_bits: float
+    guide: Guide | None = None
+    work: Work = NO_WORK
 
 
 See = Callable[[int, Sequence[int]], "list[View]"]  # round, satellites -> their views
@@ -282,8 +278,8 @@ class Crew:
 
 @value
 class Flown:
-    """What a crew has after a round, by satellite. tasks: of those that took part in the exchange; empty
-    without DLRC. notes: telemetry. accepted: whose streams the ground kept."""
+    """What a crew has after a round, by satellite. tasks: of those that took part in an exchange of
+    signatures. notes: telemetry. accepted: whose streams the ground kept."""
 
     accord: Accord
     tasks: Mapping[int, Task]

@@ -15,8 +15,9 @@ from codec.maps.coding import encode_map
 from codec.models.model import LATENT_STRIDE_PX
 from codec.portable.transforms import picture_digest
 from constellation.scenario.coding import CodecKnobs
-from nodes.crew import Board, Look, Product, Rules, Task, View
+from nodes.crew import Look, Product, Rules, Task, View
 from nodes.filter import kept_positions
+from nodes.process.board import Board
 from nodes.timeline import Watch
 
 
@@ -61,7 +62,7 @@ def encode_alone(board: Board, rules: Rules, views: list[View]) -> dict[int, Pro
 
 def alone_stream(board: Board, rules: Rules, view: View) -> bytes:
     """The independent stream of a view."""
-    header = _header(board, rules, view, (view.look.satellite,))
+    header = header_of(board, rules, view, (view.look.satellite,))
     coded = view.alone
     return pack(Bitstream(header, coded.z_bytes, coded.y_bytes, b"", coded.y_digest))
 
@@ -76,7 +77,7 @@ def _product(board: Board, rules: Rules, task: Task, watch: Watch) -> Product:
         z = hyper_symbols(board, rules.codec, selection.y)
     with watch.span("coding", satellite):
         coded = code(board, rules.codec, z, (selection.y, selection.y_hat), known)
-        header = _header(board, rules, view, task.participants, task.accord)
+        header = header_of(board, rules, view, task.participants, task.accord)
         digest = combined_digest(coded.y_digest, kept)  # of the context map and of the references
         stream = pack(Bitstream(header, coded.z_bytes, coded.y_bytes, section, digest))
     estimate_bits = float("nan")
@@ -87,10 +88,11 @@ def _product(board: Board, rules: Rules, task: Task, watch: Watch) -> Product:
     return Product(stream, alone_stream(board, rules, view), kept, estimate_bits)
 
 
-def _header(
+def header_of(
     board: Board, rules: Rules, view: View, participants: tuple[int, ...], accord: int | None = None
 ) -> Header:
-    """accord: of the round; None without DLRC."""
+    """What a stream says about itself. accord: of the round, where it refers to others by their lists; 0
+    where it may refer to them without; None where it does not."""
     look, weights = view.look, bytes.fromhex(board.checkpoint.sha256)[:4]
     settings = rules.settings(accord is not None, halo=look.halo_px > 0)
     height, width = view.y.shape[1:]

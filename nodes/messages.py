@@ -1,8 +1,9 @@
 """What travels in a round, byte for byte: headers and signature lists between satellites, orders from the
 ground, and what a satellite tells the ground outside the simulated link.
 
-    HEADERS   Header: 40 bytes, with a checksum of its own and one of the list that follows
-    EXCHANGE  SignatureList: int64 words, padded with zeros to the longest list that the headers announce
+    HEADERS   Header: 40 bytes, with a checksum of its own and one of the list that follows; 48 with streams
+    EXCHANGE  SignatureList: int64 words, padded with zeros to the longest list that the headers announce;
+              with dlrc.exchange=streams an Offer (nodes/streams/offer.py)
     REQUEST   Orders: what the ground still wants, or what it accepted
     WITNESS   Witness: original, independent stream, telemetry
 
@@ -26,7 +27,9 @@ from constellation.common.frozen import value
 HEADER_WORDS = 5
 HEADER_BYTES = 8 * HEADER_WORDS
 ORDER_BYTES = 8
+PLACE_WORDS = 1  # more, of a header that says where the patch lies
 _HEADER = struct.Struct("<qqdqI")
+_PLACED = struct.Struct("<qqdqiiI")
 _WITNESS = struct.Struct("<IIIHHH")
 _MASKED = 1 << 15  # beside the number of bands: a mask follows the picture
 
@@ -37,10 +40,12 @@ class MessageError(Exception):
 
 @dataclass(frozen=True)
 class Header:
-    """What each satellite sends ahead of its signatures.
+    """What each satellite sends ahead of its signatures, or of its stream.
 
-    metric: for `priority.rule`. count: entries of its list. checksum: CRC-32 of the list's words, without
-    padding. On the wire the checksum's word holds in its high half a CRC-32 of everything before it.
+    metric: for `priority.rule`. count: entries of its list, or bytes of its stream. checksum: CRC-32 of the
+    list's words, or of the stream, without padding. place: (row, col) of the patch on the ground as the
+    satellite believes it, px; None with signatures, which need none. On the wire the checksum's word holds in
+    its high half a CRC-32 of everything before it.
     """
 
     satellite: int
@@ -48,22 +53,29 @@ class Header:
     metric: float
     count: int
     checksum: int
+    place: tuple[int, int] | None = None
 
     def pack(self) -> bytes:
-        """`HEADER_BYTES` bytes."""
-        words = _HEADER.pack(self.satellite, self.round, self.metric, self.count, self.checksum)
+        """`HEADER_BYTES` bytes; with a place one word more."""
+        layout, place = (_HEADER, ()) if self.place is None else (_PLACED, self.place)
+        words = layout.pack(self.satellite, self.round, self.metric, self.count, *place, self.checksum)
         return words + zlib.crc32(words).to_bytes(4, "little")
 
     @classmethod
     def unpack(cls, data: bytes) -> Header:
         """Inverse of `pack`. Raises `MessageError`."""
-        if len(data) != HEADER_BYTES:
-            raise MessageError(f"header of {len(data)} bytes, expected {HEADER_BYTES}")
-        if zlib.crc32(data[: _HEADER.size]) != int.from_bytes(data[_HEADER.size :], "little"):
+        longer = HEADER_BYTES + 8 * PLACE_WORDS
+        if len(data) not in (HEADER_BYTES, longer):
+            raise MessageError(f"header of {len(data)} bytes, expected {HEADER_BYTES} or {longer}")
+        if zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "little"):
             raise MessageError("checksum of a header does not match")
-        header = cls(*_HEADER.unpack_from(data))
+        if len(data) == HEADER_BYTES:
+            header = cls(*_HEADER.unpack_from(data))
+        else:
+            satellite, number, metric, count, row, col, checksum = _PLACED.unpack_from(data)
+            header = cls(satellite, number, metric, count, checksum, (row, col))
         if header.count < 0:
-            raise MessageError(f"satellite {header.satellite}: {header.count} signatures announced")
+            raise MessageError(f"satellite {header.satellite}: {header.count} entries announced")
         return header
 
 

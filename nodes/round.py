@@ -1,7 +1,8 @@
 """One round on board, from pixels to a closed round, as a protocol: what a crew sends, and what it does with
-what it hears (paper, Figure 4).
+what it hears (paper, Figure 4). The second line is `dlrc.exchange=streams`.
 
     capture, g_a -> Recognizer, Selector -> HEADERS -> EXCHANGE -> Arbiter, Filter, entropy coding
+                 -> entropy coding       -> HEADERS -> EXCHANGE -> prediction, entropy coding
                  -> DOWNLINK -> WITNESS -> (REQUEST -> ANSWER)* until the ground has closed the round
 
 Everything that satellites must agree on follows from what is heard, which is alike on all of them: any split
@@ -17,31 +18,22 @@ from itertools import count
 import numpy as np
 
 from codec.entropy.order import rank
-from constellation.common.errors import UserError
-from constellation.network import NO_SYNC, Instant, SpaceSegment
-from constellation.priority import priority_order
+from constellation.network import Instant, SpaceSegment
 from constellation.scenario.scenario import Scenario
+from nodes.accord import S, agree, alive, headers, nobody, payloads, understand
 from nodes.arbiter import assignments
 from nodes.capture import camera
-from nodes.crew import Accord, Board, Crew, Flown, Known, Observation, Product, Rules, Task, View, load_board
-from nodes.encoder import encode, encode_alone
-from nodes.messages import (
-    HEADER_BYTES,
-    ORDER_BYTES,
-    Header,
-    MessageError,
-    Note,
-    Orders,
-    SignatureList,
-    Witness,
-    check_order,
-    pack_order,
-)
+from nodes.crew import Accord, Crew, Flown, Known, Observation, Offering, Product, Rules, Task, View
+from nodes.encoder import alone_stream, encode, encode_alone
+from nodes.messages import MessageError, Note, Orders, SignatureList, Witness
+from nodes.process.board import Board, load_board
 from nodes.process.device import peak_rss_mib
 from nodes.recognizer import content_hashes, signatures
 from nodes.selector import select
-from nodes.timeline import Watch, round_timeline
-from nodes.wire.stages import GROUND, Heard, Send, Side, Stage, Step
+from nodes.streams.offer import Offer
+from nodes.streams.predict import predict
+from nodes.timeline import Watch, round_timeline, stream_timeline
+from nodes.wire.stages import GROUND, Send, Side, Stage, Step
 
 
 def crew_of(
@@ -55,6 +47,8 @@ def crew_of(
     network = network or SpaceSegment(scenario)
     board = board or load_board(scenario.codec)
     rules = Rules.of(scenario, board.model)
+    if rules.dlrc.streams:
+        board.predictor  # noqa: B018  # its weights are there, or this says so before any round
     watch = Watch.of(scenario.clock, scenario.capture, rules.codec.model, rules.dlrc.k)
     see = camera(board, rules, scenario.scene, scenario.capture, watch)
     return Crew(tuple(numbers), board, rules, network, watch, see)
@@ -64,13 +58,20 @@ def fly_round(crew: Crew, number: int) -> Side[Flown]:
     """A crew's side of round `number`."""
     instant = crew.network.at(number)
     views = crew.see(number, crew.numbers)
-    if crew.rules.dlrc.enabled:
-        accord, known, tasks = yield from share(crew, instant, views)
-        products = encode(crew.board, crew.rules, tasks, crew.watch)
-        views = [task.observation.view for task in tasks.values()]
-    else:  # nobody clusters, sends a list or waits for one
-        accord, known, tasks = nobody(instant), Known({}, {}), {}
+    accord, known, tasks = nobody(instant), Known({}, {}), {}
+    if not crew.rules.dlrc.enabled:  # nobody clusters, sends a list or waits for one
         products = encode_alone(crew.board, crew.rules, views)
+    elif crew.rules.dlrc.streams:
+        offered = [_offered(crew, instant, view) for view in views]
+        accord, known, offered = yield from share(crew, instant, offered)
+        views = [one.view for one in offered]
+        products = predict(crew, accord, known, views)
+    else:
+        seen = [_recognised(crew, instant, view) for view in views]
+        accord, known, seen = yield from share(crew, instant, seen)
+        views = [one.view for one in seen]
+        tasks = arbitrate(crew, accord, known, seen)
+        products = encode(crew.board, crew.rules, tasks, crew.watch)
     witnesses = {
         view.look.satellite: witness(crew, instant, (accord, known), (view, products[view.look.satellite]))
         for view in views
@@ -80,23 +81,31 @@ def fly_round(crew: Crew, number: int) -> Side[Flown]:
     return Flown(accord, tasks, products, notes, accepted)
 
 
-def share(crew: Crew, instant: Instant, views: Sequence[View]) -> Side[tuple[Accord, Known, dict[int, Task]]]:
-    """HEADERS and EXCHANGE: what this crew's satellites have to code, now that they have heard of the
-    others."""
+def share(crew: Crew, instant: Instant, seen: list[S]) -> Side[tuple[Accord, Known, list[S]]]:
+    """HEADERS and EXCHANGE: what all agree on, and those of `seen` whose satellites live."""
     rules, number = crew.rules, instant.number
-    seen = []
-    for view in views:
-        with crew.watch.span("hash", view.look.satellite):
-            seen.append(recognise(rules, view, instant.metric(view.look.satellite, crew.rules.priority.rule)))
-    heard = yield Send(Stage(number, Step.HEADERS), headers(seen), HEADER_BYTES)
+    heard = yield Send(Stage(number, Step.HEADERS), headers(seen), rules.header_bytes)
     accord = agree(rules, instant, heard)
     seen = alive(seen, heard)
     heard = yield Send(
         Stage(number, Step.EXCHANGE), payloads(rules, accord, seen), accord.size, accord.hearers
     )
-    known = understand(rules, accord, heard)
-    seen = alive(seen, heard)
-    return accord, known, arbitrate(crew, accord, known, seen)
+    return accord, understand(rules, accord, heard), alive(seen, heard)
+
+
+def _recognised(crew: Crew, instant: Instant, view: View) -> Observation:
+    satellite = view.look.satellite
+    with crew.watch.span("hash", satellite):
+        return recognise(crew.rules, view, instant.metric(satellite, crew.rules.priority.rule))
+
+
+def _offered(crew: Crew, instant: Instant, view: View) -> Offering:
+    look = view.look
+    row, col, window_row, window_col, _ = look.place
+    metric = instant.metric(look.satellite, crew.rules.priority.rule)
+    stream = alone_stream(crew.board, crew.rules, view)
+    place = round(row) + window_row, round(col) + window_col
+    return Offering(view, Offer.of((look.satellite, look.round), metric, stream, place))
 
 
 def recognise(rules: Rules, view: View, metric: float) -> Observation:
@@ -112,93 +121,6 @@ def recognise(rules: Rules, view: View, metric: float) -> Observation:
     contents = selection.contents if rules.with_contents else None
     own = SignatureList.of((look.satellite, look.round), metric, selection.signatures, contents)
     return Observation(view, selection, own)
-
-
-def headers(seen: Sequence[Observation]) -> dict[int, bytes]:
-    """The messages of HEADERS."""
-    return {one.satellite: one.own.header.pack() for one in seen}
-
-
-def agree(rules: Rules, instant: Instant, heard: Heard) -> Accord:
-    """From the headers of a round: who takes part, in which order, and whom the links let hear whom.
-
-    A header counts if it is whole, says whose it is, is of this round, and reached everybody alive. Raises
-    `UserError` for a rule of the user's that fails.
-    """
-    found = {}
-    for sender, data in heard.messages.items():
-        if sender in heard.by and all(sender in senders for senders in heard.by.values()):
-            try:
-                header = Header.unpack(data)
-            except MessageError:
-                continue
-            if (header.satellite, header.round) == (sender, instant.number):
-                found[sender] = header
-    order = priority_order(rules.priority.rule, list(found.values()), rules.seed, instant.number)
-    sync = instant.exchange({s: rules.payload_bytes(header.count) for s, header in found.items()})
-    size = rules.list_bytes(max((header.count for header in found.values()), default=0)) if found else 0
-    return Accord(order, found, sync.hearers, size, sync)
-
-
-def nobody(instant: Instant) -> Accord:
-    """The accord of a round in which nobody exchanges anything."""
-    return Accord(tuple(range(len(instant.members))), {}, {}, 0, NO_SYNC)
-
-
-def alive(seen: Sequence[Observation], heard: Heard) -> list[Observation]:
-    """Those whose satellite lives: who is not in `by` of a gathering is dead."""
-    return [one for one in seen if one.satellite in heard.by]
-
-
-def payloads(rules: Rules, accord: Accord, seen: Sequence[Observation]) -> dict[int, bytes]:
-    """The messages of EXCHANGE, padded to the longest list that was announced; none for a satellite whose
-    header nobody took."""
-    longest = max((header.count for header in accord.headers.values()), default=0)
-    ahead = pack_order(accord.order) if rules.own_order else b""
-    return {one.satellite: ahead + one.own.pack(longest) for one in seen if one.satellite in accord.headers}
-
-
-def understand(rules: Rules, accord: Accord, heard: Heard) -> Known:
-    """From the lists of a round: those that everybody may rely on, and who heard which.
-
-    A list that does not fit its header was heard by nobody; a living satellite whose list reached nobody
-    codes by itself, so only a death loses an image. Raises `UserError` where satellites disagree about the
-    order.
-    """
-    ahead = ORDER_BYTES if rules.own_order else 0
-    lists, orders = {}, {}
-    for sender, data in heard.messages.items():
-        if sender not in accord.headers or not _reached(sender, accord.hearers, heard):
-            continue
-        try:
-            orders[sender] = check_order(data[:ahead]) if ahead else b""
-            lists[sender] = SignatureList.unpack(accord.headers[sender], data[ahead:], rules.with_contents)
-        except MessageError:
-            continue
-    _check_orders(rules, orders)
-    by = {
-        receiver: frozenset({receiver} | (senders & lists.keys()) if receiver in lists else {receiver})
-        for receiver, senders in heard.by.items()
-    }
-    return Known(lists, by)
-
-
-def _reached(sender: int, hearers, heard: Heard) -> bool:
-    """Whether a list got to anybody but its sender, where there is anybody that the links let it reach."""
-    meant = hearers[sender] - {sender}
-    return not meant or any(sender in senders for other, senders in heard.by.items() if other != sender)
-
-
-def _check_orders(rules: Rules, orders: dict[int, bytes]) -> None:
-    groups: dict[bytes, list[int]] = {}
-    for satellite, digest in orders.items():
-        groups.setdefault(digest, []).append(satellite)
-    if len(groups) > 1:
-        (a, *_), (b, *_) = sorted(groups.values())[:2]
-        raise UserError(
-            f"priority.rule={rules.priority.rule}: satellites {a} and {b} made different orders of the same "
-            "headers, expected a function of (headers, seed, round) alone"
-        )
 
 
 def arbitrate(crew: Crew, accord: Accord, known: Known, seen: Sequence[Observation]) -> dict[int, Task]:
@@ -219,13 +141,12 @@ def witness(
     look, rules, shares = view.look, crew.rules, bool(known.by)
     t_sync_s = accord.sync.t_sync_s.get(look.satellite, 0.0)
     downlink_s = 8 * len(product.stream) / instant.downlink_rate_bps(look.satellite)
-    spans = round_timeline(
-        crew.watch.times(look.satellite),
-        t_sync_s if shares else None,
-        downlink_s,
-        rules.codec.grid == "fixed",
-        instant.time_s,
-    )
+    times = crew.watch.times(look.satellite, product.work)
+    if rules.dlrc.streams:
+        spans = stream_timeline(times, t_sync_s, downlink_s, instant.time_s)
+    else:
+        overlaps = rules.codec.grid == "fixed"
+        spans = round_timeline(times, t_sync_s if shares else None, downlink_s, overlaps, instant.time_s)
     row, col, window_row, window_col, scene = look.place
     header = accord.headers.get(look.satellite)
     note = Note(
@@ -239,7 +160,7 @@ def witness(
         order=accord.order,
         heard=tuple(sorted(known.by.get(look.satellite, {look.satellite}))),
         payload_bytes=rules.payload_bytes(header.count) if header else 0,
-        gathered_bytes=HEADER_BYTES + accord.size if shares else 0,
+        gathered_bytes=rules.header_bytes + accord.size if shares else 0,
         t_sync_s=t_sync_s,
         t_round_s=accord.sync.t_round_s,
         open_y_bits=product.estimate_bits,

@@ -3,6 +3,10 @@
     capture  analysis  hash  +- sync -----------------+  arbitrate  entropy (coding)  downlink
                              +- entropy (modelling) --+
 
+With `dlrc.exchange=streams` (`stream_timeline`):
+
+    capture  analysis  alone  exchange  references  arbitrate  registration  prediction  coding  downlink
+
 Results never contain wall time unless `clock.profile=measured` asks for it.
 """
 
@@ -12,13 +16,28 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from codec.models import registry
-from constellation.clock import CAPTURE_S, Activity, ComputeTimes, SimulatedClock, Span, device_profile
+from constellation.clock import (
+    CAPTURE_S,
+    NO_WORK,
+    Activity,
+    ComputeTimes,
+    SimulatedClock,
+    Span,
+    Work,
+    device_profile,
+)
 from constellation.scenario.imaging import CaptureKnobs
 from constellation.scenario.operation import ClockKnobs
 
-STAGES = ("analysis", "hash", "arbitrate", "modelling", "coding")
+ALONE, REFERENCES, REGISTRATION, PREDICTION = "alone", "references", "registration", "prediction"
+STAGES = (
+    "analysis", "hash", "arbitrate", "modelling", "coding", ALONE, REFERENCES, REGISTRATION, PREDICTION,
+)  # fmt: skip
+
+T = TypeVar("T")
 
 
 class Watch:
@@ -27,7 +46,9 @@ class Watch:
 
     Stages: analysis (g_a, not reading the scene), hash (Recognizer and Selector), arbitrate (Arbiter, Filter,
     map), modelling (h_a and z: what needs the satellite's own latents alone), coding (the context model and
-    range coding, which start when the map is known).
+    range coding, which start when the map is known). Where streams are exchanged: alone (coding the
+    independent one), references (others' streams decoded, and pictures of them), registration (what predicts
+    is sought and tried), prediction (of what is sent).
     """
 
     def __init__(
@@ -58,11 +79,27 @@ class Watch:
             for satellite in satellites:
                 self._taken_s[satellite, stage] += taken_s
 
-    def times(self, satellite: int) -> ComputeTimes:
-        """Seconds of the satellite's stages; what was taken is forgotten, for its next round."""
+    @property
+    def measures(self) -> bool:
+        """Whether the simulated clock shows what was taken."""
+        return self._profile is None
+
+    def charged(self, work: Callable[[], T]) -> tuple[T, float]:
+        """What `work` gives, and the seconds it took: to `charge` to whoever needs it, made once for all."""
+        started = self._clock()
+        result = work()
+        return result, self._clock() - started
+
+    def charge(self, stage: str, satellite: int, taken_s: float) -> None:
+        """Add seconds to a stage of a satellite's round."""
+        self._taken_s[satellite, stage] += taken_s
+
+    def times(self, satellite: int, work: Work = NO_WORK) -> ComputeTimes:
+        """Seconds of the satellite's stages; what was taken is forgotten, for its next round. work: what a
+        device's profile prices of others' streams."""
         taken = {stage: self._taken_s.pop((satellite, stage), 0.0) for stage in STAGES}
         if self._profile is not None:
-            return self._profile
+            return self._profile.with_streams(work)
         return ComputeTimes(
             analysis_s=taken["analysis"],
             hash_s=taken["hash"],
@@ -70,6 +107,10 @@ class Watch:
             entropy_modelling_s=taken["modelling"],
             entropy_coding_s=taken["coding"],
             hyperprior_s=taken["modelling"],
+            alone_s=taken[ALONE],
+            references_s=taken[REFERENCES],
+            registration_s=taken[REGISTRATION],
+            prediction_s=taken[PREDICTION],
         )
 
 
@@ -96,5 +137,26 @@ def round_timeline(
         clock.overlap([Activity("sync", t_sync_s, "network")], [Activity("entropy", beside_s, "compute")])
         clock.spend("arbitrate", times.arbitrate_s, "compute")
     clock.spend("entropy", times.entropy_modelling_s - beside_s + times.entropy_coding_s, "compute")
+    clock.spend("downlink", downlink_s, "network")
+    return clock.spans
+
+
+def stream_timeline(
+    times: ComputeTimes, t_sync_s: float, downlink_s: float, start_s: float = 0.0
+) -> list[Span]:
+    """The spans of one satellite's round where streams are exchanged.
+
+    Nothing runs beside the exchange: the stream that is sent has been coded before it, and what is done with
+    the others' needs them. arbitrate is the search for exact copies."""
+    clock = SimulatedClock(start_s)
+    clock.spend("capture", CAPTURE_S, "sensor")
+    clock.spend("analysis", times.analysis_s, "compute")
+    clock.spend(ALONE, times.alone_s, "compute")
+    clock.spend("exchange", t_sync_s, "network")
+    clock.spend(REFERENCES, times.references_s, "compute")
+    clock.spend("arbitrate", times.arbitrate_s, "compute")
+    clock.spend(REGISTRATION, times.registration_s, "compute")
+    clock.spend(PREDICTION, times.prediction_s, "compute")
+    clock.spend("coding", times.entropy_modelling_s + times.entropy_coding_s, "compute")
     clock.spend("downlink", downlink_s, "network")
     return clock.spans

@@ -41,6 +41,8 @@ class CaptureKnobs(Knobs):
     """uniform either way"""
     gain: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """radiometric, uniform in 1 - gain to 1 + gain"""
+    flaws: Annotated[Literal["uniform", "bound"], ADDED] = "uniform"
+    """shift, rotation and gain up to their bounds, or at the bounds, either way"""
     noise: Annotated[float, Field(ge=0, le=64)] = 0.0
     """of the sensor, standard deviation in 8-bit counts"""
     clouds: Annotated[float, Field(ge=0, le=1)] = 0.0

@@ -26,7 +26,7 @@ from dlrc.report.sheet import (
     write,
 )
 from dlrc.store.results import Run
-from ground.records import Fates, Outcome, RoundRecord, SatelliteRecord
+from ground.records import PREDICTED, Fates, Outcome, RoundRecord, SatelliteRecord
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
@@ -53,7 +53,8 @@ def owners(run: Run, record: RoundRecord) -> Image.Image:
     title, about = captions(run, record)
     write(draw, (PAD, PAD - 4), f"{title}: who codes what", width - 2 * PAD, (INK, 17))
     write(draw, (PAD, PAD - 4 + LINE), about, width - 2 * PAD, (FAINT, 14))
-    _legend(sheet, draw, (left, PAD + 2 * LINE - 2), any(one.fates is not None for one in shown))
+    has_grids, streams = any(one.fates is not None for one in shown), run.scenario.dlrc.streams
+    _legend(sheet, draw, (left, PAD + 2 * LINE - 2), has_grids, streams)
     capture = run.scenario.capture
     sheet.paste(_footprints(ordered, capture.window_px, capture.patch_px, colours), (PAD, top + 6))
     note = "footprints in the window; the darker, the more views; on the right by priority"
@@ -83,28 +84,35 @@ def _tile(
         write(draw, (x, y + LINE - 2), "no map", width, (FAINT, 12))
         draw.rectangle((x, y + 2 * LINE, x + width // 2, y + 2 * LINE + width // 2), fill=EMPTY)
         return
-    write(draw, (x, y + LINE - 2), _shares(one.fates), width, (FAINT, 12))
+    write(draw, (x, y + LINE - 2), _shares(one), width, (FAINT, 12))
     sheet.paste(picture_of(owner_grid(one.fates, colours, one.satellite, cell)), (x, y + 2 * LINE))
 
 
 def owner_grid(fates: Fates, colours: Mapping[int, Colour], satellite: int, cell_px: int) -> np.ndarray:
     """The latent grid with `cell_px` per position, uint8 [H cell_px, W cell_px, 3].
 
-    Kept: the satellite's colour. Local copy: the same, lightened, with a stroke. Remote copy: the owner's
-    colour around a light core (dark core: inexact). Marks need cells of 6 px; smaller cells show lightness
-    alone."""
+    Kept: the satellite's colour. Predicted: the same around a core of the colour of the satellite that it is
+    predicted from. Local copy: its own, lightened, with a stroke. Remote copy: the owner's colour around a
+    light core (dark core: inexact). Marks need cells of 6 px; smaller cells show lightness alone, and a
+    predicted one half of either colour."""
     grid = np.empty((*fates.fate.shape, 3))
     owning = np.where(fates.fate == REMOTE, fates.owner, satellite)
     for owner in np.unique(owning):
         grid[owning == owner] = colours.get(int(owner), (90, 90, 90))
+    predicted, cores = fates.fate == PREDICTED, np.zeros_like(grid)
+    for source in np.unique(fates.owner[predicted]):
+        cores[predicted & (fates.owner == source)] = colours.get(int(source), (90, 90, 90))
     grid[fates.fate == LOCAL] += 0.5 * (255 - grid[fates.fate == LOCAL])
     if cell_px < 6:
         grid[fates.fate == REMOTE] += 0.55 * (255 - grid[fates.fate == REMOTE])
+        grid[predicted] += 0.5 * (cores[predicted] - grid[predicted])
     big = np.kron(grid, np.ones((cell_px, cell_px, 1)))
     if cell_px >= 6:
         inside = np.zeros((cell_px, cell_px), dtype=bool)
         inset = max(2, cell_px // 4)
         inside[inset : cell_px - inset, inset : cell_px - inset] = True
+        core = np.kron(predicted, inside).astype(bool)
+        big[core] = np.kron(cores, np.ones((cell_px, cell_px, 1)))[core]
         _mark(big, np.kron((fates.fate == REMOTE) & fates.exact, inside), 0.78, 255)
         _mark(big, np.kron((fates.fate == REMOTE) & ~fates.exact, inside), 0.75, 20)
         _mark(big, np.kron(fates.fate == LOCAL, np.fliplr(np.eye(cell_px, dtype=bool))), 0.7, 20)
@@ -118,9 +126,20 @@ def _mark(big: np.ndarray, where: np.ndarray, opacity: float, tone: float) -> No
     big[mask] += opacity * (tone - big[mask])
 
 
-def _shares(fates: Fates) -> str:
-    kept, local, remote = (100 * np.mean(fates.fate == fate) for fate in (KEPT, LOCAL, REMOTE))
-    return f"kept {kept:.0f} %  local {local:.0f} %  remote {remote:.0f} %"
+def _shares(one: SatelliteRecord) -> str:
+    """What became of a grid's positions, in percent; of a predicted one from whom, at how many bits."""
+    if one.fates is None:
+        return ""
+    fate = one.fates.fate
+    if not one.predicted:
+        kept, local, remote = (100 * np.mean(fate == kind) for kind in (KEPT, LOCAL, REMOTE))
+        return f"kept {kept:.0f} %  local {local:.0f} %  remote {remote:.0f} %"
+    told = [
+        f"{'plain' if satellite < 0 else f'from {satellite}'} {bits / 1000:.1f} kbit"
+        for satellite, bits in one.bits
+    ]
+    copied = f"copied {100 * np.mean(fate == REMOTE):.0f} %"
+    return "  ".join([*told, *([copied] if (fate == REMOTE).any() else [])])
 
 
 def _footprints(
@@ -160,19 +179,31 @@ def _label(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, colour: Co
     draw.text((left + 6, top + 1), text, fill=(255, 255, 255) if dark else (0, 0, 0), font=font(16))
 
 
-def _legend(sheet: Image.Image, draw: ImageDraw.ImageDraw, at: tuple[int, int], has_grids: bool) -> None:
+def _legend(
+    sheet: Image.Image, draw: ImageDraw.ImageDraw, at: tuple[int, int], has_grids: bool, streams: bool
+) -> None:
     """One row of sample cells, drawn by `owner_grid` itself."""
     x, top = at
     if not has_grids:
         draw.text((x, top), "no assignment maps: nobody shared", fill=FAINT, font=font())
         return
     samples = Fates(
-        np.array([[KEPT, LOCAL, REMOTE, REMOTE]]),
-        np.array([[False, False, True, False]]),
-        np.array([[-1, -1, 1, 1]]),
+        np.array([[KEPT, LOCAL, REMOTE, REMOTE, PREDICTED]]),
+        np.array([[False, False, True, False, False]]),
+        np.array([[-1, -1, 1, 1, 1]]),
     )
+    texts = [
+        "kept",
+        "local copy",
+        "remote copy (owner's colour)",
+        "inexact",
+        "predicted from (colour of core)",
+    ]
+    chosen = (0, 4, 2) if streams else (0, 1, 2, 3)
+
     cells = owner_grid(samples, {0: colour_of(0), 1: colour_of(1)}, 0, 14)
-    for index, text in enumerate(("kept", "local copy", "remote copy (owner's colour)", "inexact")):
+    for index in chosen:
+        text = texts[index]
         sheet.paste(picture_of(cells[:, 14 * index : 14 * index + 14]), (x, top + 2))
         draw.text((x + 19, top - 1), text, fill=INK, font=font(13))
         x += 19 + int(draw.textlength(text, font=font(13))) + 16

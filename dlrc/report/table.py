@@ -10,8 +10,9 @@ from collections import Counter
 
 from constellation.common.text import counted
 from constellation.sync.series import constellation_label
+from dlrc.store.parts import MeanMax
 from dlrc.store.results import Run
-from dlrc.store.summary import Facts, MeanMax, RunSummary
+from dlrc.store.summary import Facts, RunSummary
 from ground.records import Outcome
 
 # ---------------------------------------------------------------- the table
@@ -60,6 +61,7 @@ def _rate_rows(summary: RunSummary) -> list[tuple[str, str, str, str]]:
         (f"y {unit}", f"{alone.y:.4f}", f"{dlrc.y:.4f}", f"{-saving.y:+.1f} %"),
         (f"z {unit}", f"{alone.z:.4f}", f"{dlrc.z:.4f}", ""),
         (f"map {unit}", "-", f"{dlrc.map:.4f}", ""),
+        *([(f"prediction {unit}", "-", f"{dlrc.prediction:.4f}", "")] if summary.streams else []),
         (f"header {unit}", f"{alone.header:.4f}", f"{dlrc.header:.4f}", ""),
         (f"total {unit}", f"{alone.total:.4f}", f"{dlrc.total:.4f}", f"{-saving.total:+.1f} %"),
     ]
@@ -91,6 +93,11 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         f"kept {100 * where.kept:.1f} %, local copies {100 * where.local_copy:.1f} %, "
         f"remote copies {100 * where.remote_copy:.1f} %"
     )
+    if summary.streams is not None:
+        positions = (
+            f"kept plain {100 * (where.kept - where.predicted):.1f} %, predicted {100 * where.predicted:.1f} "
+            f"%, copied {100 * where.remote_copy:.1f} %"
+        )
     time_s = summary.downlink.time_s
     downlink = "not simulated" if time_s is None else f"{_seconds(time_s)}, transmission alone"
     note = f"codec.context={summary.context}: rates are an estimate, not decodable streams"
@@ -98,6 +105,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         ("NOTE", note if summary.bpp.kind == "estimate" else ""),
         ("positions", positions),
         ("oracle", oracle if scenario.satellites > 1 else ""),
+        ("bits", _fates(summary)),
         ("sync", _sync(run)),
         ("downlink", downlink),
         ("decoded", _decoded(summary)),
@@ -109,6 +117,19 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     return [(label, words) for label, words in rows if words]
 
 
+def _fates(summary: RunSummary) -> str:
+    """Where streams are exchanged: what the bits of y, and the bytes beside them, went to."""
+    streams = summary.streams
+    if streams is None:
+        return ""
+    y = max(1.0, streams.plain_bits + streams.predicted_bits)
+    return (
+        f"{100 * streams.plain_bits / y:.1f} % of y plain, {100 * streams.predicted_bits / y:.1f} % "
+        f"predicted ({streams.predicting} of {summary.decode.streams} streams); predictions and map "
+        f"{streams.side_pct:.1f} % of all bytes; on board {_seconds(streams.onboard_s)} after the exchange"
+    )
+
+
 def _sync(run: Run) -> str:
     sync = run.summary.sync
     if run.scenario.satellites == 1:
@@ -116,7 +137,8 @@ def _sync(run: Run) -> str:
     if not run.scenario.dlrc.enabled:
         return "none, dlrc.enabled=false"
     padded = [one.gathered_bytes for number in run.rounds for one in number.satellites if one.gathered_bytes]
-    gathered = f" ({sum(padded) / len(padded):.0f} B as padded to the longest list)" if padded else ""
+    what = "stream" if run.scenario.dlrc.streams else "list"
+    gathered = f" ({sum(padded) / len(padded):.0f} B as padded to the longest {what})" if padded else ""
     sent = f"{sync.payload_bytes:.0f} B per satellite{gathered}"
     return f"round {_seconds(sync.t_round_s)}, {sent}, noise {sync.noise}"
 

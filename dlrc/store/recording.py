@@ -28,7 +28,7 @@ from dlrc.store.summary import Facts
 from dlrc.version import __version__
 from ground.account import Landed
 from ground.records import RoundRecord
-from nodes.crew import Board
+from nodes.process.board import Board
 from nodes.process.device import peak_rss_mib
 
 

@@ -11,20 +11,15 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from constellation.scenario.scenario import Scenario
+from dlrc.store.parts import MeanMax, Part, StreamsPart, mean_max, streams_part
 from ground.metrics import bpp, mean_quality
 from ground.records import Outcome, RoundRecord, SatelliteRecord, SectionBytes
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True, serialize_by_alias=True
-    )
-
-
-class ModelPart(_Part):
+class ModelPart(Part):
     """The codec. `lambda` in JSON."""
 
     name: str
@@ -32,7 +27,7 @@ class ModelPart(_Part):
     weights_sha256: str
 
 
-class ScenePart(_Part):
+class ScenePart(Part):
     """What was looked at; real is False for the built-in scene. hidden_pct: percent of the patches' pixels
     without data, which neither rates nor qualities count."""
 
@@ -41,7 +36,7 @@ class ScenePart(_Part):
     hidden_pct: float = 0.0
 
 
-class IndependentRate(_Part):
+class IndependentRate(Part):
     """Bits per pixel without DLRC."""
 
     y: float
@@ -51,12 +46,13 @@ class IndependentRate(_Part):
 
 
 class DlrcRate(IndependentRate):
-    """Bits per pixel with DLRC."""
+    """Bits per pixel with DLRC. prediction: what streams say of how they are predicted."""
 
     map: float
+    prediction: float = 0.0
 
 
-class Rates(_Part):
+class Rates(Part):
     """kind: bytes of `real streams`, or an `estimate` (`codec.context=open`, the paper's open loop, not
     decodable)."""
 
@@ -65,7 +61,7 @@ class Rates(_Part):
     dlrc: DlrcRate
 
 
-class Saving(_Part):
+class Saving(Part):
     """Percent saved by DLRC, of y bytes and of all bytes; y_of_oracle: y saving in percent of the oracle
     share of positions."""
 
@@ -74,40 +70,34 @@ class Saving(_Part):
     y_of_oracle: float | None
 
 
-class MeanQuality(_Part):
+class MeanQuality(Part):
     """Means over the images that were decoded."""
 
     psnr_db: float | None
     ms_ssim: float | None
 
 
-class QualityPart(_Part):
+class QualityPart(Part):
     """Against what was captured, on 8-bit images."""
 
     independent: MeanQuality
     dlrc: MeanQuality
 
 
-class Positions(_Part):
+class Positions(Part):
     """Shares of all latent positions; oracle: covered by an earlier satellite; remote_of_oracle: remote
-    copies / oracle."""
+    copies / oracle; predicted: of the kept, those coded in the light of another's picture."""
 
     kept: float
     local_copy: float
     remote_copy: float
     oracle: float
     remote_of_oracle: float | None
+    predicted: float = 0.0
 
 
-class MeanMax(_Part):
-    """Of simulated seconds."""
-
-    mean: float
-    max: float
-
-
-class SyncPart(_Part):
-    """The signature rounds. noise: the link budget's noise rule (`link.noise`)."""
+class SyncPart(Part):
+    """The exchanges. noise: the link budget's noise rule (`link.noise`)."""
 
     payload_bytes: float
     noise: str
@@ -115,14 +105,14 @@ class SyncPart(_Part):
     t_round_s: MeanMax
 
 
-class DownlinkPart(_Part):
+class DownlinkPart(Part):
     """Simulated time of transmission alone, of the streams that came: neither the queue on board nor the wait
     for a contact is in it."""
 
     time_s: MeanMax | None
 
 
-class DecodePart(_Part):
+class DecodePart(Part):
     """Streams with DLRC: how many; how many gave exactly the coded y_hat (some when sent again); in place of
     how many the independent stream stood in; how many gave no image, or one with gaps. resent_bytes: sent on
     request and counted by no rate above (the rates count an independent stream that stood in)."""
@@ -134,7 +124,7 @@ class DecodePart(_Part):
     resent_bytes: int = 0
 
 
-class RunSummary(_Part):
+class RunSummary(Part):
     """`summary.json`."""
 
     scenario: str
@@ -151,11 +141,12 @@ class RunSummary(_Part):
     sync: SyncPart
     downlink: DownlinkPart
     decode: DecodePart
+    streams: StreamsPart | None = None
     wall_s: float | None
     peak_rss_mib: float | None
 
 
-class Facts(_Part):
+class Facts(Part):
     """What neither the knobs nor the records of a run say.
 
     version: of the program. weights_sha256: of the checkpoint's file. pictures_sha256: of what lies behind
@@ -205,10 +196,10 @@ def summarise(scenario: Scenario, facts: Facts, rounds: Sequence[RoundRecord]) -
         sync=SyncPart(
             payload_bytes=float(np.mean([record.payload_bytes for record in rounds])),
             noise=scenario.link.noise,
-            t_sync_s=_mean_max([one.t_sync_s for one in records if one.t_sync_s is not None]),
-            t_round_s=_mean_max([one.t_round_s for one in rounds if one.t_round_s is not None]),
+            t_sync_s=mean_max([one.t_sync_s for one in records if one.t_sync_s is not None]),
+            t_round_s=mean_max([one.t_round_s for one in rounds if one.t_round_s is not None]),
         ),
-        downlink=DownlinkPart(time_s=_mean_max(times) if times else None),
+        downlink=DownlinkPart(time_s=mean_max(times) if times else None),
         decode=DecodePart(
             streams=len(records),
             exact=sum(record.exact for record in records),
@@ -216,16 +207,9 @@ def summarise(scenario: Scenario, facts: Facts, rounds: Sequence[RoundRecord]) -
             independent=sum(record.outcome is Outcome.INDEPENDENT for record in records),
             resent_bytes=sum(record.uncounted_bytes for record in records),
         ),
+        streams=streams_part(here) if scenario.dlrc.streams else None,
         wall_s=facts.wall_s,
         peak_rss_mib=facts.peak_rss_mib,
-    )
-
-
-def _mean_max(values: Sequence[float]) -> MeanMax:
-    return (
-        MeanMax(mean=float(np.mean(values)), max=float(np.max(values)))
-        if values
-        else MeanMax(mean=0.0, max=0.0)
     )
 
 
@@ -251,7 +235,7 @@ def _rates(records: Sequence[SatelliteRecord], context: str) -> Rates:
     return Rates(
         kind="estimate" if context == "open" else "real streams",
         independent=IndependentRate(**of(alone)),
-        dlrc=DlrcRate(**of(dlrc), map=bpp(dlrc.map, pixels)),
+        dlrc=DlrcRate(**of(dlrc), map=bpp(dlrc.map, pixels), prediction=bpp(dlrc.prediction, pixels)),
     )
 
 
@@ -284,7 +268,7 @@ def _quality(records: Sequence[SatelliteRecord]) -> QualityPart:
 def _positions(records: Sequence[SatelliteRecord]) -> Positions:
     count = {
         name: sum(getattr(record, name) for record in records)
-        for name in ("kept", "local_copy", "remote_copy", "oracle")
+        for name in ("kept", "local_copy", "remote_copy", "oracle", "predicted")
     }
     everything = count["kept"] + count["local_copy"] + count["remote_copy"]
     shares = {name: value / max(1, everything) for name, value in count.items()}

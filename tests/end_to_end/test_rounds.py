@@ -10,7 +10,7 @@ from dlrc.local import sides_of
 from ground.reconstructor import synthesise
 from ground.records import Outcome
 from ground.round import Station
-from nodes.crew import load_board
+from nodes.process.board import load_board
 
 MODELS = ["bmshj", "mbt", "cheng", "elic"]
 SMALL = ["capture.patch_px=192", "scene.size_px=384"]

@@ -30,9 +30,10 @@ from ground.decoder import Decoded
 from ground.mosaic import mosaics
 from ground.receive import Kind
 from nodes.capture import capture, look_of, patch_offset
-from nodes.crew import Board, View, load_board
+from nodes.crew import View
 from nodes.encoder import view_of
 from nodes.messages import SignatureList, Witness
+from nodes.process.board import Board, load_board
 
 Latents = Callable[
     [int, int, int], np.ndarray

@@ -14,7 +14,7 @@ from constellation.scenario.load import load_scenario
 from ground.decoder import decode
 from ground.records import Outcome, RoundRecord
 from ground.round import Station, hear_round
-from nodes.crew import load_board
+from nodes.process.board import load_board
 from nodes.round import crew_of, fly_round
 from nodes.wire.faults import NO_FAULTS, Faults
 from nodes.wire.protocol import together

@@ -13,8 +13,9 @@ from constellation.scenario.load import load_scenario
 from constellation.scenario.scenario import Scenario
 from ground.round import Station, hear_round
 from nodes.capture import ground_cells, patch_offset
-from nodes.crew import Board, Crew, Look, Rules, View, load_board
+from nodes.crew import Crew, Look, Rules, View
 from nodes.encoder import view_of
+from nodes.process.board import Board, load_board
 from nodes.round import fly_round
 from nodes.timeline import Watch
 from nodes.wire.faults import NO_FAULTS, Faults

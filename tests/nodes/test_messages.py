@@ -77,10 +77,20 @@ def test_damage_at_any_byte_of_a_header_is_noticed(at):
         Header.unpack(flipped(small_list().header.pack(), at))
 
 
+@given(st.tuples(*[st.integers(-(2**31), 2**31 - 1)] * 2))
+def test_a_header_with_a_place_is_one_word_longer_and_notices_damage_too(place):
+    header = Header(3, 4, 0.5, 4321, 99, place)
+    data = header.pack()
+    assert len(data) == HEADER_BYTES + 8 and Header.unpack(data) == header
+    for at in range(len(data)):
+        with pytest.raises(MessageError, match="checksum"):
+            Header.unpack(flipped(data, at))
+
+
 def test_a_header_without_an_end_or_with_a_negative_count_is_refused():
     with pytest.raises(MessageError, match="39 bytes"):
         Header.unpack(small_list().header.pack()[:-1])
-    with pytest.raises(MessageError, match="-1 signatures"):
+    with pytest.raises(MessageError, match="-1 entries"):
         Header.unpack(Header(0, 0, 0.0, -1, 0).pack())
 
 

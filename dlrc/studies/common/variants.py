@@ -26,8 +26,10 @@ from ground.metrics import psnr_db
 from ground.reconstructor import reconstruct
 from ground.round import Station
 from nodes.capture import Capture, look_of
-from nodes.crew import Board, Crew, Look, Rules, Task, View
+from nodes.crew import Crew, Look, Rules, Task, View
 from nodes.encoder import alone_stream, analyse, view_of
+from nodes.messages import Note
+from nodes.process.board import Board
 from nodes.round import fly_round
 from nodes.timeline import Watch
 from nodes.wire.protocol import together
@@ -84,7 +86,7 @@ class Variant:
     """A variant's outcome in one round, per satellite. order: by priority, the highest first. y_bytes,
     total_bytes, map_bytes: of the real streams; psnr_db against the satellite's own capture, NaN where that
     shows nothing; images: None where a stream did not decode; tasks: none without DLRC; select_s: CPU time
-    of Recognizer + Selector per satellite (mean)."""
+    of Recognizer + Selector per satellite (mean); streams, notes: as the satellites sent and wrote them."""
 
     order: tuple[int, ...]
     y_bytes: list[int]
@@ -96,6 +98,8 @@ class Variant:
     tasks: Mapping[int, Task]
     select_s: float
     failed: int
+    streams: Mapping[int, bytes]
+    notes: Mapping[int, Note]
 
     @property
     def remote_share(self) -> float:
@@ -149,6 +153,8 @@ def fly(trial: Trial, number: int, views: Sequence[Shared], images: bool = True)
         flown.tasks,
         float(np.mean(hashing_s)) if hashing_s else 0.0,
         sum(picture is None for picture in pictures),
+        streams,
+        flown.notes,
     )
 
 

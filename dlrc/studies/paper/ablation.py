@@ -24,7 +24,7 @@ from dlrc.studies.common.figures import save
 from dlrc.studies.common.terms import FLOWN, refuse_estimates, surveyed
 from dlrc.studies.common.variants import Compared, Shared, Trial, fly, see, shown
 from ground.metrics import ms_ssim
-from nodes.crew import load_board
+from nodes.process.board import load_board
 from nodes.process.preflight import check_inputs
 
 REPRESENTATIVES = ("original", "mean")

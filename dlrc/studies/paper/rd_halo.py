@@ -21,8 +21,8 @@ from dlrc.studies.common.statistics import Estimate, bootstrap
 from dlrc.studies.paper.rd_rounds import Configuration, Row, board_of
 from ground.metrics import psnr_db
 from ground.reconstructor import synthesise
-from nodes.crew import Board
 from nodes.encoder import analyse
+from nodes.process.board import Board
 
 WAYS = ("nothing", "edge repeated", "the ground's ring", "true surroundings")
 

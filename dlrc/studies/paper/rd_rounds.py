@@ -28,7 +28,7 @@ from constellation.scenario.load import load_scenario
 from constellation.scenario.scenario import Scenario
 from dlrc.local import Flight, fly, sides_of
 from ground.records import Outcome, SatelliteRecord
-from nodes.crew import Board, load_board
+from nodes.process.board import Board, load_board
 
 CHUNK_WINDOWS = 10  # of one configuration before the next has its turn: an interrupted study is balanced
 

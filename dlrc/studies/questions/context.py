@@ -35,8 +35,9 @@ from dlrc.studies.common.variants import Compared, Shared, Trial, Variant, alone
 from ground.metrics import psnr_db
 from ground.mosaic import mosaics
 from ground.reconstructor import synthesise
-from nodes.crew import Board, View, load_board
+from nodes.crew import View
 from nodes.encoder import hyper_symbols, open_loop_bits, view_of
+from nodes.process.board import Board, load_board
 from nodes.process.preflight import check_inputs
 
 REAL = {

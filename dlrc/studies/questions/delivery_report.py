@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from constellation.common.files import replacing
 from constellation.scenario.scenario import Scenario
 from constellation.sync.series import constellation_label
-from dlrc.studies.questions.delivery_files import Delivered, DeliveryKeys
+
+if TYPE_CHECKING:
+    from dlrc.studies.questions.delivery import Delivered, DeliveryKeys
 
 MB = 1e6
 

@@ -23,8 +23,8 @@ from constellation.scenario.load import SCENARIO, changed
 from dlrc.commands.models import known_models
 from dlrc.studies.common.sights import Sights
 from dlrc.studies.paper.rd_rounds import board_of
-from nodes.crew import Board
 from nodes.encoder import analyse
+from nodes.process.board import Board
 
 DEPTHS = 8
 WIDE_HALO_PX = 128

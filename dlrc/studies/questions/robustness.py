@@ -31,7 +31,7 @@ from dlrc.studies.common.terms import FLOWN, METHODS, refuse_estimates, surveyed
 from dlrc.studies.common.variants import Compared, Looks, Shared, Trial, fly, see, shown
 from dlrc.studies.questions.multiview import pair_rows, pair_table, pairs_of
 from nodes.capture import Capture
-from nodes.crew import load_board
+from nodes.process.board import load_board
 from nodes.process.preflight import check_inputs
 
 COLOURS = {"lsh": "#1f5fa8", "content": "#3a8f5c", "footprint": "#d9822b"}

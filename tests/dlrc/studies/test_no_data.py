@@ -21,7 +21,7 @@ from dlrc.studies.paper.rd_rounds import Configuration, Row
 from dlrc.studies.questions.multiview import pair_rows, pairs_of
 from dlrc.studies.questions.robustness import pick, survey
 from ground.metrics import psnr_db
-from nodes.crew import load_board
+from nodes.process.board import load_board
 
 pytestmark = pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
 SIDE = 128

@@ -25,7 +25,7 @@ from dlrc.studies.questions.robustness import (
     survey,
     table,
 )
-from nodes.crew import load_board
+from nodes.process.board import load_board
 
 TINY = {
     "satellites": 3,

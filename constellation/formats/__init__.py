@@ -1,1 +1,0 @@
-"""Files that the field's own tools read and write."""

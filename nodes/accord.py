@@ -1,0 +1,117 @@
+"""What all satellites of a round agree on, from its two exchanges: who takes part and in which order, who
+heard whom, and what.
+
+Everything here follows from what is heard, which is alike on all satellites, so that any split into crews
+gives the same. Nothing raises because somebody died or a message was damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from constellation.common.errors import UserError
+from constellation.network import NO_SYNC, Instant
+from constellation.priority import priority_order
+from nodes.crew import Accord, Known, Observation, Offering, Rules
+from nodes.messages import ORDER_BYTES, Header, MessageError, SignatureList, check_order, pack_order
+from nodes.streams.offer import Offer
+from nodes.wire.stages import Heard
+
+Seen = Observation | Offering  # a view, and what its satellite sends of it
+S = TypeVar("S", Observation, Offering, Seen)
+
+
+def headers(seen: Sequence[Seen]) -> dict[int, bytes]:
+    """The messages of HEADERS."""
+    return {one.satellite: one.own.header.pack() for one in seen}
+
+
+def agree(rules: Rules, instant: Instant, heard: Heard) -> Accord:
+    """From the headers of a round: who takes part, in which order, and whom the links let hear whom.
+
+    A header counts if it is whole, says whose it is and, where streams are exchanged, what of the ground it
+    sees, is of this round, and reached everybody alive. Raises `UserError` for a rule of the user's that
+    fails.
+    """
+    found = {}
+    for sender, data in heard.messages.items():
+        if sender in heard.by and all(sender in senders for senders in heard.by.values()):
+            try:
+                header = Header.unpack(data)
+            except MessageError:
+                continue
+            placed = (header.place is not None) == rules.dlrc.streams
+            if placed and (header.satellite, header.round) == (sender, instant.number):
+                found[sender] = header
+    order = priority_order(rules.priority.rule, list(found.values()), rules.seed, instant.number)
+    sync = instant.exchange({s: rules.payload_bytes(header.count) for s, header in found.items()})
+    size = rules.list_bytes(max((header.count for header in found.values()), default=0)) if found else 0
+    return Accord(order, found, sync.hearers, size, sync)
+
+
+def nobody(instant: Instant) -> Accord:
+    """The accord of a round in which nobody exchanges anything."""
+    return Accord(tuple(range(len(instant.members))), {}, {}, 0, NO_SYNC)
+
+
+def alive(seen: Sequence[S], heard: Heard) -> list[S]:
+    """Those whose satellite lives: who is not in `by` of a gathering is dead."""
+    return [one for one in seen if one.satellite in heard.by]
+
+
+def payloads(rules: Rules, accord: Accord, seen: Sequence[Seen]) -> dict[int, bytes]:
+    """The messages of EXCHANGE, padded to the longest that was announced; none for a satellite whose header
+    nobody took."""
+    longest = max((header.count for header in accord.headers.values()), default=0)
+    ahead = pack_order(accord.order) if rules.own_order else b""
+    return {one.satellite: ahead + one.own.pack(longest) for one in seen if one.satellite in accord.headers}
+
+
+def understand(rules: Rules, accord: Accord, heard: Heard) -> Known:
+    """From the lists of a round, or its streams: those that everybody may rely on, and who heard which.
+
+    One that does not fit its header was heard by nobody; a living satellite of whom nothing reached anybody
+    codes by itself, so only a death loses an image. Raises `UserError` where satellites disagree about the
+    order.
+    """
+    ahead = ORDER_BYTES if rules.own_order else 0
+    lists: dict[int, SignatureList] = {}
+    offers: dict[int, Offer] = {}
+    orders = {}
+    for sender, data in heard.messages.items():
+        if sender not in accord.headers or not _reached(sender, accord.hearers, heard):
+            continue
+        try:
+            orders[sender] = check_order(data[:ahead]) if ahead else b""
+            header, body = accord.headers[sender], data[ahead:]
+            if rules.dlrc.streams:
+                offers[sender] = Offer.unpack(header, body)
+            else:
+                lists[sender] = SignatureList.unpack(header, body, rules.with_contents)
+        except MessageError:
+            continue
+    _check_orders(rules, orders)
+    whole = lists.keys() | offers.keys()
+    by = {
+        receiver: frozenset({receiver} | (senders & whole) if receiver in whole else {receiver})
+        for receiver, senders in heard.by.items()
+    }
+    return Known(lists, by, offers)
+
+
+def _reached(sender: int, hearers: Mapping[int, frozenset[int]], heard: Heard) -> bool:
+    """Whether a list got to anybody but its sender, where there is anybody that the links let it reach."""
+    meant = hearers[sender] - {sender}
+    return not meant or any(sender in senders for other, senders in heard.by.items() if other != sender)
+
+
+def _check_orders(rules: Rules, orders: dict[int, bytes]) -> None:
+    groups: dict[bytes, list[int]] = {}
+    for satellite, digest in orders.items():
+        groups.setdefault(digest, []).append(satellite)
+    if len(groups) > 1:
+        (a, *_), (b, *_) = sorted(groups.values())[:2]
+        raise UserError(
+            f"priority.rule={rules.priority.rule}: satellites {a} and {b} made different orders of the same "
+            "headers, expected a function of (headers, seed, round) alone"
+        )

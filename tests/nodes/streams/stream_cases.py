@@ -1,0 +1,92 @@
+"""Rounds of tiny codecs that exchange their streams, over made-up views, with a fusion of random weights.
+
+Such a fusion saves nothing, so a round of the plain rules sends plain streams. `forced` makes satellites send
+the last way that they thought of, predicted wherever there is a reference."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from unittest import mock
+
+import numpy as np
+import torch
+
+from codec.models.registry import build_model
+from codec.portable.transforms import Transforms
+from codec.prediction.fusion import Fusion
+from codec.prediction.predictor import Predictor
+from codec.prediction.values import Guide
+from ground.round import Station, hear_round
+from nodes.crew import Crew
+from nodes.streams import predict
+from tests.golden.make_checkpoints import WIDTHS
+from tests.nodes import round_cases
+
+WORDS = ("dlrc.exchange=streams", "dlrc.dedup=hybrid")
+FAMILIES = ("bmshj", "mbt", "cheng", "elic")
+DIGEST = b"test"
+
+
+@functools.cache
+def predictor_of(model: str) -> Predictor:
+    board = round_cases.board_of(model)
+    torch.manual_seed(5)
+    fusion = Fusion(board.model, hidden=8)
+    for head in fusion.heads:
+        torch.nn.init.normal_(head[-1].weight, std=0.2)
+    predictor = Predictor(board.model, fusion, DIGEST)
+    widths = WIDTHS[model]  # the golden checkpoint has no transforms: those of random weights
+    predictor.transforms = Transforms(build_model(model, *widths[:2], widths[2]))
+    return predictor
+
+
+def crew_of(model: str, numbers=round_cases.EVERYBODY, words=WORDS, hearing=None) -> Crew:
+    """A crew of `numbers` that predicts with random weights."""
+    crew = round_cases.crew_of(model, numbers, tuple(words), hearing)
+    crew.board.__dict__["predictor"] = predictor_of(model)  # where cached_property looks
+    return crew
+
+
+def ground_of(model: str, number: int = 0):
+    """The ground's side of a round."""
+    return hear_round(station_of(model), number)
+
+
+def station_of(model: str) -> Station:
+    return Station(crew_of(model).board)
+
+
+def some_plan(predictor, coder, own, references, kept=None) -> Guide:
+    """A guide that trusts every root to a reference or an average, at a level, displaced by some motion: what
+    no search would find, and every decoder must follow."""
+    side, count = own[0].shape[0] // 32, len(references)
+    draws = np.random.default_rng([count, *(satellite for satellite, _, _ in references)])
+    roots = draws.integers(0, 1 + count + (count > 1), size=(side, side)).astype(np.uint8)
+    roots[0, 0] = count  # the last is in use
+    roots[-1, -1] = 1
+    levels = np.where(roots > 0, draws.integers(1, 4, size=(side, side)), 0).astype(np.uint8)
+    placements = np.array([np.tile(shift, 4) for _, _, shift in references], dtype=np.int32) * 16
+    steps = draws.integers(-16, 17, size=(side, side, 2)).repeat(4, 0).repeat(4, 1)
+    moving = (roots > 0).repeat(4, 0).repeat(4, 1)[:, :, None]
+    return Guide(
+        tuple(satellite for satellite, _, _ in references),
+        placements,
+        draws.integers(250, 262, size=(count, 3)).astype(np.int32),
+        32 * draws.integers(-2, 3, size=(count, 3)).astype(np.int32),
+        roots,
+        levels,
+        (steps * moving).astype(np.int16),
+        np.zeros((4 * side, 4 * side), np.uint8),
+    )
+
+
+@contextlib.contextmanager
+def forced() -> Iterator[None]:
+    """Whoever has a reference predicts from it, whatever it costs."""
+    with (
+        mock.patch.object(predict, "plan", some_plan),
+        mock.patch.object(predict, "shortest", lambda streams: len(streams) - 1),
+    ):
+        yield
