@@ -171,9 +171,8 @@ class Onlooker:
         new = sorted(set(satellites) - self._queues.keys())
         if not new:
             return
-        windows = contact_windows(
-            self._space.constellation, self._knobs.ground, 0.0, self._until_s(instant), new
-        )
+        first = self._knobs.ground.each[0]  # of several stations; `dlrc study delivery` goes through all
+        windows = contact_windows(self._space.constellation, first, 0.0, self._until_s(instant), new)
         for satellite in new:
             mine = windows.of(satellite)
             service = Service(mine.rise_s, mine.set_s, mine.mean_rate_bps)

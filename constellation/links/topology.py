@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from scipy.spatial import KDTree
@@ -19,6 +20,7 @@ from scipy.spatial import KDTree
 from constellation.common.errors import UserError
 from constellation.links.budget import noise_label, rate_bps
 from constellation.links.nearest import greedy_matching
+from constellation.orbit.elements import text_of
 from constellation.orbit.frames import EARTH_RADIUS_KM, itrs_of_ground_point_km
 from constellation.orbit.orbits import Constellation
 from constellation.orbit.walker import WalkerPattern
@@ -58,7 +60,7 @@ def topology_at(
     positions_km: np.ndarray,  # [S, 3], any one frame centred on the Earth
     knobs: TopologyKnobs,
     link: LinkKnobs,
-    constellation: Constellation | None = None,  # only `grid` asks for it
+    constellation: Constellation | None = None,  # only `grid` and `list` ask for it
 ) -> Topology:
     """The links among satellites at these positions. Raises `UserError` where the rule does not fit the
     constellation."""
@@ -67,6 +69,8 @@ def topology_at(
     elif knobs.rule == "nearest":
         sees = _sight(positions_km, knobs)
         edges = greedy_matching(positions_km, knobs.terminals, knobs.max_distance_km, sees)
+    elif knobs.rule == "list":
+        edges = listed_edges(knobs.path, constellation)
     else:
         edges = grid_edges(constellation)
     return topology_of_pairs(positions_km, edges, knobs, link)
@@ -115,22 +119,55 @@ def grid_edges(constellation: Constellation | None) -> np.ndarray:
 
     The last plane of a delta pattern meets plane 0 with a slot shift of F, because P steps of phase F * 360 /
     T are F slots."""
-    if constellation is None or constellation.walker is None:
+    if constellation is None or not constellation.shells:
         raise UserError(
             "topology.rule=grid: the planes are unknown, expected orbit.source=walker; other rules are "
-            "distance, nearest"
+            "distance, nearest, list"
         )
-    return _grid_pairs(constellation.walker, constellation.kind)
+    found, first = [], 0
+    for shell in constellation.shells:  # no link leaves a shell: its neighbours stay
+        found.append(first + _grid_pairs(shell.pattern, shell.closed))
+        first += shell.pattern.total
+    return np.concatenate(found)
+
+
+def listed_edges(path: str, constellation: Constellation | None) -> np.ndarray:
+    """Pairs of a user's own, int64 [E, 2], first < second: a line names two satellites, or numbers them from
+    0; what follows # is a remark. Raises `UserError` that names the line."""
+    if not path or constellation is None:
+        raise UserError("topology.path: found nothing, expected a file because topology.rule=list")
+    stamp = Path(path).stat().st_mtime_ns if Path(path).is_file() else 0  # read again when it changes
+    return _listed_pairs(path, constellation.names, stamp)
 
 
 @lru_cache(maxsize=4)
-def _grid_pairs(pattern: WalkerPattern, kind: str) -> np.ndarray:
+def _listed_pairs(path: str, names: tuple[str, ...], _stamp: int) -> np.ndarray:
+    place = {name: number for number, name in enumerate(names)}
+    pairs = set()
+    for number, line in enumerate(text_of(path).splitlines(), start=1):
+        words = line.split("#")[0].replace(",", " ").split()
+        if not words:
+            continue
+        ends = [place.get(word, int(word) if word.isascii() and word.isdigit() else -1) for word in words]
+        if len(ends) != 2 or not 0 <= min(ends) < max(ends) < len(names):
+            raise UserError(
+                f"{path} line {number}: found {line[:60]!r}, expected two of the {len(names)} satellites, by "
+                "name or number"
+            )
+        pairs.add((min(ends), max(ends)))
+    found = np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
+    found.flags.writeable = False
+    return found
+
+
+@lru_cache(maxsize=4)
+def _grid_pairs(pattern: WalkerPattern, closed: bool) -> np.ndarray:
     plane, slot = np.divmod(np.arange(pattern.total), pattern.per_plane)
     fore = plane * pattern.per_plane + (slot + 1) % pattern.per_plane
     beside_slot = np.where(plane == pattern.planes - 1, slot + pattern.phasing, slot) % pattern.per_plane
     beside = (plane + 1) % pattern.planes * pattern.per_plane + beside_slot
     here = np.arange(pattern.total)
-    across = slice(None) if kind == "delta" else plane < pattern.planes - 1
+    across = slice(None) if closed else plane < pattern.planes - 1
     pairs = np.concatenate([np.stack([here, fore], 1), np.stack([here[across], beside[across]], 1)])
     pairs = np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1)
     pairs = np.unique(pairs, axis=0)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
 from sgp4.api import Satrec, SatrecArray
+from sgp4.conveniences import sat_epoch_datetime
 
 from constellation.common.errors import UserError
 from constellation.common.text import counted
@@ -24,7 +25,9 @@ from constellation.orbit.omm import read_omm
 from constellation.orbit.tle import read_tle
 from constellation.orbit.walker import (
     MAX_SATELLITES,
+    Shell,
     WalkerPattern,
+    parse_shell,
     parse_walker,
     walker_names,
     walker_satrecs,
@@ -39,7 +42,8 @@ MAX_INSTANTS = 1_000_000
 class Constellation:
     """Named satellites with their SGP4 records, index = satellite id.
 
-    epoch: UTC time of `times_s` = 0. walker: the pattern, or None for satellites read from a file.
+    epoch: UTC time of `times_s` = 0. walker: the pattern, or None for satellites read from a file and for
+    several shells. shells: the patterns that the satellites are of, in their order; none of a file's.
     max_age_days: how far from its own epoch an element set may be used (None: unlimited, for patterns, which
     have no drag to mispredict). skipped: a line for each satellite that `orbit.skip_bad` left out."""
 
@@ -50,6 +54,7 @@ class Constellation:
     kind: str = "delta"
     max_age_days: float | None = None
     skipped: tuple[str, ...] = ()
+    shells: tuple[Shell, ...] = ()
     _array: SatrecArray = field(init=False, repr=False)
     _followed_jd: list[float] = field(init=False, repr=False, default_factory=list)  # span found sound so far
 
@@ -88,6 +93,11 @@ class Constellation:
         `max_age_days` (names the satellite)."""
         return self._teme(self.times(np.atleast_1d(times_s)))
 
+    def states_teme_km(self, times_s: np.ndarray) -> np.ndarray:
+        """Positions, km, and velocities, km/s, in TEME: float64 [T] seconds after the epoch -> float64 [T, S,
+        6]. Raises as `positions_teme_km` does."""
+        return self._teme(self.times(np.atleast_1d(times_s)), velocity=True)
+
     def positions_itrs_km(self, times_s: np.ndarray) -> np.ndarray:
         """As `positions_teme_km`, in the Earth-fixed frame ITRS (no polar motion): float64 [T, S, 3], km."""
         time = self.times(np.atleast_1d(times_s))
@@ -105,7 +115,7 @@ class Constellation:
         satellite.name = self.names[index]
         return satellite
 
-    def _teme(self, time: Any) -> np.ndarray:
+    def _teme(self, time: Any, velocity: bool = False) -> np.ndarray:
         whole, fraction = (
             time.whole,
             time.tai_fraction - time._leap_seconds() / 86400.0,
@@ -113,7 +123,9 @@ class Constellation:
         if self.max_age_days is not None and len(whole):
             utc = whole + fraction
             self._refuse_unsound(float(utc.min()), float(utc.max()))
-        error, position_km, _ = self._array.sgp4(np.ascontiguousarray(whole), np.ascontiguousarray(fraction))
+        error, position_km, velocity_km_s = self._array.sgp4(
+            np.ascontiguousarray(whole), np.ascontiguousarray(fraction)
+        )
         # A pattern's orbit is its own and has no drag; a file's may leave what its elements allow
         patterned = self.max_age_days is None
         bad = (error != 0) if patterned else fails(error, position_km, highest_radius_km(self.satrecs))
@@ -125,6 +137,8 @@ class Constellation:
                 f"satellite {self.names[satellite]} at {time[step].utc_iso()}: SGP4 cannot propagate it: "
                 f"{told(int(error[satellite, step]), radius_km, days)}{self._remedy}"
             )
+        if velocity:
+            position_km = np.concatenate([position_km, velocity_km_s], axis=2)
         return np.ascontiguousarray(position_km.transpose(1, 0, 2))
 
     @property
@@ -174,6 +188,7 @@ def subset(constellation: Constellation, satellites: Any) -> Constellation:
         names=tuple(constellation.names[s] for s in satellites),
         satrecs=tuple(constellation.satrecs[s] for s in satellites),
         walker=None,
+        shells=(),
     )
 
 
@@ -182,17 +197,18 @@ def load_constellation(orbit: OrbitKnobs) -> Constellation:
 
     With `skip_bad`, satellites of a file that SGP4 must not propagate, or that fail between their own epoch
     and the end of `duration_s`, are left out; `Constellation.notes` says which."""
-    epoch = parse_epoch(orbit.epoch)
     if orbit.source == "walker":
-        pattern = parse_walker(orbit.pattern)
-        satrecs = walker_satrecs(pattern, orbit.kind, orbit.altitude_km, epoch)
-        return Constellation(walker_names(pattern), satrecs, epoch, pattern, orbit.kind)
+        return _of_patterns(orbit, parse_epoch(orbit.epoch))
     if not orbit.path:
         raise UserError(f"orbit.path: found nothing, expected a file because orbit.source={orbit.source}")
     found = read_tle(orbit.path) if orbit.source == "tle" else read_omm(orbit.path)
     if len(found) > MAX_SATELLITES:
         raise UserError(f"{orbit.path}: {len(found)} satellites, expected at most {MAX_SATELLITES}")
     good, skipped = usable(found, orbit.skip_bad)
+    if orbit.epoch.strip().lower() == "file":
+        epoch = max(sat_epoch_datetime(one.record) for one in good).astimezone(timezone.utc)
+    else:
+        epoch = parse_epoch(orbit.epoch)
     satellites = Constellation(
         tuple(one.name for one in good),
         tuple(one.record for one in good),
@@ -202,6 +218,26 @@ def load_constellation(orbit: OrbitKnobs) -> Constellation:
         skipped=tuple(skipped),
     )
     return _without_bad(satellites, orbit) if orbit.skip_bad else satellites
+
+
+def _of_patterns(orbit: OrbitKnobs, epoch: datetime) -> Constellation:
+    """One pattern, or several shells after each other, whose names begin with the shell's number."""
+    spread_deg = orbit.node_spread_deg or (360.0 if orbit.kind == "delta" else 180.0)
+    if not orbit.shells:
+        shells = [Shell(parse_walker(orbit.pattern), orbit.altitude_km, spread_deg)]
+    else:
+        shells = [parse_shell(text, spread_deg) for text in orbit.shells]
+    total = sum(shell.pattern.total for shell in shells)
+    if total > MAX_SATELLITES:
+        raise UserError(f"orbit.shells: {total} satellites, expected at most {MAX_SATELLITES}")
+    names: list[str] = []
+    satrecs: list[Satrec] = []
+    for number, shell in enumerate(shells):
+        prefix = f"S{number:02d}" if orbit.shells else ""
+        names += [prefix + name for name in walker_names(shell.pattern)]
+        satrecs += walker_satrecs(shell, epoch)
+    pattern = None if orbit.shells else shells[0].pattern
+    return Constellation(tuple(names), tuple(satrecs), epoch, pattern, orbit.kind, shells=tuple(shells))
 
 
 def _without_bad(satellites: Constellation, orbit: OrbitKnobs) -> Constellation:

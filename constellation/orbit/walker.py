@@ -70,17 +70,45 @@ def walker_names(pattern: WalkerPattern) -> tuple[str, ...]:
     )
 
 
-def walker_satrecs(
-    pattern: WalkerPattern, kind: str, altitude_km: float, epoch: datetime
-) -> tuple[Satrec, ...]:
-    """SGP4 records of a Walker delta (nodes over 360 deg) or star (nodes over 180 deg) pattern, plane by
-    plane.
+@dataclass(frozen=True)
+class Shell:
+    """A pattern at an altitude. node_spread_deg: over which the planes' nodes are spread, 360 of a Walker
+    delta, 180 of a star."""
+
+    pattern: WalkerPattern
+    altitude_km: float
+    node_spread_deg: float
+
+    @property
+    def closed(self) -> bool:
+        """Whether the last plane stands beside the first."""
+        return self.node_spread_deg == 360
+
+
+def parse_shell(text: str, spread_deg: float) -> Shell:
+    """Read `PATTERN@ALTITUDE_KM[@NODE_SPREAD_DEG]`. Raises `UserError`."""
+    words = text[:200].split("@")
+    try:
+        numbers = [float(word) for word in words[1:]]
+        if not (1 <= len(numbers) <= 2 and 0 < numbers[0] <= 400_000 and 0 < (numbers[1:] or [1])[0] <= 360):
+            raise ValueError
+    except ValueError:
+        raise UserError(
+            f"orbit.shells: found {text[:80]!r}, expected PATTERN@ALTITUDE_KM or "
+            "PATTERN@ALTITUDE_KM@NODE_SPREAD_DEG, for example 53:72/6/1@550"
+        ) from None
+    return Shell(parse_walker(words[0]), numbers[0], numbers[1] if len(numbers) > 1 else spread_deg)
+
+
+def walker_satrecs(shell: Shell, epoch: datetime) -> tuple[Satrec, ...]:
+    """SGP4 records of a Walker delta (nodes over 360 deg) or star (nodes over 180 deg) pattern, or one whose
+    nodes are spread over any angle, plane by plane.
 
     Slot s of plane p: node p * spread / P, argument of latitude s * 360 P / T + p * F * 360 / T (Walker
     1984), at `epoch`."""
-    spread = 2 * math.pi if kind == "delta" else math.pi
+    pattern, spread = shell.pattern, math.radians(shell.node_spread_deg)
     inclination = math.radians(pattern.inclination_deg)
-    motion = kozai_mean_motion(altitude_km, inclination)
+    motion = kozai_mean_motion(shell.altitude_km, inclination)
     days = julian_date_utc(epoch) - SGP4_EPOCH_JD
     no_drag = (0.0, 0.0, 0.0)  # B*, and the two derivatives of the mean motion, which SGP4 ignores
     circular = (0.0, 0.0)  # eccentricity, argument of perigee: the anomaly counts from the node

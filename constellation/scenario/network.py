@@ -33,8 +33,12 @@ class OrbitKnobs(Knobs):
     """of the pattern's circular orbits, above the equator's radius; at most the Moon's"""
     path: str = ""
     """file of two-line elements or OMM"""
+    shells: Annotated[tuple[str, ...], Field(strict=False, max_length=64), ADDED] = ()
+    """several patterns instead of one, each PATTERN@ALTITUDE_KM or PATTERN@ALTITUDE_KM@NODE_SPREAD_DEG"""
+    node_spread_deg: Annotated[float, Field(ge=0, le=360), ADDED] = 0.0
+    """over which the nodes of the pattern's planes are spread; 0: as `kind` says"""
     epoch: str = "2026-01-01T00:00:00Z"
-    """UTC at which simulated time begins"""
+    """UTC at which simulated time begins; file: the latest epoch in `path`"""
     duration_s: Annotated[float, Field(gt=0, le=3.2e7)] = 43200.0
     """how long the network is looked at; at most a year"""
     step_s: Annotated[float, Field(ge=1e-3, le=3.2e7)] = 60.0
@@ -77,8 +81,10 @@ class LinkKnobs(Knobs):
 class TopologyKnobs(Knobs):
     """Which links exist at an instant."""
 
-    rule: Literal["distance", "grid", "nearest"] = "distance"
-    """everybody in reach; four neighbours in the pattern; or the nearest ones"""
+    rule: Literal["distance", "grid", "nearest", "list"] = "distance"
+    """everybody in reach; four neighbours in the pattern; the nearest ones; or those listed in `path`"""
+    path: Annotated[str, ADDED] = ""
+    """file of links for rule=list: two names or numbers (0 the first) of satellites a line"""
     max_distance_km: Annotated[float, Field(gt=0, le=1e6)] = 3000.0
     """longest link"""
     atmosphere_margin_km: Annotated[float, Field(ge=0, le=1e5)] = 80.0

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from constellation.orbit.frames import itrs_of_ground_point_km
+from constellation.scenario.network import GroundKnobs
 from constellation.show.data import ViewData
 
 SATELLITE, PARTICIPANT, LINK, CONTACT, STATION = (
@@ -48,17 +49,18 @@ def packets(view: ViewData) -> Iterable[dict[str, Any]]:
             "range": "LOOP_STOP",
         },
     }
-    yield _station(view)
+    yield _station("ground", view.ground)
+    for number, (ground, _) in enumerate(view.others, start=1):
+        yield _station(f"ground-{number}", ground)
     yield from _satellites(view, span, begin)
     yield from _lines("link", _link_spans(view), LINK, view)
     yield from _lines("contact", _contact_spans(view), CONTACT, view)
 
 
-def _station(view: ViewData) -> dict[str, Any]:
-    ground = view.ground
+def _station(name: str, ground: GroundKnobs) -> dict[str, Any]:
     place = itrs_of_ground_point_km(ground.latitude_deg, ground.longitude_deg, ground.elevation_m) * 1e3
     return {
-        "id": "ground",
+        "id": name,
         "name": ground.name,
         "position": {"cartesian": np.round(place, 1).tolist()},
         "point": {"pixelSize": 10, "color": {"rgba": STATION}},
@@ -124,10 +126,12 @@ def _link_spans(view: ViewData) -> dict[tuple[str, str], list[tuple[float, float
 
 def _contact_spans(view: ViewData) -> dict[tuple[str, str], list[tuple[float, float]]]:
     spans = defaultdict(list)
-    for satellite, rise_s, set_s in zip(
-        view.windows.satellite.tolist(), view.windows.rise_s.tolist(), view.windows.set_s.tolist()
-    ):
-        spans["ground", f"satellite-{satellite}"].append((rise_s, set_s))
+    for number, windows in enumerate([view.windows, *(windows for _, windows in view.others)]):
+        station = f"ground-{number}" if number else "ground"
+        for satellite, rise_s, set_s in zip(
+            windows.satellite.tolist(), windows.rise_s.tolist(), windows.set_s.tolist()
+        ):
+            spans[station, f"satellite-{satellite}"].append((rise_s, set_s))
     return spans
 
 

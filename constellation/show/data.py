@@ -19,7 +19,7 @@ from constellation.common.errors import UserError
 from constellation.links.budget import noise_label
 from constellation.links.topology import select_region, topology_at
 from constellation.orbit.orbits import Constellation, load_constellation
-from constellation.passes.contacts import ContactWindows, contact_windows
+from constellation.passes.contacts import ContactWindows, station_windows
 from constellation.scenario.network import GroundKnobs
 from constellation.sync.series import Setting
 
@@ -72,6 +72,7 @@ class ViewData:
     setting: Setting
     routing: LinkIntervals | None = None
     notes: tuple[str, ...] = ()
+    others: tuple[tuple[GroundKnobs, ContactWindows], ...] = ()
 
     def utc(self, time_s: float) -> str:
         """ISO 8601 with milliseconds."""
@@ -103,7 +104,7 @@ def view_data(
     watched = participants if links == "participants" else None
     edges = _edges(setting, satellites, positions_km[::finer], watched)
     drawn = link_intervals(edges, times_s, len(satellites))
-    windows = contact_windows(satellites, ground, 0.0, float(times_s[-1]))
+    windows = station_windows(satellites, ground, 0.0, float(times_s[-1]))
     return ViewData(
         title=title,
         constellation=setting.label,
@@ -118,11 +119,12 @@ def view_data(
         links_of=links,
         rule=setting.topology.rule,
         noise=noise_label(setting.link),
-        windows=windows,
-        ground=ground,
+        windows=windows[0],
+        ground=ground.each[0],
         setting=setting,
         routing=drawn if watched is None else _routing(setting, satellites, positions_km[::finer], times_s),
         notes=tuple(satellites.notes),
+        others=tuple(zip(ground.each[1:], windows[1:], strict=True)),
     )
 
 

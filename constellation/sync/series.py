@@ -41,6 +41,8 @@ class Setting:
 
 def constellation_label(orbit: OrbitKnobs) -> str:
     """A constellation in a few words, for titles of tables and figures."""
+    if orbit.source == "walker" and orbit.shells:
+        return f"Walker {orbit.kind} shells {', '.join(orbit.shells)} km"
     if orbit.source == "walker":
         return f"Walker {orbit.kind} {orbit.pattern} at {orbit.altitude_km:g} km"
     return f"{orbit.source.upper()} {orbit.path.rsplit('/', 1)[-1]}"

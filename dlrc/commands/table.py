@@ -53,6 +53,7 @@ ENTRIES = {
             "codec.training.evaluate",
             "loss of checkpoints on held-out pictures, beside JPEG 2000",
         ),
+        Entry("export", "dlrc.commands.export", "contact plans, OEM, OMM, CZML, GeoJSON of a constellation"),
         Entry("list", "dlrc.commands.listing", "finished runs: scenario, saving, quality, date, folder"),
     )
 }

@@ -61,13 +61,15 @@ def contacts_between(
             windows.satellite.tolist(), windows.rise_s.tolist(), windows.set_s.tolist(), strict=True
         ):
             edges_s = np.linspace(rise_s, set_s, max(1, round((set_s - rise_s) / PIECE_S)) + 1)
-            found.append(_contact(tracks, place[satellite], satellite, edges_s, sky, knobs))
+            found.append(_contact(tracks, (place[satellite], satellite), edges_s, sky, knobs))
     return sorted(found, key=lambda one: (one.begin_s, one.satellite))
 
 
 def _contact(
-    tracks: Tracks, row: int, satellite: int, edges_s: np.ndarray, sky: Sky, knobs: TransferKnobs
+    tracks: Tracks, who: tuple[int, int], edges_s: np.ndarray, sky: Sky, knobs: TransferKnobs
 ) -> Contact:
+    """One pass. who: the satellite's row in the tracks, and its index in the constellation."""
+    row, satellite = who
     middle_s = (edges_s[1:] + edges_s[:-1]) / 2
     here = np.full(len(middle_s), row)
     distance_km = tracks.distance_km(here, middle_s)

@@ -49,15 +49,15 @@ class TransferKnobs(Knobs):
     coding: Literal["planned", "adaptive"] = "planned"
     """rate of a clear sky less the margin, or one that follows the rain"""
     margin_db: Annotated[float, Field(ge=0, le=30)] = 3.0
-    """that the rate leaves; a deeper fade loses everything under coding=planned"""
+    """below the planned rate's; a deeper fade loses everything"""
     relay: Literal["none", "links"] = "none"
-    """whether data goes over inter-satellite links to a satellite that has a contact"""
+    """none, or links: over other satellites to one with a contact"""
     storage_mib: Annotated[float, Field(ge=0, le=1e9)] = 0.0
     """on board of each satellite; 0: without end"""
     drop: Drop = "newest"
-    """what a full store drops of files not begun: newest, oldest, largest, or last in the order"""
-    orders: Several[Order] = ORDERS
-    """of the queue on board, each delivered on its own"""
+    """of files not begun when full: newest, oldest, largest, last"""
+    orders: Several[Order] = ("fifo", "needed", "priority")
+    """of the queue: fifo, newest, smallest, priority, needed"""
 
 
 def sort_key(order: Order) -> Callable[[File], tuple]:

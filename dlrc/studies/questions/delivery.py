@@ -1,74 +1,42 @@
 """When a run's pictures are on the ground: its streams through passes, stations, weather and loss, by rule.
 
-Every stream that a run sent waits on board for a pass, goes down in the manner of CCSDS CFDP class 2 (lost
-segments are asked for and sent again), and its picture is usable when it and the streams of those that it
-copies from are complete. The queue on board follows each of the `orders`; a row of independent streams
-stands beside them. run=FOLDER takes a stored run; without, the scenario is flown here, once for each of the
-priority rules in `rules`. One stream stands for `tiles` like it. Bytes sent = received + lost is checked
-file by file, and printed where it is not so. Writes runs/delivery-<digest>/: delivery.csv (the table),
-files.csv, summary.json, delivery.png, scenario.yaml.
-
-    first      from the first file's readiness to the first usable picture, hours
-    mean       of a picture, from its own readiness
-    all        to the last one
-    usable     pictures that ever are
-    again      file bytes sent on request, MB; lost: on the link; dropped: by a full store"""
+Streams go down as files of CCSDS CFDP class 2; a picture is usable when its stream and those that it copies
+from are complete. A row for each of the queue's `orders`, and one of independent streams. Without run= the
+scenario is flown here, once for each of `rules`. Hours from readiness to the first, mean, last usable
+picture; bytes sent = received + lost is checked. Writes runs/delivery-<digest>/: delivery.csv, files.csv,
+summary.json, delivery.png, scenario.yaml."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
 from constellation.common.cli import Command, Given, main_of
 from constellation.common.errors import UserError
 from constellation.common.files import make_folder, write_records, write_text
 from constellation.common.knobs import build, overlay
 from constellation.common.progress import watched
+from constellation.formats.plan import read_plan
 from constellation.links.pruning import LinkRules
+from constellation.orbit.frames import parse_epoch
 from constellation.orbit.orbits import load_constellation
 from constellation.passes.contacts import DAY_S
-from constellation.passes.delivery.account import Account
 from constellation.passes.delivery.antennas import Passes
 from constellation.passes.delivery.contacts import contacts_between, skies
+from constellation.passes.delivery.link import Contact
 from constellation.passes.delivery.relays import relays_over
-from constellation.passes.delivery.rules import File, Order, TransferKnobs, check_files
+from constellation.passes.delivery.rules import File, Order, check_files
 from constellation.passes.delivery.simulate import deliver
 from constellation.scenario.load import SCENARIO, changed, write_scenario
 from constellation.scenario.scenario import Scenario
 from dlrc.store.results import Run
 from dlrc.studies.common.terms import FLOWN
-from dlrc.studies.questions.delivery_files import files_of
+from dlrc.studies.questions.delivery_files import Delivered, DeliveryKeys, files_of
 from dlrc.studies.questions.delivery_report import drawn, file_rows, report, rows
-
-
-class DeliveryKeys(TransferKnobs):
-    """Keys of this study."""
-
-    run: str = ""
-    """folder of a stored run, instead of flying the scenario"""
-    rules: tuple[str, ...] = ()
-    """priority rules to fly the scenario with, id,link,...; none: its own"""
-    tiles: Annotated[int, Field(ge=1, le=10**9)] = 10000
-    """streams that each one stands for"""
-    days: Annotated[float, Field(ge=0.01, le=30)] = 1.0
-    """of passes after the first capture"""
-
-
-@dataclass(frozen=True)
-class Delivered:
-    """One way of a delivery. kept_by: the priority rule that the run was flown with; coding: dlrc or
-    independent."""
-
-    kept_by: str
-    coding: str
-    account: Account
 
 
 def study(given: Given) -> None:
@@ -111,6 +79,8 @@ def passes_of(scenario: Scenario, files: Sequence[File], own: DeliveryKeys) -> P
     constellation = load_constellation(scenario.orbit)
     begin_s = min(file.ready_s for file in files)
     span_s = (float(np.floor(begin_s)), float(np.floor(begin_s)) + own.days * DAY_S)
+    if own.plan:
+        return planned_passes(scenario, own, len(constellation), span_s)
     relayed = own.relay == "links"
     who = range(len(constellation)) if relayed else sorted({file.satellite for file in files})
     contacts = [
@@ -131,6 +101,29 @@ def passes_of(scenario: Scenario, files: Sequence[File], own: DeliveryKeys) -> P
         span_s[1],
         relays_over(constellation, rules, Passes.relay_s) if relayed else None,
     )
+
+
+def planned_passes(
+    scenario: Scenario, own: DeliveryKeys, satellites: int, span_s: tuple[float, float]
+) -> Passes:
+    """The passes of a contact plan, whose nodes are the satellites and then the stations. Raises `UserError`
+    for nodes that there are not, and for rain and relays, of which a plan says nothing."""
+    stations = scenario.ground.each
+    if own.weather != "clear" or own.relay != "none":
+        raise UserError(f"plan={own.plan}: says who meets whom; expected weather=clear and relay=none")
+    contacts = []
+    for one in read_plan(own.plan, parse_epoch(scenario.orbit.epoch)):
+        if max(one.source, one.target) > satellites + len(stations):
+            raise UserError(
+                f"plan={own.plan}: node {max(one.source, one.target)}, expected {satellites} satellites and "
+                f"{len(stations)} stations (ground.stations=)"
+            )
+        if one.source <= satellites < one.target:
+            edges_s, who = np.array([one.begin_s, one.end_s]), one.source - 1
+            rate, loss = np.array([one.rate_bps]), np.array([own.unit_loss])
+            station = one.target - satellites - 1
+            contacts.append(Contact(who, station, who, edges_s, rate, loss, one.delay_s, own.unit_loss))
+    return Passes(tuple(contacts), tuple(station.antennas for station in stations), span_s[1])
 
 
 def _runs(given: Given) -> list[Run]:
@@ -168,11 +161,7 @@ COMMAND = Command(
     subject=SCENARIO,
     honours=(*FLOWN, "rounds", "ground"),
     default="smoke",
-    examples=(
-        "dlrc study delivery run=runs/dense-0123abcd ground.stations=Svalbard,Matera weather=rain",
-        "dlrc study delivery scenario=dense rules=id,link storage_mib=64 drop=largest",
-        "dlrc study delivery relay=links ground.antennas=1",
-    ),
+    examples=("dlrc study delivery run=runs/dense-0123abcd ground.stations=Svalbard,Matera weather=rain",),
 )
 
 if __name__ == "__main__":

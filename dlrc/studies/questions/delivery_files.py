@@ -1,13 +1,45 @@
-"""The streams of a run as files on board: whose, when ready, how large, and which need which."""
+"""The streams of a run as files on board: whose, when ready, how large, and which need which; and what the
+study asks of their delivery."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
 from constellation.network import SpaceSegment
-from constellation.passes.delivery.rules import File
+from constellation.passes.delivery.account import Account
+from constellation.passes.delivery.rules import File, TransferKnobs
 from dlrc.store.results import Run
 from ground.records import RoundRecord, SatelliteRecord
 
 Coding = str  # "dlrc" or "independent"
+
+
+class DeliveryKeys(TransferKnobs):
+    """Keys of this study."""
+
+    run: str = ""
+    """folder of a stored run, instead of flying the scenario"""
+    rules: tuple[str, ...] = ()
+    """priority rules to fly the scenario with, id,link,...; none: its own"""
+    tiles: Annotated[int, Field(ge=1, le=10**9)] = 10000
+    """streams that each one stands for"""
+    plan: str = ""
+    """contact plan of ION or HDTN instead of computed passes"""
+    days: Annotated[float, Field(ge=0.01, le=30)] = 1.0
+    """of passes after the first capture"""
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """One way of a delivery. kept_by: the priority rule that the run was flown with; coding: dlrc or
+    independent."""
+
+    kept_by: str
+    coding: str
+    account: Account
 
 
 def files_of(run: Run, coding: Coding, tiles: int) -> tuple[File, ...]:

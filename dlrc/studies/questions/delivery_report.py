@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from constellation.common.files import replacing
 from constellation.scenario.scenario import Scenario
 from constellation.sync.series import constellation_label
-
-if TYPE_CHECKING:
-    from dlrc.studies.questions.delivery import Delivered, DeliveryKeys
+from dlrc.studies.questions.delivery_files import Delivered, DeliveryKeys
 
 MB = 1e6
 

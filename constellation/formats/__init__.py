@@ -1,0 +1,1 @@
+"""Files that the field's own tools read and write."""
