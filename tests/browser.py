@@ -24,7 +24,7 @@ class Opened:
     complaints: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
 
-    def until(self, expression: str, seconds: float = 20.0) -> None:
+    def until(self, expression: str, seconds: float = 60.0) -> None:
         """Wait until something is true there. (Playwright's own waiting evaluates text in the page, which a
         page's own policy forbids.)"""
         end_s = time.monotonic() + seconds
@@ -73,6 +73,7 @@ def open_page(browser: Any, path: Path, size=DESKTOP, theme="light", fragment=""
     context = browser.new_context(
         viewport={"width": size[0], "height": size[1]}, color_scheme=theme, has_touch=phone, is_mobile=phone
     )
+    context.set_default_timeout(120_000)  # others use this machine, too
     opened = Opened(context.new_page())
     opened.page.on("console", lambda m: m.type in ("error", "warning") and opened.complaints.append(m.text))
     opened.page.on("pageerror", lambda error: opened.complaints.append(str(error)))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import html
+import io
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -13,7 +16,7 @@ from dlrc.report.table import table
 from dlrc.report.trace import write_trace
 from dlrc.store.results import PICTURED_ROUNDS, Run
 
-__all__ = ["draw", "show", "table"]
+__all__ = ["as_html", "draw", "show", "table"]
 
 
 def draw(run: Run, to: Path) -> list[Path]:
@@ -31,8 +34,25 @@ def draw(run: Run, to: Path) -> list[Path]:
 
 def show(run: Run) -> None:
     """Print the closing table; in a notebook, show the pictures of the first rounds below it."""
-    print(table(run), flush=True)
     if "ipykernel" in sys.modules:
-        display = import_module("IPython.display").display  # there is one where there is a kernel
-        for record in run.rounds[:PICTURED_ROUNDS]:
-            display(mosaics(run, record), owners(run, record))
+        shown = import_module("IPython.display")  # there is one where there is a kernel
+        shown.display(shown.HTML(as_html(run)))
+    else:
+        print(table(run), flush=True)
+
+
+def as_html(run: Run) -> str:
+    """The closing table and the pictures of the first rounds, with words for who cannot see them; needs
+    nothing from elsewhere."""
+    parts = [f"<pre>{html.escape(table(run))}</pre>"]
+    for record in run.rounds[:PICTURED_ROUNDS]:
+        for words, picture in (
+            ("captured and rebuilt images", mosaics(run, record)),
+            ("who codes what", owners(run, record)),
+        ):
+            held = io.BytesIO()
+            picture.save(held, format="PNG")
+            data = base64.b64encode(held.getvalue()).decode()
+            alt = html.escape(f"{run.scenario.name}, round {record.number + 1}: {words}")
+            parts.append(f'<img alt="{alt}" style="max-width:100%" src="data:image/png;base64,{data}">')
+    return "\n".join(parts)

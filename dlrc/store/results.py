@@ -74,3 +74,7 @@ class Run:
     def show(self) -> None:
         """Print the closing table; in a notebook, show the pictures of the first rounds as well."""
         import_module("dlrc.report").show(self)  # a report reads runs; a run only knows that there is one
+
+    def _repr_html_(self) -> str:
+        """The table and the pictures, which a notebook shows where a run is the last word of a cell."""
+        return import_module("dlrc.report").as_html(self)

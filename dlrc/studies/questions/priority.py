@@ -7,8 +7,9 @@ oracle's deduplication, one pattern of overlap a round); the rule decides owners
 kept vectors for its contacts with the ground station as computed from the orbits. Rounds are independent of
 each other; within one, everybody is taken to hear everybody, whatever the links. With `region.rule=footprint`
 fewer satellites than asked for may see the region, or none: savings count who takes part. Writes
-runs/priority-<digest>/: priority.csv (the table), rounds.csv (one row per rule, round and satellite),
-scenario.yaml. Needs no torch.
+runs/priority-<digest>/: index.html, a page that sets the rules side by side, with rule=module:function yours
+among them; priority.csv (the table), rounds.csv (one row per rule, round and satellite), priority.json,
+priority.png, scenario.yaml. Needs no torch.
 
     last byte    when the last satellite's last byte is down, hours after the capture
     own bytes    mean over the satellites of when their own last byte is down
@@ -30,9 +31,11 @@ from constellation.common.knobs import Knobs
 from constellation.common.progress import watched
 from constellation.orbit.orbits import load_constellation
 from constellation.passes.contacts import DAY_S
+from constellation.priority import check_rule
 from constellation.scenario.load import SCENARIO, changed, write_scenario
 from constellation.sync.series import constellation_label
 from dlrc.studies.common.terms import STATION
+from dlrc.studies.lab.priority_page import Told, tell
 from dlrc.studies.questions.priority_rounds import RULES, Outcome, Request, bytes_before, fly, vectors_of
 
 MAX_ENTRIES = 20_000_000  # signatures of a round, sorted at once: 1.5 GB
@@ -51,6 +54,10 @@ class PriorityKeys(Knobs):
     """of a kept vector"""
     days: Annotated[float, Field(ge=0.05, le=10)] = 1.0
     """of contacts after each capture"""
+    rule: str = ""
+    """of your own, module:function, beside the shipped ones"""
+    trust: bool = False
+    """run the code of that rule"""
 
 
 def study(given: Given) -> None:
@@ -70,7 +77,8 @@ def study(given: Given) -> None:
         )
     print("\n".join([report(request, outcomes), *constellation.notes]))
     write_tables(request, outcomes)
-    print(f"\nwrote {request.folder}/ (priority.csv, rounds.csv, scenario.yaml)")
+    page = tell(Told(request, tuple(outcomes), tuple(table(outcomes)), given), constellation.epoch)
+    print(f"\nwrote {request.folder}/ (priority.csv, rounds.csv, scenario.yaml); the page: {page}")
 
 
 def request_of(given: Given) -> Request:
@@ -83,7 +91,12 @@ def request_of(given: Given) -> Request:
             f"satellites={scenario.satellites} capture.patch_px={scenario.capture.patch_px}: {entries} "
             f"signatures a round, expected at most {MAX_ENTRIES}"
         )
-    return Request(scenario, own.every_s, own.tiles, own.bits_per_vector, own.days)
+    if own.rule and not own.trust:
+        raise UserError(f"rule={own.rule}: is code; trust=true on the command line runs it")
+    if own.rule:
+        check_rule(own.rule)
+    mine = own.rule if own.rule not in RULES else ""
+    return Request(scenario, own.every_s, own.tiles, own.bits_per_vector, own.days, mine)
 
 
 def report(request: Request, outcomes: Sequence[Outcome]) -> str:
@@ -91,6 +104,7 @@ def report(request: Request, outcomes: Sequence[Outcome]) -> str:
     scenario, ground = request.scenario, request.scenario.ground
     first = [outcome for outcome in outcomes if outcome.rule == "id"]  # all rules keep each signature once
     volume, every = np.mean([outcome.bytes_kept.sum() for outcome in first]), bytes_before(request, first)
+    wide = max(9, *(len(rule) for rule in request.rules))
     lines = [
         f"Priority rules: {scenario.satellites} satellites of {constellation_label(scenario.orbit)}, "
         f"{scenario.rounds} rounds, station {ground.name}, window {scenario.capture.window_px} px",
@@ -98,11 +112,11 @@ def report(request: Request, outcomes: Sequence[Outcome]) -> str:
         f"{volume / 1e9:.3g} GB a round after deduplication ({100 * (1 - volume / every):.1f} % less than "
         f"{every / 1e9:.3g} GB), the same for every rule",
         "",
-        "rule       busiest GB   last byte h   own bytes h   usable h   90 % down h   not delivered",
+        f"{'rule':{wide}}  busiest GB   last byte h   own bytes h   usable h   90 % down h   not delivered",
     ]
     for row in table(outcomes):
         lines.append(
-            f"{row['rule']:9} {row['busiest_bytes'] / 1e9:11.3g}  {_hours(row['last_byte_s'])}  "
+            f"{row['rule']:{wide}} {row['busiest_bytes'] / 1e9:11.3g}  {_hours(row['last_byte_s'])}  "
             f"{_hours(row['own_s'])} {_hours(row['usable_s'], 10)} {_hours(row['nine_tenths_s'], 13)}  "
             f"{row['undelivered']:8d} of {len(first)}"
         )
@@ -129,7 +143,7 @@ def _attendance(seen: Sequence[Outcome], rounds: int, satellites: int) -> list[s
 def table(outcomes: Sequence[Outcome]) -> list[dict]:
     """Per rule the means over its delivered rounds, seconds and bytes."""
     rows = []
-    for rule in RULES:
+    for rule in dict.fromkeys(outcome.rule for outcome in outcomes):
         mine = [outcome for outcome in outcomes if outcome.rule == rule]
         done = [outcome for outcome in mine if np.isfinite(outcome.own_s).all()]
         mean = {
@@ -146,10 +160,21 @@ def table(outcomes: Sequence[Outcome]) -> list[dict]:
                 "rule": rule,
                 "busiest_bytes": float(np.mean([o.bytes_kept.max() for o in mine])),
                 **mean,
+                "fairness": _mean([o.fairness for o in mine]),
+                "energy_j": _mean([o.energy_j.sum() for o in mine]),
+                "lowest_charge": _mean([o.charge.min() for o in mine]),
+                "lost_bytes": float(np.mean([o.lost_bytes.mean() for o in mine])),
+                "lost_bytes_worst": float(np.mean([o.lost_bytes.max() for o in mine])),
                 "undelivered": len(mine) - len(done),
             }
         )
     return rows
+
+
+def _mean(figures: Sequence[float]) -> float:
+    """Of what is defined; nan where nothing is."""
+    known = [figure for figure in figures if np.isfinite(figure)]
+    return float(np.mean(known)) if known else np.nan
 
 
 def _hours(seconds: float, width: int = 12) -> str:
@@ -163,7 +188,10 @@ def write_tables(request: Request, outcomes: Sequence[Outcome]) -> None:
         request.folder / "priority.csv",
         list(rows[0]),
         [
-            [value if isinstance(value, (str, int)) else f"{value:.3f}" for value in row.values()]
+            [
+                value if isinstance(value, (str, int)) else f"{value:.3f}" if np.isfinite(value) else ""
+                for value in row.values()
+            ]
             for row in rows
         ],
     )
@@ -179,6 +207,9 @@ def write_tables(request: Request, outcomes: Sequence[Outcome]) -> None:
             "bytes_kept",
             "own_s",
             "usable_s",
+            "energy_j",
+            "charge_after",
+            "lost_bytes",
         ],
         [
             [
@@ -191,6 +222,9 @@ def write_tables(request: Request, outcomes: Sequence[Outcome]) -> None:
                 f"{o.bytes_kept[who]:.0f}",
                 f"{o.own_s[who]:.3f}",
                 f"{o.usable_s[who]:.3f}",
+                f"{o.energy_j[who]:.3f}" if np.isfinite(o.energy_j[who]) else "",
+                f"{o.charge[who]:.6f}" if np.isfinite(o.charge[who]) else "",
+                f"{o.lost_bytes[who]:.0f}",
             ]
             for o in outcomes
             for who in range(len(o.members))

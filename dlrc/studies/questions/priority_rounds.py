@@ -17,6 +17,7 @@ from constellation.passes.energy import energy_metric
 from constellation.passes.queue import Service, last_byte_times_s, service_of
 from constellation.priority import priority_order
 from constellation.scenario.imaging import CaptureKnobs
+from constellation.scenario.network import EnergyKnobs
 from constellation.scenario.scenario import Scenario
 from nodes.arbiter import owners_of
 from nodes.capture import ground_cells, patch_offset
@@ -34,10 +35,17 @@ class Request:
     tiles: int
     bits_per_vector: float
     days: float
+    own_rule: str = ""
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """The shipped ones, and the user's own."""
+        return (*RULES, self.own_rule) if self.own_rule else RULES
 
     @property
     def folder(self) -> Path:
         key = f"{self.scenario.digest} {self.every_s} {self.tiles} {self.bits_per_vector} {self.days}"
+        key += f" {self.own_rule}" if self.own_rule else ""
         return Path(self.scenario.output) / f"priority-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 
 
@@ -55,7 +63,9 @@ class Gathering:
 @dataclass(frozen=True, eq=False)
 class Outcome:
     """One rule in one round; N satellites. bytes_kept: [N]. own_s: [N] last byte of each, after the capture;
-    usable_s: [N]; inf = not within the windows."""
+    usable_s: [N]; inf = not within the windows. energy_j: [N] of sending what is kept; charge: [N] of the
+    battery after it, 0 to 1; nan where there is no contact to send in. lost_bytes: [N], sent anew where that
+    satellite is lost: the independent streams of all who refer to it."""
 
     rule: str
     round: int
@@ -66,6 +76,16 @@ class Outcome:
     own_s: np.ndarray
     usable_s: np.ndarray
     nine_tenths_s: float
+    energy_j: np.ndarray
+    charge: np.ndarray
+    lost_bytes: np.ndarray
+
+    @property
+    def fairness(self) -> float:
+        """Jain's index of the bytes kept: 1 where all keep alike, 1 / N where one keeps all; nan where nobody
+        keeps any (Jain, Chiu and Hawe 1984)."""
+        squares = float((self.bytes_kept**2).sum())
+        return float(self.bytes_kept.sum()) ** 2 / (len(self.bytes_kept) * squares) if squares else np.nan
 
 
 def fly(request: Request, constellation: Constellation, number: int) -> list[Outcome]:
@@ -82,13 +102,14 @@ def fly(request: Request, constellation: Constellation, number: int) -> list[Out
     }
     rates = dict(enumerate(next_contact(constellation, members, time_s, ground).mean_rate_bps.tolist()))
     outcomes = []
-    for rule in RULES:
+    power = Power(np.array([rates[who] for who in range(len(members))]), metrics["energy"], scenario.energy)
+    for rule in request.rules:
         metric = metrics.get(rule, np.zeros(len(members)))
         headers = [Header(who, number, float(value), len(lists[who]), 0) for who, value in enumerate(metric)]
         order = priority_order(rule, headers, scenario.seed, number)
         decided = owners_of(dict(enumerate(lists)), order, rule, rate_bps=rates)
         owners = [decided[who][0] for who in range(len(members))]
-        outcomes.append(deliver(request, rule, gathering, order, owners))
+        outcomes.append(deliver(request, Choice(rule, order, owners), gathering, power))
     return outcomes
 
 
@@ -120,10 +141,40 @@ def signature_lists(capture: CaptureKnobs, seed: int, number: int, satellites: i
     return [ground_cells(row, col, capture.patch_px).reshape(-1) for row, col in corners]
 
 
-def deliver(
-    request: Request, rule: str, gathering: Gathering, order: tuple[int, ...], owners: Sequence[np.ndarray]
-) -> Outcome:
-    """Queue what each satellite keeps, and find out when it is down."""
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """What a rule decided. order: highest priority first; owners: of every entry, by satellite."""
+
+    rule: str
+    order: tuple[int, ...]
+    owners: Sequence[np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Power:
+    """What sending takes. rate_bps: float64 [N] of the next contact, 0 where there is none; charge: float64
+    [N] at the capture."""
+
+    rate_bps: np.ndarray
+    charge: np.ndarray
+    knobs: EnergyKnobs
+
+    def spent(self, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Joules of sending so many bytes, and the charge after it; nan without a contact."""
+        rate_bps = np.where(self.rate_bps > 0, self.rate_bps, np.nan)
+        energy_j = np.where(sizes > 0, sizes * 8 / rate_bps * self.knobs.transmit_w, 0.0)
+        return energy_j, np.maximum(0.0, self.charge - energy_j / 3600 / self.knobs.battery_wh)
+
+
+def lost_bytes_of(owners: Sequence[np.ndarray], size: float) -> np.ndarray:
+    """Of each owner: the independent streams, `size` bytes each, of all who refer to it; float64 [N]."""
+    referred = [set(np.unique(owner).tolist()) - {who} for who, owner in enumerate(owners)]
+    return np.array([size * sum(lost in others for others in referred) for lost in range(len(owners))])
+
+
+def deliver(request: Request, choice: Choice, gathering: Gathering, power: Power) -> Outcome:
+    """Queue what each satellite keeps, and find out when it is down and what it took."""
+    rule, order, owners = choice.rule, choice.order, choice.owners
     time_s, services = gathering.time_s, gathering.services
     kept = np.array([(owner == who).sum() for who, owner in enumerate(owners)])
     sizes = kept * request.tiles * request.bits_per_vector / 8
@@ -131,8 +182,20 @@ def deliver(
     own_s = np.array([finish[who] for who in range(len(sizes))]) - time_s
     usable_s = np.array([max(own_s[list({*owner.tolist(), who})]) for who, owner in enumerate(owners)])
     nine_tenths_s = time_of_share(services, sizes, time_s, 0.9) - time_s
+    energy_j, charge = power.spent(sizes)
     return Outcome(
-        rule, gathering.number, time_s, gathering.members, order, sizes, own_s, usable_s, nine_tenths_s
+        rule,
+        gathering.number,
+        time_s,
+        gathering.members,
+        order,
+        sizes,
+        own_s,
+        usable_s,
+        nine_tenths_s,
+        energy_j,
+        charge,
+        lost_bytes_of(owners, len(owners[0]) * request.tiles * request.bits_per_vector / 8),
     )
 
 

@@ -6,7 +6,8 @@ import pytest
 from constellation.common.cli import perform, read
 from constellation.common.errors import UserError
 from constellation.orbit.orbits import load_constellation
-from dlrc.studies.questions import priority
+from dlrc.studies.questions import priority, priority_rounds
+from tests.browser import DESKTOP, PHONE, open_page
 
 FEW = ["region.rule=footprint", "tiles=1000"]
 
@@ -71,3 +72,35 @@ def test_more_signatures_than_memory_holds_and_a_bad_output_are_refused_first(mo
     monkeypatch.setattr(priority, "fly", lambda *_: pytest.fail("worked before looking at the output"))
     with pytest.raises(UserError, match="output="):
         perform(priority.COMMAND, ["output=/proc/x"])
+
+
+def test_fairness_energy_and_losses_are_what_their_words_say():
+    _, outcomes = flown("tiles=1000", "rounds=1", "satellites=4")
+    for one in outcomes:
+        assert 1 / 4 <= one.fairness <= 1
+        assert (one.energy_j[one.bytes_kept == 0] == 0).all() and (one.charge <= 1).all()
+    first = next(one for one in outcomes if one.rule == "id")
+    assert first.lost_bytes[-1] == 0  # nobody refers to the last of a total order
+    assert first.lost_bytes.max() <= 3 * 256 * 1000 * 20  # three followers' whole streams
+
+
+def test_nothing_kept_has_no_fairness_and_no_contact_no_energy():
+    power = priority_rounds.Power(np.array([0.0, 1e6]), np.ones(2), read(priority.COMMAND, []).subject.energy)
+    energy_j, charge = power.spent(np.array([10.0, 10.0]))
+    assert np.isnan(energy_j[0]) and np.isnan(charge[0]) and energy_j[1] > 0
+    lost = priority_rounds.lost_bytes_of([np.array([0, 0]), np.array([0, 1])], 5.0)
+    assert lost.tolist() == [5.0, 0.0]
+
+
+@pytest.mark.parametrize(("size", "theme"), [(DESKTOP, "light"), (PHONE, "dark")])
+def test_the_page_sets_the_rules_side_by_side(browser, tmp_path, size, theme):
+    words = ["rounds=2", "tiles=1000", "satellites=4", f"output={tmp_path}"]
+    perform(priority.COMMAND, [*words, "rule=examples.priority_rule:turns", "trust=true"])
+    opened = open_page(browser, next(tmp_path.glob("*/index.html")), size, theme)
+    opened.until("document.querySelectorAll('.plot svg').length >= 8")
+    assert "examples.priority_rule:turns" in opened.page.inner_text("#table")
+    before = opened.page.inner_html("#kept")
+    opened.page.select_option("#round", "1")
+    assert opened.page.inner_html("#kept") != before
+    assert opened.violations() == []
+    assert (opened.complaints, opened.asked, opened.wider_than_the_window()) == ([], [], 0)
