@@ -55,7 +55,7 @@ def test_the_tutorial_of_a_rule_does_what_it_says(monkeypatch, tmp_path, capsys)
     (tmp_path / "weekdays.py").write_text(rule)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    perform(COMMAND, [*study, "rounds=2", "tiles=1000", "satellites=4"])
+    perform(COMMAND, [*study, "rounds=1", "tiles=1000", "satellites=4", "orbit.pattern=53:100/10/1"])
     said = capsys.readouterr().out
     assert "weekdays:turns" in said and re.search(r"the page: \S+index.html", said)
     with pytest.raises(UserError, match="weekdays:turn: AttributeError"):

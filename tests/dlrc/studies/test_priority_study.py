@@ -94,7 +94,7 @@ def test_nothing_kept_has_no_fairness_and_no_contact_no_energy():
 
 @pytest.mark.parametrize(("size", "theme"), [(DESKTOP, "light"), (PHONE, "dark")])
 def test_the_page_sets_the_rules_side_by_side(browser, tmp_path, size, theme):
-    words = ["rounds=2", "tiles=1000", "satellites=4", f"output={tmp_path}"]
+    words = ["rounds=2", "tiles=1000", "satellites=4", "orbit.pattern=53:100/10/1", f"output={tmp_path}"]
     perform(priority.COMMAND, [*words, "rule=examples.priority_rule:turns", "trust=true"])
     opened = open_page(browser, next(tmp_path.glob("*/index.html")), size, theme)
     opened.until("document.querySelectorAll('.plot svg').length >= 8")
