@@ -193,7 +193,7 @@ def synthetic_table(seed: int, rounds: int, patches_px: list[int], repeats: floa
 
 def captured_table(seed: int, captures: int) -> Iterator[str]:
     """Lines of the table of captured rounds."""
-    from benchmarks.real_maps import captured_round, real_crew
+    from benchmarks.common.real_maps import captured_round, real_crew
 
     yield f"{'model':>6} {'window':7} {'halo':>6} {'remote':>6} {'local':>5} {HEAD}"
     for name in registry.names():

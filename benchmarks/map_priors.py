@@ -19,8 +19,8 @@ import numpy as np
 from pydantic import Field
 from scipy.special import gammaln
 
+from benchmarks.common.real_maps import captured_round, real_crew
 from benchmarks.map_coding import Overlap, make_round
-from benchmarks.real_maps import captured_round, real_crew
 from codec.maps import model as mapmodel
 from codec.maps.assignment import KEPT, AssignmentMap
 from codec.maps.binary_coder import FLOOR, LIMIT, ONE, TALLY
