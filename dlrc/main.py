@@ -49,7 +49,8 @@ def dispatch(words: Sequence[str]) -> None:
     elif first == "run":
         fly(rest)
     elif first in ENTRIES:
-        run(loaded(ENTRIES[first]), rest)
+        command = loaded(ENTRIES[first])
+        run(command, command.spell(rest))
     elif first in FAMILIES:
         _one_of(first, rest)
     elif "=" in first or first.startswith("-"):

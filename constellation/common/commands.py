@@ -29,7 +29,7 @@ class Command:
     about: the first paragraph says what it does; the rest is printed by --help below the keys. own: model of
     its own keys. honours: sections and keys of the subject that matter to it. sets: keys within these that
     the command sets itself, each with the own key to use instead ("" for none). default: the subject's name
-    where none is given; None: one must be given."""
+    where none is given; None: one must be given. spell: makes key=value words of what people type."""
 
     name: str
     about: str
@@ -40,6 +40,7 @@ class Command:
     sets: Mapping[str, str] = field(default_factory=dict)
     default: str | None = None
     examples: tuple[str, ...] = ()
+    spell: Callable[[Sequence[str]], list[str]] = list
 
     @property
     def brief(self) -> str:

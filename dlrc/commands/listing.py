@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from constellation.common.cli import Command, Given, main_of
-from constellation.common.errors import UserError
-from constellation.common.frozen import value
 from constellation.common.knobs import Knobs
-from dlrc.store.manifest import NAME, Closed, Committed, Opened, lines, read_bytes
-from dlrc.store.summary import RunSummary
+from dlrc.store.shelf import Listed, listed
 
 
 class ListKeys(Knobs):
@@ -17,31 +12,6 @@ class ListKeys(Knobs):
 
     output: str = "runs"
     """folder that runs were written below"""
-
-
-@value
-class Listed:
-    """A run. began: UTC, ISO 8601. rounds: that were committed. saving_pct: of all bytes; psnr_db: with DLRC;
-    None where there is none, or the run is not finished. estimate: its rates are of no real streams. fault:
-    why the run cannot be read, or empty."""
-
-    folder: Path
-    scenario: str = ""
-    began: str = ""
-    rounds: int = 0
-    finished: bool = False
-    saving_pct: float | None = None
-    psnr_db: float | None = None
-    estimate: bool = False
-    fault: str = ""
-
-
-def listed(output: str | Path) -> list[Listed]:
-    """The runs below a folder, the latest last; those that were cut short and those that are damaged are
-    among them."""
-    found = [path.parent for path in Path(output).glob(f"*/{NAME}")]
-    runs = [_listed(folder) for folder in found if not folder.name.startswith(".")]
-    return sorted(runs, key=lambda run: (run.began, run.folder.name))
 
 
 def table(runs: list[Listed]) -> str:
@@ -70,32 +40,6 @@ def show(given: Given) -> None:
     """Print the table, or how to get a first run."""
     runs = listed(given.own.output)
     print(table(runs) if runs else f"no runs below {given.own.output}/; `dlrc run scenario=smoke` makes one")
-
-
-def _listed(folder: Path) -> Listed:
-    try:
-        told = list(lines(folder))
-        if not told or not isinstance(told[0], Opened):
-            raise UserError("its manifest is empty")
-        began, rounds = told[0].facts.began[:20], sum(isinstance(line, Committed) for line in told)
-        if not isinstance(told[-1], Closed):
-            name = folder.name.removesuffix(".part").rpartition("-")[0]
-            return Listed(folder, name, began, rounds)
-        summary = RunSummary.model_validate_json(read_bytes(folder / "summary.json"))
-    except UserError as error:
-        return Listed(folder, fault=str(error).removeprefix(f"{folder}/"))
-    except ValueError:
-        return Listed(folder, fault="summary.json is none")
-    return Listed(
-        folder,
-        summary.scenario,
-        began,
-        rounds,
-        finished=True,
-        saving_pct=summary.saving_pct.total,
-        psnr_db=summary.quality.dlrc.psnr_db,
-        estimate=summary.bpp.kind == "estimate",
-    )
 
 
 COMMAND = Command(

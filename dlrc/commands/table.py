@@ -55,6 +55,8 @@ ENTRIES = {
         ),
         Entry("export", "dlrc.commands.export", "contact plans, OEM, OMM, CZML, GeoJSON of a constellation"),
         Entry("list", "dlrc.commands.listing", "finished runs: scenario, saving, quality, date, folder"),
+        Entry("compare", "dlrc.commands.compare", "one page of several runs: what differs, what follows"),
+        Entry("serve", "dlrc.commands.serve", "pages of runs on 127.0.0.1, following those being flown"),
     )
 }
 FAMILIES = {

@@ -9,7 +9,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from constellation.common.files import replacing
+from dlrc.report.exports import alt_of, save_png, write_tables
 from dlrc.report.mosaics import mosaics
 from dlrc.report.owners import owners
 from dlrc.report.table import table
@@ -20,14 +20,13 @@ __all__ = ["as_html", "draw", "show", "table"]
 
 
 def draw(run: Run, to: Path) -> list[Path]:
-    """Write trace.json and two pictures of each of the first rounds into a folder, each file whole or not at
-    all; returns their names. Raises `UserError` where the disk refuses."""
-    written = [write_trace(to / "trace.json", run)]
+    """Write trace.json, every table, and two pictures of each of the first rounds into a folder, each file
+    whole or not at all; returns their names. Raises `UserError` where the disk refuses."""
+    written = [write_trace(to / "trace.json", run), *write_tables(run, to / "tables")]
     for record in run.rounds[:PICTURED_ROUNDS]:
         for name, picture in (("images", mosaics), ("owners", owners)):
             path = to / f"round{record.number:03d}_{name}.png"
-            with replacing(path) as temporary:
-                picture(run, record).save(temporary, format="PNG")
+            save_png(picture(run, record), path, alt_of(name, run, record))
             written.append(path)
     return written
 

@@ -5,8 +5,11 @@ Neither is part of a round: no stream, no rate, no time of one depends on it."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import platform
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 
@@ -45,6 +48,15 @@ class Beside:
         return self._onlooker.at(
             record.number, payload, {satellite: told for satellite, told in ready.items() if told is not None}
         )
+
+
+def versions() -> dict[str, str]:
+    """Of Python, and of the packages that a run's numbers come from."""
+    found = {"Python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
+    for name in ("numpy", "torch", "compressai", "numba", "sgp4", "skyfield", "imagecodecs"):
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def classical_points(patches: Sequence[Patch], around_db: float) -> tuple[ClassicalPoint, ...]:

@@ -20,7 +20,9 @@ from constellation.common.files import make_folder
 from constellation.scenario.scenario import Scenario
 from dlrc.report import draw, table
 from dlrc.report.lines import opening, progress
-from dlrc.store.beside import Beside
+from dlrc.report.page import NAME as PAGE
+from dlrc.report.page import RunPage, write_shelf
+from dlrc.store.beside import Beside, versions
 from dlrc.store.claim import now
 from dlrc.store.folder import Folder, Stored, pictures_sha256
 from dlrc.store.results import PICTURED_ROUNDS, Held, Images, Run
@@ -44,6 +46,7 @@ class Recording(AbstractContextManager["Recording"]):
 
     def __init__(self, scenario: Scenario, stored: bool, say: Callable[[str], None] = _silent) -> None:
         self.scenario, self._stored, self._say = scenario, stored, say
+        self._page = RunPage()
         self._beside = Beside(scenario.network)
         self._folder: Folder | None = None
         self._rounds: list[RoundRecord] = []
@@ -74,6 +77,7 @@ class Recording(AbstractContextManager["Recording"]):
             scene_source=scene.source,
             scene_real=scene.real,
             began=now(),
+            versions=versions(),
         )
         if self._stored:
             self._folder = Folder(scenario, self.facts)
@@ -100,6 +104,9 @@ class Recording(AbstractContextManager["Recording"]):
         else:
             self._held |= {(record.number, satellite): view for satellite, view in images.items()}
         self._rounds.append(record)
+        if self._folder is not None:
+            part = self._folder.part
+            self._page.follow(Run(self.scenario, self.facts, tuple(self._rounds), Stored(part)), part)
         self._say(progress(self.scenario, record, self.scenario.codec.context == "open"))
 
     def finish(self, began_s: float, processes: bool = True) -> Run:
@@ -120,6 +127,9 @@ class Recording(AbstractContextManager["Recording"]):
             run = Run(self.scenario, facts, run.rounds, Stored(path))
             self._say(table(run))
             draw(run, path)
+            self._page.write(run, path)
+            write_shelf(path.parent)
+            self._say(f"page      {path / PAGE}")
         return run
 
 

@@ -151,7 +151,7 @@ class Facts(Part):
 
     version: of the program. weights_sha256: of the checkpoint's file. pictures_sha256: of what lies behind
     `scene.path`, empty for the built-in scene. began: UTC, ISO 8601. wall_s, peak_rss_mib (sum of the peaks
-    of all processes): None until the run is finished."""
+    of all processes): None until the run is finished. versions: of Python and of what computes, by name."""
 
     version: str
     weights_sha256: str
@@ -161,6 +161,7 @@ class Facts(Part):
     began: str
     wall_s: float | None = None
     peak_rss_mib: float | None = None
+    versions: dict[str, str] = {}
 
 
 def summarise(scenario: Scenario, facts: Facts, rounds: Sequence[RoundRecord]) -> RunSummary:

@@ -1,0 +1,36 @@
+"""The command that flies a run again."""
+
+from __future__ import annotations
+
+import shlex
+
+from constellation.common.errors import UserError
+from constellation.common.knobs import keys_of, text_of
+from constellation.scenario.load import load_scenario, shipped_scenarios
+from constellation.scenario.scenario import Scenario
+
+_NOT_OF_A_RUN = ("output", "priority.trust")
+
+
+def knob_texts(scenario: Scenario) -> dict[str, str]:
+    """Every knob by dotted name, as one would type its value."""
+    return {name: text_of(key.default) for name, key in keys_of(Scenario, defaults=scenario).items()}
+
+
+def command_of(scenario: Scenario) -> str:
+    """`./launch.sh scenario=... key=value ...`: the shipped scenario of its name, and what differs from it;
+    where that is not the same run, the stored one, scenario.yaml."""
+    if scenario.name in shipped_scenarios():
+        base = f"scenario={scenario.name}"
+        before, mine = knob_texts(load_scenario(scenario.name)), knob_texts(scenario)
+        words = [
+            f"{key}={mine[key]}" for key in mine if mine[key] != before[key] and key not in _NOT_OF_A_RUN
+        ]
+        trusted = ["priority.trust=true"] if ":" in scenario.priority.rule else []
+        try:
+            same = load_scenario(scenario.name, [*words, *trusted]).digest == scenario.digest
+        except UserError:
+            same = False
+        if same:
+            return shlex.join(["./launch.sh", base, *words, *trusted])
+    return "./launch.sh scenario=scenario.yaml"
