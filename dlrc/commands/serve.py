@@ -55,7 +55,7 @@ class Pages(http.server.BaseHTTPRequestHandler):
         self._answer(False)
 
     def _answer(self, body: bool) -> None:
-        port = self.server.server_address[1]
+        port = self.connection.getsockname()[1]
         if self.headers.get("Host") not in (f"{HOST}:{port}", f"localhost:{port}"):
             return self._say(HTTPStatus.FORBIDDEN, b"this server answers for 127.0.0.1 alone\n", body)
         asked = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)

@@ -10,6 +10,8 @@ from constellation.scenario.load import load_scenario, shipped_scenarios
 from constellation.scenario.scenario import Scenario
 
 _NOT_OF_A_RUN = ("output", "priority.trust")
+_RULE_SECTIONS = ("name", "seed", "satellites", "orbit", "region", "ground", "energy", "capture")
+_FAULTS = ("ground.stream_loss", "ground.silent_satellite")
 
 
 def knob_texts(scenario: Scenario) -> dict[str, str]:
@@ -34,3 +36,15 @@ def command_of(scenario: Scenario) -> str:
         if same:
             return shlex.join(["./launch.sh", base, *words, *trusted])
     return "./launch.sh scenario=scenario.yaml"
+
+
+def rules_command(scenario: Scenario) -> str:
+    """The command that puts every priority rule side by side over the same satellites: what of this run's
+    command that study takes."""
+    words = [word for word in shlex.split(command_of(scenario))[1:] if _of_rules(word.partition("=")[0])]
+    return shlex.join(["./launch.sh", "study", "priority", *words])
+
+
+def _of_rules(key: str) -> bool:
+    section = key.partition(".")[0]
+    return key == "scenario" or (section in _RULE_SECTIONS and key not in _FAULTS)

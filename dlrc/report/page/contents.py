@@ -16,7 +16,7 @@ from constellation import show
 from constellation.common.knobs import keys_of, text_of
 from constellation.scenario.scenario import Scenario
 from constellation.sync.series import constellation_label
-from dlrc.report.command import command_of, knob_texts
+from dlrc.report.command import command_of, knob_texts, rules_command
 from dlrc.report.fates import CLASSES, OTHER, classes_of
 from dlrc.report.lines import TELLING
 from dlrc.report.page.pictures import PictureBook
@@ -44,6 +44,7 @@ def contents(run: Run, book: PictureBook) -> dict[str, Any]:
         "began": facts.began,
         "scene_real": facts.scene_real,
         "command": command_of(scenario),
+        "rules_command": rules_command(scenario),
         "digests": {
             "scenario": scenario.digest,
             "weights (SHA-256)": facts.weights_sha256,

@@ -96,10 +96,11 @@ def figures(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 def _apart(values: Sequence[float | None]) -> float:
     """How far values lie from the first, as a share of the larger; 1 where one of them is missing."""
-    if any(value is None for value in values):
-        return float(any(value is not None for value in values))
-    first = values[0]
-    return max((abs(v - first) / max(abs(v), abs(first)) for v in values if v != first), default=0.0)
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return float(bool(known))
+    first = known[0]
+    return max((abs(v - first) / max(abs(v), abs(first)) for v in known if v != first), default=0.0)
 
 
 def _texts(runs: Sequence[Run]) -> dict[str, list[str]]:

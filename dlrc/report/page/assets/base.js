@@ -57,7 +57,7 @@ function table(columns, rows, options = {}) {
   }
   fill(rows);
   const caption = options.caption ? make("caption", { class: "dim", style: "text-align:left;padding:6px 10px", text: options.caption }) : null;
-  return make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": options.label || "Table" },
+  return make("div", { class: options.tall ? "scroll tall" : "scroll", tabindex: "0", role: "region", "aria-label": "Table: " + (options.label || "values") },
     make("table", {}, caption, make("thead", {}, make("tr", {}, ...heads)), body));
 }
 

@@ -49,7 +49,7 @@ function cards() {
   const decode = S.decode, arrived = card("Did it arrive", [`${decode.exact} of ${decode.streams}`, small("streams decoded exactly")],
     make("p", { text: [decode.failed ? `${decode.failed} failed` : "None failed", decode.independent ? `${decode.independent} replaced by independent streams` : "", decode.resent_bytes ? `${bytes(decode.resent_bytes)} sent again` : ""].filter(Boolean).join(", ") + "." }));
   $("cards").replaceChildren(saved, quality, sync, who, arrived);
-  $("other").textContent = DATA.command.replace("./launch.sh ", "./launch.sh study priority ");
+  $("other").textContent = DATA.rules_command;
 }
 function byClass() {  // positions by class, over the rounds that this page shows
   const out = Object.fromEntries(DATA.classes.map(kind => [kind.key, 0]));
@@ -83,12 +83,12 @@ function repairs() {
 
 function reproduce() {
   const facts = entries => make("dl", { class: "facts" }, ...Object.entries(entries).flatMap(([key, value]) => [make("dt", { text: key }), make("dd", {}, make("code", { text: value }))]));
-  const knobs = list => table([{ key: "key", label: "knob", left: true, text: k => make("code", { text: k.key }) }, { key: "value", label: "here", left: true, text: k => k.value || "none" }, { key: "default", label: "default", left: true }, { key: "meaning", label: "meaning", left: true, wrap: true, text: k => k.meaning + (k.unit ? `, ${k.unit}` : "") }], list, { label: "Knobs" });
+  const knobs = (list, label) => table([{ key: "key", label: "knob", left: true, text: k => make("code", { text: k.key }) }, { key: "value", label: "here", left: true, text: k => k.value || "none" }, { key: "default", label: "default", left: true }, { key: "meaning", label: "meaning", left: true, wrap: true, text: k => k.meaning + (k.unit ? `, ${k.unit}` : "") }], list, { label });
   const set = DATA.knobs.filter(k => k.set), rest = DATA.knobs.filter(k => !k.set);
   $("reproduce").append(make("div", { class: "command" }, make("code", { id: "command", text: DATA.command }), make("button", { type: "button", class: "quiet copy", "data-copy": "command", text: "Copy" })),
     make("h3", { text: "Versions and digests" }), facts({ ...DATA.versions, ...DATA.digests }),
-    make("h3", { text: "Knobs that are set" }), set.length ? knobs(set) : make("p", { text: "None: all at their defaults." }),
-    make("details", {}, make("summary", { text: `The other ${rest.length} knobs, at their defaults` }), knobs(rest)),
+    make("h3", { text: "Knobs that are set" }), set.length ? knobs(set, "knobs that are set") : make("p", { text: "None: all at their defaults." }),
+    make("details", {}, make("summary", { text: `The other ${rest.length} knobs, at their defaults` }), knobs(rest, "knobs at their defaults")),
     make("h3", { text: "In this folder" }), make("p", { text: "summary.json (schema: docs/summary.schema.json), scenario.yaml, manifest.jsonl with the SHA-256 of every file, rounds/ with records, streams and pictures, tables/ as CSV and Parquet, trace.json for Perfetto." }));
 }
 

@@ -1,0 +1,169 @@
+"""Pages in a real browser: no error, charts, a divider that divides, no request to anywhere, and nothing that
+axe objects to, on a desktop and on a phone, light and dark.
+
+Needs Chromium (`apt-get install chromium`, or CHROMIUM=/path/to/it); skipped, and said so, where there is
+none."""
+
+import os
+import shutil
+
+import pytest
+
+from dlrc.report.page import comparison_page, run_page
+from dlrc.report.page.several import shelf_page
+from dlrc.store.shelf import listed
+from tests.dlrc.report.page_cases import rich
+from tests.dlrc.run_cases import run
+from tests.dlrc.store.test_folder import written
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FOUND = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+pytestmark = pytest.mark.skipif(not FOUND, reason=f"no Chromium: none of {', '.join(BROWSERS)}, no CHROMIUM=")
+SCREENS = {"desktop": (1280, 900, "light"), "phone": (390, 844, "dark")}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright; pip install 'dlrc[dev]'")
+    with playwright.sync_playwright() as tools:
+        opened = tools.chromium.launch(executable_path=FOUND, args=["--no-sandbox", "--disable-gpu"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pages")
+    written(folder)
+    texts = {
+        "run": run_page(rich()),
+        "compare": comparison_page([run(), run("dlrc.k=12")], folder / "compare.html"),
+        "shelf": shelf_page(listed(folder)),
+    }
+    for name, text in texts.items():
+        (folder / f"{name}.html").write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def opened(browser, pages):
+    contexts, heard = [], []
+
+    def opening(name, screen="desktop"):
+        width, height, scheme = SCREENS[screen]
+        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda said: heard.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: heard.append(str(error)))
+        page.on("request", lambda asked: heard.append(asked.url) if _outside(asked.url) else None)
+        page.goto((pages / f"{name}.html").as_uri())
+        page.wait_for_function("document.querySelectorAll('table').length > 0")
+        return page
+
+    yield opening
+    for context in contexts:
+        context.close()
+    assert not heard
+
+
+def _outside(url):
+    return not url.startswith(("file:", "data:"))
+
+
+@pytest.mark.parametrize(
+    ("name", "screen"), [("run", "desktop"), ("run", "phone"), ("compare", "desktop"), ("shelf", "phone")]
+)
+def test_a_page_has_no_error_fits_its_screen_and_axe_objects_to_nothing(opened, name, screen):
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="no axe; pip install 'dlrc[dev]'"
+    )
+    page = opened(name, screen)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    found = axe.Axe().run(page)
+    told = [f"{v['id']}: {v['nodes'][0]['html'][:120]}" for v in found.response["violations"]]
+    assert not told
+
+
+def test_every_chart_of_a_run_is_there_with_words_for_it(opened):
+    page = opened("run")
+    for place in ("rd", "trend", "timeline", "isl", "queue"):
+        chart = page.locator(f"#{place} svg[role=img]").first
+        assert chart.get_attribute("aria-label") and chart.bounding_box()["width"] > 200
+
+
+def test_the_first_screen_answers_what_was_saved_at_which_quality_who_coded_what_and_how_long_it_took(opened):
+    page = opened("run")
+    flown = rich()
+    headline = page.locator("#headline")
+    assert f"{flown.summary.saving_pct.total:.1f} %" in headline.inner_text()
+    cards = page.locator("#cards .card")
+    text = cards.all_inner_texts()
+    assert len(text) == 5 and "32.00" in text[1] and "32.10" in text[1] and "ms" in text[2]
+    assert cards.last.bounding_box()["y"] < 900
+
+
+def picture(page):
+    return page.evaluate("document.getElementById('picture').toDataURL()")
+
+
+def test_the_divider_divides_by_mouse_and_by_keyboard_and_pictures_zoom(opened):
+    page = opened("run")
+    page.wait_for_function("document.getElementById('picture').width > 300")
+    page.wait_for_timeout(200)
+    page.select_option("#left", "captured")
+    before = picture(page)
+    page.locator("#split").fill("900")
+    after = picture(page)
+    assert after != before
+    page.locator("#split").focus()
+    page.keyboard.press("ArrowLeft")
+    assert page.input_value("#split") == "899" and picture(page) != after
+    page.click("#in")
+    assert page.inner_text("#zoom") == "1.5×"
+    page.select_option("#left", "error dlrc")
+    assert picture(page) != after
+
+
+def test_a_position_tells_its_owner_fate_and_bits_to_mouse_and_keyboard(opened):
+    page = opened("run")
+    page.select_option("#satellite", "1")
+    side = page.locator("#map").bounding_box()["width"]
+    page.locator("#map").hover(position={"x": 0.6 * side, "y": 0.5 * side})
+    told = page.inner_text("#cell")
+    assert "satellite 0" in told and "bits" in told and page.is_visible("#tip")
+    page.focus("#map")
+    page.keyboard.press("ArrowLeft")
+    assert page.inner_text("#cell") != told
+    page.select_option("#layer", "bits")
+    assert "bits" in page.inner_text("#map-legend")
+
+
+def test_rounds_and_satellites_are_chosen_and_kept_in_the_address(opened):
+    page = opened("run")
+    page.select_option("#round", "1")
+    page.locator(".tile").last.click()
+    assert "round=2" in page.url
+    page.reload()
+    assert page.input_value("#round") == "1"
+    assert "damaged on arrival" in page.inner_text("#faults")
+
+
+def test_a_table_sorts_by_a_column_up_and_down(opened):
+    page = opened("run")
+    button = page.locator("#rows th button", has_text="DLRC")
+    column = "[...document.querySelectorAll('#rows tbody tr')].map(r => r.cells[4].innerText)"
+    button.click()
+    up = page.evaluate(column)
+    button.click()
+    assert page.evaluate(column) == up[::-1] and up == sorted(up)
+
+
+def test_the_theme_is_chosen_and_the_page_prints(opened):
+    page = opened("run")
+    paper = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(paper)
+    page.click("#theme")
+    page.click("#theme")
+    assert page.evaluate(paper) != light
+    assert len(page.pdf()) > 10_000
