@@ -11,14 +11,14 @@ import numpy as np
 
 from codec.maps.assignment import KEPT, LOCAL, REMOTE
 from constellation.common.frozen import value
-from ground.records import Fates
+from ground.records import PREDICTED, Fates
 
 
 @value
 class FateClass:
     """One kind of position. label: for a legend; told: for one position, {owner} is the satellite that its
     vector, or what predicts it, comes from. mark: how it is drawn, over the colour of that satellite: solid,
-    light, core (a light core), dark (a dark core), or stripes. where: finds its positions, bool [H, W]."""
+    light, core (a light core), dark (a dark core), stripes. where: finds its positions, bool [H, W]."""
 
     key: str
     label: str
@@ -41,8 +41,14 @@ CLASSES = (
         "inexact", "copied, nearly equal", "satellite {owner}'s vector, near this one", "dark",
         lambda f: (f.fate == REMOTE) & ~f.exact,
     ),
+    FateClass(
+        "predicted", "coded, predicted from another satellite", "coded, predicted from satellite {owner}",
+        "stripes", lambda f: f.fate == PREDICTED,
+    ),
 )  # fmt: skip
-OTHER = FateClass("other", "otherwise", "otherwise, by satellite {owner}", "stripes", lambda f: f.fate < 0)
+OTHER = FateClass(
+    "other", "otherwise", "otherwise, by satellite {owner}", "stripes", lambda f: f.fate > PREDICTED
+)
 
 
 def classes_of(fates: Fates) -> np.ndarray:

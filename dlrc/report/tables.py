@@ -58,7 +58,7 @@ def satellite_row(record: RoundRecord, one: SatelliteRecord) -> dict[str, Any]:
     sections = {
         f"{side}_{name}_bytes": getattr(part, name)
         for side, part in (("independent", one.independent), ("dlrc", one.dlrc))
-        for name in ("y", "z", "map", "header", "total")
+        for name in ("y", "z", "map", "prediction", "header", "total")
     }
     return {
         "round": record.number,
@@ -74,6 +74,7 @@ def satellite_row(record: RoundRecord, one: SatelliteRecord) -> dict[str, Any]:
         "kept": one.kept,
         "local_copy": one.local_copy,
         "remote_copy": one.remote_copy,
+        "predicted": one.predicted,
         "oracle": one.oracle,
         "heard": len(one.heard),
         "payload_bytes": one.payload_bytes,

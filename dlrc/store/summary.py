@@ -161,7 +161,7 @@ class Facts(Part):
     began: str
     wall_s: float | None = None
     peak_rss_mib: float | None = None
-    versions: dict[str, str] = {}
+    versions: dict[str, str] = Field(default_factory=dict)
 
 
 def summarise(scenario: Scenario, facts: Facts, rounds: Sequence[RoundRecord]) -> RunSummary:

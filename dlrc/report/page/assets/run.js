@@ -29,7 +29,7 @@ function stack(parts, whole) {  // [colour, value]
 }
 function cards() {
   const { independent: a, dlrc: d } = S.bpp, q = S.quality, where = S.positions, total = key => sum(DATA.totals, row => row[key]);
-  const sections = [["y", "var(--y)"], ["z", "var(--z)"], ["map", "var(--map)"], ["header", "var(--header)"]], most = Math.max(a.total, d.total) || 1;
+  const sections = [["y", "var(--y)"], ["z", "var(--z)"], ["map", "var(--map)"], ...(d.prediction ? [["prediction", "var(--other)"]] : []), ["header", "var(--header)"]], most = Math.max(a.total, d.total) || 1;
   const bar = of => stack(sections.map(([name, fill]) => [fill, of[name] || 0]), most);
   const saved = card("What was saved", [DATA.sharing ? `${signed(-S.saving_pct.total, 1)} %` : "0 %", small(`${bytes(total("independent_bytes"))} \u2192 ${bytes(total("dlrc_bytes"))}`)],
     make("div", { class: "bars" }, make("span", { text: "independent" }), make("span", { text: number(a.total, 4) + " bpp" }), bar(a), make("span", { text: "DLRC" }), make("span", { text: number(d.total, 4) + " bpp" }), bar(d)),
