@@ -6,7 +6,6 @@ itself, so that there and back is exact everywhere."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,41 +24,44 @@ if TYPE_CHECKING:
 
 SCALE_MIN, SCALE_MAX = 0.11, float(1 << 20)  # scales are taken within, as `Fusion` and any table do
 LOG_MIN, LOG_MAX = -4, 9
-
-
-@numba.njit("float64(float64)", cache=True, nogil=True, error_model="numpy")
-def _log(scale):
-    bounded = min(scale if scale > SCALE_MIN else SCALE_MIN, SCALE_MAX)
-    mantissa, exponent = math.frexp(bounded)
-    return mantissa * 2.0 + np.float64(exponent - 2)
+POWERS = 2.0 ** np.arange(LOG_MIN, LOG_MAX + 1)
 
 
 @numba.njit("void(float64[:,::1], float64[:,::1])", cache=True, nogil=True, error_model="numpy")
 def _logs(scales, out):
+    """Exponent and mantissa, read off the double's bits: log2 at the powers of two, straight in between."""
     for r in range(out.shape[0]):
-        for c in range(out.shape[1]):
-            out[r, c] = _log(scales[r, c])
+        row = out[r]
+        for c in range(len(row)):
+            scale = scales[r, c]
+            row[c] = min(scale if scale > SCALE_MIN else SCALE_MIN, SCALE_MAX)
+        bits = row.view(np.int64)
+        for c in range(len(row)):
+            exponent = (bits[c] >> 52) - 1023
+            bits[c] = (bits[c] & 0xFFFFFFFFFFFFF) | 0x3FF0000000000000  # the mantissa, 1 to 2
+            row[c] = (row[c] - 1.0) + np.float64(exponent)
 
 
 @numba.njit(
-    "void(float64[:,::1], float64[:,::1], float64[:,::1], float64[:,::1])",
+    "void(float64[:,::1], float64[:,::1], float64[:,::1], float64[:,::1], float64[::1])",
     cache=True,
     nogil=True,
     error_model="numpy",
 )
-def _correct(parameters, changes, y_pred, out):
-    """parameters, out [n, 2 C]: scales, means. changes [n, 3 C]: a, b, u, where the scale's log goes up by a
-    and the mean becomes (1 - g) mean + g y_pred + b, g = 0.5 + 0.5 u / (1 + |u|)."""
+def _correct(parameters, changes, y_pred, out, powers):
+    """parameters [n, 2 C]: logs of scales, means; out: scales, means. changes [n, 3 C]: a, b, u, where the
+    log goes up by a and the mean becomes (1 - g) mean + g y_pred + b, g = 0.5 + 0.5 u / (1 + |u|). powers: of
+    two, from LOG_MIN on."""
     count = y_pred.shape[1]
     for r in range(out.shape[0]):
         for c in range(count):
-            log = _log(parameters[r, c]) + changes[r, c]
+            log = parameters[r, c] + changes[r, c]
             if not log > LOG_MIN:
                 log = np.float64(LOG_MIN)
             elif log > LOG_MAX:
                 log = np.float64(LOG_MAX)
             whole = np.floor(log)
-            out[r, c] = math.ldexp(1.0 + (log - whole), int(whole))
+            out[r, c] = (1.0 + (log - whole)) * powers[np.int64(whole) - LOG_MIN]
             u = changes[r, 2 * count + c]
             half = 0.5 * u / (1.0 + abs(u))
             kept = (0.5 - half) * parameters[r, count + c]
@@ -121,18 +123,15 @@ class ExactFusion:
         features: their rows. parameters: scales, then means, [n, 2 C]. y_pred: [n, C], of the pass's
         channels."""
         rows, count = features, y_pred.shape[1]
-        parameters = _writable(parameters)
+        logs = np.empty((len(rows), count))
+        _logs(_writable(parameters), logs)
+        alone = np.concatenate((logs, parameters[:, count:]), axis=1)
         if self._reads:
-            given = np.empty((len(rows), self.hidden + 2 * count))
-            logs = np.empty((len(rows), count))
-            _logs(parameters, logs)
-            given[:, : self.hidden], given[:, self.hidden : self.hidden + count] = features, logs
-            given[:, self.hidden + count :] = parameters[:, count:]
-            rows = given
+            rows = np.concatenate((features, alone), axis=1)
         for layer in self._heads[self._head_of(number)]:
             rows = layer(rows)
-        out = np.empty_like(parameters)
-        _correct(parameters, rows, _writable(y_pred), out)
+        out = np.empty_like(alone)
+        _correct(alone, rows, _writable(y_pred), out, POWERS)
         return out
 
 
