@@ -8,7 +8,7 @@ import numpy as np
 from codec.entropy import order
 from codec.entropy.coder import EntropyCoder
 from codec.entropy.encoder import parameter_passes
-from codec.entropy.tables import PRECISION
+from codec.entropy.tables import MEAN_LIMIT, PRECISION
 from codec.maps.assignment import all_kept
 from codec.prediction.exact import ExactFusion
 from codec.prediction.values import LATENT_PX, ROOT_PX, Prediction
@@ -43,12 +43,13 @@ class Costs:
         return self._by_root(rows)
 
     def _by_root(self, parameters: list[np.ndarray]) -> np.ndarray:
-        bits = np.zeros(len(self.flat))
+        bits, tables = np.zeros(len(self.flat)), self.tables
+        code = np.stack([tables.code.offset, tables.code.size, tables.code.first])
+        scales = np.stack([tables.base, tables.steps])
         for (_, positions, channels, _), rows in zip(self.parts, parameters, strict=True):
-            table, centre = self.tables.index(rows)
-            symbols = np.ascontiguousarray(self.flat[positions, channels]) - centre
-            code = self.tables.code
-            bits[positions] += _code_lengths(symbols, table, self.lengths, code.offset, code.size, code.first)
+            symbols = np.ascontiguousarray(self.flat[positions, channels])
+            given = np.array(rows, dtype=np.float64)
+            bits[positions] += _code_lengths(symbols, given, tables.thresholds, scales, self.lengths, code)
         side = ROOT_PX // LATENT_PX
         h, w = self.shape
         return (bits.reshape(h, w) * self.kept).reshape(h // side, side, w // side, side).sum(axis=(1, 3))
@@ -74,22 +75,40 @@ def _lengths_of(coder: EntropyCoder) -> np.ndarray:
 
 
 @numba.njit(
-    "float64[::1](int64[:,::1], int32[:,::1], float64[::1], int32[::1], int32[::1], int32[::1])",
+    "float64[::1](int64[:,::1], float64[:,::1], float64[::1], int32[:,::1], float64[::1], int32[:,::1])",
     cache=True,
     nogil=True,
 )
-def _code_lengths(symbols, tables, lengths, offset, size, first):
-    """Bits of each row; an escape as in codec/entropy/tables.py: code_lengths."""
+def _code_lengths(symbols, parameters, thresholds, scales, lengths, code):
+    """Bits of each row, as codec/entropy/tables.py has them: the table of a scale and mean, the share of
+    the symbol or an escape.
+
+    scales: int32 [2, 64], first table and fractions of a mean. code: int32 [3, T], offset, size and first
+    value of each table."""
     out = np.zeros(symbols.shape[0])
+    columns = symbols.shape[1]
     for r in range(symbols.shape[0]):
         total = 0.0
-        for c in range(symbols.shape[1]):
-            t = tables[r, c]
-            at = symbols[r, c] - first[t]
-            if at < 0 or at >= size[t]:
-                excess = max(np.int64(1), -at if at < 0 else at - size[t] + 1)
-                total += lengths[offset[t] + size[t]] + 6.0 + np.floor(np.log2(excess))
+        for c in range(columns):
+            scale, low = parameters[r, c], 0
+            if scale > thresholds[0]:  # of most channels it is not
+                high = len(thresholds)
+                while low < high:
+                    middle = (low + high) >> 1
+                    if thresholds[middle] < scale:
+                        low = middle + 1
+                    else:
+                        high = middle
+            mean = min(max(parameters[r, columns + c], -float(MEAN_LIMIT)), float(MEAN_LIMIT))
+            step = scales[1, low]
+            scaled = np.int64(np.floor(mean * step + 0.5))
+            whole = scaled // step
+            t = scales[0, low] + scaled - whole * step
+            at = symbols[r, c] - whole - code[2, t]
+            if at < 0 or at >= code[1, t]:
+                excess = max(np.int64(1), -at if at < 0 else at - code[1, t] + 1)
+                total += lengths[code[0, t] + code[1, t]] + 6.0 + np.floor(np.log2(excess))
             else:
-                total += lengths[offset[t] + at]
+                total += lengths[code[0, t] + at]
         out[r] = total
     return out

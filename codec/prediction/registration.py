@@ -91,32 +91,37 @@ def by_correlation(current: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
 
 def by_features(current: np.ndarray, reference: np.ndarray) -> np.ndarray | None:
-    """The placement that matching features of two pictures agree on: a homography, or an affine map where
-    they are few; None where they do not agree."""
+    """The placement that matching features of two pictures agree on; None where they do not."""
+    found = matched_map(current, reference, FEATURES)
+    return None if found is None else of_homography(found, len(current))
+
+
+def matched_map(current: np.ndarray, reference: np.ndarray, features: int) -> np.ndarray | None:
+    """The homography (an affine map where few features agree) from px (x, y) of a picture to those of
+    another, float64 [3, 3]; None where they do not agree. features: looked for in each."""
     import cv2
 
     cv2.setNumThreads(1)
-    seeker = cv2.SIFT.create(FEATURES)
+    seeker = cv2.SIFT.create(features)
     (near, own), (far, other) = (
         seeker.detectAndCompute(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), None)  # pyright: ignore
         for picture in (current, reference)
     )
     if own is None or other is None or len(other) < 2:
         return None
-    found = [
-        m for m, *n in cv2.BFMatcher().knnMatch(own, other, k=2) if n and m.distance < RATIO * n[0].distance
-    ]
+    matches = cv2.BFMatcher().knnMatch(own, other, k=2)
+    found = [m for m, *n in matches if n and m.distance < RATIO * n[0].distance]
     if len(found) < AFFINE:
         return None
     at = np.array([near[m.queryIdx].pt for m in found], dtype=np.float32)
     to = np.array([far[m.trainIdx].pt for m in found], dtype=np.float32)
-    map_, agreed = cv2.findHomography(at, to, cv2.USAC_MAGSAC, 3.0, maxIters=2000)
-    if map_ is None or int(agreed.sum()) < HOMOGRAPHY:
-        part, agreed = cv2.estimateAffine2D(at, to, method=cv2.RANSAC, ransacReprojThreshold=3.0)
-        if part is None or int(agreed.sum()) < AFFINE:
-            return None
-        map_ = np.vstack((part, (0.0, 0.0, 1.0)))
-    return of_homography(map_, len(current))
+    whole, agreed = cv2.findHomography(at, to, cv2.USAC_MAGSAC, 3.0, maxIters=2000)
+    if whole is not None and int(agreed.sum()) >= HOMOGRAPHY:
+        return whole
+    part, agreed = cv2.estimateAffine2D(at, to, method=cv2.RANSAC, ransacReprojThreshold=3.0)
+    if part is None or int(agreed.sum()) < AFFINE:
+        return None
+    return np.vstack((part, (0.0, 0.0, 1.0)))
 
 
 def of_homography(homography: np.ndarray, side_px: int) -> np.ndarray | None:
