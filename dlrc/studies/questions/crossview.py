@@ -18,6 +18,7 @@ from pydantic import Field
 from codec.entropy.coder import EntropyCoder
 from codec.entropy.encoder import encode, encode_hyper
 from codec.maps.assignment import all_kept
+from codec.models import registry
 from codec.models.checkpoint import load_checkpoint, shipped_weights
 from codec.prediction.predictor import Predictor, load_predictor
 from codec.prediction.search import planned
@@ -39,7 +40,7 @@ DIGEST_BYTES = 4  # of the fusion, in every stream with a prediction
 class CrossviewKeys(Knobs):
     """Keys of this study."""
 
-    model: str = "bmshj"
+    model: str = registry.names()[0]
     """family of the codec"""
     lambda_: Annotated[float, Field(gt=0, le=10, alias="lambda")] = 0.013
     """its lambda"""
