@@ -15,99 +15,23 @@ from __future__ import annotations
 import resource
 import time
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
 import torch
 from pydantic import Field
 
-from benchmarks.map_coding import Overlap, make_round
-from codec.bitstream import MAX_POSITIONS, MAX_SATELLITES, MAX_SIDE, Bitstream, Header, pack, unpack
-from codec.entropy.encoder import encode
-from codec.entropy.order import rank
-from codec.maps.assignment import AssignmentMap, combined_digest
-from codec.maps.coding import encode_map
+from benchmarks.fuzz.targets import ROUND, Target, decoded, make_targets
+from codec.bitstream import MAX_POSITIONS, MAX_SATELLITES, MAX_SIDE, pack, unpack
 from codec.models import registry
-from codec.models.checkpoint import load_checkpoint, shipped_weights
-from codec.settings import StreamSettings
+from codec.settings import DEDUPS
 from constellation.common.cli import Command, Given, main_of
 from constellation.common.knobs import Knobs, Several
-from constellation.scenario.coding import CodecKnobs
 from dlrc.commands.models import known_models
-from ground.decoder import Decoded, decode
-from nodes.process.board import Board
+from ground.decoder import Decoded
 
-LAMBDA = 0.013
-ROUND = 3
 DAMAGES = ("flip", "truncate", "insert", "delete", "splice", "random")
-
-
-@dataclass(frozen=True)
-class Target:
-    """A round of two streams and the codec for it; latents: what whole streams decode to, by satellite."""
-
-    board: Board
-    streams: dict[int, bytes]
-    latents: dict[int, np.ndarray]
-
-
-def make_targets(model_name: str, side: int, seed: int) -> list[Target]:
-    """Three rounds, two of them with maps in the successor coding, of the shipped checkpoint of the model."""
-    model, info = load_checkpoint(shipped_weights(model_name, LAMBDA))
-    board = Board(model, info, "cpu")
-    return [
-        _make_target(board, side, coding, seed + number)
-        for number, coding in enumerate(("successor", "lzma", "successor"))
-    ]
-
-
-def _make_target(board: Board, side: int, coding: str, seed: int) -> Target:
-    """Two patches of one scene, the second referring to the first."""
-    model, info, coder = board.model, board.checkpoint, board.entropy(CodecKnobs())
-    rng = np.random.default_rng(seed)
-    overlap = Overlap(side, side + side // 2, 0, 0.05, 0.05, satellites=2)
-    maps = make_round(rng, overlap, rank(model.passes, side, side))
-    spread = np.exp(np.linspace(1.0, -3.0, model.m))[:, None, None]
-    y_hat = {s: np.rint(rng.normal(size=(model.m, side, side)) * spread).astype(np.float32) for s in maps}
-    streams = {}
-    for satellite, one in maps.items():
-        _share(satellite, maps, y_hat)
-        z = coder.hyper_symbols(torch.from_numpy(y_hat[satellite])[None])
-        coded = encode(coder, z, y_hat[satellite], one.known())
-        header = Header(
-            StreamSettings(model.name, map_coding=coding),
-            bytes.fromhex(info.sha256)[:4],
-            satellite,
-            ROUND,
-            side,
-            side,
-            20,
-            tuple(maps),
-        )
-        section = encode_map(one, coding, participants=tuple(maps), satellite=satellite)
-        streams[satellite] = pack(
-            Bitstream(header, coded.z_bytes, coded.y_bytes, section, combined_digest(coded.y_digest, one))
-        )
-    whole = _decoded(board, streams)
-    for fault in whole.faults.values():
-        raise fault
-    return Target(board, streams, {satellite: whole.latents[satellite, ROUND] for satellite in streams})
-
-
-def _decoded(board: Board, streams: dict[int, bytes]) -> Decoded:
-    return decode(board, {(satellite, ROUND): data for satellite, data in streams.items()})
-
-
-def _share(satellite: int, maps: dict[int, AssignmentMap], y_hat: dict[int, np.ndarray]) -> None:
-    """Give local and exact remote copies the vectors they copy."""
-    one, own = maps[satellite], y_hat[satellite].reshape(y_hat[satellite].shape[0], -1)
-    for position in np.flatnonzero(one.exact):
-        owner = int(one.owner.reshape(-1)[position])
-        listed = np.flatnonzero(maps[owner].fate.reshape(-1) != 1)
-        own[:, position] = y_hat[owner].reshape(len(own), -1)[:, listed[one.source.reshape(-1)[position]]]
-    for position in np.flatnonzero(one.fate == 1):
-        own[:, position] = own[:, one.source.reshape(-1)[position]]
 
 
 def damage(data: bytes, kind: str, rng: np.random.Generator, other: bytes) -> bytes:
@@ -135,7 +59,8 @@ def damage(data: bytes, kind: str, rng: np.random.Generator, other: bytes) -> by
 def damage_inside(data: bytes, kind: str, rng: np.random.Generator, other: bytes) -> tuple[str, bytes]:
     """Damage one part of a stream and make its checksums anew; returns the part's name too."""
     stream, foreign = unpack(data), unpack(other)
-    part = str(rng.choice(["z", "y", "y", "map", "map", "header"]))
+    there = ["prediction", "prediction"] if stream.prediction else []
+    part = str(rng.choice(["z", "y", "y", "map", "map", "header", *there]))
     if part != "header":
         return part, pack(
             replace(stream, **{part: damage(getattr(stream, part), kind, rng, getattr(foreign, part))})
@@ -153,6 +78,7 @@ def damage_inside(data: bytes, kind: str, rng: np.random.Generator, other: bytes
                 "map_coding",
                 "dlrc",
                 "portable",
+                "dedup",
                 "accord",
                 "digest",
                 "weights",
@@ -172,9 +98,9 @@ def damage_inside(data: bytes, kind: str, rng: np.random.Generator, other: bytes
         header = replace(header, participants=tuple(sorted(members)))
     elif field == "weights":
         header = replace(header, weights=rng.bytes(4))
-    elif field == "accord":
+    elif field == "accord" and not settings.predicts:
         header = replace(header, accord=int(rng.integers(1 << 32)))
-    elif field == "digest":
+    elif field in ("digest", "accord"):
         stream = replace(stream, digest=int(rng.integers(1 << 32)))
     else:
         values = {
@@ -184,11 +110,13 @@ def damage_inside(data: bytes, kind: str, rng: np.random.Generator, other: bytes
             "map_coding": ("successor", "lzma"),
             "dlrc": (False,),
             "portable": (False,),
+            "dedup": DEDUPS,
         }[field]
         header = replace(
             header, settings=replace(settings, **{field: values[int(rng.integers(len(values)))]})
         )
-    return f"header.{field}", pack(replace(stream, header=header))
+    said = stream.prediction if header.settings.predicts else b""
+    return f"header.{field}", pack(replace(stream, header=header, prediction=said))
 
 
 def judge(target: Target, victim: int, result: Decoded) -> str:
@@ -212,7 +140,7 @@ def run_case(target: Target, rng: np.random.Generator) -> tuple[str, str]:
         part, damaged = damage_inside(data, kind, rng, other)
         name = f"inside: {part}"
     needed = {satellite: data for satellite, data in target.streams.items() if satellite < victim}
-    return name, judge(target, victim, _decoded(target.board, {**needed, victim: damaged}))
+    return name, judge(target, victim, decoded(target.board, {**needed, victim: damaged}))
 
 
 def limit_growth(growth_mib: int) -> None:

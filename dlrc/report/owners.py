@@ -134,12 +134,9 @@ def _shares(one: SatelliteRecord) -> str:
     if not one.predicted:
         kept, local, remote = (100 * np.mean(fate == kind) for kind in (KEPT, LOCAL, REMOTE))
         return f"kept {kept:.0f} %  local {local:.0f} %  remote {remote:.0f} %"
-    told = [
-        f"{'plain' if satellite < 0 else f'from {satellite}'} {bits / 1000:.1f} kbit"
-        for satellite, bits in one.bits
-    ]
-    copied = f"copied {100 * np.mean(fate == REMOTE):.0f} %"
-    return "  ".join([*told, *([copied] if (fate == REMOTE).any() else [])])
+    told = [f"{'plain' if s < 0 else f'from {s}'} {bits / 1000:.1f}" for s, bits in one.bits]
+    copied = [f"copied {100 * np.mean(fate == REMOTE):.0f} %"] if (fate == REMOTE).any() else []
+    return ", ".join(["kbit: " + ", ".join(told), *copied])
 
 
 def _footprints(
@@ -192,13 +189,9 @@ def _legend(
         np.array([[False, False, True, False, False]]),
         np.array([[-1, -1, 1, 1, 1]]),
     )
-    texts = [
-        "kept",
-        "local copy",
-        "remote copy (owner's colour)",
-        "inexact",
-        "predicted from (colour of core)",
-    ]
+    texts = ["kept", "local copy", "remote copy (owner's colour)", "inexact", "predicted (core: from whom)"]
+    if streams:
+        texts[2] = "copied (owner's colour)"
     chosen = (0, 4, 2) if streams else (0, 1, 2, 3)
 
     cells = owner_grid(samples, {0: colour_of(0), 1: colour_of(1)}, 0, 14)

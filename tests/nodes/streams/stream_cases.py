@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Iterator
+from typing import TypeVar
 from unittest import mock
 
 import numpy as np
@@ -24,6 +25,7 @@ from nodes.streams import predict
 from tests.golden.make_checkpoints import WIDTHS
 from tests.nodes import round_cases
 
+T = TypeVar("T", bound=torch.nn.Module)
 WORDS = ("dlrc.exchange=streams", "dlrc.dedup=hybrid")
 FAMILIES = ("bmshj", "mbt", "cheng", "elic")
 DIGEST = b"test"
@@ -31,15 +33,25 @@ DIGEST = b"test"
 
 @functools.cache
 def predictor_of(model: str) -> Predictor:
-    board = round_cases.board_of(model)
-    torch.manual_seed(5)
-    fusion = Fusion(board.model, hidden=8)
-    for head in fusion.heads:
-        torch.nn.init.normal_(head[-1].weight, std=0.2)
+    board, widths = round_cases.board_of(model), WIDTHS[model]
+    fusion = _filled(Fusion(board.model, hidden=8))
     predictor = Predictor(board.model, fusion, DIGEST)
-    widths = WIDTHS[model]  # the golden checkpoint has no transforms: those of random weights
-    predictor.transforms = Transforms(build_model(model, *widths[:2], widths[2]))
+    other = build_model(model, *widths[:2], widths[2])  # the golden checkpoint has no transforms
+    _filled(other.net)
+    predictor.transforms = Transforms(other)
     return predictor
+
+
+def _filled(net: T) -> T:
+    """Random weights that are the same wherever NumPy is; GDN is as it was made."""
+    draws = np.random.Generator(np.random.Philox(7))
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            if not name.endswith(("beta", "gamma")):  # GDN's are positive, and not drawn
+                spread = 0.6 / max(1.0, parameter[0].numel() ** 0.5) if parameter.dim() > 1 else 0.05
+                drawn = draws.normal(0, spread, parameter.shape).astype(np.float32)
+                parameter.copy_(torch.from_numpy(drawn))
+    return net
 
 
 def crew_of(model: str, numbers=round_cases.EVERYBODY, words=WORDS, hearing=None) -> Crew:

@@ -21,7 +21,8 @@ from tests.nodes.wire.wire_cases import CREWS, FAULTS, ROUNDS, side_of
 PARTS = [*CREWS, (GROUND,)]
 
 
-def _links(port, case, timeout_s):
+def links(port, case, timeout_s):
+    """How processes meet at the store that listens on `port`."""
     import torch.distributed as dist
 
     from nodes.wire.group import Links
@@ -74,7 +75,7 @@ def _every_case(place, port):
     for case, faults in FAULTS.items():
         log, ends = [], []
         with Group(
-            place, len(PARTS), Member(frozenset(PARTS[place])), _links(port, case, 60), faults
+            place, len(PARTS), Member(frozenset(PARTS[place])), links(port, case, 60), faults
         ) as group:
             for number in range(ROUNDS):
                 ends.append(drive(side_of(PARTS[place], number, log), group))
@@ -114,7 +115,7 @@ def _slow_ground(place, port):
         yield Send(Stage(0, Step.REQUEST), {GROUND: heard.messages[0][::-1]})
 
     nodes = ((0,), (GROUND,))[place]
-    with Group(place, 2, Member(frozenset(nodes)), _links(port, "slow", 2.5)) as group:
+    with Group(place, 2, Member(frozenset(nodes)), links(port, "slow", 2.5)) as group:
         return drive(crew() if place == 0 else ground(), group)
 
 
@@ -129,7 +130,7 @@ def _last_is_gone(place, port, count, how, timeout_s):
             yield Send(Stage(number, Step.HEADERS), {place: b"12345678"}, 8)
 
     try:
-        with Group(place, count, Member(frozenset({place})), _links(port, str(how), timeout_s)) as group:
+        with Group(place, count, Member(frozenset({place})), links(port, str(how), timeout_s)) as group:
             drive(headers(), group)
     except Lost as lost:
         return str(lost)

@@ -1,0 +1,1 @@
+"""What `dlrc bench fuzz_container` damages."""
