@@ -37,7 +37,7 @@ def started(*command, **options):
 
 def committed(folder):
     """Digests of every stream, record and image of the one run below a folder, round by round."""
-    (run,) = folder.iterdir()
+    (run,) = filter(Path.is_dir, folder.iterdir())
     return [line.files for line in lines(run) if isinstance(line, Committed)]
 
 
@@ -118,7 +118,7 @@ def test_on_one_machine_nothing_listens_beyond_loopback(plain_run):
 
 def test_a_run_says_what_it_does_and_leaves_a_summary_pictures_and_a_trace(plain_run):
     folder, printed, _ = plain_run
-    (run,) = folder.iterdir()
+    (run,) = filter(Path.is_dir, folder.iterdir())
     summary = json.loads((run / "summary.json").read_text())
     assert summary["decode"] == {**summary["decode"], "streams": 4, "exact": 4, "failed": 0}
     assert any(run.glob("*.png")) and (run / "trace.json").is_file() and not list(run.rglob("*.tmp"))
@@ -134,7 +134,7 @@ def test_with_loss_and_a_silent_satellite_torchrun_flies_what_one_process_flies(
     assert process.returncode == 0, errors
     assert "sent again" in printed
     assert committed(there) == flown_here(FAULTY, here)
-    (run,) = there.iterdir()
+    (run,) = filter(Path.is_dir, there.iterdir())
     outcomes = {one.outcome for record in dlrc.open(run).rounds for one in record.satellites}
     assert {Outcome.LOST, Outcome.RESENT} <= outcomes
 

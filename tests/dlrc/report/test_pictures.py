@@ -56,7 +56,7 @@ def test_a_thousand_satellites_have_colours():
 
 def test_the_pictures_of_a_run_are_written_whole(tmp_path):
     written = draw(run(), tmp_path)
-    assert sorted(path.name for path in written) == sorted(path.name for path in tmp_path.iterdir())
+    assert sorted(written) == sorted(path for path in tmp_path.rglob("*") if path.is_file())
     assert sorted(path.name for path in tmp_path.glob("*.png")) == [
         f"round00{number}_{what}.png" for number in (0, 1) for what in ("images", "owners")
     ]
