@@ -10,6 +10,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from codec.prediction.values import CELL_PX
 from codec.prediction.warp import CUBIC_EIGHTHS
 
 RADIUS = 16  # px, of the search
@@ -20,14 +21,15 @@ _GREY = "int16[:, ::1]"
 
 
 def motion_field(
-    current: np.ndarray, reference: np.ndarray, price: float
+    current: np.ndarray, reference: np.ndarray, price: float, seen: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(motion int16 [P/8, P/8, 2] in 1/8 px as (dy, dx), depth uint8 [P/8, P/8], squared difference of the
-    field's blocks without the price of bits, float64 [P/32, P/32]).
+    field's blocks with the price of bits, float64 [P/32, P/32]).
 
     current: int16 [P, P], sums of channels. reference: int16 [P + 2 MARGIN, P + 2 MARGIN], likewise. price:
-    squared difference that one bit of motion has to save."""
-    reference = matched(reference, current)
+    squared difference that one bit of motion has to save. seen: bool [P/8, P/8], cells that the reference
+    shows."""
+    reference = matched(reference, current, seen)
     errors = {8: _errors(reference, current)}
     errors[16] = _pooled(errors[8])
     errors[32] = _pooled(errors[16])
@@ -46,9 +48,13 @@ def grey(picture: np.ndarray) -> np.ndarray:
     return picture.sum(axis=2, dtype=np.int16)
 
 
-def matched(reference: np.ndarray, current: np.ndarray) -> np.ndarray:
-    """The reference with the mean and, within limits, the contrast of the current picture."""
+def matched(reference: np.ndarray, current: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """The reference with the mean and, within limits, the contrast of the current picture, where it is
+    seen."""
     inner = reference[MARGIN:-MARGIN, MARGIN:-MARGIN]
+    if seen.any() and not seen.all():
+        pixels = seen.repeat(CELL_PX, 0).repeat(CELL_PX, 1)
+        inner, current = inner[pixels], current[pixels]
     gain = min(max(float(current.std()) / (float(inner.std()) + 0.1), 0.6), 1.6)
     shifted = (reference - float(inner.mean())) * gain + float(current.mean())
     return np.clip(np.rint(shifted), -300, 1000).astype(np.int16)

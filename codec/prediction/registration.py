@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from codec.prediction.motion import MARGIN, grey, motion_field
-from codec.prediction.values import ROOT_PX, Guide
+from codec.prediction.values import CELL_PX, ROOT_PX, Guide
 from codec.prediction.warp import COUNT, GAIN_ONE, PLACEMENT_STEP, WHITE, compose, placed
 
 FEATURES = 1500  # looked for in each picture
@@ -25,7 +27,19 @@ def follow(
 
     current: uint8 [P, P, 3]. reference: uint8 [P', P', 3]."""
     inner = placed(grey(reference), placement, len(current), MARGIN)
-    return motion_field(grey(current), inner, price)
+    seen = covered(placement, reference.shape[:2], len(current))
+    return motion_field(grey(current), inner, price, seen)
+
+
+def covered(placement: np.ndarray, shape: Sequence[int], size_px: int) -> np.ndarray:
+    """Which cells of a patch a reference of `shape` px shows by its placement alone, bool [P/8, P/8]."""
+    at = CELL_PX * (np.arange(size_px // CELL_PX) + 0.5)
+    share = at[:, None] / size_px
+    corners = np.asarray(placement, dtype=np.float64).reshape(2, 2, 2) / PLACEMENT_STEP
+    upper, lower = (row[0] + share * (row[1] - row[0]) for row in corners)
+    moved = upper + share[..., None] * (lower - upper)
+    y, x = at[:, None] + moved[..., 0], at + moved[..., 1]
+    return (y >= 0) & (y < shape[0]) & (x >= 0) & (x < shape[1])
 
 
 def whole_guide(
@@ -66,8 +80,13 @@ def predicted_whole(
     guide = whole_guide(0, placement, motion, depth)
     picture, planes = compose(guide, {0: reference})
     gains, offsets = radiometry(current, picture, guide.roots > 0)
+    return corrected(picture, gains, offsets), planes
+
+
+def corrected(picture: np.ndarray, gains: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """A composed picture under gain and offset, for choices only: `compose` has them before it mixes."""
     shown = (picture.astype(np.int64) * gains + offsets * GAIN_ONE + GAIN_ONE // 2) // GAIN_ONE
-    return np.clip(shown, 0, WHITE).astype(np.int16), planes
+    return np.clip(shown, 0, WHITE).astype(np.int16)
 
 
 def translation(shift_px: ArrayLike) -> np.ndarray:

@@ -16,7 +16,15 @@ from codec.entropy.coder import EntropyCoder
 from codec.prediction.costs import Costs, Own
 from codec.prediction.exact import ExactFusion
 from codec.prediction.motion import vector_bits
-from codec.prediction.registration import by_correlation, by_features, follow, radiometry, translation
+from codec.prediction.registration import (
+    by_correlation,
+    by_features,
+    corrected,
+    covered,
+    follow,
+    radiometry,
+    translation,
+)
 from codec.prediction.side_information import pack_guide, unpack_guide
 from codec.prediction.values import LATENT_PX, LEVELS, ROOT_PX, Guide, Prediction
 from codec.prediction.warp import CELLS, GAIN_ONE, MAX_REFERENCES, compose, filled
@@ -44,15 +52,14 @@ class Predicts(Protocol):
 
 @value
 class Registered:
-    """A reference as registered: picture uint8 [P', P', 3], placement int32 [8], gains and offsets int32 [3],
-    motion and depth as in `Guide`. bits: float64 [LEVELS - 1, P/32, P/32], of each level; price: float64
-    [P/32, P/32], of its motion."""
+    """A reference as registered: picture uint8 [P', P', 3], placement int32 [8], composed int16 [P, P, 3]
+    without gain or offset, motion and depth as in `Guide`. bits: float64 [LEVELS - 1, P/32, P/32], of each
+    level; price: float64 [P/32, P/32], of its motion."""
 
     source: int
     picture: np.ndarray
     placement: np.ndarray
-    gains: np.ndarray
-    offsets: np.ndarray
+    composed: np.ndarray
     motion: np.ndarray
     depth: np.ndarray
     bits: np.ndarray
@@ -88,6 +95,8 @@ def planned(
     best, found = costs.plain, []
     for reference in references[:MAX_REFERENCES]:
         one = _register(predictor, costs, own[0], reference, best)
+        if one is None:
+            continue
         left = np.minimum(best, one.bits.min(axis=0) + one.price)
         if (best - left).sum() > HEADER_BITS:
             found.append(one)
@@ -97,47 +106,56 @@ def planned(
 
 def _register(
     predictor: Predicts, costs: Costs, image: np.ndarray, reference: Reference, best: np.ndarray
-) -> Registered:
+) -> Registered | None:
     """A reference with the placement that explains most of the ground which is still open (`best`: bits so
-    far)."""
+    far); None where it shows nothing of that."""
     source, picture, guess = reference
-    placement, (motion, depth, error) = _placement(image, picture, guess, best)
+    found = _placement(image, picture, guess, best)
+    if found is None:
+        return None
+    placement, seen, (motion, depth, error) = found
     ones = np.ones(best.shape, dtype=np.uint8)
     gains, offsets = np.full(3, GAIN_ONE, np.int32), np.zeros(3, np.int32)
     guide = _guide([(source, placement, gains, offsets)], ones, ones, motion, depth)
-    composed, _ = compose(guide, {source: picture})
-    trusted = error <= np.median(error) * 2
-    gains, offsets = radiometry(image, composed, trusted)
-    guide = _guide([(source, placement, gains, offsets)], ones, ones, motion, depth)
     composed, planes = compose(guide, {source: picture})
-    bits = _bits_of_levels(costs, predictor.of_picture(composed, planes, ones))
-    return Registered(
-        source, picture, placement, gains, offsets, motion, depth, bits, vector_bits(motion, depth)
-    )
+    whole = seen == 1 if (seen == 1).any() else seen > 0
+    trusted = whole & (error <= np.median(error[whole]) * 2)
+    shown = corrected(composed, *radiometry(image, composed, trusted))
+    bits = _bits_of_levels(costs, predictor.of_picture(shown, planes, ones))
+    return Registered(source, picture, placement, composed, motion, depth, bits, vector_bits(motion, depth))
 
 
 def _placement(
     image: np.ndarray, picture: np.ndarray, guess: tuple[float, float] | np.ndarray | None, best: np.ndarray
-) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """The placement whose motion leaves least, and that motion."""
+) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]] | None:
+    """The placement whose motion leaves least, what share of each root the picture shows by it, and that
+    motion."""
     if guess is None:
         first = by_correlation(image, picture)
     else:
         numbers = np.asarray(guess)
         first = translation(numbers) if len(numbers) == 2 else numbers.astype(np.int32)
-    chosen, found = first, follow(image, picture, first, PRICE)
-    open_ground = best >= np.median(best)
-    left = float(found[2][open_ground].mean())
-    if left <= CLEAR:
-        return chosen, found
+    seen = _seen(first, picture, best)
+    wanted = (seen > 0) & (best > 0)
+    if not wanted.any():
+        return None
+    found = follow(image, picture, first, PRICE)
+    wanted &= best >= np.median(best[wanted])
+    if float(found[2][wanted].mean()) <= CLEAR:
+        return first, seen, found
     other = by_features(image, picture)
     if other is not None:
-        more = follow(image, picture, other, PRICE)
-        if float(np.minimum(more[2], _ceiling(image))[open_ground].mean()) < float(
-            np.minimum(found[2], _ceiling(image))[open_ground].mean()
-        ):
-            chosen, found = other, more
-    return chosen, found
+        more, ceiling = follow(image, picture, other, PRICE), _ceiling(image)
+        left, kept = (np.minimum(errors, ceiling)[wanted].mean() for errors in (more[2], found[2]))
+        if float(left) < float(kept):
+            return other, _seen(other, picture, best), more
+    return first, seen, found
+
+
+def _seen(placement: np.ndarray, picture: np.ndarray, best: np.ndarray) -> np.ndarray:
+    """The share of each root that a picture shows by a placement, float64 [P/32, P/32]."""
+    cells = covered(placement, picture.shape[:2], len(best) * ROOT_PX)
+    return cells.reshape(len(best), CELLS, len(best), CELLS).mean(axis=(1, 3))
 
 
 def _ceiling(image: np.ndarray) -> np.ndarray:
@@ -212,10 +230,8 @@ def _sent(
         )
     ones = [found[k - 1] for k in used]
     pictures = {one.source: one.picture for one in ones}
-    plain = [(one.source, one.placement, np.full(3, GAIN_ONE), np.zeros(3)) for one in ones]
-    composed, _ = compose(_guide(plain, roots, roots, motion, depth), pictures)
     fitted = [
-        (one.source, one.placement, *radiometry(image, composed, roots == place))
+        (one.source, one.placement, *radiometry(image, one.composed, roots == place))
         for place, one in enumerate(ones, 1)
     ]
     return _guide(fitted, roots, roots, motion, depth), pictures

@@ -8,8 +8,9 @@ from codec.entropy.coder import EntropyCoder
 from codec.entropy.estimate import predicted_bits
 from codec.models.checkpoint import load_checkpoint, shipped_weights
 from codec.prediction.costs import Costs
+from codec.prediction.motion import MARGIN, matched
 from codec.prediction.predictor import load_predictor
-from codec.prediction.registration import by_correlation, by_features, of_homography, translation
+from codec.prediction.registration import by_correlation, by_features, covered, of_homography, translation
 from codec.prediction.search import planned
 from codec.prediction.side_information import pack_guide
 from tests.codec.prediction.test_warp import scene
@@ -70,3 +71,23 @@ def test_a_homography_that_throws_corners_away_is_no_placement():
     assert np.array_equal(of_homography(np.eye(3), 256), np.zeros(8))
     assert of_homography(np.array([[1, 0, 0], [0, 1, 0], [0.01, 0, 0.2]]), 256) is None
     assert of_homography(np.diag([9.0, 9.0, 1.0]), 256) is None
+
+
+def test_what_a_reference_does_not_show_says_nothing_of_its_brightness():
+    seen = np.zeros((PX // 8, PX // 8), bool)
+    seen[:, 8:] = True
+    current = np.ascontiguousarray(scene(PX, 8)).astype(np.int16).sum(axis=2, dtype=np.int16)
+    current[:, : PX // 2] //= 4  # other ground, darker
+    reference = np.pad(current, MARGIN, mode="edge")
+    reference[:, : MARGIN + PX // 2] = 500
+    inner = slice(MARGIN, -MARGIN)
+    as_seen = matched(reference, current, seen)[inner, inner]
+    assert np.abs(as_seen - current)[:, PX // 2 :].max() <= 1
+    whole = matched(reference, current, np.ones_like(seen))[inner, inner]
+    assert np.abs(whole - current)[:, PX // 2 :].mean() > 20
+
+
+def test_cells_are_covered_where_the_placement_leads_into_the_reference():
+    assert covered(translation((0, 0)), (PX, PX), PX).all()
+    moved = covered(translation((16, -24)), (PX, PX), PX)
+    assert moved[: PX // 8 - 2, 3:].all() and moved.sum() == (PX // 8 - 2) * (PX // 8 - 3)
