@@ -5,8 +5,9 @@ import pytest
 from tests.browser import launched
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """Headless Chromium, one for all tests of pages; where there is none, they are skipped."""
+    """Headless Chromium, one for the tests of a file (its loop must not outlive them); skipped where there is
+    none."""
     with launched() as found:
         yield found

@@ -160,7 +160,10 @@ def test_aiodtnsim_delivers_when_our_queue_does(plan):
 
     loop = DESEventLoop()
     loop.create_task(fly())
-    loop.run_forever()
+    try:
+        loop.run_forever()
+    finally:  # it says that it runs for ever after
+        asyncio._set_running_loop(None)
     ordered = sorted((one for one in mine if one.source == satellite), key=lambda c: c.begin_s)
     service = Service(
         *(np.array([getattr(one, n) for one in ordered]) for n in ("begin_s", "end_s", "rate_bps"))

@@ -1,11 +1,7 @@
 """Pages in a real browser: no error, charts, a divider that divides, no request to anywhere, and nothing that
 axe objects to, on a desktop and on a phone, light and dark.
 
-Needs Chromium (`apt-get install chromium`, or CHROMIUM=/path/to/it); skipped, and said so, where there is
-none."""
-
-import os
-import shutil
+Needs Chromium (`apt-get install chromium`, or DLRC_CHROMIUM=PATH); skipped, and said so, where there is none."""
 
 import pytest
 
@@ -16,19 +12,7 @@ from tests.dlrc.report.page_cases import rich
 from tests.dlrc.run_cases import run
 from tests.dlrc.store.test_folder import written
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FOUND = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
-pytestmark = pytest.mark.skipif(not FOUND, reason=f"no Chromium: none of {', '.join(BROWSERS)}, no CHROMIUM=")
 SCREENS = {"desktop": (1280, 900, "light"), "phone": (390, 844, "dark")}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright; pip install 'dlrc[dev]'")
-    with playwright.sync_playwright() as tools:
-        opened = tools.chromium.launch(executable_path=FOUND, args=["--no-sandbox", "--disable-gpu"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

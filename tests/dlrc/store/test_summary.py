@@ -40,7 +40,7 @@ def test_the_summary_has_every_field_that_was_promised():
         "real",
     }
     assert {"y", "z", "total"} <= set(values["bpp"]["independent"])
-    assert {"y", "z", "map", "header", "total"} == set(values["bpp"]["dlrc"])
+    assert {"y", "z", "map", "prediction", "header", "total"} == set(values["bpp"]["dlrc"])
     assert {"y", "total"} <= set(values["saving_pct"])
     assert all(set(values["quality"][side]) == {"psnr_db", "ms_ssim"} for side in ("independent", "dlrc"))
     assert {"kept", "local_copy", "remote_copy", "oracle"} <= set(values["positions"])
