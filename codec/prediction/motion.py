@@ -49,12 +49,15 @@ def grey(picture: np.ndarray) -> np.ndarray:
 
 
 def matched(reference: np.ndarray, current: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """The reference with the mean and, within limits, the contrast of the current picture, where it is
-    seen."""
+    """The reference with the mean and, within limits, the contrast of the current picture, where it is seen
+    and shows much the same: a cloud says nothing of the ground's brightness."""
     inner = reference[MARGIN:-MARGIN, MARGIN:-MARGIN]
-    if seen.any() and not seen.all():
-        pixels = seen.repeat(CELL_PX, 0).repeat(CELL_PX, 1)
-        inner, current = inner[pixels], current[pixels]
+    if seen.any():
+        h, w = seen.shape
+        gap = (inner.astype(np.int32) - current).reshape(h, CELL_PX, w, CELL_PX).mean(axis=(1, 3))
+        off = np.abs(gap - np.median(gap[seen]))
+        alike = (seen & (off <= 3 * np.median(off[seen]) + 3)).repeat(CELL_PX, 0).repeat(CELL_PX, 1)
+        inner, current = inner[alike], current[alike]
     gain = min(max(float(current.std()) / (float(inner.std()) + 0.1), 0.6), 1.6)
     shifted = (reference - float(inner.mean())) * gain + float(current.mean())
     return np.clip(np.rint(shifted), -300, 1000).astype(np.int16)

@@ -73,18 +73,19 @@ def test_a_homography_that_throws_corners_away_is_no_placement():
     assert of_homography(np.diag([9.0, 9.0, 1.0]), 256) is None
 
 
-def test_what_a_reference_does_not_show_says_nothing_of_its_brightness():
-    seen = np.zeros((PX // 8, PX // 8), bool)
-    seen[:, 8:] = True
-    current = np.ascontiguousarray(scene(PX, 8)).astype(np.int16).sum(axis=2, dtype=np.int16)
-    current[:, : PX // 2] //= 4  # other ground, darker
-    reference = np.pad(current, MARGIN, mode="edge")
-    reference[:, : MARGIN + PX // 2] = 500
-    inner = slice(MARGIN, -MARGIN)
-    as_seen = matched(reference, current, seen)[inner, inner]
-    assert np.abs(as_seen - current)[:, PX // 2 :].max() <= 1
-    whole = matched(reference, current, np.ones_like(seen))[inner, inner]
-    assert np.abs(whole - current)[:, PX // 2 :].mean() > 20
+def test_neither_what_a_reference_does_not_show_nor_a_cloud_says_anything_of_its_brightness():
+    current = np.ascontiguousarray(scene(PX, 8)).sum(axis=2, dtype=np.int16)
+    everything, half, clear = np.ones((PX // 8, PX // 8), bool), PX // 2, slice(MARGIN, -MARGIN)
+    reference = np.pad(current, MARGIN, mode="edge") + np.int16(30)
+    reference[:, : MARGIN + PX // 4] = 700  # a cloud
+    found = matched(reference, current, everything)[clear, clear]
+    assert np.abs(found - current)[:, half:].max() <= 2
+    reference[:, : MARGIN + half] = 700  # more of it than anybody could tell apart
+    assert np.abs(matched(reference, current, everything)[clear, clear] - current)[:, half:].mean() > 20
+    seen = everything.copy()
+    seen[:, : len(seen) // 2] = False
+    found = matched(reference, current, seen)[clear, clear]
+    assert np.abs(found - current)[:, half:].max() <= 2
 
 
 def test_cells_are_covered_where_the_placement_leads_into_the_reference():
