@@ -34,6 +34,11 @@ class Sync:
     t_sync_s: Mapping[int, float]
     t_round_s: float
 
+    def later(self, seconds: float) -> Sync:
+        """The same, done so much later."""
+        t_sync_s = {satellite: time_s + seconds for satellite, time_s in self.t_sync_s.items()}
+        return Sync(self.hearers, t_sync_s, self.t_round_s + seconds)
+
 
 NO_SYNC = Sync({}, {}, 0.0)  # of a round in which nobody exchanges anything
 

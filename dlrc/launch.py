@@ -1,11 +1,11 @@
-"""The story of a rank: one process a satellite, and the ground beside rank 0.
+"""The story of a rank: a keeper, whose child is a satellite; rank 0's other child is the ground.
 
     ./launch.sh --nproc 8 scenario=dense           makes the environment, then as the next line
     python launch.py --nproc 8 scenario=dense      starts torchrun in this process
     torchrun --nproc-per-node 8 launch.py scenario=dense        where installed: torchrun ... -m dlrc
 
 A run reads top to bottom in `fly` and `listen`; what a round is, in `nodes/round.py` and
-`ground/round.py`."""
+`ground/round.py`; who is looked after how, in `nodes/process/keeper.py`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import contextlib
 import functools
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from constellation.common.errors import EXIT_LOST_PROCESS, UserError, user_errors_to_exit
 from constellation.common.files import make_folder
@@ -25,85 +26,105 @@ from constellation.common.progress import QUIET, note, watched
 from constellation.common.text import shown
 from constellation.scenario.scenario import Scenario
 from dlrc.commands.table import scenario_of, spelt_out
-from nodes.process.rank import Rank, links_of, rank_of
+from nodes.process.keeper import Charge, Keeper, Return
+from nodes.process.rank import Rank, hold_store, links_of, rank_of
 from nodes.wire.stages import GROUND
 from nodes.wire.watchdog import Lost
 
+if TYPE_CHECKING:
+    from nodes.wire.group import Group
+
+_OF_ALL = ("nodes.round", "nodes.wire.group")
+_OF_THE_GROUND = ("ground.round", "dlrc.store.recording")
+LEAST_SILENCE_S = 10.0  # of a child, as a busy machine may keep it from beating
 PATIENCE_S = 5.0  # who has nothing new to say leaves it to the others to speak first
-BUSY_S = 60.0  # rank 0 may be computing while its ground leaves with the run's exit code
 
 
 def main() -> None:
     """Be the rank that torchrun's variables name; where there are none, start the ranks."""
-    try:
-        with user_errors_to_exit(delay_s=0.0 if os.environ.get("RANK", "0") == "0" else PATIENCE_S):
-            QUIET.set("--quiet" in sys.argv)
-            options, words = split_options(_of_a_run([word for word in sys.argv[1:] if word != "--quiet"]))
-            rank, scenario = rank_of(), scenario_of(words)
-            if rank is not None and options:
-                raise UserError(
-                    f"argument {shown(options[0])}: expected key=value; torchrun's own come before"
-                )
-            if rank is None:
-                raise SystemExit(start(scenario, options, words))
-            _quieten_torch()
-            parent = os.getppid()
-            try:
-                listen(scenario, rank) if rank.is_ground else fly(scenario, rank, words)
-            except Lost as lost:
-                _say(lost, rank, parent)
-    except SystemExit as leaving:
-        if "RANK" not in os.environ or not leaving.code:
-            raise
-        sys.stdout.flush()
-        # No group is left to part from in peace
-        os._exit(leaving.code if isinstance(leaving.code, int) else 1)
+    with user_errors_to_exit(delay_s=0.0 if os.environ.get("RANK", "0") == "0" else PATIENCE_S):
+        QUIET.set("--quiet" in sys.argv)
+        options, words = split_options(_of_a_run([word for word in sys.argv[1:] if word != "--quiet"]))
+        rank, scenario = rank_of(), scenario_of(words)
+        if rank is not None and options:
+            raise UserError(f"argument {shown(options[0])}: expected key=value; torchrun's own come before")
+        if rank is None:
+            raise SystemExit(start(scenario, options, words))
+        _check_world(scenario.name, scenario.satellites, rank)
+        raise SystemExit(keep(scenario, rank))
 
 
-def fly(scenario: Scenario, rank: Rank, words: Sequence[str]) -> None:
-    """A satellite, round after round."""
-    _check_world(scenario.name, scenario.satellites, rank)
-    ground = start_ground(rank, words) if rank.number == 0 else None
-    try:
-        with _joined(scenario, rank, frozenset({rank.number})) as group:
-            if ground is not None:
-                group.watch.family = lambda: "" if ground.poll() else None  # it has said why
-            from nodes.round import crew_of, fly_round
-            from nodes.wire.protocol import drive
+def keep(scenario: Scenario, rank: Rank) -> int:
+    """Look after this rank's processes; the exit code of the one that failed, or 0."""
+    _quieten_torch()
+    _import_everything(rank)
+    name = f"satellite {rank.number}"
+    charges = [Charge(name, _quietly(fly, scenario, rank), _quietly(bury, scenario, rank))]
+    if rank.number == 0:
+        charges.append(Charge("ground", _quietly(listen, scenario, rank.ground, time.monotonic())))
+        if not rank.agent:
+            charges.insert(0, Charge("store", _quietly(hold_store, rank), serves=True))
+    return Keeper(charges, max(scenario.timeout_s, LEAST_SILENCE_S)).run()
 
-            for line in scenario.notes if rank.number == 0 else ():
+
+def fly(scenario: Scenario, rank: Rank, back: Return) -> None:
+    """A satellite, round after round; from the round that the ground is in, whenever all meet again."""
+    with _joining(scenario, rank, frozenset({rank.number}), back) as group:
+        from nodes.round import crew_of, fly_round
+        from nodes.wire.meeting import Disturbed
+        from nodes.wire.protocol import drive
+
+        if rank.number == 0 and not back.attempt:
+            for line in scenario.notes:
                 note(line)
-            crew = crew_of(scenario, [rank.number])
-            for number in range(scenario.rounds):
-                drive(fly_round(crew, number), group)
-    except Lost:
-        if ground is not None and _left(ground):
-            raise SystemExit(ground.returncode) from None
-        raise
-    if ground is not None and ground.wait():  # it reports, however long that takes
-        raise SystemExit(ground.returncode)
+        crew = crew_of(scenario, [rank.number])
+        while (number := group.meet()) is not None:
+            crew.watch.forget()
+            with contextlib.suppress(Disturbed):
+                for one in range(number, scenario.rounds):
+                    drive(fly_round(crew, one), group)
+                group.wait_until_over()
 
 
-def listen(scenario: Scenario, rank: Rank) -> None:
+def listen(scenario: Scenario, rank: Rank, began_s: float, back: Return) -> None:
     """The ground: decode every round by priority, rebuild the images, measure, and report."""
+    from dlrc.store.cost import Mishap
     from dlrc.store.recording import Recording
+    from ground.round import Station, hear_round
+    from nodes.process.board import load_board
+    from nodes.wire.meeting import Disturbed
+    from nodes.wire.protocol import drive
 
-    parent, say = os.getppid(), functools.partial(print, flush=True)
-    with _leaving_on_termination(), Recording(scenario, stored=True, say=say) as run:
-        group = _joined(scenario, rank, frozenset({GROUND}))
-        # No other process meets what goes wrong from here on, so it is said at once
-        with user_errors_to_exit(), group:
-            group.watch.family = lambda: "" if os.getppid() != parent else None  # rank 0 is gone
-            from ground.round import Station, hear_round
-            from nodes.process.board import load_board
-            from nodes.wire.protocol import drive
-
+    say = functools.partial(print, flush=True)
+    with _leaving_on_termination(), Recording(scenario, True, say, back=back.attempt > 0) as run:
+        with _joining(scenario, rank, frozenset({GROUND}), back) as group:
             station = Station(load_board(scenario.codec))
-            run.begin(station.board)
-            for number in watched(range(scenario.rounds), "rounds"):
-                run.add(drive(hear_round(station, number), group))
+            # No other process meets what goes wrong from here on, so it is said at once
+            with user_errors_to_exit():
+                run.begin(station.board)
+                told = 0
+                while group.meet(run.next) is not None:
+                    told = _tell(group, told, run.next, say)
+                    with contextlib.suppress(Disturbed):
+                        for number in watched(range(run.next, scenario.rounds), "rounds"):
+                            run.add(drive(hear_round(station, number), group))
+                        group.close()
         with user_errors_to_exit():
-            run.finish(group.began_s)
+            found = [Mishap(who=one.who, what=one.what, cost_s=one.cost_s) for one in group.accidents()]
+            run.finish(began_s, accidents=found)
+
+
+def bury(scenario: Scenario, rank: Rank, back: Return) -> None:
+    """Tell the others that this rank's satellite will not come back."""
+    from nodes.wire.group import Group, Member
+    from nodes.wire.meeting import Accident
+
+    nodes = frozenset({rank.number})
+    with Group(
+        rank.number, rank.satellites + 1, Member(nodes), links_of(rank, False, scenario.timeout_s)
+    ) as group:
+        group.record(Accident(f"satellite {rank.number}", f"{back.why}, for the last time: given up"))
+        group.bury()
 
 
 def start(scenario: Scenario, options: Sequence[str], words: Sequence[str]) -> int:
@@ -126,12 +147,6 @@ def start(scenario: Scenario, options: Sequence[str], words: Sequence[str]) -> i
     return run_torchrun(options, scenario.satellites, [*program(), *words, *quiet])
 
 
-def start_ground(rank: Rank, words: Sequence[str]) -> subprocess.Popen[bytes]:
-    """The ground: this program again, as the rank after the last satellite."""
-    environment = {**os.environ, "RANK": str(rank.satellites)}
-    return subprocess.Popen([sys.executable, "-u", *program(), *words], env=environment)
-
-
 def program() -> list[str]:
     """What runs a rank: `launch.py` of this checkout; where the package is installed, the package."""
     script = Path(__file__).resolve().parents[1] / "launch.py"
@@ -150,13 +165,13 @@ def _of_a_run(words: Sequence[str]) -> list[str]:
     return spelt_out(words[1:] if words and words[0] == "run" else words)
 
 
-def _joined(scenario: Scenario, rank: Rank, nodes: frozenset[int]):
-    """This process's place among the processes of the run; then the kernels, for which one of them is
-    enough."""
+@contextlib.contextmanager
+def _joining(scenario: Scenario, rank: Rank, nodes: frozenset[int], back: Return) -> Iterator[Group]:
+    """This process's place among the processes of the run."""
     from nodes.process.device import device_of
-    from nodes.process.warm_up import warm_up
-    from nodes.wire.faults import Faults
     from nodes.wire.group import Group, Member
+    from nodes.wire.meeting import Accident
+    from nodes.wire.schedule import faults_of_run
 
     if rank.number == 0:
         from nodes.process.preflight import check_inputs
@@ -164,23 +179,53 @@ def _joined(scenario: Scenario, rank: Rank, nodes: frozenset[int]):
         check_inputs(scenario)
     cuda = device_of(scenario.codec.device) == "cuda"
     links = links_of(rank, cuda, scenario.timeout_s)
-    faults = Faults.of(scenario.ground, scenario.seed)
-    group = Group(rank.number, rank.satellites + 1, Member(nodes, scenario.digest), links, faults)
+    size = scenario.satellites, scenario.rounds
+    faults = faults_of_run(scenario.faults, scenario.ground, size, scenario.orbit.step_s, scenario.seed)
+    member = Member(nodes, scenario.digest)
+    with Group(rank.number, rank.satellites + 1, member, links, faults) as group:
+        if back.attempt:
+            group.record(Accident(member.name, back.why, time.monotonic() - back.lost_s))
+        yield group
+
+
+def _tell(group: Group, told: int, number: int, say) -> int:
+    """Say what has happened to hosts since the last meeting; how many accidents have been told."""
+    accidents = group.accidents()
+    for one in accidents[told:]:
+        after = f", and is back after {one.cost_s:.1f} s" if one.cost_s else ""
+        say(f"  {one.who} {one.what}{after}; round {number + 1} begins again")
+    return len(accidents)
+
+
+def _import_everything(rank: Rank) -> None:
+    """What the children need, once; nothing of it starts a thread. The kernels are compiled, for which one
+    process of the run is enough."""
+    from nodes.process.warm_up import warm_up
+
     warm_up()
-    return group
+    for name in _OF_ALL + (_OF_THE_GROUND if rank.number == 0 else ()):
+        import_module(name)
+
+
+def _quietly(work, *given):
+    """A child's work: bad input is one line, said by the first who meets it, and so is the end of a run."""
+
+    def run(back: Return) -> None:
+        rank = next(one for one in given if isinstance(one, Rank))
+        with user_errors_to_exit(delay_s=0.0 if rank.number == 0 else PATIENCE_S):
+            try:
+                work(*given, back)
+            except Lost as lost:
+                if str(lost):
+                    print(f"error: {lost}", file=sys.stderr, flush=True)
+                raise SystemExit(EXIT_LOST_PROCESS) from None
+
+    return run
 
 
 def _quieten_torch() -> None:
     """Before torch is imported: its own log of a failed connection is a page, and we say it in one line."""
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
-
-
-def _left(ground: subprocess.Popen[bytes]) -> bool:
-    """Whether the ground has ended for a reason of its own, which it has said. A moment is given to it: it
-    parts from the others before it leaves."""
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        ground.wait(timeout=0.5 * PATIENCE_S)
-    return bool(ground.poll())
 
 
 @contextlib.contextmanager
@@ -204,19 +249,6 @@ def _check_world(name: str, satellites: int, rank: Rank) -> None:
             f"world size {rank.satellites}: scenario {name} has satellites={satellites}; "
             f"start {satellites} ranks or give satellites={rank.satellites}"
         )
-
-
-def _say(lost: Lost, rank: Rank, parent: int) -> None:
-    """Leave because another process is gone: the first who saw it says so. parent: the launcher, while it
-    lives."""
-    if str(lost):
-        print(f"error: {lost}", file=sys.stderr, flush=True)
-    elif not rank.is_ground:
-        # The launcher takes the exit code of who leaves first, ends the others, and rank 0 knows why
-        end = time.monotonic() + (PATIENCE_S if rank.number == 0 else BUSY_S)
-        while time.monotonic() < end and os.getppid() == parent:
-            time.sleep(0.2)
-    raise SystemExit(EXIT_LOST_PROCESS)
 
 
 if __name__ == "__main__":

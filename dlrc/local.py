@@ -28,6 +28,7 @@ from nodes.process.preflight import check_inputs
 from nodes.round import crew_of, fly_round
 from nodes.wire.faults import Faults
 from nodes.wire.protocol import together
+from nodes.wire.schedule import faults_of_run
 from nodes.wire.stages import GROUND, Send, Side, Stage, Step
 
 
@@ -60,12 +61,12 @@ def run(scenario: str | Scenario, **overrides: Any) -> Run:
     launched one is; else in memory. Raises `UserError`.
     """
     asked = _scenario(scenario, list(_words(overrides)))
-    began_s = time.time()
+    began_s = time.monotonic()
     check_inputs(asked)
     with Recording(asked, stored="output" in overrides) as recording:
         sides = sides_of(asked)
         recording.begin(sides.crew.board)
-        for number in range(asked.rounds):
+        for number in range(recording.next, asked.rounds):
             recording.add(fly(sides, number).landed)
         return recording.finish(began_s, processes=False)
 
@@ -94,7 +95,13 @@ def sides_of(scenario: Scenario, board: Board | None = None) -> Sides:
     Raises `UserError`."""
     crew = crew_of(scenario, range(scenario.satellites), board)
     station = Station(crew.board)
-    return Sides(crew, station, Faults.of(scenario.ground, scenario.seed))
+    return Sides(crew, station, faults_of_scenario(scenario))
+
+
+def faults_of_scenario(scenario: Scenario) -> Faults:
+    """What goes wrong in a run of a scenario."""
+    size = scenario.satellites, scenario.rounds
+    return faults_of_run(scenario.faults, scenario.ground, size, scenario.orbit.step_s, scenario.seed)
 
 
 def fly(sides: Sides, number: int, decode: bool = True) -> Flight:

@@ -14,6 +14,7 @@ from codec.maps.assignment import all_kept
 from codec.models.model import LATENT_STRIDE_PX
 from constellation.clock import Span
 from constellation.common.frozen import value
+from ground.accounts import Account
 from ground.cells import Cells, mse_by_cell
 from ground.decoder import Decoded, Source
 from ground.metrics import Quality, quality
@@ -80,6 +81,7 @@ def _record(landed: Landed, source: Source, oracle: int) -> SatelliteRecord:
         satellite=satellite,
         outcome=outcome,
         ledger=_ledger(landed, source),
+        accounts=_accounts(landed, source),
         pixels=_pixels(landed, source),
         dlrc=dlrc,
         independent=alone,
@@ -169,18 +171,36 @@ def _bits(landed: Landed, source: Source, outcome: Outcome) -> tuple[tuple[int, 
 def _ledger(landed: Landed, source: Source) -> Ledger:
     sends = landed.arrived.sends[source[0]]
     sizes = [_size(one, sends, landed.arrived.witness.get(source[0])) for one in sends]
-    damaged = source in landed.decoded.damaged
-    last = max(place for place, one in enumerate(sends) if one.kind is not Kind.INDEPENDENT)
-
-    def sound(place: int) -> bool:
-        if sends[place].data is None:
-            return False
-        if sends[place].kind is Kind.INDEPENDENT:
-            return source in landed.spares.latents
-        return place == last and not damaged  # what was asked for again had come damaged
-
-    received = sum(size for place, size in enumerate(sizes) if sound(place))
+    received = sum(size for place, size in enumerate(sizes) if _sound(landed, source, place))
     return Ledger(sizes[0], sum(sizes[1:]), received, sum(sizes) - received)
+
+
+def _sound(landed: Landed, source: Source, place: int) -> bool:
+    """Whether a satellite's send number `place` arrived whole."""
+    sends = landed.arrived.sends[source[0]]
+    if sends[place].data is None:
+        return False
+    if sends[place].kind is Kind.INDEPENDENT:
+        return source in landed.spares.latents
+    last = max(at for at, one in enumerate(sends) if one.kind is not Kind.INDEPENDENT)
+    return place == last and source not in landed.decoded.damaged  # what was asked for again was damaged
+
+
+def _accounts(landed: Landed, source: Source) -> tuple[Account, ...]:
+    """Of each kind of send: what the sender told, beside what was counted on arrival."""
+    sends, witness = landed.arrived.sends[source[0]], landed.arrived.witness.get(source[0])
+    rows = []
+    for place, one in enumerate(sends):
+        told, name = _size(one, sends, witness), one.kind.name.lower()
+        came = told if one.data is None else len(one.data)
+        asked_again = one.kind is Kind.FIRST and any(later.kind is Kind.AGAIN for later in sends)
+        if _sound(landed, source, place):
+            rows.append(Account(name, told, received=came))
+        elif one.data is not None and asked_again:
+            rows.append(Account(name, told, again=came))
+        else:
+            rows.append(Account(name, told, lost=came))
+    return tuple(rows)
 
 
 def _size(send: Arrival, sends: tuple[Arrival, ...], witness: Witness | None) -> int:

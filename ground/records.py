@@ -21,6 +21,7 @@ from codec.prediction.values import Guide
 from constellation.clock import Span
 from constellation.common.errors import UserError
 from constellation.snapshot import Snapshot
+from ground.accounts import Account
 from ground.cells import JsonCells
 from ground.metrics import Quality
 from nodes.streams.fates import source_of
@@ -232,6 +233,7 @@ class SatelliteRecord:
     spans: tuple[Span, ...] = ()
     fault: str = ""
     hidden: int = 0
+    accounts: tuple[Account, ...] = ()
     cells: JsonCells = None
     predicted: int = 0
     bits: tuple[tuple[int, float], ...] = ()

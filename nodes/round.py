@@ -13,6 +13,7 @@ on what is there.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 
 import numpy as np
@@ -85,11 +86,13 @@ def share(crew: Crew, instant: Instant, seen: list[S]) -> Side[tuple[Accord, Kno
     """HEADERS and EXCHANGE: what all agree on, and those of `seen` whose satellites live."""
     rules, number = crew.rules, instant.number
     heard = yield Send(Stage(number, Step.HEADERS), headers(seen), rules.header_bytes)
-    accord = agree(rules, instant, heard)
+    accord, waited_s = agree(rules, instant, heard), heard.waited_s
     seen = alive(seen, heard)
     heard = yield Send(
         Stage(number, Step.EXCHANGE), payloads(rules, accord, seen), accord.size, accord.hearers
     )
+    if waited_s := waited_s + heard.waited_s:
+        accord = replace(accord, sync=accord.sync.later(waited_s))
     return accord, understand(rules, accord, heard), alive(seen, heard)
 
 

@@ -94,6 +94,10 @@ class Watch:
         """Add seconds to a stage of a satellite's round."""
         self._taken_s[satellite, stage] += taken_s
 
+    def forget(self) -> None:
+        """What was taken in a round that begins again."""
+        self._taken_s.clear()
+
     def times(self, satellite: int, work: Work = NO_WORK) -> ComputeTimes:
         """Seconds of the satellite's stages; what was taken is forgotten, for its next round. work: what a
         device's profile prices of others' streams."""

@@ -8,8 +8,9 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from constellation.common.knobs import Knobs, without_added
+from constellation.common.knobs import ADDED, Knobs, without_added
 from constellation.scenario.coding import CodecKnobs, DlrcKnobs
+from constellation.scenario.faults import FaultKnobs
 from constellation.scenario.imaging import CaptureKnobs, SceneKnobs
 from constellation.scenario.network import (
     EnergyKnobs,
@@ -22,7 +23,12 @@ from constellation.scenario.network import (
 )
 from constellation.scenario.operation import ClockKnobs, PriorityKnobs
 
-_NO_RESULT = {"output": True, "timeout_s": True, "priority": {"trust"}}  # knobs that change no result
+_NO_RESULT = {
+    "output": True,
+    "timeout_s": True,
+    "resume": True,
+    "priority": {"trust"},
+}  # knobs that change no result
 
 
 class NetworkScenario(Knobs):
@@ -58,14 +64,18 @@ class NetworkScenario(Knobs):
 
 
 class Scenario(NetworkScenario):
-    """One experiment, complete: the space network, what is seen, how it is coded, who goes first."""
+    """One experiment, complete: the space network, what is seen, how it is coded, who goes first, what goes
+    wrong."""
 
+    resume: bool = False
+    """go on with a run that was cut short, after its last whole round"""
     scene: SceneKnobs = SceneKnobs()
     capture: CaptureKnobs = CaptureKnobs()
     codec: CodecKnobs = CodecKnobs()
     dlrc: DlrcKnobs = DlrcKnobs()
     priority: PriorityKnobs = PriorityKnobs()
     clock: ClockKnobs = ClockKnobs()
+    faults: Annotated[FaultKnobs, ADDED] = FaultKnobs()
 
     @model_validator(mode="after")
     def _streams_need_what_predicts(self) -> Scenario:

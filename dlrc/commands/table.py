@@ -21,7 +21,7 @@ from constellation.scenario.load import SCENARIO
 
 HERE = Path(__file__).resolve().parents[1]
 CHECKOUT = HERE.parent
-STUDY_FOLDERS = ("studies.paper", "studies.questions")
+STUDY_FOLDERS = ("studies.paper", "studies.questions", "studies.faults")
 _OURS = {"constellation", "codec", "nodes", "ground", "dlrc", "benchmarks"}
 _OF_STUDIES = {"imagecodecs", "bjontegaard"}  # the rest of what is optional comes with the codec
 
@@ -54,6 +54,7 @@ ENTRIES = {
             "loss of checkpoints on held-out pictures, beside JPEG 2000",
         ),
         Entry("export", "dlrc.commands.export", "contact plans, OEM, OMM, CZML, GeoJSON of a constellation"),
+        Entry("verify", "dlrc.commands.verify", "check every file of a run against its manifest"),
         Entry("list", "dlrc.commands.listing", "finished runs: scenario, saving, quality, date, folder"),
         Entry("compare", "dlrc.commands.compare", "one page of several runs: what differs, what follows"),
         Entry("serve", "dlrc.commands.serve", "pages of runs on 127.0.0.1, following those being flown"),

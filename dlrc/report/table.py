@@ -10,6 +10,7 @@ from collections import Counter
 
 from constellation.common.text import counted
 from constellation.sync.series import constellation_label
+from dlrc.report.faults import accidents_row, account_row, faults_row
 from dlrc.store.parts import MeanMax
 from dlrc.store.results import Run
 from dlrc.store.summary import Facts, RunSummary
@@ -110,6 +111,9 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         ("downlink", downlink),
         ("decoded", _decoded(summary)),
         ("outcomes", _outcomes(run)),
+        ("faults", faults_row(run)),
+        ("account", account_row(run)),
+        ("accidents", accidents_row(run)),
         ("scene", summary.scene.source + _hidden(summary.scene.hidden_pct)),
         ("cost", _cost(run.facts)),
         ("files", f"{run.gallery.folder}{os.sep}" if run.gallery.folder else "none, the run is in memory"),

@@ -28,15 +28,15 @@ class Claim:
     """A folder that this process writes into, empty when it is claimed.
 
     Raises `UserError` where somebody else is at it, or may be; what a dead process of this host has left is
-    removed."""
+    removed, or stays where it is to be gone on with (`keep`)."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, keep: bool = False) -> None:
         self.folder = folder
         with refused_by_disk(str(folder)):
             self._descriptor = self._locked()
             try:
                 self._refuse_other_hosts()
-                for left in folder.iterdir():
+                for left in () if keep else folder.iterdir():
                     if left.name != NAME:
                         shutil.rmtree(left) if left.is_dir() else left.unlink()
                 self._sign(json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": now()}))
@@ -83,6 +83,18 @@ class Claim:
         with contextlib.suppress(OSError):
             os.ftruncate(self._descriptor, 0)
         os.close(self._descriptor)
+
+
+def take_back(hidden: str, part: Path, target: Path) -> None:
+    """Give a finished folder that was left under a hidden name, by a process that is gone, the name `part`
+    again; where there is a `target`, it is the older of two equal runs, and goes. hidden: a pattern."""
+    for left in part.parent.glob(hidden):
+        with contextlib.suppress(OSError), (left / NAME).open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # else somebody is at it
+            if part.exists() or target.exists():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.rename(part)
 
 
 def put_in_place(new: Path, target: Path) -> None:

@@ -8,13 +8,15 @@
                    round000_satellite000_captured.png, ..._dlrc.png, ...    images, of the first rounds
         summary.json                          written when all rounds are there
         trace.json, round000_*.png            drawn from the above
+        cost.json                             wall time, memory, accidents of hosts (`dlrc.store.cost`)
 
 While it is written, it is called runs/dense-0123abcd.part. A round is written aside, renamed, and then added
 to the manifest, so whatever the manifest says is whole, and a run that was cut short goes on with the first
-round that is not in it."""
+round that is not in it (`resume=true`)."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -33,7 +35,8 @@ from constellation.common.yaml_values import read as read_yaml
 from constellation.scenario.load import write_scenario
 from constellation.scenario.scenario import Scenario
 from dlrc.store.claim import NAME as WRITER
-from dlrc.store.claim import Claim, put_in_place
+from dlrc.store.claim import Claim, put_in_place, take_back
+from dlrc.store.cost import Cost, read_cost
 from dlrc.store.manifest import Closed, Committed, Opened, sha256
 from dlrc.store.results import NO_IMAGES, PICTURED_ROUNDS, Images, Run
 from dlrc.store.summary import Facts, RunSummary
@@ -67,24 +70,62 @@ def pictures_sha256(path: str) -> str:
 
 
 class Folder:
-    """A run's folder while it is written. Raises `UserError` where it cannot be, or somebody else is at
-    it."""
+    """A run's folder while it is written. resume: go on with what was committed. rounds: that are. finished:
+    the folder of this run where it is whole already; nothing is written then.
 
-    def __init__(self, scenario: Scenario, facts: Facts) -> None:
+    Raises `UserError` where it cannot be, or somebody else is at it."""
+
+    def __init__(self, scenario: Scenario, facts: Facts, resume: bool = False) -> None:
         output = make_folder(Path(scenario.output))
         self.path = output / f"{scenario.name}-{key_of(scenario.digest, facts)}"
         self.part = self.path.with_name(self.path.name + ".part")
-        self.committed = 0
-        self._claim: Claim | None = Claim(self.part)
+        self.rounds: list[RoundRecord] = []
+        self.finished: Path | None = None
+        self.cost: Cost | None = None
+        self._claim: Claim | None = None
+        if resume:
+            take_back(f".{self.path.name}.*.done", self.part, self.path)
+            if self.path.is_dir() and not self.part.exists() and not manifest.verify(self.path):
+                self.finished = self.path
+                return
+        self._claim = Claim(self.part, keep=resume)
         try:
-            write_scenario(scenario, self.part / "scenario.yaml")
+            kept = self._kept() if resume else []
+            write_scenario(_alike(scenario), self.part / "scenario.yaml")
             with refused_by_disk(str(self.part)):
-                (self.part / "rounds").mkdir()
+                (self.part / "rounds").mkdir(exist_ok=True)
                 files = {"scenario.yaml": sha256(self.part / "scenario.yaml")}
-            manifest.append(self.part, Opened(files=files, facts=facts))
+            facts.with_cost(self.cost).cost.write(self.part)
+            manifest.rewrite(self.part, [Opened(files=files, facts=facts), *kept])
         except BaseException:
             self.leave()
             raise
+
+    @property
+    def committed(self) -> int:
+        """How many rounds are."""
+        return len(self.rounds)
+
+    def _kept(self) -> list[Committed]:
+        """The first rounds, as far as they are whole; what else lies in the folder goes."""
+        kept: list[Committed] = []
+        with contextlib.suppress(UserError):  # a manifest that was not written, or a round that is not whole
+            for line in manifest.lines(self.part):
+                if isinstance(line, Opened):
+                    continue
+                if not isinstance(line, Committed) or line.number != len(kept):
+                    break
+                if manifest.changed(self.part, line.files.items()):
+                    break
+                self.rounds.append(_record(self.part, line))
+                kept.append(line)
+        self.cost = read_cost(self.part)
+        rounds = {f"{line.number:03d}" for line in kept}
+        with refused_by_disk(str(self.part)):
+            for left in [*self.part.iterdir(), *(self.part / "rounds").glob("*")]:
+                if left.name not in (WRITER, "rounds", *rounds):
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
+        return kept
 
     def commit(
         self, record: RoundRecord, streams: Mapping[str, Mapping[int, bytes]], images: Mapping[int, Images]
@@ -109,7 +150,7 @@ class Folder:
             for left in (aside, place):
                 shutil.rmtree(left, ignore_errors=True)
             raise
-        self.committed += 1
+        self.rounds.append(record)
 
     def close(self, facts: Facts, summary: RunSummary) -> Path:
         """The run is finished: write its summary and give the folder its name, in place of an older run's.
@@ -118,9 +159,8 @@ class Folder:
         with refused_by_disk(str(self.part)):
             target.write_text(summary.model_dump_json(indent=2) + "\n", encoding="utf-8")
             files = {target.name: sha256(target)}
-        manifest.append(
-            self.part, Closed(files=files, wall_s=facts.wall_s or 0.0, peak_rss_mib=facts.peak_rss_mib or 0.0)
-        )
+        facts.cost.write(self.part)
+        manifest.append(self.part, Closed(files=files))
         with refused_by_disk(str(self.path)):
             aside = self.path.with_name(f".{self.path.name}.{os.getpid()}.done")
             self.part.rename(aside)  # a name that nobody else claims
@@ -138,6 +178,11 @@ class Folder:
         if self._claim is not None:
             self._claim.leave(keep=self.committed > 0)
             self._claim = None
+
+
+def _alike(scenario: Scenario) -> Scenario:
+    """As the same run has it that was not cut short."""
+    return scenario.model_copy(update={"resume": False})
 
 
 def _name(number: int, satellite: int, kind: str, suffix: str) -> str:
@@ -198,9 +243,10 @@ def open(path: str | Path) -> Run:
             record = _record(folder, line)
             if rounds.setdefault(record.number, record) is not record:
                 raise UserError(f"{folder / manifest.NAME}: round {record.number} stands there twice")
-        elif facts is not None:
+        elif facts is not None and line.wall_s is not None:
             ended = {"wall_s": line.wall_s, "peak_rss_mib": line.peak_rss_mib}
             facts = facts.model_copy(update=ended)
+    facts = None if facts is None else facts.with_cost(read_cost(folder))
     if facts is None or scenario is None:
         raise UserError(f"{folder / manifest.NAME}: empty, expected the folder of a run")
     return Run(scenario, facts, tuple(rounds[number] for number in sorted(rounds)), Stored(folder))

@@ -2,22 +2,23 @@
 
 One line when the run begins, one a round, one when it is finished. Lines are only ever added, each by one
 write that is on the disk before the next thing happens; a last line without its end was never written. A file
-that a crash of the machine left incomplete has another SHA-256 than its line."""
+that a crash of the machine left incomplete has another SHA-256 than its line; a run that is resumed flies
+such a round again."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from constellation.common.errors import UserError
-from constellation.common.files import refused_by_disk
+from constellation.common.files import refused_by_disk, write_bytes
 from constellation.common.text import shown
-from dlrc.store.summary import Facts
+from dlrc.store.summary import OF_THE_HOST, Facts
 
 NAME = "manifest.jsonl"
 MAX_LINE_BYTES = 1 << 24
@@ -35,10 +36,10 @@ class _Line(BaseModel):
 
 
 class Opened(_Line):
-    """A run begins. format: of the folder."""
+    """A run begins. format: of the folder; in 1, wall time stood in these lines."""
 
     kind: Literal["opened"] = "opened"
-    format: Literal[1] = 1
+    format: Literal[1, 2] = 2
     facts: Facts
 
 
@@ -53,8 +54,8 @@ class Closed(_Line):
     """A run is finished."""
 
     kind: Literal["closed"] = "closed"
-    wall_s: float
-    peak_rss_mib: float
+    wall_s: float | None = None
+    peak_rss_mib: float | None = None
 
 
 Line = Opened | Committed | Closed
@@ -63,7 +64,7 @@ _LINE: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Field(discriminator="kind
 
 def append(folder: Path, line: Line) -> None:
     """Add a line, or nothing. Raises `UserError` where the disk refuses."""
-    data = line.model_dump_json().encode() + b"\n"
+    data = _packed(line)
     with refused_by_disk(str(folder / NAME)):
         descriptor = os.open(folder / NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         try:
@@ -77,6 +78,17 @@ def append(folder: Path, line: Line) -> None:
                 raise
         finally:
             os.close(descriptor)
+
+
+def rewrite(folder: Path, lines: Sequence[Line]) -> None:
+    """These lines alone, in place of what is there; whole, or nothing has changed. Raises `UserError`."""
+    write_bytes(folder / NAME, b"".join(map(_packed, lines)))
+
+
+def _packed(line: Line) -> bytes:
+    """Without wall time: a run's manifest is that of the same run flown again."""
+    hidden: Any = {"facts": set(OF_THE_HOST)} if isinstance(line, Opened) else None
+    return line.model_dump_json(exclude=hidden, exclude_none=True).encode() + b"\n"
 
 
 def lines(folder: Path | str) -> Iterator[Line]:
@@ -120,8 +132,13 @@ def sha256(path: Path) -> str:
 def verify(folder: Path | str) -> list[str]:
     """What is not as it was written: a line for each file that is missing or changed. Raises `UserError`
     where the manifest itself is damaged."""
+    return changed(folder, (item for line in lines(folder) for item in line.files.items()))
+
+
+def changed(folder: Path | str, files: Iterable[tuple[str, str]]) -> list[str]:
+    """Of these files, by name and SHA-256: a line for each that is missing or changed."""
     faults = []
-    for name, digest in (item for line in lines(folder) for item in line.files.items()):
+    for name, digest in files:
         path = Path(folder) / name
         try:
             if not path.is_file():

@@ -10,7 +10,7 @@ Everything is committed before anything is drawn: a report that fails, or takes 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +24,9 @@ from dlrc.report.page import NAME as PAGE
 from dlrc.report.page import RunPage, write_shelf
 from dlrc.store.beside import Beside, versions
 from dlrc.store.claim import now
+from dlrc.store.cost import Mishap
 from dlrc.store.folder import Folder, Stored, pictures_sha256
+from dlrc.store.folder import open as open_run
 from dlrc.store.results import PICTURED_ROUNDS, Held, Images, Run
 from dlrc.store.summary import Facts
 from dlrc.version import __version__
@@ -42,13 +44,16 @@ class Recording(AbstractContextManager["Recording"]):
     """A run as it is flown.
 
     stored: below `scenario.output`, which is tried at once; else in memory. say: takes the lines that a
-    console shows. Raises `UserError`."""
+    console shows. back: this process goes on for one that was lost; it says less. Raises `UserError`."""
 
-    def __init__(self, scenario: Scenario, stored: bool, say: Callable[[str], None] = _silent) -> None:
-        self.scenario, self._stored, self._say = scenario, stored, say
+    def __init__(
+        self, scenario: Scenario, stored: bool, say: Callable[[str], None] = _silent, back: bool = False
+    ) -> None:
+        self.scenario, self._stored, self._say, self._back = scenario, stored, say, back
         self._page = RunPage()
         self._beside = Beside(scenario.network)
         self._folder: Folder | None = None
+        self._finished: Path | None = None  # it was, before this began
         self._rounds: list[RoundRecord] = []
         self._held: dict[tuple[int, int], Images] = {}
         self._rss_mib: dict[int, float] = {}  # of the satellites' processes
@@ -80,10 +85,30 @@ class Recording(AbstractContextManager["Recording"]):
             versions=versions(),
         )
         if self._stored:
-            self._folder = Folder(scenario, self.facts)
+            self._go_on(Folder(scenario, self.facts, scenario.resume or self._back))
+        if self._back:
+            return
         for note in scene.notes:
             self._say(f"note: {note}")
         self._say(opening(scenario.network, scenario.codec, self.facts, board.model))
+
+    def _go_on(self, folder: Folder) -> None:
+        """With what is in the folder already."""
+        if folder.finished is not None:
+            self._finished = folder.finished
+            self._rounds = list(open_run(folder.finished).rounds)
+        else:
+            self._folder, self._rounds = folder, list(folder.rounds)
+        if folder.cost is not None:
+            starts = folder.cost.starts + (0 if self._back else 1)
+            self.facts = self.facts.with_cost(folder.cost.model_copy(update={"starts": starts}))
+        if self.scenario.resume and not self._back:
+            self._say(_resumed(folder, self.scenario.rounds))
+
+    @property
+    def next(self) -> int:
+        """The first round that is not there."""
+        return len(self._rounds)
 
     def add(self, landed: Landed) -> None:
         """A round is over. Raises `UserError` where the disk refuses."""
@@ -109,12 +134,23 @@ class Recording(AbstractContextManager["Recording"]):
             self._page.follow(Run(self.scenario, self.facts, tuple(self._rounds), Stored(part)), part)
         self._say(progress(self.scenario, record, self.scenario.codec.context == "open"))
 
-    def finish(self, began_s: float, processes: bool = True) -> Run:
-        """All rounds are over: give the folder its name, print the table, then draw. began_s: Unix time.
-        processes: each satellite had one of its own. Raises `UserError` where the disk refuses."""
+    def finish(self, began_s: float, processes: bool = True, accidents: Sequence[Mishap] = ()) -> Run:
+        """All rounds are over: give the folder its name, print the table, then draw. began_s: on the
+        monotonic clock. processes: each satellite had one of its own. accidents: of this start. Raises
+        `UserError` where the disk refuses."""
+        if self._finished is not None:
+            run = open_run(self._finished)
+            self._say(table(run))
+            draw(run, self._finished)
+            self._page.write(run, self._finished)
+            return run
         apart_mib = sum(self._rss_mib.values()) if processes else 0.0
         facts = self.facts.model_copy(
-            update={"wall_s": time.time() - began_s, "peak_rss_mib": apart_mib + peak_rss_mib()}
+            update={
+                "wall_s": time.monotonic() - began_s,
+                "peak_rss_mib": apart_mib + peak_rss_mib(),
+                "accidents": (*self.facts.accidents, *accidents),
+            }
         )
         run = Run(self.scenario, facts, tuple(self._rounds), Held(self._held))
         folder, self._folder = self._folder, None
@@ -131,6 +167,14 @@ class Recording(AbstractContextManager["Recording"]):
             write_shelf(path.parent)
             self._say(f"page      {path / PAGE}")
         return run
+
+
+def _resumed(folder: Folder, rounds: int) -> str:
+    if folder.finished is not None:
+        return f"resume: {folder.finished} is finished; nothing is left to fly"
+    if not folder.rounds:
+        return f"resume: nothing to go on with in {folder.part}; the run begins"
+    return f"resume: {folder.committed} of {rounds} rounds are in {folder.part}"
 
 
 def _images(landed: Landed) -> dict[int, Images]:

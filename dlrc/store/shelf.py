@@ -6,6 +6,7 @@ from pathlib import Path
 
 from constellation.common.errors import UserError
 from constellation.common.frozen import value
+from dlrc.store.cost import read_cost
 from dlrc.store.manifest import NAME, Closed, Committed, Opened, lines, read_bytes
 from dlrc.store.summary import RunSummary
 
@@ -52,7 +53,9 @@ def _listed(folder: Path) -> Listed:
         told = list(lines(folder))
         if not told or not isinstance(told[0], Opened):
             raise UserError("its manifest is empty")
-        began, rounds = told[0].facts.began[:20], sum(isinstance(line, Committed) for line in told)
+        cost = read_cost(folder)
+        began = (cost.began if cost else told[0].facts.began)[:20]
+        rounds = sum(isinstance(line, Committed) for line in told)
         if not isinstance(told[-1], Closed):
             name = folder.name.removesuffix(".part").rpartition("-")[0]
             return Listed(folder, name, began, rounds)
@@ -61,4 +64,6 @@ def _listed(folder: Path) -> Listed:
         return Listed(folder, fault=str(error).removeprefix(f"{folder}/"))
     except ValueError:
         return Listed(folder, fault="summary.json is none")
+    if cost is not None:
+        summary = summary.model_copy(update={"wall_s": cost.wall_s, "peak_rss_mib": cost.peak_rss_mib})
     return Listed(folder, summary.scenario, began, rounds, finished=True, summary=summary)

@@ -2,7 +2,8 @@
 
 Sums come first, ratios last: bits per pixel are the bytes of all streams over all pixels, a saving is one
 minus the ratio of two such sums, positions are counted over all views. Quality is the mean over images.
-Nothing here measures: wall time and memory come in from outside and change no other field. What is LOST
+Nothing here measures: wall time and memory come in from outside, change no other field, and are not written
+(`cost.json` has them). What is LOST
 counts on neither side."""
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from constellation.scenario.scenario import Scenario
+from dlrc.store.cost import Cost, Mishap
 from dlrc.store.parts import MeanMax, Part, StreamsPart, mean_max, streams_part
 from ground.metrics import bpp, mean_quality
 from ground.records import Outcome, RoundRecord, SatelliteRecord, SectionBytes
@@ -142,26 +144,41 @@ class RunSummary(Part):
     downlink: DownlinkPart
     decode: DecodePart
     streams: StreamsPart | None = None
-    wall_s: float | None
-    peak_rss_mib: float | None
+    wall_s: float | None = Field(default=None, exclude=True)  # `cost.json` has them
+    peak_rss_mib: float | None = Field(default=None, exclude=True)
+
+
+OF_THE_HOST = ("began", "wall_s", "peak_rss_mib", "starts", "accidents")
 
 
 class Facts(Part):
     """What neither the knobs nor the records of a run say.
 
     version: of the program. weights_sha256: of the checkpoint's file. pictures_sha256: of what lies behind
-    `scene.path`, empty for the built-in scene. began: UTC, ISO 8601. wall_s, peak_rss_mib (sum of the peaks
-    of all processes): None until the run is finished. versions: of Python and of what computes, by name."""
+    `scene.path`, empty for the built-in scene. began, wall_s, peak_rss_mib, starts, accidents: of the host,
+    as in `dlrc.store.cost.Cost`; no other file of a run depends on them. versions: of Python
+    and of what computes, by name."""
 
     version: str
     weights_sha256: str
     pictures_sha256: str
     scene_source: str
     scene_real: bool
-    began: str
+    began: str = ""
     wall_s: float | None = None
     peak_rss_mib: float | None = None
     versions: dict[str, str] = Field(default_factory=dict)
+    starts: int = 1
+    accidents: tuple[Mishap, ...] = ()
+
+    @property
+    def cost(self) -> Cost:
+        """What of them is the host's."""
+        return Cost(**{name: getattr(self, name) for name in OF_THE_HOST})
+
+    def with_cost(self, cost: Cost | None) -> Facts:
+        """With what a folder says of the host."""
+        return self if cost is None else self.model_copy(update={n: getattr(cost, n) for n in OF_THE_HOST})
 
 
 def summarise(scenario: Scenario, facts: Facts, rounds: Sequence[RoundRecord]) -> RunSummary:

@@ -1,6 +1,7 @@
 """Who this process is, by the variables that torchrun sets, and how it reaches the others of its run.
 
-    RANK                0 .. WORLD_SIZE - 1: a satellite; WORLD_SIZE: the ground, which rank 0 starts
+    RANK                0 .. WORLD_SIZE - 1: a satellite; WORLD_SIZE is the ground's place, which rank 0
+                        starts
     MASTER_ADDR, _PORT  of the store where all processes meet
     LOCAL_WORLD_SIZE    satellites on this machine; where it is all of them, nothing leaves the machine
 
@@ -14,7 +15,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,11 @@ class Rank:
     def is_ground(self) -> bool:
         """Whether this process is the ground."""
         return self.number == self.satellites
+
+    @property
+    def ground(self) -> Rank:
+        """The place of the ground, which this rank's keeper starts."""
+        return replace(self, number=self.satellites)
 
     @property
     def on_one_machine(self) -> bool:
@@ -99,21 +105,25 @@ def links_of(rank: Rank, cuda: bool, timeout_s: float) -> Links:
 
 
 def _store_of(rank: Rank, timeout_s: float) -> Callable[[], Store]:
-    """What makes a connection to the store; without an agent, rank 0 holds it for as long as this lives."""
+    """What makes a connection to the store."""
     from torch._C._distributed_c10d import PrefixStore, TCPStore
 
     patience = timedelta(seconds=timeout_s)
-    held: list[Store] = []
-    if not rank.agent and rank.number == 0:
-        held.append(host_store(rank.address, rank.port, "MASTER_ADDR", "MASTER_PORT"))
 
     def connect() -> Store:
         _reach(rank.address, rank.port, timeout_s)
-        assert held is not None
         store = TCPStore(rank.address, rank.port, timeout=patience, wait_for_workers=False)
         return PrefixStore(f"dlrc/{rank.run}", store)
 
     return connect
+
+
+def hold_store(rank: Rank, _back: object) -> None:
+    """Hold the store where there is no agent of torchrun's to do so, until this rank's other processes are
+    done: a child of the keeper, which could not fork beside the store's thread."""
+    held = host_store(rank.address, rank.port, "MASTER_ADDR", "MASTER_PORT")
+    while held is not None:
+        time.sleep(3600)
 
 
 def host_store(address: str, port: int, *keys: str) -> Store:

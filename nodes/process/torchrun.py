@@ -101,7 +101,8 @@ def _code_of(rank: int, failure: Any) -> int:
     if failure.exitcode >= 0:
         return failure.exitcode or 1
     print(
-        f"error: satellite {rank} was ended by signal {-failure.exitcode}; the run is over",
+        f"error: satellite {rank} was ended by signal {-failure.exitcode}; the run is over, "
+        "resume=true goes on",
         file=sys.stderr,
         flush=True,
     )

@@ -3,15 +3,28 @@ applies them alike."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from constellation.scenario.network import GroundKnobs
+from nodes.messages import Header, MessageError
 from nodes.wire.stages import Heard, Send, Stage, Step
 
 _LOSS = 0x105E  # stream of random numbers of its own
+
+
+@dataclass(frozen=True)
+class Outage:
+    """A node takes no part from stage `begins` on, until round `back`; None: for good."""
+
+    begins: Stage
+    back: int | None = None
+
+    def covers(self, stage: Stage) -> bool:
+        """Whether the node is away at a stage."""
+        return not stage < self.begins and (self.back is None or stage.round < self.back)
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,8 +34,11 @@ class Faults:
     deaths: node -> first stage that it takes no part in. cut: (node, stage) whose message reaches nobody but
     itself. damaged: (node, stage) whose message arrives changed. mute: satellites whose DOWNLINK and ANSWER
     never arrive (`ground.silent_satellite`). loss: share of DOWNLINK messages that arrive damaged
-    (`ground.stream_loss`), drawn from `seed`, satellite and round as the ground draws them. WITNESS is
-    outside the simulated links: nothing touches it but a death.
+    (`ground.stream_loss`), drawn from `seed`, satellite and round as the ground draws them. outages: when
+    nodes are away that may come back. deaf: (satellite, EXCHANGE) -> the only other whom it hears then, -1:
+    none. lies: HEADERS -> satellite -> the metric that it claims. waits: seconds that a gathering takes
+    longer than its links need, as somebody is missing or late. WITNESS is outside the simulated links:
+    nothing touches it but a death.
     """
 
     deaths: Mapping[int, Stage] = field(default_factory=dict)
@@ -31,6 +47,10 @@ class Faults:
     mute: frozenset[int] = frozenset()
     loss: float = 0.0
     seed: int = 0
+    outages: Mapping[int, Sequence[Outage]] = field(default_factory=dict)
+    deaf: Mapping[tuple[int, Stage], int] = field(default_factory=dict)
+    lies: Mapping[Stage, Mapping[int, float]] = field(default_factory=dict)
+    waits: Mapping[Stage, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, ground: GroundKnobs, seed: int) -> Faults:
@@ -40,7 +60,12 @@ class Faults:
 
     def alive(self, nodes: frozenset[int], stage: Stage) -> frozenset[int]:
         """The nodes that take part in a stage."""
-        return frozenset(n for n in nodes if n not in self.deaths or stage < self.deaths[n])
+        return frozenset(
+            n
+            for n in nodes
+            if (n not in self.deaths or stage < self.deaths[n])
+            and not any(outage.covers(stage) for outage in self.outages.get(n, ()))
+        )
 
     def apply(self, send: Send, alive: frozenset[int]) -> Heard:
         """From everybody's messages of a stage, `send`, to what is heard by `alive`."""
@@ -59,7 +84,7 @@ class Faults:
         ):  # what nobody heard is not there; a gathering is alike everywhere, `by` narrows it
             heard = frozenset().union(*by.values()) if by else frozenset()
             messages = {s: data for s, data in messages.items() if s in heard}
-        return Heard(messages, by)
+        return Heard(messages, by, waited_s=self.waits.get(stage, 0.0))
 
     def _reaches(self, sender: int, receiver: int, stage: Stage, audience) -> bool:
         if stage.step == Step.WITNESS:
@@ -68,12 +93,16 @@ class Faults:
             sender in self.mute and stage.step in (Step.DOWNLINK, Step.ANSWER)
         ):
             return False
+        if stage.step == Step.EXCHANGE and self.deaf.get((receiver, stage), sender) != sender:
+            return False
         return audience is None or receiver in audience.get(sender, ())
 
     def _passed(self, sender: int, data: bytes, stage: Stage) -> bytes:
         """The message as it arrives: whole, or with one byte changed."""
         if stage.step == Step.WITNESS or not data:
             return data
+        if (claimed := self.lies.get(stage, {}).get(sender)) is not None:
+            data = claiming(data, claimed)
         if (sender, stage) in self.damaged:
             return data[:-1] + bytes([data[-1] ^ 0xFF])
         if stage.step == Step.DOWNLINK and self.loss > 0:
@@ -83,6 +112,14 @@ class Faults:
                 at = int(draw.integers(len(data)))
                 return data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :]
         return data
+
+
+def claiming(header: bytes, metric: float) -> bytes:
+    """A header that claims another metric, and is whole; what is no header stays as it is."""
+    try:
+        return replace(Header.unpack(header), metric=metric).pack()
+    except MessageError:
+        return header
 
 
 NO_FAULTS = Faults()

@@ -18,9 +18,13 @@ class Frames:
     """What this process sends to the processes of the other kind, satellites' or the ground's, and hears from
     them."""
 
-    def __init__(self, gloo: Any, to: Sequence[int], wait: Callable[[Callable[[], Any]], Any]) -> None:
-        """gloo: among all processes. to: places that each frame goes to. wait: runs what waits for others."""
+    def __init__(
+        self, gloo: Any, places: Sequence[int], to: Sequence[int], wait: Callable[[Callable[[], Any]], Any]
+    ) -> None:
+        """gloo: among the processes at `places`, in this order. to: places that each frame goes to. wait:
+        runs what waits for others."""
         self._gloo, self.to, self._wait = gloo, to, wait
+        self._at = {place: at for at, place in enumerate(places)}
         self._sending: list[threading.Thread] = []
         self._early: dict[
             int, tuple[Stage, dict[int, bytes]]
@@ -35,7 +39,7 @@ class Frames:
         self._sending = [thread for thread in self._sending if thread.is_alive()]
         for place in self.to:
             try:
-                works = [self._gloo.send([part], place, 0) for part in parts]
+                works = [self._gloo.send([part], self._at[place], 0) for part in parts]
             except (
                 RuntimeError
             ):  # the connection is closed already; what that peer would answer will be missing
@@ -62,13 +66,13 @@ class Frames:
 
     def _received(self, place: int) -> tuple[Stage, dict[int, bytes]]:
         head = torch.zeros(4, dtype=torch.int64)
-        self._wait(lambda: self._gloo.recv([head], place, 0).wait())
+        self._wait(lambda: self._gloo.recv([head], self._at[place], 0).wait())
         number, step, part, size = head.tolist()
         if not 0 <= size <= MAX_FRAME_BYTES:
             raise ValueError(f"a frame of {size} bytes, expected at most {MAX_FRAME_BYTES}")
         body = torch.empty(size, dtype=torch.uint8)
         if size:
-            self._wait(lambda: self._gloo.recv([body], place, 0).wait())
+            self._wait(lambda: self._gloo.recv([body], self._at[place], 0).wait())
         return Stage(number, Step(step), part), unpacked(body.numpy().tobytes())
 
 

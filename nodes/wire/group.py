@@ -9,16 +9,17 @@ functions. A frame says which stage it belongs to. So whoever waits for a stage 
 a word (its crew died, the request was cut) hears nothing from it and goes on.
 
 No wait has a deadline: a peer that computes for an hour is no fault. Each runs in a thread of its own beside
-a look at the watchdog, so a peer that is gone, or Ctrl-C, ends it within 50 ms."""
+a look at the watchdog, so an accident, or Ctrl-C, ends it within 50 ms. An accident raises `Disturbed`; then
+all processes `meet` again, with new connections (`nodes.wire.meeting`), and begin the round again that the
+ground is in."""
 
 from __future__ import annotations
 
-import hashlib
-import json
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -26,25 +27,26 @@ import numpy as np
 import torch
 from torch.distributed.distributed_c10d import PrefixStore, ProcessGroupGloo, Store
 
-from constellation.common.errors import UserError
 from nodes.wire.faults import NO_FAULTS, Faults
 from nodes.wire.frames import Frames
+from nodes.wire.gathering import messages_of, slots_of
+from nodes.wire.meeting import LOOK_S, Accident, Disturbed, Epoch, Meeting, Member
 from nodes.wire.protocol import narrowed
 from nodes.wire.stages import GROUND, Heard, Send, Stage, Step
 from nodes.wire.watchdog import Lost, Watchdog
 
-LOOK_S = 0.05  # between two looks at the watchdog
+MEETINGS = 12  # in one round, after which a run is given up
 _NO_DEADLINE = timedelta(days=365)
-_END = Stage(2**62, Step.HEADERS)  # after all rounds
+_END = Stage(2**62, Step.HEADERS)  # after all rounds: who still waits for an earlier stage goes on
 
 
 @dataclass(frozen=True, eq=False)
 class Links:
     """How the processes of a run reach each other.
 
-    connect: makes a new connection to the store where they meet. hosts: of Gloo's sockets, an interface or an
-    address of this machine. cuda: whether the satellites gather over NCCL, from the current GPU. timeout_s:
-    how long a process may be silent, or missing at the start."""
+    connect: makes a new connection to the store where they meet. devices: Gloo's sockets, of an interface or
+    an address of this machine. cuda: whether the satellites gather over NCCL, from the current GPU.
+    timeout_s: how long a process may be silent, or missing at the start."""
 
     connect: Callable[[], Store]
     devices: Callable[[], list[Any]]
@@ -52,166 +54,208 @@ class Links:
     timeout_s: float = 45.0
 
 
-@dataclass(frozen=True, eq=False)
-class Member:
-    """A process of the run: the nodes that it speaks for, the run that it means, and when it began (Unix
-    time, s)."""
-
-    nodes: frozenset[int]
-    key: str = ""
-    began_s: float = field(default_factory=time.time)
-
-
 class Group:
-    """This process's place among `size` processes; a `Transport`, and a context manager that says goodbye.
+    """This process's place among `size` processes; a `Transport`, and a context manager that parts from the
+    others.
 
-    Raises `UserError` where the processes do not belong together, `Lost` when one of them is gone.
-    """
+    Raises `UserError` where the processes do not belong together, `Disturbed` when all have to `meet` again,
+    `Lost` when the run cannot go on."""
 
     def __init__(
         self, place: int, size: int, member: Member, links: Links, faults: Faults = NO_FAULTS
     ) -> None:
-        self._place, self._size, self._own, self._faults = (place, size, member.nodes, faults)
-        self._links, self._store = links, PrefixStore("group", links.connect())
-        names = [f"process {other}" for other in range(size)]
-        self.watch = Watchdog(PrefixStore("watch", links.connect()), place, names, links.timeout_s)
-        self._round = -1
-        try:
-            self.members = self._join(member)
-            self._nodes = self._known = frozenset().union(*(other.nodes for other in self.members))
-            self._satellites = [at for at, other in enumerate(self.members) if GROUND not in other.nodes]
-            self._grounds = [at for at, other in enumerate(self.members) if GROUND in other.nodes]
-            self._slots = max(len(self.members[at].nodes) for at in self._satellites)
-            to = self._satellites if GROUND in member.nodes else self._grounds
-            self._frames = Frames(self._gloo("everybody", list(range(size))), to, self._wait)
-            self._gathering = self._gatherers()
-        except BaseException as error:
-            self.watch.finish(failed=not isinstance(error, Lost))
-            raise
+        self._place, self._size, self._member, self._faults = place, size, member, faults
+        self._own, self._links = member.nodes, links
+        self._watch: Watchdog | None = None
+        self._apart: list[Any] = []  # gatherings that were left
+        self._gathering: Any = None
+        self._frames: Frames | None = None
+        self._meetings = (-1, 0)  # the round of the last meeting, and how many there were in it
+        self._connect()
 
     def __enter__(self) -> Group:
         return self
 
     def __exit__(self, exc_type: type | None, exc: BaseException | None, traceback: object) -> None:
-        if exc_type is None:
-            self._goodbye()
-        self.watch.finish(failed=exc_type is not None and not issubclass(exc_type, Lost))
+        with contextlib.suppress(RuntimeError, Disturbed):
+            if exc_type is None and self._meeting.epoch is not None:
+                self._part()
+        self.watch.finish()
 
     @property
-    def began_s(self) -> float:
-        """When the first process of the run began (Unix time, seconds)."""
-        return min(member.began_s for member in self.members)
+    def _post(self) -> Frames:
+        """What carries frames, while this process is with the others."""
+        if self._frames is None:
+            raise ValueError("no frame goes before all have met")
+        return self._frames
+
+    @property
+    def watch(self) -> Watchdog:
+        """The eye on the others."""
+        assert self._watch is not None
+        return self._watch
+
+    def meet(self, number: int | None = None) -> int | None:
+        """Meet all others: at the start, and after `Disturbed`. number: the round that the ground is in; the
+        ground alone says so. Returns it, or None when the run is over."""
+        while True:
+            try:
+                self._leave()
+                epoch = self._meeting.join(replace(self._member, number=number), self._check_store)
+                if epoch is None:
+                    return None
+                self._form(epoch)
+                return epoch.first
+            except Disturbed:
+                continue
+            except RuntimeError:  # of the store
+                self._connect()
+
+    def close(self) -> None:
+        """The ground has all rounds: the run is over for everybody."""
+        self._meeting.close()
+
+    def wait_until_over(self) -> None:
+        """Stay until the ground has all rounds: it may ask for the last one again."""
+        self.watch.doing = "goodbye"
+        self._post.post(_END, {})
+        while self.watch.epoch != "over":
+            self._check()
+            time.sleep(LOOK_S)
+
+    def bury(self) -> None:
+        """Give this place up for good."""
+        self._meeting.bury(self._own)
+
+    def record(self, accident: Accident) -> None:
+        """Tell the others, for the report."""
+        self._meeting.record(accident)
+
+    def accidents(self) -> list[Accident]:
+        """All so far, of all processes."""
+        return self._meeting.accidents()
 
     def exchange(self, send: Send) -> Heard:
         """Deliver what this process sends at a stage, and return what its nodes hear."""
         stage, step = send.stage, send.stage.step
         self.watch.doing = f"round {stage.round}, {step.name.lower()}"
+        self._check()
         speaks = not step.gathers and bool(step.senders(self._own))
         if stage.round > self._round:
             self._round = stage.round
             if not speaks:
-                self._frames.post(stage, {})
+                self._post.post(stage, {})
         messages = dict(send.messages)
         if step.gathers:
             messages = self._gather(send)
         elif speaks:
-            self._frames.post(stage, messages)
+            self._post.post(stage, messages)
         else:
             messages = self._heard_from(self._grounds if step == Step.REQUEST else self._satellites, stage)
-        alive = self._faults.alive(self._nodes, stage)
+        alive = self._faults.alive(self._nodes, stage) - self._dead
         lost, self._known = self._known - alive, alive
         return narrowed(self._faults.apply(replace(send, messages=messages), alive), step, self._own, lost)
 
     def _heard_from(self, places: Sequence[int], stage: Stage) -> dict[int, bytes]:
         found: dict[int, bytes] = {}
         for place in places:
-            found |= self._frames.of(place, stage)
+            found |= self._post.of(place, stage)
         return found
 
-    # ---- the start and the end
+    # ---- meeting and leaving
 
-    def _join(self, member: Member) -> list[Member]:
-        """Say who this process is, and wait for all others to say so."""
-        said = {"nodes": sorted(member.nodes), "key": member.key, "began_s": member.began_s}
-        self._store.set(f"member/{self._place}", json.dumps(said))
-        end = time.monotonic() + self._links.timeout_s
-        missing = list(range(self._size))
-        while missing := [place for place in missing if not self._store.check([f"member/{place}"])]:
-            self.watch.check()
-            if time.monotonic() > end:
-                names = ", ".join(map(str, missing))
-                raise UserError(
-                    f"process {names} of {self._size} did not join within timeout_s={self._links.timeout_s:g}"
-                )
-            time.sleep(LOOK_S / 5)
-        told = [json.loads(self._store.get(f"member/{place}")) for place in range(self._size)]
-        members = [Member(frozenset(one["nodes"]), one["key"], one["began_s"]) for one in told]
-        if len({one.key for one in members}) > 1:
-            raise UserError("the processes of this run were started with different scenarios")
-        if sum(len(one.nodes) for one in members) != len(frozenset().union(*(one.nodes for one in members))):
-            raise UserError(
-                f"processes speak for {[sorted(one.nodes) for one in members]}, expected every node once"
+    def _connect(self) -> None:
+        """Reach the store, for the first time or again. Raises `Lost` where nobody answers."""
+        first = self._watch is None
+        if self._watch is not None:
+            self._watch.finish()
+        epoch = None if first else self._meeting.epoch
+        try:
+            self._meeting = Meeting(self._store("meeting"), self._place, self._size, self._links.timeout_s)
+            self._watch = Watchdog(self._store("meeting"), self._place, self._size)
+        except (RuntimeError, OSError) as error:
+            raise Lost(f"the store of the run answers no more ({str(error).splitlines()[0][:100]})") from None
+        self._meeting.epoch = epoch
+
+    def _store(self, name: str) -> Store:
+        return PrefixStore(name, self._links.connect())
+
+    def _leave(self) -> None:
+        """Leave what this process waits for. Threads that wait inside Gloo are left to end by themselves."""
+        self.watch.doing = "meeting"
+        gathering, self._gathering = self._gathering, None
+        self._frames = None
+        if gathering is not None:
+            self._apart.append(gathering)
+            if hasattr(gathering, "abort") and self._links.cuda:
+                gathering.abort()
+
+    def _form(self, epoch: Epoch) -> None:
+        """Connect with the members of an epoch."""
+        same = epoch.first == self._meetings[0]
+        self._meetings = epoch.first, self._meetings[1] + 1 if same else 1
+        if self._meetings[1] > MEETINGS:
+            line = (
+                f"the processes met {MEETINGS} times in round {epoch.first}, and each time contact was lost"
             )
-        self.watch.names[:] = [_name(one.nodes) for one in members]
-        return members
+            raise Lost(self._meeting.claimed(line))
+        self._epoch, self._round = epoch, -1
+        self.watch.welcome()
+        members = epoch.members
+        self._dead = epoch.dead
+        self._nodes = frozenset().union(*(one.nodes for one in members.values())) | epoch.dead
+        self._known = self._nodes
+        self._satellites = [at for at, one in members.items() if GROUND not in one.nodes]
+        self._grounds = [at for at, one in members.items() if GROUND in one.nodes]
+        if not self._satellites and epoch.dead:
+            raise Lost(self._meeting.claimed("no satellite is left"))
+        self._slots = max((len(members[at].nodes) for at in self._satellites), default=0)
+        to = self._satellites if GROUND in self._own else self._grounds
+        store = self._store(f"epoch {epoch.number}")
+        places = sorted(members)
+        self._frames = Frames(self._gloo(store, "everybody", places), places, to, self._wait)
+        self._gathering = self._gatherers(store)
 
-    def _gloo(self, name: str, places: list[int]) -> Any:
+    def _gloo(self, store: Store, name: str, places: list[int]) -> Any:
         """Gloo among the processes at `places`, without torch's global group: another one may follow."""
         options = ProcessGroupGloo._Options()  # pyright: ignore
         options._devices, options._threads, options._timeout = (self._links.devices(), 1, _NO_DEADLINE)
-        store = PrefixStore(name, self._store)
-        place = places.index(self._place)
-        return self._wait(lambda: ProcessGroupGloo(store, place, len(places), options))
+        named, place = PrefixStore(name, store), places.index(self._place)
+        return self._wait(lambda: ProcessGroupGloo(named, place, len(places), options))
 
-    def _gatherers(self) -> Any:
+    def _gatherers(self, store: Store) -> Any:
         """The group of the satellites' processes; None at the ground."""
         if self._place not in self._satellites:
             return None
         if not self._links.cuda:
-            return self._gloo("satellites", self._satellites)
+            return self._gloo(store, "satellites", self._satellites)
         from torch.distributed import ProcessGroupNCCL  # absent where torch has no CUDA
 
         options, place = ProcessGroupNCCL.Options(), self._satellites.index(self._place)
-        store = PrefixStore("nccl", self._store)
-        return ProcessGroupNCCL(store, place, len(self._satellites), options)
+        return ProcessGroupNCCL(PrefixStore("nccl", store), place, len(self._satellites), options)
 
-    def _goodbye(self) -> None:
-        """Leave when all whom this process speaks with have nothing more to send. What nobody waited for is
-        taken too, so no thread is left with it; a barrier would have a deadline."""
-        self.watch.doing = "goodbye"
+    def _part(self) -> None:
+        """Leave when all others leave too, or the run is over: nobody is cut off who still listens."""
+        if self._frames is None or self.watch.epoch == "over":
+            return
+        key = f"{self._epoch.number}/parted"
         self._frames.post(_END, {})
-        self._heard_from(self._frames.to, _END)
+        self._heard_from(self._frames.to, _END)  # what nobody waited for is taken, too
+        self._meeting.count(key)
+        while self.watch.epoch != "over" and self._meeting.count(key, 0) < len(self._epoch.members):
+            self._check()
+            time.sleep(LOOK_S / 5)
         self._frames.finish()
 
     # ---- gathering
 
     def _gather(self, send: Send) -> dict[int, bytes]:
-        """Every satellite's message of a step that gathers. A slot is led by 1, or 0 where nobody sends,
-        beside a digest of what must be alike on every side."""
+        """Every satellite's message of a step that gathers."""
         if self._gathering is None:
             raise ValueError(f"{send.stage}: the ground takes no part in a step that gathers")
-        words, mark = -(-send.size // 8), _mark(send)
-        mine = np.zeros((self._slots, 1 + words), np.int64)
-        mine[:, 0] = mark
-        for slot, satellite in enumerate(sorted(self._own)):
-            data = send.messages.get(satellite)
-            if data is None:
-                continue
-            if len(data) != send.size:
-                raise ValueError(
-                    f"{send.stage}: satellite {satellite} sends {len(data)} of {send.size} bytes"
-                )
-            mine[slot, 0] |= 1
-            mine[slot, 1:] = np.frombuffer(data.ljust(8 * words, b"\0"), np.int64)
-        everybody = self._all_gathered(mine)
-        if np.any(everybody[:, :, 0] & ~1 != mark):
-            raise ValueError(f"{send.stage}: sides disagree about the size or the audience of its messages")
-        return {
-            satellite: everybody[at, slot, 1:].tobytes()[: send.size]
-            for at, place in enumerate(self._satellites)
-            for slot, satellite in enumerate(sorted(self.members[place].nodes))
-            if everybody[at, slot, 0] & 1
-        }
+        everybody = self._all_gathered(slots_of(send, sorted(self._own), self._slots))
+        crews = [sorted(self._epoch.members[place].nodes) for place in self._satellites]
+        return messages_of(send, everybody, crews)
 
     def _all_gathered(self, mine: np.ndarray) -> np.ndarray:
         """int64 [processes, slots, 1 + words] from each process's int64 [slots, 1 + words]."""
@@ -228,7 +272,7 @@ class Group:
         return every.cpu().numpy().reshape(len(self._satellites), *mine.shape)
 
     def _wait(self, operation: Callable[[], Any]) -> Any:
-        """The result of something that waits for other processes; raises `Lost` when one of them is gone."""
+        """The result of something that waits for other processes; raises `Disturbed` when it is in vain."""
         done, outcome = threading.Event(), {}
 
         def run() -> None:
@@ -240,23 +284,36 @@ class Group:
 
         threading.Thread(target=run, daemon=True).start()
         while not done.wait(LOOK_S):
-            self.watch.check()
+            self._check()
         if "error" in outcome:
-            self.watch.explain(outcome["error"])
+            self._disturb(outcome["error"])
         return outcome["result"]
 
+    def _check(self) -> None:
+        """Raise `Disturbed` once this epoch is over, or somebody in it is silent."""
+        self._check_store()
+        seen, mine = self.watch.epoch, self._epoch.number
+        if seen == "over" or (seen.isdecimal() and int(seen) > mine):
+            raise Disturbed(seen)
+        others = [place for place in self._epoch.members if place != self._place]
+        if silent := self.watch.silent(others, self._links.timeout_s):
+            names = ", ".join(self._epoch.members[place].name for place in silent)
+            self._disturb(f"{names} silent for {self._links.timeout_s:g} s{self.watch.doings(silent)}")
 
-def _mark(send: Send) -> int:
-    """63 bits that are alike where stage, size and audience are, shifted past the bit that says whether a
-    slot is used."""
-    audience = None if send.audience is None else sorted((s, sorted(r)) for s, r in send.audience.items())
-    said = repr((send.stage.round, int(send.stage.step), send.stage.part, send.size, audience)).encode()
-    return int.from_bytes(hashlib.sha256(said).digest()[:7], "little") << 1
+    def _check_store(self) -> None:
+        """Reach the store again where it has gone. Raises `Disturbed` then, `Lost` where nobody answers."""
+        silent_s = time.monotonic() - self.watch.heard_s
+        if self.watch.broken or silent_s > self._links.timeout_s:
+            self._connect()
+            self.record(Accident(self._member.name, f"lost contact in {self.watch.doing}"))
+            self._meeting.disturb(self._epoch.number if self._meeting.epoch else -1)
+            raise Disturbed("the store")
 
-
-def _name(nodes: frozenset[int]) -> str:
-    """`ground`, `satellite 3`, or `satellites 4 to 7`."""
-    if GROUND in nodes:
-        return "ground"
-    first, last = min(nodes), max(nodes)
-    return f"satellite {first}" if first == last else f"satellites {first} to {last}"
+    def _disturb(self, why: str) -> None:
+        """Open the next epoch, for which all meet again."""
+        try:
+            self._meeting.disturb(self._epoch.number)
+        except RuntimeError:
+            self._connect()
+            self._meeting.disturb(self._epoch.number)
+        raise Disturbed(why)

@@ -70,12 +70,14 @@ class Heard:
     messages: ascending by sender; at HEADERS and EXCHANGE everybody's, alike on every side, at the other
     steps what this side's nodes heard. by: receiver -> senders that it heard, itself included where it sent;
     the step's living receivers only, so who is not in `by` of HEADERS or EXCHANGE is dead. lost: nodes gone
-    since this side's last stage.
+    since this side's last stage. waited_s: simulated seconds that a gathering took longer, for somebody who
+    was missing or late.
     """
 
     messages: Mapping[int, bytes]
     by: Mapping[int, frozenset[int]]
     lost: frozenset[int] = frozenset()
+    waited_s: float = 0.0
 
 
 Side = Generator[Send, Heard, T]  # one side of a round; returns its result

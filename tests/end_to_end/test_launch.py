@@ -1,5 +1,6 @@
 """Whole runs: real processes, real Gloo, real bytes; and what a user sees when something is wrong."""
 
+import contextlib
 import json
 import os
 import re
@@ -35,9 +36,14 @@ def started(*command, **options):
     )
 
 
+def runs_in(folder):
+    """The folders of runs below one; beside them stands the shelf."""
+    return [path for path in folder.iterdir() if path.is_dir()]
+
+
 def committed(folder):
     """Digests of every stream, record and image of the one run below a folder, round by round."""
-    (run,) = filter(Path.is_dir, folder.iterdir())
+    (run,) = runs_in(folder)
     return [line.files for line in lines(run) if isinstance(line, Committed)]
 
 
@@ -118,7 +124,7 @@ def test_on_one_machine_nothing_listens_beyond_loopback(plain_run):
 
 def test_a_run_says_what_it_does_and_leaves_a_summary_pictures_and_a_trace(plain_run):
     folder, printed, _ = plain_run
-    (run,) = filter(Path.is_dir, folder.iterdir())
+    (run,) = runs_in(folder)
     summary = json.loads((run / "summary.json").read_text())
     assert summary["decode"] == {**summary["decode"], "streams": 4, "exact": 4, "failed": 0}
     assert any(run.glob("*.png")) and (run / "trace.json").is_file() and not list(run.rglob("*.tmp"))
@@ -134,53 +140,90 @@ def test_with_loss_and_a_silent_satellite_torchrun_flies_what_one_process_flies(
     assert process.returncode == 0, errors
     assert "sent again" in printed
     assert committed(there) == flown_here(FAULTY, here)
-    (run,) = filter(Path.is_dir, there.iterdir())
+    (run,) = runs_in(there)
     outcomes = {one.outcome for record in dlrc.open(run).rounds for one in record.satellites}
     assert {Outcome.LOST, Outcome.RESENT} <= outcomes
 
 
-def rank_processes(root, count):
-    """Wait until a run's processes have met; the ranks' process ids by RANK."""
-    end = time.time() + 100
-    while time.time() < end:
-        found = {}
-        for pid in family_of(root):
-            try:
-                raw = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            found |= {int(word[5:]): pid for word in raw if word.startswith(b"RANK=")}
-        if len(found) == count:
-            return found
-        time.sleep(0.2)
-    raise AssertionError("the ranks did not start")
+def names_of(processes):
+    """What processes call themselves, by process id."""
+    found = {}
+    for pid in processes:
+        with contextlib.suppress(OSError):
+            found[pid] = Path(f"/proc/{pid}/comm").read_text().strip()
+    return found
+
+
+def after_the_first_round(words, folder):
+    """A run that has flown one round: the process, and its family's process ids by name."""
+    process = started(sys.executable, "-u", str(ROOT / "launch.py"), *words, f"output={folder}", cwd=folder)
+    while "round 1/" not in (line := process.stdout.readline()):
+        assert line, process.communicate()
+    names = names_of(family_of(process.pid))
+    return process, {name: [pid for pid in names if names[pid] == name] for name in names.values()}
 
 
 @pytest.mark.parametrize(
-    ("end", "satellites", "code", "line"),
-    [("kill", 2, 3, r"error: satellite 1 .*; the run is over\n"), ("interrupt", 1, 130, "")],
-)
-def test_a_run_that_is_cut_short_ends_in_one_line_at_most_and_keeps_whole_rounds(
-    end, satellites, code, line, tmp_path
-):
-    words = ["scenario=smoke", *SMALL, "rounds=10000", f"satellites={satellites}", f"output={tmp_path}"]
-    process = started(sys.executable, "-u", str(ROOT / "launch.py"), *words, cwd=tmp_path)
+    ("end", "code", "line"),
+    [("keeper", 3, r"error: satellite \d was ended by signal 9; the run is over, resume=true goes on\n"),
+     ("interrupt", 130, "")],
+)  # fmt: skip
+def test_a_run_that_is_cut_short_ends_in_one_line_at_most_and_keeps_whole_rounds(end, code, line, tmp_path):
+    words = ["scenario=smoke", *SMALL, "rounds=10000", "satellites=1"]
+    process, names = after_the_first_round(words, tmp_path)
     try:
-        ranks = rank_processes(process.pid, satellites + 1)
-        while "round 1/" not in process.stdout.readline():
-            assert process.poll() is None
-        os.kill(*((ranks[1], signal.SIGKILL) if end == "kill" else (process.pid, signal.SIGINT)))
+        os.kill(*((names["keeper"][0], 9) if end == "keeper" else (process.pid, signal.SIGINT)))
         _, errors = process.communicate(timeout=60)
     finally:
         process.kill()
     errors = re.sub(r"^note: .*\n", "", errors)
     assert process.returncode == code and re.fullmatch(line, errors), errors
-    until = time.time() + 20
-    while any(Path(f"/proc/{pid}").exists() for pid in ranks.values()) and time.time() < until:
+    pids, until = [pid for pids in names.values() for pid in pids], time.time() + 20
+    while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.time() < until:
         time.sleep(0.2)
-    assert not any(Path(f"/proc/{pid}").exists() for pid in ranks.values())
-    (kept,) = tmp_path.iterdir()  # the rounds that were committed, to go on from
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    (kept,) = runs_in(tmp_path)  # the rounds that were committed, to go on from
     assert kept.name.endswith(".part") and not list(kept.rglob("*.tmp"))
+
+
+def test_a_satellite_and_a_ground_that_are_killed_come_back_and_leave_no_trace(tmp_path):
+    words, there, here = [*PLAIN[:-1], "rounds=4"], tmp_path / "there", tmp_path / "here"
+    there.mkdir()
+    process, names = after_the_first_round(words, there)
+    os.kill(names["satellite 1"][0], signal.SIGKILL)
+    os.kill(names["ground"][0], signal.SIGSTOP)  # ended by its keeper, and started again
+    _, errors = process.communicate(timeout=200)
+    assert process.returncode == 0, errors
+    assert "satellite 1 was ended by signal 9" in errors and "ground was stopped" in errors
+    assert committed(there) == flown_here(words, here)
+    (run,) = runs_in(there)
+    assert {one.who for one in dlrc.open(run).facts.accidents} == {"satellite 1", "ground"}
+
+
+def test_a_run_that_was_cut_short_is_resumed_to_the_same_bytes(tmp_path):
+    words, there, here = [*PLAIN[:-1], "rounds=3"], tmp_path / "there", tmp_path / "here"
+    there.mkdir()
+    process, _ = after_the_first_round(words, there)
+    process.kill()
+    process.communicate()
+    (part,) = runs_in(there)
+    with (part / "manifest.jsonl").open("ab") as manifest:
+        manifest.write(b'{"kind": "rou')  # as a crash of the machine may leave it
+    again = [sys.executable, str(ROOT / "launch.py"), *words, f"output={there}", "resume=true"]
+    done = subprocess.run(again, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "of 3 rounds are in" in done.stdout, done
+    flown_here(words, here)
+    (one,), (other,) = runs_in(there), runs_in(here)
+    files = sorted(str(path.relative_to(one)) for path in one.rglob("*") if path.is_file())
+    assert files == sorted(str(path.relative_to(other)) for path in other.rglob("*") if path.is_file())
+    for name in set(files) - {
+        "cost.json",
+        "index.html",
+        "scenario.yaml",
+        "manifest.jsonl",
+    }:  # two hold output=
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+    assert dlrc.open(one).facts.starts == 2
 
 
 @pytest.mark.parametrize(

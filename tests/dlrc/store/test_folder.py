@@ -54,6 +54,7 @@ def test_the_summary_file_keeps_the_keys_of_the_summary(tmp_path):
 def test_a_finished_folder_holds_nothing_but_the_run(tmp_path):
     path = written(tmp_path)
     assert sorted(file.name for file in path.iterdir()) == [
+        "cost.json",
         "manifest.jsonl",
         "rounds",
         "scenario.yaml",

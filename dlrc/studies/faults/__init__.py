@@ -1,0 +1,1 @@
+"""What is left of runs in which satellites are lost, silent or wrong."""
