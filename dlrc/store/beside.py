@@ -42,6 +42,10 @@ class Beside:
             classical = classical_points(patches[:MAX_PATCHES], _independent_db(record))
         return dataclasses.replace(record, network=self._network(record), classical=classical)
 
+    def seen(self, record: RoundRecord) -> None:
+        """A round that was noted by a process before this one: queues on board remember it."""
+        self._network(record)
+
     def _network(self, record: RoundRecord) -> Snapshot:
         payload = {one.satellite: float(one.payload_bytes) for one in record.satellites if one.payload_bytes}
         ready = {one.satellite: _ready(one) for one in record.satellites}

@@ -99,6 +99,8 @@ class Recording(AbstractContextManager["Recording"]):
             self._rounds = list(open_run(folder.finished).rounds)
         else:
             self._folder, self._rounds = folder, list(folder.rounds)
+        for record in self._rounds if folder.finished is None else ():
+            self._beside.seen(record)
         if folder.cost is not None:
             starts = folder.cost.starts + (0 if self._back else 1)
             self.facts = self.facts.with_cost(folder.cost.model_copy(update={"starts": starts}))
