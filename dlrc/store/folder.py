@@ -91,7 +91,7 @@ class Folder:
         self._claim = Claim(self.part, keep=resume)
         try:
             kept = self._kept() if resume else []
-            write_scenario(_alike(scenario), self.part / "scenario.yaml")
+            write_scenario(scenario, self.part / "scenario.yaml")
             with refused_by_disk(str(self.part)):
                 (self.part / "rounds").mkdir(exist_ok=True)
                 files = {"scenario.yaml": sha256(self.part / "scenario.yaml")}
@@ -178,11 +178,6 @@ class Folder:
         if self._claim is not None:
             self._claim.leave(keep=self.committed > 0)
             self._claim = None
-
-
-def _alike(scenario: Scenario) -> Scenario:
-    """As the same run has it that was not cut short."""
-    return scenario.model_copy(update={"resume": False})
 
 
 def _name(number: int, satellite: int, kind: str, suffix: str) -> str:

@@ -49,7 +49,8 @@ class Recording(AbstractContextManager["Recording"]):
     def __init__(
         self, scenario: Scenario, stored: bool, say: Callable[[str], None] = _silent, back: bool = False
     ) -> None:
-        self.scenario, self._stored, self._say, self._back = scenario, stored, say, back
+        self._stored, self._say, self._back, self._resumes = stored, say, back, scenario.resume
+        self.scenario = scenario.model_copy(update={"resume": False})  # what is written is the same
         self._page = RunPage()
         self._beside = Beside(scenario.network)
         self._folder: Folder | None = None
@@ -85,7 +86,7 @@ class Recording(AbstractContextManager["Recording"]):
             versions=versions(),
         )
         if self._stored:
-            self._go_on(Folder(scenario, self.facts, scenario.resume or self._back))
+            self._go_on(Folder(scenario, self.facts, self._resumes or self._back))
         if self._back:
             return
         for note in scene.notes:
@@ -104,7 +105,7 @@ class Recording(AbstractContextManager["Recording"]):
         if folder.cost is not None:
             starts = folder.cost.starts + (0 if self._back else 1)
             self.facts = self.facts.with_cost(folder.cost.model_copy(update={"starts": starts}))
-        if self.scenario.resume and not self._back:
+        if self._resumes and not self._back:
             self._say(_resumed(folder, self.scenario.rounds))
 
     @property

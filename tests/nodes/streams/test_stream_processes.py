@@ -18,6 +18,7 @@ def _fly(place, port, parts):
 
     member = Member(frozenset(parts[place]))
     with forced(), Group(place, len(parts), member, links(port, "streams", 60)) as group:
+        group.meet()
         if parts[place] == (GROUND,):
             landed = drive(hear_round(station_of("bmshj"), 0), group)
             return {s: str(one.outcome) for s, one in enumerate(landed.record.satellites)}
