@@ -1,7 +1,7 @@
 """Pages in a real browser: no error, charts, a divider that divides, no request to anywhere, and nothing that
 axe objects to, on a desktop and on a phone, light and dark.
 
-Needs Chromium (`apt-get install chromium`, or DLRC_CHROMIUM=PATH); where there is none, they are skipped.
+Needs Chromium (`apt-get install chromium`, or DLRC_CHROMIUM=PATH); where there is none, they are skipped."""
 
 import pytest
 
