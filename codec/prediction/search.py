@@ -34,6 +34,7 @@ PRICE = 5000.0  # squared difference of sums of channels that a bit of motion ha
 DISAGREEMENT_BITS = 0.6  # of a level that differs from a neighbour's
 HEADER_BITS = 80.0  # about what a reference costs beside its motion
 CLEAR = 250.0 * ROOT_PX**2  # squared difference by root, below which no other placement is looked for
+EXPLAINED = 0.05  # of the patch's own contrast, likewise
 SPARE_BITS = 64.0  # that a prediction has to save at least: of the container's fields
 ROUNDS = 2  # of dropping roots and composing anew
 
@@ -141,11 +142,12 @@ def _placement(
         return None
     found = follow(image, picture, first, PRICE)
     wanted &= best >= np.median(best[wanted])
-    if float(found[2][wanted].mean()) <= CLEAR:
+    ceiling = _ceiling(image)
+    if float(found[2][wanted].mean()) <= max(CLEAR, EXPLAINED * float(ceiling[wanted].mean())):
         return first, seen, found
     other = by_features(image, picture)
     if other is not None:
-        more, ceiling = follow(image, picture, other, PRICE), _ceiling(image)
+        more = follow(image, picture, other, PRICE)
         left, kept = (np.minimum(errors, ceiling)[wanted].mean() for errors in (more[2], found[2]))
         if float(left) < float(kept):
             return other, _seen(other, picture, best), more
