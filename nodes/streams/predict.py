@@ -104,9 +104,9 @@ class _Coding:
         plain = Way(all_kept(*self._y_hat.shape[1:]))
         yield plain
         everything = np.ones(self._y_hat.shape[1:], dtype=bool)
-        near = ranked(self._own, self._headers.values(), patch_cells(everything)) if self._own else []
-        if not near:
+        if self._own is None or not self._headers:
             return
+        near = ranked(self._own, self._headers.values(), patch_cells(everything))
         copied = plain.assignment
         if self._crew.rules.dlrc.dedup == "hybrid":
             copied = self._copies(near)

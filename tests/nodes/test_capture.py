@@ -111,6 +111,24 @@ def test_patches_a_fraction_of_a_cell_apart_share_no_cell():
     assert np.isin(ground_cells(0, 16, 64), ground_cells(0, 0, 64)).mean() == 0.75
 
 
+def test_flaws_at_their_bound_shift_by_that_length_in_any_direction_and_the_rest_either_way():
+    knobs = CaptureKnobs(
+        patch_px=64, window_px=160, jitter_px=0.5, rotation_deg=0.3, gain=0.05, flaws="bound"
+    )
+    views = [capture(scene_of(RAMP), knobs, 0, round, satellite) for round in (0, 1) for satellite in range(8)]
+    assert np.allclose([np.hypot(*view.shift_px) for view in views], 0.5)
+    assert len({view.shift_px for view in views}) == 16
+    assert {round(view.rotation_deg, 9) for view in views} == {-0.3, 0.3}
+    assert {round(view.gain, 9) for view in views} == {0.95, 1.05}
+
+
+def test_uniform_flaws_stay_within_their_bound_and_differ():
+    knobs = CaptureKnobs(patch_px=64, window_px=160, jitter_px=0.5, gain=0.05)
+    views = [capture(scene_of(RAMP), knobs, 0, 0, satellite) for satellite in range(8)]
+    assert all(max(map(abs, view.shift_px)) <= 0.5 and abs(view.gain - 1) <= 0.05 for view in views)
+    assert len({view.gain for view in views}) == 8
+
+
 def test_a_ground_cell_is_what_lies_below_a_latent_position():
     from codec.models.model import LATENT_STRIDE_PX
     from nodes.capture import LATENT_PX

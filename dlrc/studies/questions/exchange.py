@@ -90,6 +90,7 @@ def study(given: Given) -> None:
     if {"conditional", "hybrid"} & chosen.keys():
         trial.board.predictor  # noqa: B018  # or one line that says what is missing
     folder = make_folder(Path(scenario.output) / f"exchange-{scenario.digest}")
+    _warm(trial, chosen)
     rows: list[dict] = []
     for window in watched(range(own.windows), "windows"):
         for name, knobs in conditions.items():
@@ -109,6 +110,17 @@ def study(given: Given) -> None:
     if rows:
         draw(rows, folder / "exchange.png", where)
     print(f"\nwrote {folder}/")
+
+
+def _warm(trial: Trial, chosen: Mapping[str, Way]) -> None:
+    """Every way once over two views, forgotten: what is compiled or loaded at its first use is in no way's
+    time."""
+    two = trial.under(satellites=2, capture={"window_px": trial.scenario.capture.patch_px, "flaws": "bound"})
+    views = see(two, 0)
+    if any(view.look.pixels for view in views):
+        scene = scene_of(two, 0, views)
+        for way in chosen.values():
+            way(scene)
 
 
 def _flown(trial: Trial, window: int, what: tuple[str, Mapping[str, Way]], looks: Looks | None) -> list[dict]:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from codec.bitstream import unpack
+from constellation.common.errors import UserError
 from ground.records import PREDICTED, Outcome
 from nodes.encoder import alone_stream
 from nodes.round import fly_round
@@ -13,7 +14,7 @@ from nodes.streams.offer import Offer
 from nodes.wire.faults import NO_FAULTS, Faults
 from nodes.wire.protocol import together
 from nodes.wire.stages import GROUND, Stage, Step
-from tests.nodes.round_cases import EVERYBODY
+from tests.nodes.round_cases import EVERYBODY, module_of
 from tests.nodes.streams.stream_cases import FAMILIES, WORDS, crew_of, forced, ground_of, station_of
 
 families = pytest.mark.parametrize("model", FAMILIES)
@@ -88,6 +89,43 @@ def test_a_stream_damaged_in_the_exchange_was_heard_by_nobody():
         products, landed = flown("bmshj", faults=faults)
     assert all(0 not in (product.guide.sources if product.guide else ()) for product in products.values())
     assert all(one.exact for one in landed.record.satellites)
+
+
+def test_references_by_bits_are_those_that_take_fewest_bits_of_all_that_were_heard():
+    """With plans that trust a reference wherever there is one, no reference alone is cheaper than the first."""
+    words = (*WORDS[:1], "dlrc.dedup=conditional", "dlrc.reference_rule=bits")
+    with forced():
+        products, landed = flown("bmshj", words=(*words, "dlrc.references=1"))
+        both, again = flown("bmshj", words=words)
+        near, _ = flown("bmshj", words=(*WORDS[:1], "dlrc.dedup=conditional", "dlrc.references=1"))
+    guided = [s for s, product in products.items() if product.guide is not None]
+    assert len(guided) >= 3 and all(len(products[s].guide.sources) == 1 for s in guided)
+    for satellite in guided:
+        assert len(products[satellite].stream) <= len(near[satellite].stream) + 1
+        assert len(both[satellite].stream) <= len(products[satellite].stream) + 1
+    assert any(len(products[s].stream) < len(near[s].stream) for s in guided)
+    for one in (*landed.record.satellites, *again.record.satellites):
+        assert one.outcome is Outcome.EXACT
+
+
+def test_a_rule_of_ones_own_says_who_predicts_whom_in_a_round():
+    def last(own, headers, seed, number):
+        return [max(headers, key=lambda one: one.satellite).satellite] if headers else []
+
+    words = (*WORDS[:1], "dlrc.dedup=conditional", "dlrc.reference_rule=mine:last", "priority.trust=true")
+    with forced(), module_of("mine", last=last):
+        products, landed = flown("bmshj", words=words)
+    order = list(landed.record.order)
+    for place, satellite in enumerate(order):
+        guide, before = products[satellite].guide, order[:place]
+        assert (guide.sources if guide else ()) == ((max(before),) if before else ())
+    assert all(one.outcome is Outcome.EXACT for one in landed.record.satellites)
+
+
+def test_a_rule_that_names_somebody_unheard_ends_the_round_with_one_line():
+    with module_of("mine", wrong=lambda own, headers, seed, number: [99]):
+        with pytest.raises(UserError, match="returned .99. for satellite"):
+            flown("bmshj", words=(*WORDS, "dlrc.reference_rule=mine:wrong", "priority.trust=true"))
 
 
 def test_a_satellite_that_dies_after_the_exchange_costs_its_followers_their_independent_streams():
