@@ -1,4 +1,5 @@
-"""What the ground got of a round beside what was captured: three mosaics of the window.
+"""What the ground got of a round beside what was captured: mosaics of the window, and where streams are
+exchanged what came of every position.
 
 Drawn pixel by pixel, so that a patch is shown as it is. Windows wider than 1024 px are shown smaller."""
 
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dlrc.report.sheet import EMPTY, FAINT, INK, LINE, PAD, blank, captions, picture_of, write
+from codec.models.model import LATENT_STRIDE_PX
+from dlrc.report.sheet import EMPTY, FAINT, INK, LINE, PAD, blank, captions, colour_of, picture_of, write
 from dlrc.store.results import Run
 from ground.records import Outcome, RoundRecord, SatelliteRecord
 
@@ -37,19 +39,44 @@ def mosaics(run: Run, record: RoundRecord) -> Image.Image:
             if one.place is not None
         ]
         panels.append(_shrunk(picture_of(compose(placed, window_px))))
+    told = list(_PANELS.values())
+    if run.scenario.dlrc.streams:
+        panels.append(_shrunk(picture_of(compose(_fates(record, ordered), window_px))))
+        told.append(f"who coded what; predicted: a core in the other's colour, {_predicted(record)}")
     size = panels[0].width
-    top = PAD + 3 * LINE
-    sheet, draw = blank(3 * size + 4 * PAD, size + top + PAD)
+    top, width = PAD + 3 * LINE, len(panels) * size
+    sheet, draw = blank(width + (len(panels) + 1) * PAD, size + top + PAD)
     title, about = captions(run, record)
-    write(draw, (PAD, PAD - 4), f"{title}: what was seen, and what the ground has", 3 * size, (INK, 17))
-    write(draw, (PAD, PAD - 4 + LINE), about, 3 * size, (FAINT, 14))
-    for index, (panel, caption) in enumerate(zip(panels, _PANELS.values(), strict=True)):
+    write(draw, (PAD, PAD - 4), f"{title}: what was seen, and what the ground has", width, (INK, 17))
+    write(draw, (PAD, PAD - 4 + LINE), about, width, (FAINT, 14))
+    for index, (panel, caption) in enumerate(zip(panels, told, strict=True)):
         left = PAD + index * (size + PAD)
         if caption == _PANELS["dlrc"]:
             caption += _missing(record)
         write(draw, (left, PAD - 2 + 2 * LINE), caption, size, (INK, 14))
         sheet.paste(panel, (left, top))
     return sheet
+
+
+def _fates(record: RoundRecord, ordered: Sequence[SatelliteRecord]) -> list[Placed]:
+    """The grids of a round as the owners' picture draws them, a position on the ground that it lies on."""
+    from dlrc.report.owners import owner_grid  # which composes by priority, as this does
+
+    colours = {one.satellite: colour_of(i) for i, one in enumerate(record.satellites)}
+    return [
+        (one.place.row, one.place.col, owner_grid(one.fates, colours, one.satellite, LATENT_STRIDE_PX))
+        for one in ordered
+        if one.place is not None and one.fates is not None
+    ]
+
+
+def _predicted(record: RoundRecord) -> str:
+    """Share of the positions that were coded in the light of another's picture, and the bits that they
+    took."""
+    everything = sum(one.fates.fate.size for one in record.satellites if one.fates is not None)
+    predicted = sum(one.predicted for one in record.satellites)
+    bits = sum(bits for one in record.satellites for source, bits in one.bits if source >= 0)
+    return f"{100 * predicted / max(1, everything):.0f} % at {bits / 1000:.1f} kbit"
 
 
 def by_priority(record: RoundRecord) -> list[SatelliteRecord]:

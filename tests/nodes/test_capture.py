@@ -115,7 +115,9 @@ def test_flaws_at_their_bound_shift_by_that_length_in_any_direction_and_the_rest
     knobs = CaptureKnobs(
         patch_px=64, window_px=160, jitter_px=0.5, rotation_deg=0.3, gain=0.05, flaws="bound"
     )
-    views = [capture(scene_of(RAMP), knobs, 0, round, satellite) for round in (0, 1) for satellite in range(8)]
+    views = [
+        capture(scene_of(RAMP), knobs, 0, round, satellite) for round in (0, 1) for satellite in range(8)
+    ]
     assert np.allclose([np.hypot(*view.shift_px) for view in views], 0.5)
     assert len({view.shift_px for view in views}) == 16
     assert {round(view.rotation_deg, 9) for view in views} == {-0.3, 0.3}

@@ -123,6 +123,6 @@ def draw(rows: Sequence[dict], path: Path, where: str) -> None:
     for axes in (left, bytes_axes, delay_axes):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="x", alpha=0.3)
-    figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=6, frameon=False)
-    figure.suptitle(where, fontsize=9, x=0.01, ha="left")
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
+    figure.suptitle(where, fontsize=10)
     save(figure, path)

@@ -10,7 +10,7 @@ from dlrc.report.mosaics import by_priority, compose, mosaics
 from dlrc.report.owners import owner_grid, owners
 from dlrc.report.sheet import EMPTY, INK, blank, captions, colour_of, font, write
 from dlrc.store.results import Held, Images
-from ground.records import Outcome, Place, RoundRecord
+from ground.records import PREDICTED, Fates, Outcome, Place, RoundRecord
 from tests.dlrc.run_cases import FACTS, FIRST, HELD, ROUNDS, fates, one_round, record, run
 
 
@@ -73,6 +73,17 @@ def test_wide_windows_large_grids_and_many_satellites_stay_of_reasonable_size():
     wide = run(*words, rounds=(many,), gallery=Held({(0, s): big for s in range(70)}))
     for picture in (mosaics(wide, many), owners(wide, many)):
         assert max(picture.size) < 4000
+
+
+def test_where_streams_are_exchanged_the_mosaics_say_what_was_predicted_from_whom():
+    predicted = Fates(np.full((4, 4), PREDICTED), np.zeros((4, 4), bool), np.ones((4, 4), int))
+    first = record(0, 0, fates=predicted, kept=16, predicted=16, bits=((1, 4000.0),))
+    records = one_round(0, first, FIRST[1])
+    words = ("dlrc.exchange=streams", "dlrc.dedup=conditional")
+    plain, streams = (mosaics(run(*more, rounds=(records,)), records) for more in ((), words))
+    assert streams.width > 1.3 * plain.width  # a panel more
+    panel = np.asarray(streams)[:, plain.width :].reshape(-1, 3)
+    assert {colour_of(0), colour_of(1)} <= set(map(tuple, panel))
 
 
 def test_a_round_of_which_nothing_is_known_can_be_drawn():

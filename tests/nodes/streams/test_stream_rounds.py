@@ -92,7 +92,6 @@ def test_a_stream_damaged_in_the_exchange_was_heard_by_nobody():
 
 
 def test_references_by_bits_are_those_that_take_fewest_bits_of_all_that_were_heard():
-    """With plans that trust a reference wherever there is one, no reference alone is cheaper than the first."""
     words = (*WORDS[:1], "dlrc.dedup=conditional", "dlrc.reference_rule=bits")
     with forced():
         products, landed = flown("bmshj", words=(*words, "dlrc.references=1"))
@@ -123,9 +122,10 @@ def test_a_rule_of_ones_own_says_who_predicts_whom_in_a_round():
 
 
 def test_a_rule_that_names_somebody_unheard_ends_the_round_with_one_line():
-    with module_of("mine", wrong=lambda own, headers, seed, number: [99]):
-        with pytest.raises(UserError, match="returned .99. for satellite"):
-            flown("bmshj", words=(*WORDS, "dlrc.reference_rule=mine:wrong", "priority.trust=true"))
+    words = (*WORDS, "dlrc.reference_rule=mine:wrong", "priority.trust=true")
+    unheard = pytest.raises(UserError, match=r"returned \[99\] for satellite")
+    with module_of("mine", wrong=lambda own, headers, seed, number: [99]), unheard:
+        flown("bmshj", words=words)
 
 
 def test_a_satellite_that_dies_after_the_exchange_costs_its_followers_their_independent_streams():
