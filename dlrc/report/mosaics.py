@@ -11,7 +11,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from codec.models.model import LATENT_STRIDE_PX
-from dlrc.report.sheet import EMPTY, FAINT, INK, LINE, PAD, blank, captions, colour_of, picture_of, write
+from dlrc.report.owners import owner_grid
+from dlrc.report.sheet import (
+    EMPTY,
+    FAINT,
+    INK,
+    LINE,
+    PAD,
+    blank,
+    by_priority,
+    captions,
+    colour_of,
+    picture_of,
+    write,
+)
 from dlrc.store.results import Run
 from ground.records import Outcome, RoundRecord, SatelliteRecord
 
@@ -60,8 +73,6 @@ def mosaics(run: Run, record: RoundRecord) -> Image.Image:
 
 def _fates(record: RoundRecord, ordered: Sequence[SatelliteRecord]) -> list[Placed]:
     """The grids of a round as the owners' picture draws them, a position on the ground that it lies on."""
-    from dlrc.report.owners import owner_grid  # which composes by priority, as this does
-
     colours = {one.satellite: colour_of(i) for i, one in enumerate(record.satellites)}
     return [
         (one.place.row, one.place.col, owner_grid(one.fates, colours, one.satellite, LATENT_STRIDE_PX))
@@ -77,12 +88,6 @@ def _predicted(record: RoundRecord) -> str:
     predicted = sum(one.predicted for one in record.satellites)
     bits = sum(bits for one in record.satellites for source, bits in one.bits if source >= 0)
     return f"{100 * predicted / max(1, everything):.0f} % at {bits / 1000:.1f} kbit"
-
-
-def by_priority(record: RoundRecord) -> list[SatelliteRecord]:
-    """The satellites of a round, highest priority first; who took no part in the order comes last."""
-    rank = {satellite: place for place, satellite in enumerate(record.order)}
-    return sorted(record.satellites, key=lambda one: (rank.get(one.satellite, len(rank)), one.satellite))
 
 
 def compose(placed: Sequence[Placed], window_px: int) -> np.ndarray:

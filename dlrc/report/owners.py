@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from codec.maps.assignment import KEPT, LOCAL, REMOTE
-from dlrc.report.mosaics import by_priority
 from dlrc.report.sheet import (
     EMPTY,
     FAINT,
@@ -19,6 +18,7 @@ from dlrc.report.sheet import (
     PAD,
     Colour,
     blank,
+    by_priority,
     captions,
     colour_of,
     font,

@@ -10,7 +10,7 @@ import numpy as np
 from constellation.sync.series import constellation_label
 from dlrc.report.lines import round_title
 from dlrc.store.results import Run
-from ground.records import RoundRecord
+from ground.records import RoundRecord, SatelliteRecord
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw, ImageFont
@@ -98,3 +98,9 @@ def _scene(run: Run, record: RoundRecord) -> str:
         return "built-in procedural scene, no real picture"
     places = [one.place for one in record.satellites if one.place is not None]
     return f"scene {places[0].scene}" if places else f"scene {run.facts.scene_source}"
+
+
+def by_priority(record: RoundRecord) -> list[SatelliteRecord]:
+    """The satellites of a round, highest priority first; who took no part in the order comes last."""
+    rank = {satellite: place for place, satellite in enumerate(record.order)}
+    return sorted(record.satellites, key=lambda one: (rank.get(one.satellite, len(rank)), one.satellite))

@@ -11,9 +11,9 @@ from PIL import Image
 
 import dlrc
 from constellation.common.files import replacing
-from dlrc.report.mosaics import by_priority, compose
+from dlrc.report.mosaics import compose
 from dlrc.report.owners import owners
-from dlrc.report.sheet import FAINT, picture_of, write
+from dlrc.report.sheet import FAINT, by_priority, picture_of, write
 from ground.records import RoundRecord
 
 TARGET = Path(__file__).resolve().parents[1] / "pictures" / "round.png"

@@ -6,9 +6,9 @@ from PIL import Image
 
 from codec.maps.assignment import KEPT, LOCAL, REMOTE
 from dlrc.report import draw
-from dlrc.report.mosaics import by_priority, compose, mosaics
+from dlrc.report.mosaics import compose, mosaics
 from dlrc.report.owners import owner_grid, owners
-from dlrc.report.sheet import EMPTY, INK, blank, captions, colour_of, font, write
+from dlrc.report.sheet import EMPTY, INK, blank, by_priority, captions, colour_of, font, write
 from dlrc.store.results import Held, Images
 from ground.records import PREDICTED, Fates, Outcome, Place, RoundRecord
 from tests.dlrc.run_cases import FACTS, FIRST, HELD, ROUNDS, fates, one_round, record, run
