@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtr
@@ -92,10 +93,17 @@ def _fades(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its own bounds, which are kept here
         columns = [
-            itu618.rain_attenuation(
-                latitude_deg, longitude_deg, frequency_ghz, _ELEVATION_DEG, hs=elevation_km, p=float(pct)
-            ).value
+            _number(
+                itu618.rain_attenuation(
+                    latitude_deg, longitude_deg, frequency_ghz, _ELEVATION_DEG, hs=elevation_km, p=float(pct)
+                )
+            )
             for pct in _PCT
         ]
         rainy = itu618.rain_attenuation_probability(latitude_deg, longitude_deg, 30.0, hs=elevation_km)
-    return np.nan_to_num(np.stack(columns, axis=1)), float(np.asarray(rainy.value).reshape(-1)[0])
+    return np.nan_to_num(np.stack(columns, axis=1)), float(_number(rainy).reshape(-1)[0])
+
+
+def _number(quantity: Any) -> np.ndarray:
+    """What an astropy quantity holds, without its unit; its types do not say that it is one."""
+    return np.asarray(quantity.value)
