@@ -22,8 +22,12 @@ class Sessions(ABC):
     """Satellites `numbers` and the stations that they pass. What goes over a contact is for whoever
     implements this."""
 
+    order: Order
+    transfers: dict[int, Transfer]
+
     def __init__(self, numbers: Iterable[int], passes: Passes, knobs: TransferKnobs, order: Order) -> None:
         self.passes, self.knobs, self.order = passes, knobs, order
+        self.transfers = {}
         self.key = sort_key(order)
         self.crafts = {number: Craft(number) for number in sorted(numbers)}
         self.antennas = Antennas(passes)

@@ -34,7 +34,6 @@ class _Delivery(Sessions):
     ) -> None:
         super().__init__({file.satellite for file in files}, passes, knobs, order)
         self.files, self.seed = files, seed
-        self.transfers: dict[int, Transfer] = {}
         self.dropped: set[int] = set()
         self.control = {"sent": 0, "lost": 0, "received": 0}
         self.stored_bytes = 0
