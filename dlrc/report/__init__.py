@@ -33,8 +33,9 @@ def draw(run: Run, to: Path) -> list[Path]:
 
 def show(run: Run) -> None:
     """Print the closing table; in a notebook, show the pictures of the first rounds below it."""
-    if "ipykernel" in sys.modules:
-        shown = import_module("IPython.display")  # there is one where there is a kernel
+    loaded = sys.modules.get("IPython")  # of a notebook's kernel; that it is installed says nothing
+    if loaded is not None and hasattr(loaded.get_ipython(), "kernel"):
+        shown = import_module("IPython.display")
         shown.display(shown.HTML(as_html(run)))
     else:
         print(table(run), flush=True)
