@@ -85,6 +85,11 @@ class SectionBytes:
     header: float = 0.0
     prediction: float = 0.0
 
+    def __post_init__(self) -> None:
+        """Whole numbers become floats at once, as those of a record that was read back from its file are."""
+        for name, held in vars(self).items():
+            object.__setattr__(self, name, float(held))
+
     @property
     def total(self) -> float:
         """All sections together, bytes."""

@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 import pytest
-from pyarrow.parquet import read_table
 
 import dlrc
 from dlrc import launch
@@ -221,10 +220,7 @@ def test_a_run_that_was_cut_short_is_resumed_to_the_same_bytes(tmp_path, monkeyp
     files = sorted(str(path.relative_to(one)) for path in one.rglob("*") if path.is_file())
     assert files == sorted(str(path.relative_to(other)) for path in other.rglob("*") if path.is_file())
     for name in set(files) - {"cost.json", "index.html"}:  # these two hold wall time
-        if name.endswith(".parquet"):  # one byte of its encoding may differ, not what it holds
-            assert read_table(one / name).equals(read_table(other / name)), name
-        else:
-            assert (one / name).read_bytes() == (other / name).read_bytes(), name
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
     assert dlrc.open(one).facts.starts == 2
 
 

@@ -68,6 +68,10 @@ PLAIN = RoundRecord(
 )
 
 
+def test_a_record_that_was_read_back_holds_values_of_the_same_types():
+    assert repr(RoundRecord.from_json(PLAIN.to_json()).satellites[0].dlrc) == repr(PLAIN.satellites[0].dlrc)
+
+
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
