@@ -46,7 +46,7 @@ class Links:
 
     connect: makes a new connection to the store where they meet. devices: Gloo's sockets, of an interface or
     an address of this machine. cuda: whether the satellites gather over NCCL, from the current GPU.
-    timeout_s: how long a process may be silent, or missing at the start."""
+    timeout_s: how long a process may be silent."""
 
     connect: Callable[[], Store]
     devices: Callable[[], list[Any]]

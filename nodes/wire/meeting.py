@@ -11,6 +11,7 @@ apart.
     E/PLACE            who has joined epoch E
     E/members          their places, once
     dead/PLACE         given up by its keeper: its satellites are dead from then on
+    beat/PLACE         of its watchdog: changes as long as it lives
     accident/N         what went wrong, in order, for the report"""
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store
 
 LOOK_S = 0.05  # between two looks at the store
-LOADING_S = 60.0  # more than the time-out: for who begins, or comes back, to load its codec
+LOADING_S = 60.0  # more than the time-out: without a sign of life of anybody who is missing
+START_S = 600.0  # at the start, before whose first sign a busy machine imports for minutes
 _OVER = "over"
 
 
@@ -77,12 +79,35 @@ class Accident:
     cost_s: float = 0.0
 
 
+class _Waiting:
+    """For others: in vain, when nothing about them has changed for `limit_s`."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._signs: object = None
+        self._changed_s = self._looked_s = time.monotonic()
+
+    def looks_again(self) -> bool:
+        """Whether it is time to look for signs of life: once a second."""
+        now_s = time.monotonic()
+        if now_s - self._looked_s < min(1.0, self._limit_s / 4):
+            return False
+        self._looked_s = now_s
+        return True
+
+    def in_vain(self, signs: object) -> bool:
+        """Whether these signs have been the same for too long."""
+        if signs != self._signs:
+            self._signs, self._changed_s = signs, self._looked_s
+        return self._looked_s - self._changed_s > self._limit_s
+
+
 class Meeting:
     """One process's view of the store where a run's processes meet. Not thread-safe: one connection, one
     thread."""
 
     def __init__(self, store: Store, place: int, size: int, patience_s: float) -> None:
-        """patience_s: how long a process may be missing at the start."""
+        """patience_s: how long a process may be silent."""
         self._store, self._place, self._size, self._patience_s = store, place, size, patience_s
         self._me = uuid.uuid4().hex  # a child that comes back is another one
         self.epoch: Epoch | None = None
@@ -111,9 +136,10 @@ class Meeting:
         """Join the current epoch, and wait until all others have, or are given up; None when the run is over.
         check: is called while waiting, and may raise.
 
-        Raises `UserError` where the processes do not belong together, `Lost` where one does not come."""
+        Who is missing may take its time as long as it gives signs of life. Raises `UserError` where the
+        processes do not belong together, `Lost` where one does not come."""
         said = {"nodes": sorted(member.nodes), "key": member.key, "number": member.number, "me": self._me}
-        mine, ends = json.dumps(said), time.monotonic() + self._patience_s + LOADING_S
+        mine, waiting = json.dumps(said), _Waiting(self._limit_s)
         while (found := self.now()) != _OVER:
             epoch = int(found)
             if self._store.compare_set(f"{epoch}/{self._place}", "", mine).decode() != mine:
@@ -121,7 +147,7 @@ class Meeting:
                 continue
             while (agreed := self._agreed(epoch)) is None and self.now() == found:
                 check()
-                if time.monotonic() > ends:
+                if waiting.looks_again() and waiting.in_vain(self._signs(epoch)):
                     self._miss(epoch)
                 time.sleep(LOOK_S / 2)
             if agreed is None:
@@ -151,16 +177,29 @@ class Meeting:
     def _missing(self, epoch: int) -> list[int]:
         return [place for place in range(self._size) if not self._store.check([f"{epoch}/{place}"])]
 
+    @property
+    def _limit_s(self) -> float:
+        """How long nobody who is missing may give a sign of life."""
+        return self._patience_s + LOADING_S if self.epoch is not None else max(START_S, self._patience_s)
+
+    def _signs(self, epoch: int) -> dict[int, bytes]:
+        """The last sign of life of everybody who is missing; nothing of one who has given none."""
+        keys = {place: f"beat/{place}" for place in self._missing(epoch)}
+        return {
+            place: self._store.get(key) if self._store.check([key]) else b"" for place, key in keys.items()
+        }
+
     def _miss(self, epoch: int) -> None:
         missing = [place for place in self._missing(epoch) if not self._store.check([f"dead/{place}"])]
         if self.epoch is None:
             places = ", ".join(map(str, missing))
             raise UserError(
-                f"process {places} of {self._size} did not join within {LOADING_S:g} s and "
-                f"timeout_s={self._patience_s:g}"
+                f"process {places} of {self._size} did not join, and has given no sign of life for "
+                f"{self._limit_s:g} s"
             )
         names = ", ".join(self.names.get(place, f"process {place}") for place in missing)
-        raise Lost(self.claimed(f"{names} did not come back within {self._patience_s + LOADING_S:g} s"))
+        line = f"{names} did not come back, and gave no sign of life for {self._limit_s:g} s"
+        raise Lost(self.claimed(line))
 
     def _checked(self, epoch: int, places: list[int]) -> Epoch:
         told = {place: json.loads(self._store.get(f"{epoch}/{place}")) for place in places}
