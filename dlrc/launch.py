@@ -34,7 +34,7 @@ from nodes.wire.watchdog import Lost
 if TYPE_CHECKING:
     from nodes.wire.group import Group
 
-_OF_ALL = ("nodes.round", "nodes.wire.group")
+_OF_ALL = ("nodes.round", "nodes.wire.group", "nodes.process.preflight", "codec.imagery.procedural")
 _OF_THE_GROUND = ("ground.round", "dlrc.store.recording")
 LEAST_SILENCE_S = 10.0  # of a child, as a busy machine may keep it from beating
 PATIENCE_S = 5.0  # who has nothing new to say leaves it to the others to speak first
@@ -200,9 +200,11 @@ def _tell(group: Group, told: int, number: int, say) -> int:
 def _import_everything(rank: Rank) -> None:
     """What the children need, once; nothing of it starts a thread. The kernels are compiled, for which one
     process of the run is enough."""
+    from codec.models.compressai_shim import ensure_compressai
     from nodes.process.warm_up import warm_up
 
     warm_up()
+    ensure_compressai()
     for name in _OF_ALL + (_OF_THE_GROUND if rank.number == 0 else ()):
         import_module(name)
 

@@ -11,7 +11,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from codec.models.model import Family, LatentModel, Widths
-from codec.models.torchvision_shim import ensure_torchvision_imports
+from codec.models.compressai_shim import ensure_compressai
 from constellation.common.errors import UserError
 
 NAMES = ("bmshj", "mbt", "cheng", "elic")
@@ -55,7 +55,7 @@ def build(name: str, widths: Widths) -> LatentModel:
     Raises `UserError` for an unknown name or impossible widths."""
     kind = family(name)
     widths = kind.check(widths)
-    ensure_torchvision_imports()
+    ensure_compressai()
     return kind.parts(kind.build(widths).eval(), widths)
 
 

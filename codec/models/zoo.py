@@ -16,7 +16,7 @@ from torch import Tensor
 
 from codec.models import registry
 from codec.models.model import LatentModel, mask_context_weights
-from codec.models.torchvision_shim import ensure_torchvision_imports
+from codec.models.compressai_shim import ensure_compressai
 from constellation.common.errors import UserError
 
 DIGITS = 8  # of a SHA-256 in CompressAI's file names
@@ -38,7 +38,7 @@ def zoo_checkpoint(name: str, lambda_: float) -> tuple[LatentModel, str]:
         raise UserError(
             f"codec.lambda={lambda_:g}: the zoo has {name} at {', '.join(f'{value:g}' for value in lambdas)}"
         )
-    ensure_torchvision_imports()
+    ensure_compressai()
     from compressai.zoo.image import model_urls
 
     return from_compressai(name, read_state(fetch(model_urls[family.zoo.architecture]["mse"][quality])))

@@ -18,10 +18,11 @@ from dlrc.store.manifest import Committed, lines
 from ground.records import Outcome
 
 ROOT = Path(__file__).resolve().parents[2]
+LAUNCH = str(ROOT / "launch.py")
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 SMALL = ["capture.patch_px=128", "capture.window_px=192", "scene.size_px=384"]
 PLAIN = ["scenario=smoke", *SMALL, "satellites=2", "rounds=2"]
-FAULTY = ["scenario=smoke", *SMALL, "satellites=3", "rounds=2", "seed=4"]
+FAULTY = ["scenario=smoke", *SMALL, "satellites=3", "rounds=4", "seed=4"]
 FAULTY += ["ground.stream_loss=0.6", "ground.silent_satellite=1"]
 TWO_MACHINES = ["--nnodes", "2", "--nproc", "1", "--node-rank", "1", "--master-port", "1"]
 TWO_MACHINES += ["--rdzv-conf", "timeout=2"]
@@ -87,12 +88,19 @@ def listening(processes):
 
 
 @pytest.fixture(scope="module")
-def plain_run(tmp_path_factory):
+def room(tmp_path_factory):
+    """The plain run's temporary folder."""
+    return tmp_path_factory.mktemp("room")
+
+
+@pytest.fixture(scope="module")
+def plain_run(tmp_path_factory, room):
     """A run on a host whose own name does not resolve, where that can be had; and where it listened."""
     folder = tmp_path_factory.mktemp("runs")
     nameless = subprocess.run([*WITHOUT_A_NAME, "true"], capture_output=True, check=False).returncode == 0
-    words = ["-u", str(ROOT / "launch.py"), "--nproc", "2", *PLAIN, f"output={folder}"]
-    process = started(*(WITHOUT_A_NAME if nameless else []), sys.executable, *words, cwd=folder)
+    words = ["-u", LAUNCH, "--nproc", "2", *PLAIN, f"output={folder}"]
+    line = [f"TMPDIR={room}", *(WITHOUT_A_NAME if nameless else []), sys.executable, *words]
+    process = started("env", *line, cwd=folder)
     heard_at = set()
     while process.poll() is None:
         heard_at |= listening(family_of(process.pid))
@@ -108,14 +116,9 @@ def test_a_launched_run_has_the_digests_of_a_run_in_one_process(plain_run, tmp_p
     assert len(digests) == 2 and sum("_dlrc.bin" in name for name in digests[1]) == 2
 
 
-def test_a_run_leaves_nothing_in_the_temporary_folder(tmp_path):
-    room = tmp_path / "tmp"
-    room.mkdir()
-    words = ["scenario=smoke", "satellites=1", *SMALL, f"output={tmp_path / 'runs'}"]
-    line = [sys.executable, str(ROOT / "launch.py"), *words]
-    done = subprocess.run(line, env={**ENVIRONMENT, "TMPDIR": str(room)}, capture_output=True, check=False)
+def test_a_run_leaves_nothing_in_the_temporary_folder(plain_run, room):
     left = [path.name for path in room.iterdir() if not path.name.startswith("torchinductor_")]  # one a user
-    assert done.returncode == 0 and not left, done.stderr
+    assert plain_run and not left
 
 
 def test_on_one_machine_nothing_listens_beyond_loopback(plain_run):
@@ -132,19 +135,6 @@ def test_a_run_says_what_it_does_and_leaves_a_summary_pictures_and_a_trace(plain
         assert word in printed
 
 
-def test_with_loss_and_a_silent_satellite_torchrun_flies_what_one_process_flies(tmp_path):
-    there, here = tmp_path / "there", tmp_path / "here"
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "3"]
-    process = started(*torchrun, "launch.py", *FAULTY, f"output={there}", cwd=ROOT)
-    printed, errors = process.communicate(timeout=200)
-    assert process.returncode == 0, errors
-    assert "sent again" in printed
-    assert committed(there) == flown_here(FAULTY, here)
-    (run,) = runs_in(there)
-    outcomes = {one.outcome for record in dlrc.open(run).rounds for one in record.satellites}
-    assert {Outcome.LOST, Outcome.RESENT} <= outcomes
-
-
 def names_of(processes):
     """What processes call themselves, by process id."""
     found = {}
@@ -154,26 +144,48 @@ def names_of(processes):
     return found
 
 
-def after_the_first_round(words, folder, output=None):
+def after_the_first_round(line, words, folder, output="runs"):
     """A run that has flown one round: the process, and its family's process ids by name."""
-    words = [*words, f"output={output or folder}"]
-    process = started(sys.executable, "-u", str(ROOT / "launch.py"), *words, cwd=folder)
-    while "round 1/" not in (line := process.stdout.readline()):
-        assert line, process.communicate()
+    process = started(sys.executable, "-u", *line, *words, f"output={output}", cwd=folder)
+    while "round 1/" not in (said := process.stdout.readline()):
+        assert said, process.communicate()
     names = names_of(family_of(process.pid))
     return process, {name: [pid for pid in names if names[pid] == name] for name in names.values()}
 
 
-@pytest.mark.parametrize(
-    ("end", "code", "line"),
-    [("keeper", 3, r"error: satellite \d was ended by signal 9; the run is over, resume=true goes on\n"),
-     ("interrupt", 130, "")],
-)  # fmt: skip
-def test_a_run_that_is_cut_short_ends_in_one_line_at_most_and_keeps_whole_rounds(end, code, line, tmp_path):
-    words = ["scenario=smoke", *SMALL, "rounds=10000", "satellites=1"]
-    process, names = after_the_first_round(words, tmp_path)
+@pytest.fixture(scope="module")
+def struck_run(tmp_path_factory):
+    """A run under torchrun with loss and a silent satellite, in which a satellite is killed and the ground
+    stopped: its folder, and what it said."""
+    folder = tmp_path_factory.mktemp("struck")
+    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "3", LAUNCH]
+    process, names = after_the_first_round(torchrun, FAULTY, folder)
+    os.kill(names["satellite 1"][0], signal.SIGKILL)
+    os.kill(names["ground"][0], signal.SIGSTOP)  # ended by its keeper, and started again
+    printed, errors = process.communicate(timeout=400)
+    assert process.returncode == 0, errors
+    return folder / "runs", printed, errors
+
+
+def test_with_loss_and_a_silent_satellite_torchrun_flies_what_one_process_flies(struck_run, tmp_path):
+    folder, printed, _ = struck_run
+    assert "sent again" in printed
+    assert committed(folder) == flown_here(FAULTY, tmp_path)
+    (run,) = runs_in(folder)
+    outcomes = {one.outcome for record in dlrc.open(run).rounds for one in record.satellites}
+    assert {Outcome.LOST, Outcome.RESENT} <= outcomes
+
+
+def test_a_satellite_and_a_ground_that_are_killed_come_back_and_leave_no_trace(struck_run):
+    folder, _, errors = struck_run  # whose bytes are those of one process: the test before
+    assert "satellite 1 was ended by signal 9" in errors and "ground was stopped" in errors
+    (run,) = runs_in(folder)
+    assert {one.who for one in dlrc.open(run).facts.accidents} == {"satellite 1", "ground"}
+
+
+def ends_in_one_line_at_most(process, names, code, line):
+    """A run that was cut short: nobody is left of it, and its folder has whole rounds, to go on from."""
     try:
-        os.kill(*((names["keeper"][0], 9) if end == "keeper" else (process.pid, signal.SIGINT)))
         _, errors = process.communicate(timeout=60)
     finally:
         process.kill()
@@ -183,36 +195,35 @@ def test_a_run_that_is_cut_short_ends_in_one_line_at_most_and_keeps_whole_rounds
     while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.time() < until:
         time.sleep(0.2)
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
-    (kept,) = runs_in(tmp_path)  # the rounds that were committed, to go on from
+
+
+def part_in(folder):
+    """The folder of a run that is not over."""
+    (kept,) = runs_in(folder)
     assert kept.name.endswith(".part") and not list(kept.rglob("*.tmp"))
+    return kept
 
 
-def test_a_satellite_and_a_ground_that_are_killed_come_back_and_leave_no_trace(tmp_path):
-    words, there, here = [*PLAIN[:-1], "rounds=4"], tmp_path / "there", tmp_path / "here"
+def test_an_interrupted_run_ends_without_a_word_and_keeps_whole_rounds(tmp_path):
+    words = ["scenario=smoke", *SMALL, "rounds=10000", "satellites=1"]
+    process, names = after_the_first_round([LAUNCH], words, tmp_path)
+    os.kill(process.pid, signal.SIGINT)
+    ends_in_one_line_at_most(process, names, 130, "")
+    part_in(tmp_path / "runs")
+
+
+def test_a_run_whose_keeper_is_killed_is_resumed_to_the_same_bytes(tmp_path, monkeypatch):
+    words, there, here = [*PLAIN[:-1], "rounds=12"], tmp_path / "there", tmp_path / "here"
     there.mkdir()
-    process, names = after_the_first_round(words, there)
-    os.kill(names["satellite 1"][0], signal.SIGKILL)
-    os.kill(names["ground"][0], signal.SIGSTOP)  # ended by its keeper, and started again
-    _, errors = process.communicate(timeout=200)
-    assert process.returncode == 0, errors
-    assert "satellite 1 was ended by signal 9" in errors and "ground was stopped" in errors
-    assert committed(there) == flown_here(words, here)
-    (run,) = runs_in(there)
-    assert {one.who for one in dlrc.open(run).facts.accidents} == {"satellite 1", "ground"}
-
-
-def test_a_run_that_was_cut_short_is_resumed_to_the_same_bytes(tmp_path, monkeypatch):
-    words, there, here = PLAIN, tmp_path / "there", tmp_path / "here"
-    there.mkdir()
-    process, _ = after_the_first_round(words, there, "runs")
-    process.kill()
-    process.communicate()
-    (part,) = runs_in(there / "runs")
-    with (part / "manifest.jsonl").open("ab") as manifest:
+    process, names = after_the_first_round([LAUNCH], words, there)
+    os.kill(names["keeper"][0], signal.SIGKILL)
+    line = r"error: satellite \d was ended by signal 9; the run is over, resume=true goes on\n"
+    ends_in_one_line_at_most(process, names, 3, line)
+    with (part_in(there / "runs") / "manifest.jsonl").open("ab") as manifest:
         manifest.write(b'{"kind": "rou')  # as a crash of the machine may leave it
-    again = [sys.executable, str(ROOT / "launch.py"), *words, "output=runs", "resume=true"]
+    again = [sys.executable, LAUNCH, *words, "output=runs", "resume=true"]
     done = subprocess.run(again, env=ENVIRONMENT, capture_output=True, text=True, check=False, cwd=there)
-    assert done.returncode == 0 and "of 2 rounds are in" in done.stdout, done
+    assert done.returncode == 0 and "of 12 rounds are in" in done.stdout, done
     here.mkdir()
     monkeypatch.chdir(here)
     flown_here(words, Path("runs"))
