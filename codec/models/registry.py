@@ -10,8 +10,8 @@ from importlib import import_module
 import torch
 from torch.overrides import TorchFunctionMode
 
-from codec.models.model import Family, LatentModel, Widths
 from codec.models.compressai_shim import ensure_compressai
+from codec.models.model import Family, LatentModel, Widths
 from constellation.common.errors import UserError
 
 NAMES = ("bmshj", "mbt", "cheng", "elic")

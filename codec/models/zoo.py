@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from codec.models import registry
-from codec.models.model import LatentModel, mask_context_weights
 from codec.models.compressai_shim import ensure_compressai
+from codec.models.model import LatentModel, mask_context_weights
 from constellation.common.errors import UserError
 
 DIGITS = 8  # of a SHA-256 in CompressAI's file names
