@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the environment once, then runs what it is given in it; from any folder, paths are the caller's.
-#   ./launch.sh --nproc 8 scenario=dense [key=value ...]    a run: one rank per satellite
+#   ./launch.sh --nproc 8 scenario=dense [key=value ...]    a run: a rank flies a satellite, or several
 #   ./launch.sh test [pytest arguments]                      the tests
 #   ./launch.sh python -m benchmarks.coding                  anything else, inside the same environment
 set -euo pipefail

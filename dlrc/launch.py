@@ -1,4 +1,4 @@
-"""The story of a rank: a keeper, whose child is a satellite; rank 0's other child is the ground.
+"""The story of a rank: a keeper, whose child flies its satellites; rank 0's other child is the ground.
 
     ./launch.sh --nproc 8 scenario=dense           makes the environment, then as the next line
     python launch.py --nproc 8 scenario=dense      starts torchrun in this process
@@ -50,7 +50,7 @@ def main() -> None:
             raise UserError(f"argument {shown(options[0])}: expected key=value; torchrun's own come before")
         if rank is None:
             raise SystemExit(start(scenario, options, words))
-        _check_world(scenario.name, scenario.satellites, rank)
+        _check_world(scenario, rank)
         raise SystemExit(keep(scenario, rank))
 
 
@@ -58,7 +58,7 @@ def keep(scenario: Scenario, rank: Rank) -> int:
     """Look after this rank's processes; the exit code of the one that failed, or 0."""
     _quieten_torch()
     _import_everything(rank)
-    name = f"satellite {rank.number}"
+    name = f"{'satellite' if scenario.satellites_per_rank == 1 else 'rank'} {rank.number}"
     charges = [Charge(name, _quietly(fly, scenario, rank), _quietly(bury, scenario, rank))]
     if rank.number == 0:
         charges.append(Charge("ground", _quietly(listen, scenario, rank.ground, time.monotonic())))
@@ -68,8 +68,10 @@ def keep(scenario: Scenario, rank: Rank) -> int:
 
 
 def fly(scenario: Scenario, rank: Rank, back: Return) -> None:
-    """A satellite, round after round; from the round that the ground is in, whenever all meet again."""
-    with _joining(scenario, rank, frozenset({rank.number}), back) as group:
+    """A rank's satellites, round after round; from the round that the ground is in, whenever all meet
+    again."""
+    numbers = scenario.crew_of_rank(rank.number)
+    with _joining(scenario, rank, frozenset(numbers), back) as group:
         from nodes.round import crew_of, fly_round
         from nodes.wire.meeting import Disturbed
         from nodes.wire.protocol import drive
@@ -77,7 +79,7 @@ def fly(scenario: Scenario, rank: Rank, back: Return) -> None:
         if rank.number == 0 and not back.attempt:
             for line in scenario.notes:
                 note(line)
-        crew = crew_of(scenario, [rank.number])
+        crew = crew_of(scenario, numbers)
         while (number := group.meet()) is not None:
             crew.watch.forget()
             with contextlib.suppress(Disturbed):
@@ -115,21 +117,20 @@ def listen(scenario: Scenario, rank: Rank, began_s: float, back: Return) -> None
 
 
 def bury(scenario: Scenario, rank: Rank, back: Return) -> None:
-    """Tell the others that this rank's satellite will not come back."""
+    """Tell the others that this rank's satellites will not come back."""
     from nodes.wire.group import Group, Member
     from nodes.wire.meeting import Accident
 
-    nodes = frozenset({rank.number})
-    with Group(
-        rank.number, rank.satellites + 1, Member(nodes), links_of(rank, False, scenario.timeout_s)
-    ) as group:
-        group.record(Accident(f"satellite {rank.number}", f"{back.why}, for the last time: given up"))
+    member = Member(frozenset(scenario.crew_of_rank(rank.number)))
+    links = links_of(rank, False, scenario.timeout_s)
+    with Group(rank.number, rank.ranks + 1, member, links) as group:
+        group.record(Accident(member.name, f"{back.why}, for the last time: given up"))
         group.bury()
 
 
 def start(scenario: Scenario, options: Sequence[str], words: Sequence[str]) -> int:
-    """Start torchrun in this process with one rank per satellite; the exit code of the first rank that
-    failed, or 0.
+    """Start torchrun in this process, with the ranks that the scenario asks for; the exit code of the first
+    rank that failed, or 0.
 
     options: torchrun's own; words: those that the scenario was read from. Raises `UserError` before anything
     starts."""
@@ -144,7 +145,7 @@ def start(scenario: Scenario, options: Sequence[str], words: Sequence[str]) -> i
     make_folder(Path(scenario.output))
     warm_up()
     quiet = ["--quiet"] if QUIET.get() else []
-    return run_torchrun(options, scenario.satellites, [*program(), *words, *quiet])
+    return run_torchrun(options, scenario, [*program(), *words, *quiet])
 
 
 def program() -> list[str]:
@@ -182,7 +183,7 @@ def _joining(scenario: Scenario, rank: Rank, nodes: frozenset[int], back: Return
     size = scenario.satellites, scenario.rounds
     faults = faults_of_run(scenario.faults, scenario.ground, size, scenario.orbit.step_s, scenario.seed)
     member = Member(nodes, scenario.digest)
-    with Group(rank.number, rank.satellites + 1, member, links, faults) as group:
+    with Group(rank.number, rank.ranks + 1, member, links, faults) as group:
         if back.attempt:
             group.record(Accident(member.name, back.why, time.monotonic() - back.lost_s))
         yield group
@@ -245,11 +246,12 @@ def _leaving_on_termination() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _check_world(name: str, satellites: int, rank: Rank) -> None:
-    if satellites != rank.satellites:
+def _check_world(scenario: Scenario, rank: Rank) -> None:
+    if scenario.ranks != rank.ranks:
+        has, fitting = scenario.said_of_ranks(rank.ranks)
         raise UserError(
-            f"world size {rank.satellites}: scenario {name} has satellites={satellites}; "
-            f"start {satellites} ranks or give satellites={rank.satellites}"
+            f"world size {rank.ranks}: scenario {scenario.name} has {has}; "
+            f"start {scenario.ranks} ranks or give {fitting}"
         )
 
 

@@ -27,6 +27,7 @@ _NO_RESULT = {
     "output": True,
     "timeout_s": True,
     "resume": True,
+    "satellites_per_rank": True,
     "priority": {"trust"},
 }  # knobs that change no result
 
@@ -39,7 +40,7 @@ class NetworkScenario(Knobs):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """of every draw"""
     satellites: Annotated[int, Field(ge=1, le=1024)] = 8
-    """that take part in a round; one process each"""
+    """that take part in a round"""
     rounds: Annotated[int, Field(ge=1, le=100000)] = 4
     """captures, one window each"""
     timeout_s: Annotated[float, Field(ge=1, le=86400)] = 45.0
@@ -69,6 +70,8 @@ class Scenario(NetworkScenario):
 
     resume: bool = False
     """go on with a run that was cut short, after its last whole round"""
+    satellites_per_rank: Annotated[int, Field(ge=1, le=1024)] = 1
+    """satellites that one process flies, with one copy of the weights; no byte depends on it"""
     scene: SceneKnobs = SceneKnobs()
     capture: CaptureKnobs = CaptureKnobs()
     codec: CodecKnobs = CodecKnobs()
@@ -98,6 +101,29 @@ class Scenario(NetworkScenario):
                         f"{key}={str(found).lower()}: dlrc.exchange=streams needs {str(expected).lower()}"
                     )
         return self
+
+    @property
+    def ranks(self) -> int:
+        """Processes that fly its satellites: the last one may have fewer than the others."""
+        return -(-self.satellites // self.satellites_per_rank)
+
+    def crew_of_rank(self, rank: int) -> range:
+        """The satellites that process number `rank` flies."""
+        first = rank * self.satellites_per_rank
+        return range(first, min(first + self.satellites_per_rank, self.satellites))
+
+    def said_of_ranks(self, ranks: int) -> tuple[str, str]:
+        """For whoever starts another number of ranks than it needs: what it has, and what would need
+        `ranks`."""
+        has, each = f"satellites={self.satellites}", self.satellites_per_rank
+        if each == 1:
+            return has, f"satellites={ranks}"
+        per_rank = -(-self.satellites // ranks)
+        fits = -(-self.satellites // per_rank) == ranks
+        return (
+            f"{has} satellites_per_rank={each}",
+            f"satellites_per_rank={per_rank}" if fits else f"satellites={ranks * each}",
+        )
 
     @property
     def network(self) -> NetworkScenario:

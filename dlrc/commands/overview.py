@@ -67,7 +67,9 @@ def _plain_keys() -> list[str]:
 
 
 def _row(name: str, text: str) -> str:
-    return f"  {name:<18}" + textwrap.shorten(text, COLUMNS - 20, placeholder=" ...")
+    return f"  {name:<17} ".ljust(20) + textwrap.shorten(
+        text, COLUMNS - max(20, len(name) + 3), placeholder=" ..."
+    )
 
 
 def _wrapped(name: str, text: str) -> list[str]:

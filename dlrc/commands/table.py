@@ -39,7 +39,9 @@ ENTRIES = {
     entry.name: entry
     for entry in (
         Entry(
-            "run", "dlrc.commands.table", "fly a scenario, one process a satellite, and report what was saved"
+            "run",
+            "dlrc.commands.table",
+            "fly a scenario, satellites in processes of their own, and report what was saved",
         ),
         Entry("decode", "ground.files", "turn stored streams into images"),
         Entry("train", "codec.training.train", "train a codec on pictures of your own"),
@@ -76,8 +78,9 @@ def _started_elsewhere(given: Given) -> None:
 
 COMMAND = RUN = Command(
     name="run",
-    about="""Fly a scenario: every satellite is a process that captures, compresses, exchanges signatures and
-    downlinks; the ground decodes, rebuilds the images, and reports what was saved.
+    about="""Fly a scenario: every satellite is a process (or satellites_per_rank of them are) that captures,
+    compresses, exchanges signatures and downlinks; the ground decodes, rebuilds the images, and reports what
+    was saved.
 
 Writes OUTPUT/NAME-DIGEST/: summary.json, streams, pictures, trace.json. Words that come first and begin
 with -- are torchrun's (--nproc 8). A scenario of your own is a .yaml file.""",

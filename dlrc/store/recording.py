@@ -57,7 +57,7 @@ class Recording(AbstractContextManager["Recording"]):
         self._finished: Path | None = None  # it was, before this began
         self._rounds: list[RoundRecord] = []
         self._held: dict[tuple[int, int], Images] = {}
-        self._rss_mib: dict[int, float] = {}  # of the satellites' processes
+        self._rss_mib: dict[int, float] = {}  # of the ranks that fly the satellites
         if stored:
             make_folder(Path(scenario.output))
 
@@ -117,7 +117,8 @@ class Recording(AbstractContextManager["Recording"]):
         """A round is over. Raises `UserError` where the disk refuses."""
         arrived, record = landed.arrived, self._beside.noted(landed)
         for satellite, witness in arrived.witness.items():
-            self._rss_mib[satellite] = max(self._rss_mib.get(satellite, 0.0), witness.note.peak_rss_mib)
+            rank = satellite // self.scenario.satellites_per_rank
+            self._rss_mib[rank] = max(self._rss_mib.get(rank, 0.0), witness.note.peak_rss_mib)
         came = {satellite: data for (satellite, _), data in arrived.streams.items()}
         alone = {satellite: data for (satellite, _), data in (arrived.spares | arrived.alone).items()}
         self.keep(record, {"dlrc": came, "independent": alone}, _images(landed))
@@ -139,7 +140,8 @@ class Recording(AbstractContextManager["Recording"]):
 
     def finish(self, began_s: float, processes: bool = True, accidents: Sequence[Mishap] = ()) -> Run:
         """All rounds are over: give the folder its name, print the table, then draw. began_s: on the
-        monotonic clock. processes: each satellite had one of its own. accidents: of this start. Raises
+        monotonic clock. processes: ranks flew the satellites, each with
+        memory of its own. accidents: of this start. Raises
         `UserError` where the disk refuses."""
         if self._finished is not None:
             run = open_run(self._finished)

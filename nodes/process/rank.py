@@ -1,9 +1,9 @@
 """Who this process is, by the variables that torchrun sets, and how it reaches the others of its run.
 
-    RANK                0 .. WORLD_SIZE - 1: a satellite; WORLD_SIZE is the ground's place, which rank 0
-                        starts
+    RANK                0 .. WORLD_SIZE - 1: a crew of satellites, one unless satellites_per_rank says more;
+                        WORLD_SIZE is the ground's place, which rank 0 starts
     MASTER_ADDR, _PORT  of the store where all processes meet
-    LOCAL_WORLD_SIZE    satellites on this machine; where it is all of them, nothing leaves the machine
+    LOCAL_WORLD_SIZE    ranks on this machine; where it is all of them, nothing leaves the machine
 
 On one machine nothing listens beyond loopback. On several, the interface is the user's choice
 (GLOO_SOCKET_IFNAME), else the one that leads to MASTER_ADDR; whoever is in that network can speak to a run,
@@ -32,14 +32,13 @@ NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 @dataclass(frozen=True)
 class Rank:
-    """This process's place. number: RANK; satellites: WORLD_SIZE; local: how many of them are on this
-    machine.
+    """This process's place. number: RANK; ranks: WORLD_SIZE; local: how many of them are on this machine.
 
     address, port: of the store. agent: torchrun's agent holds the store; else rank 0 does. run: tells apart
     runs that meet at one store."""
 
     number: int
-    satellites: int
+    ranks: int
     local: int
     address: str
     port: int
@@ -49,17 +48,17 @@ class Rank:
     @property
     def is_ground(self) -> bool:
         """Whether this process is the ground."""
-        return self.number == self.satellites
+        return self.number == self.ranks
 
     @property
     def ground(self) -> Rank:
         """The place of the ground, which this rank's keeper starts."""
-        return replace(self, number=self.satellites)
+        return replace(self, number=self.ranks)
 
     @property
     def on_one_machine(self) -> bool:
         """Whether all processes of the run are on this machine."""
-        return self.local >= self.satellites
+        return self.local >= self.ranks
 
 
 def rank_of(environment: Mapping[str, str] = os.environ) -> Rank | None:
@@ -70,18 +69,18 @@ def rank_of(environment: Mapping[str, str] = os.environ) -> Rank | None:
     for name in NEEDED:
         if not environment.get(name):
             raise UserError(f"{name}: not set, though RANK is; torchrun sets {', '.join(NEEDED)}")
-    satellites = _number(environment, "WORLD_SIZE", 1, 1 << 16)
+    ranks = _number(environment, "WORLD_SIZE", 1, 1 << 16)
     address = environment["MASTER_ADDR"]
     if "LOCAL_WORLD_SIZE" in environment:
-        local = _number(environment, "LOCAL_WORLD_SIZE", 1, satellites)
+        local = _number(environment, "LOCAL_WORLD_SIZE", 1, ranks)
     else:
-        local = satellites if address in (LOOPBACK, "localhost", "::1") else 0
+        local = ranks if address in (LOOPBACK, "localhost", "::1") else 0
     attempt = environment.get("TORCHELASTIC_RESTART_COUNT", "0")
     return Rank(
-        number=_number(environment, "RANK", 0, satellites),
-        satellites=satellites,
+        number=_number(environment, "RANK", 0, ranks),
+        ranks=ranks,
         local=local,
-        address=LOOPBACK if local == satellites else address,
+        address=LOOPBACK if local == ranks else address,
         port=_number(environment, "MASTER_PORT", 1, 65535),
         agent=environment.get("TORCHELASTIC_USE_AGENT_STORE", "False") == "True",
         run=f"{environment.get('TORCHELASTIC_RUN_ID', 'run')}/{attempt}",

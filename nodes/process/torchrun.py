@@ -1,4 +1,4 @@
-"""torchrun, started in this process: one rank per satellite, and one line for whatever goes wrong.
+"""torchrun, started in this process: the ranks of a scenario, and one line for whatever goes wrong.
 
 On one machine the store where ranks meet is ours and listens on loopback alone. torchrun's own stand-alone
 rendezvous would open two on all interfaces, unpickle what it finds in one of them, and look up this machine's
@@ -14,22 +14,23 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from constellation.common.errors import EXIT_INTERRUPTED, EXIT_LOST_PROCESS, UserError
+from constellation.scenario.scenario import Scenario
 from nodes.process.rank import LOOPBACK, host_store
 
 
-def run_torchrun(options: Sequence[str], satellites: int, program: Sequence[str]) -> int:
+def run_torchrun(options: Sequence[str], scenario: Scenario, program: Sequence[str]) -> int:
     """Run torchrun with its own `options` (`--nproc N` is short for `--nproc-per-node N`) and a rank's
     program: `[file, words]`, or `["-m", module, words]`.
 
     Returns the exit code of the first rank that failed, or 0. Raises `UserError` for options that torchrun or
-    the number of satellites refuses."""
+    the scenario refuses."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.elastic.rendezvous.api import RendezvousError
     from torch.distributed.run import run
 
-    arguments = _parsed(options, satellites, program)
+    arguments = _parsed(options, scenario, program)
     held = _meet_on_loopback(arguments) if _on_one_machine(arguments) else None
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)  # its tables repeat what a rank has said in one line
@@ -53,23 +54,24 @@ def run_torchrun(options: Sequence[str], satellites: int, program: Sequence[str]
     return 0
 
 
-def _parsed(options: Sequence[str], satellites: int, program: Sequence[str]) -> Any:
+def _parsed(options: Sequence[str], scenario: Scenario, program: Sequence[str]) -> Any:
     from torch.distributed.run import get_args_parser
 
     options = [_long_form(option) for option in options]
     if not any(option.startswith("--nproc-per-node") for option in options):
-        options = ["--nproc-per-node", str(satellites), *options]
+        options = ["--nproc-per-node", str(scenario.ranks), *options]
     parser = get_args_parser()
     parser.error = _refuse
     arguments = parser.parse_args([*options, *program])
     per_node, nodes = str(arguments.nproc_per_node), str(arguments.nnodes).removeprefix("1:")
     if not per_node.isdecimal() and per_node not in ("auto", "cpu", "gpu"):
-        raise UserError(f"--nproc {per_node}: expected a number of satellites")
-    if per_node.isdecimal() and nodes.isdecimal() and int(per_node) * int(nodes) != satellites:
+        raise UserError(f"--nproc {per_node}: expected a number of ranks")
+    if per_node.isdecimal() and nodes.isdecimal() and int(per_node) * int(nodes) != scenario.ranks:
         ranks = int(per_node) * int(nodes)
+        has, fitting = scenario.said_of_ranks(ranks)
         raise UserError(
-            f"--nproc {per_node}: {ranks} ranks, but the scenario has satellites={satellites}; "
-            f"give --nproc {satellites} or satellites={ranks}"
+            f"--nproc {per_node}: {ranks} ranks, but the scenario has {has}; "
+            f"give --nproc {scenario.ranks} or {fitting}"
         )
     return arguments
 

@@ -155,12 +155,12 @@ def after_the_first_round(line, words, folder, output="runs"):
 
 @pytest.fixture(scope="module")
 def struck_run(tmp_path_factory):
-    """A run under torchrun with loss and a silent satellite, in which a satellite is killed and the ground
-    stopped: its folder, and what it said."""
+    """A run of two ranks under torchrun with loss and a silent satellite, in which the rank that flies two of
+    three satellites is killed and the ground stopped: its folder, and what it said."""
     folder = tmp_path_factory.mktemp("struck")
-    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "3", LAUNCH]
-    process, names = after_the_first_round(torchrun, FAULTY, folder)
-    os.kill(names["satellite 1"][0], signal.SIGKILL)
+    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2", LAUNCH]
+    process, names = after_the_first_round(torchrun, [*FAULTY, "satellites_per_rank=2"], folder)
+    os.kill(names["rank 0"][0], signal.SIGKILL)
     os.kill(names["ground"][0], signal.SIGSTOP)  # ended by its keeper, and started again
     printed, errors = process.communicate(timeout=400)
     assert process.returncode == 0, errors
@@ -176,11 +176,11 @@ def test_with_loss_and_a_silent_satellite_torchrun_flies_what_one_process_flies(
     assert {Outcome.LOST, Outcome.RESENT} <= outcomes
 
 
-def test_a_satellite_and_a_ground_that_are_killed_come_back_and_leave_no_trace(struck_run):
+def test_a_rank_and_a_ground_that_are_killed_come_back_and_leave_no_trace(struck_run):
     folder, _, errors = struck_run  # whose bytes are those of one process: the test before
-    assert "satellite 1 was ended by signal 9" in errors and "ground was stopped" in errors
+    assert "rank 0 was ended by signal 9" in errors and "ground was stopped" in errors
     (run,) = runs_in(folder)
-    assert {one.who for one in dlrc.open(run).facts.accidents} == {"satellite 1", "ground"}
+    assert {one.who for one in dlrc.open(run).facts.accidents} == {"satellites 0 to 1", "ground"}
 
 
 def ends_in_one_line_at_most(process, names, code, line):
@@ -245,6 +245,7 @@ def test_a_run_whose_keeper_is_killed_is_resumed_to_the_same_bytes(tmp_path, mon
         (["scenario=smoke", "capture.window_px=128"], "capture.patch_px"),
         (["scenario=smoke", "scene.size_px=256"], "smaller than"),
         (["--nproc", "3", "scenario=smoke"], "satellites=2"),
+        (["--nproc", "2", "satellites_per_rank=2", "scenario=smoke"], "--nproc 1 or satellites_per_rank=1"),
         (["--nproc", "many", "scenario=smoke"], "--nproc many: expected a number"),
         (["--nprocs-per-nod", "2", "scenario=smoke"], "options for torchrun"),
         (["--master-port", "{taken}", "scenario=smoke"], "--master-port={taken}: Address already in use"),

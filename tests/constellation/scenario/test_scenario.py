@@ -54,6 +54,17 @@ def test_overrides_reach_any_depth():
     assert scenario.scene.path == "a:b.png"
 
 
+def test_ranks_share_the_satellites_out_and_whoever_starts_other_ranks_hears_what_would_fit():
+    scenario = load_scenario("dense", ["satellites_per_rank=3"])
+    assert scenario.ranks == 3
+    assert [[*scenario.crew_of_rank(rank)] for rank in range(3)] == [[0, 1, 2], [3, 4, 5], [6, 7]]
+    assert scenario.digest == load_scenario("dense").digest
+    has = "satellites=8 satellites_per_rank=3"
+    assert scenario.said_of_ranks(2) == (has, "satellites_per_rank=4")
+    assert scenario.said_of_ranks(5) == (has, "satellites=15")
+    assert load_scenario("dense").said_of_ranks(2) == ("satellites=8", "satellites=2")
+
+
 def test_equal_knobs_have_equal_digests_and_the_output_folder_does_not_matter():
     assert (
         load_scenario("dense", ["seed=1"]).digest
