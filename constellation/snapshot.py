@@ -14,6 +14,7 @@ from pydantic import ConfigDict
 
 from constellation.network import Instant, SpaceSegment
 from constellation.orbit.frames import EARTH_RADIUS_KM
+from constellation.orbit.orbits import Constellation
 from constellation.passes.contacts import ContactWindows, contact_windows
 from constellation.passes.queue import DownlinkQueue, Service
 from constellation.scenario.scenario import NetworkScenario
@@ -80,9 +81,28 @@ class Waiting:
 
 
 @dataclass(frozen=True)
+class RuleTold:
+    """What a rule of priority would do to a round, by footprints alone: equal ground counts as equal,
+    everybody hears everybody. order: participants, highest priority first. kept_bytes: that each of them
+    sends, by its number; fairness: Jain's index of these. first_s, last_s: until a picture is usable, and
+    until every byte is on the ground; lost_bytes: sent anew where an owner is lost, mean over the owners.
+    None: undefined."""
+
+    __pydantic_config__ = _STRICT
+
+    rule: str
+    order: tuple[int, ...]
+    kept_bytes: tuple[float, ...]
+    fairness: float | None
+    first_s: float | None
+    last_s: float | None
+    lost_bytes: float
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """One instant. nodes: participants, then those that relayed for them. links_in_all: of the whole
-    constellation. until_s: how far passes were looked for."""
+    constellation. until_s: how far passes were looked for. rules: what each would do, where asked."""
 
     __pydantic_config__ = _STRICT
 
@@ -95,6 +115,7 @@ class Snapshot:
     nodes: tuple[Node, ...]
     links: tuple[Isl, ...]
     waiting: tuple[Waiting, ...]
+    rules: tuple[RuleTold, ...] = ()
 
 
 class Onlooker:
@@ -104,6 +125,11 @@ class Onlooker:
         self._knobs, self._space = knobs, SpaceSegment(knobs)
         self._queues: dict[int, DownlinkQueue] = {}  # by number in the constellation
         self._windows: dict[int, ContactWindows] = {}
+
+    @property
+    def constellation(self) -> Constellation:
+        """That it looks at."""
+        return self._space.constellation
 
     def at(
         self, number: int, payload_bytes: Mapping[int, float], ready: Mapping[int, tuple[float, float]]

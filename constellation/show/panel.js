@@ -15,12 +15,15 @@ function list(id, rows) {  // a definition list; touched only where it says some
 }
 function facts(watch, links, contacts) {
   const mine = new Set(watch);
-  list("facts", [["satellites", S], ["observing the region", watch.length], [D.linksNote, links.length],
-    ["in contact with " + D.stationName, contacts.length], ["of them observing", contacts.filter(e => mine.has(e[0])).length], ["link rule", D.rule], ["noise formula", D.noise]]);
+  let both = 0, ends = 0;
+  for (let i = 0; i < contacts.count; i++) both += mine.has(contacts.a[contacts.on[i]]);
+  for (let i = 0; i < links.count; i++) ends += links.a[links.on[i]] === chosen || links.b[links.on[i]] === chosen;
+  list("facts", [["satellites", S], ["observing the region", watch.length], [D.linksNote, links.count],
+    ["in contact with " + D.stationName, contacts.count], ["of them observing", both], ["link rule", D.rule], ["noise formula", D.noise]]);
   if (chosen < 0) { list("about", []); return; }
   const windows = byOf.get(chosen) || [], open = windows.find(e => e[2] <= now && now < e[3]), next = windows.find(e => e[2] > now);
   list("about", [["where", whereText(chosen)], ["observes the region", mine.has(chosen) ? "yes" : "no"],
-    ["links drawn", links.filter(e => e[0] === chosen || e[1] === chosen).length],
+    ["links drawn", ends],
     [D.stationName, open ? `in contact until ${clockText(open[3]).slice(11)}` : next ? `next ${clockText(next[2]).slice(5, 16)}` : "none until the end"],
     ["contact windows", windows.length]]);
 }

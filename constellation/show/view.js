@@ -33,10 +33,28 @@ function locate() {  // linear between samples, then back to the right height
   }
 }
 const instant = () => Math.min(T - 1, Math.floor((now - D.times[0]) / STEP + 1e-9));
-const active = list => list.filter(e => e[2] <= now && now < e[3]);  // [a, b, begin, end]
-const observers = () => D.participants[instant()].filter(s => s >= 0);
+// Intervals [a, b, begin, end] as columns; `on` holds the numbers of those that hold now, `count` of them.
+const columnsOf = list => ({ a: Int32Array.from(list, e => e[0]), b: Int32Array.from(list, e => e[1]), begin: Float64Array.from(list, e => e[2]), end: Float64Array.from(list, e => e[3]), on: new Int32Array(list.length), count: 0, from: Infinity, until: -Infinity });
+const LINKS = columnsOf(D.links), CONTACTS = columnsOf(D.contacts);
+function pick(all) {  // looked through again only when one begins or ends
+  if (now >= all.from && now < all.until) return all;
+  const { begin, end, on } = all;
+  let count = 0, from = -Infinity, until = Infinity;
+  for (let i = 0; i < begin.length; i++) {
+    if (begin[i] > now) { if (begin[i] < until) until = begin[i]; continue; }
+    if (end[i] <= now) { if (end[i] > from) from = end[i]; continue; }
+    on[count++] = i;
+    if (begin[i] > from) from = begin[i];
+    if (end[i] < until) until = end[i];
+  }
+  all.count = count; all.from = from; all.until = until;
+  return all;
+}
+const SEEING = D.participants.map(list => list.filter(s => s >= 0));
+const observers = () => SEEING[instant()];
 const lonlat = (x, y, z) => [Math.atan2(y, x) / RAD, Math.asin(z / Math.hypot(x, y, z)) / RAD];
 const onEarth = (lon, lat) => [EARTH_KM * Math.cos(lat * RAD) * Math.cos(lon * RAD), EARTH_KM * Math.cos(lat * RAD) * Math.sin(lon * RAD), EARTH_KM * Math.sin(lat * RAD)];
+const station = onEarth(D.station[0], D.station[1]), region = onEarth(D.region[0], D.region[1]);
 const at = s => [here[3 * s], here[3 * s + 1], here[3 * s + 2]];
 const clockText = t => new Date(D.epochMs + 1000 * t).toISOString().slice(0, 19).replace("T", " ");
 
@@ -115,17 +133,29 @@ function ground(g, view, w, h) {
   g.drawImage(kept, 0, 0, w, h);
 }
 function segment(g, view, p, q) {  // straight in space; on the map cut at the edge
+  join(g, view, ...p, ...q);
+}
+function join(g, view, px, py, pz, qx, qy, qz) {
+  view.fix(px, py, pz);
+  let x = X, y = Y;
+  const there = SEEN;
+  view.fix(qx, qy, qz);
   if (!view.flat) {
-    const a = view.put(p), b = view.put(q);
-    if (a[2] && b[2]) { g.moveTo(a[0], a[1]); g.lineTo(b[0], b[1]); }
+    if (there && SEEN) { g.moveTo(x, y); g.lineTo(X, Y); }
     return;
   }
-  let last = null;
-  for (let i = 0; i <= 12; i++) {
-    const u = i / 12, [x, y] = view.put(p.map((v, j) => (1 - u) * v + u * q[j]));
-    if (last !== null && Math.abs(x - last) < 180 * view.k) g.lineTo(x, y); else g.moveTo(x, y);
-    last = x;
+  // A bend is seen where the way is long on the canvas: one piece for every 24 px; all at the edge and the poles
+  const jump = 180 * view.k, long = Math.abs(X - x) + Math.abs(Y - y), pieces = Math.abs(X - x) > jump ? 12 : Math.max(1, Math.min(12, Math.ceil(long / 24)));
+  g.moveTo(x, y);
+  for (let i = 1; i <= pieces; i++) {
+    const u = i / pieces, v = 1 - u;
+    view.fix(v * px + u * qx, v * py + u * qy, v * pz + u * qz);
+    if (Math.abs(X - x) < jump) g.lineTo(X, Y); else g.moveTo(X, Y);
+    x = X; y = Y;
   }
+}
+function between(g, view, a, b) {  // two satellites, by number
+  join(g, view, here[3 * a], here[3 * a + 1], here[3 * a + 2], here[3 * b], here[3 * b + 1], here[3 * b + 2]);
 }
 function dot(g, view, p, size, color) {
   const [x, y, there] = view.put(p);
@@ -153,18 +183,18 @@ function world() {
   g.save();
   if (view.flat) { g.beginPath(); g.rect(view.ox - 180 * view.k, view.oy - 90 * view.k, 360 * view.k, 180 * view.k); g.clip(); }
   satellites(g, view);
-  const links = active(D.links), contacts = active(D.contacts), station = onEarth(D.station[0], D.station[1]);
-  g.strokeStyle = LINK; g.globalAlpha = links.length > 500 ? 0.25 : 0.8; g.lineWidth = links.length > 500 ? 0.7 : 1.4;
-  g.beginPath(); for (const e of links) segment(g, view, at(e[0]), at(e[1])); g.stroke();
+  const links = pick(LINKS), contacts = pick(CONTACTS), many = links.count > 500;
+  g.strokeStyle = LINK; g.globalAlpha = many ? 0.25 : 0.8; g.lineWidth = many ? 0.7 : 1.4;
+  g.beginPath(); for (let i = 0; i < links.count; i++) between(g, view, links.a[links.on[i]], links.b[links.on[i]]); g.stroke();
   g.strokeStyle = CONTACT; g.globalAlpha = 0.75; g.lineWidth = 1.1;
-  g.beginPath(); for (const e of contacts) segment(g, view, station, at(e[0])); g.stroke();
+  g.beginPath(); for (let i = 0; i < contacts.count; i++) segment(g, view, station, at(contacts.a[contacts.on[i]])); g.stroke();
   g.globalAlpha = 1;
-  for (const e of contacts) dot(g, view, at(e[0]), 2.4, CONTACT);
+  for (let i = 0; i < contacts.count; i++) dot(g, view, at(contacts.a[contacts.on[i]]), 2.4, CONTACT);
   for (const s of watch) dot(g, view, at(s), 4, OBS);
   dot(g, view, station, 5, CONTACT); label(g, view, station, D.stationName, TEXT);
-  const spot = onEarth(D.region[0], D.region[1]); g.strokeStyle = OBS; g.lineWidth = 1.5;
-  const [x, y, there] = view.put(spot); if (there) { g.beginPath(); g.moveTo(x - 7, y); g.lineTo(x + 7, y); g.moveTo(x, y - 7); g.lineTo(x, y + 7); g.stroke(); }
-  label(g, view, spot, "region", OBS);
+  g.strokeStyle = OBS; g.lineWidth = 1.5;
+  const [x, y, there] = view.put(region); if (there) { g.beginPath(); g.moveTo(x - 7, y); g.lineTo(x + 7, y); g.moveTo(x, y - 7); g.lineTo(x, y + 7); g.stroke(); }
+  label(g, view, region, "region", OBS);
   picked(g, view);
   g.restore();
   hover(watch);

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 from constellation.common.errors import UserError
 from constellation.common.knobs import keys_of, text_of
 from constellation.scenario.load import load_scenario, shipped_scenarios
 from constellation.scenario.scenario import Scenario
+from dlrc.store.results import Run
 
 _NOT_OF_A_RUN = ("output", "priority.trust")
 _RULE_SECTIONS = ("name", "seed", "satellites", "orbit", "region", "ground", "energy", "capture")
@@ -43,6 +45,14 @@ def rules_command(scenario: Scenario) -> str:
     command that study takes."""
     words = [word for word in shlex.split(command_of(scenario))[1:] if _of_rules(word.partition("=")[0])]
     return shlex.join(["./launch.sh", "study", "priority", *words])
+
+
+def delivery_command(run: Run) -> str:
+    """The command that delivers a run's streams as files, through stations, weather and loss; of a run in
+    memory with a place for its folder."""
+    folder = run.gallery.folder
+    place = Path(run.scenario.output) / folder.name.removesuffix(".part") if folder else "FOLDER"
+    return shlex.join(["./launch.sh", "study", "delivery", f"run={place}"])
 
 
 def _of_rules(key: str) -> bool:

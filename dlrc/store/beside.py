@@ -1,7 +1,8 @@
 """What a run notes beside its rounds, so that a report needs nothing but the run: the space network at each
-instant, and what classical codecs make of the first round's pictures.
+instant, what other rules of priority would have done to the first round, and what classical codecs make of
+its pictures.
 
-Neither is part of a round: no stream, no rate, no time of one depends on it."""
+None is part of a round: no stream, no rate, no time of one depends on it."""
 
 from __future__ import annotations
 
@@ -13,13 +14,16 @@ from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 
-from constellation.scenario.scenario import NetworkScenario
-from constellation.snapshot import Onlooker, Snapshot
+from constellation.common.errors import UserError
+from constellation.orbit.orbits import Constellation
+from constellation.scenario.scenario import Scenario
+from constellation.snapshot import Onlooker, RuleTold, Snapshot
 from ground.account import Landed
 from ground.metrics import bpp, psnr_db
 from ground.records import ClassicalPoint, Outcome, RoundRecord, SatelliteRecord
 
 MAX_PATCHES = 8  # a report may take seconds, not minutes
+MAX_VECTORS = 500_000  # of a round, sorted once a rule
 WEBP_QUALITIES = (15.0, 50.0, 80.0)
 JPEG2000_AROUND_DB = (-4.0, -1.0, 2.0)  # target PSNR less that of the run's independent codec
 _TYPICAL_DB = 35.0
@@ -29,8 +33,8 @@ Patch = tuple[np.ndarray, "np.ndarray | None"]  # uint8 [P, P, 3]; bool [P, P], 
 class Beside:
     """Notes of a run's rounds, in their order."""
 
-    def __init__(self, network: NetworkScenario) -> None:
-        self._onlooker = Onlooker(network)
+    def __init__(self, scenario: Scenario) -> None:
+        self._scenario, self._onlooker = scenario, Onlooker(scenario.network)
 
     def noted(self, landed: Landed) -> RoundRecord:
         """The round's record with the notes in it."""
@@ -40,7 +44,11 @@ class Beside:
             witnesses = [witness for _, witness in sorted(landed.arrived.witness.items())]
             patches = [(one.original, one.valid) for one in witnesses if one.valid is None or one.valid.any()]
             classical = classical_points(patches[:MAX_PATCHES], _independent_db(record))
-        return dataclasses.replace(record, network=self._network(record), classical=classical)
+        network = self._network(record)
+        if record.number == 0:
+            rules = rules_told(self._scenario, self._onlooker.constellation, record)
+            network = dataclasses.replace(network, rules=rules)
+        return dataclasses.replace(record, network=network, classical=classical)
 
     def seen(self, record: RoundRecord) -> None:
         """A round that was noted by a process before this one: queues on board remember it."""
@@ -61,6 +69,41 @@ def versions() -> dict[str, str]:
         with contextlib.suppress(PackageNotFoundError):
             found[name] = version(name)
     return found
+
+
+def rules_told(scenario: Scenario, constellation: Constellation, record: RoundRecord) -> tuple[RuleTold, ...]:
+    """What each rule of priority, and the run's own, would do to a round: `dlrc study priority` with the
+    run's footprints and bytes. Nothing where nobody shares, streams are exchanged in the place of signatures,
+    or nobody passes the station."""
+    vectors = (scenario.capture.patch_px // 16) ** 2
+    told = [one.independent.total for one in record.satellites if one.pixels]
+    few = scenario.satellites * vectors <= MAX_VECTORS
+    if scenario.satellites < 2 or not (scenario.dlrc.enabled and told and few) or scenario.dlrc.streams:
+        return ()
+    from dlrc.studies.questions.priority_rounds import RULES, Request, fly
+
+    own = scenario.priority.rule if scenario.priority.rule not in RULES else ""
+    request = Request(scenario, 1.0, 1, 8 * float(np.mean(told)) / vectors, 1.0, own)
+    try:
+        outcomes = fly(request, constellation, record.number)
+    except UserError:
+        return ()
+    return tuple(
+        RuleTold(
+            rule=one.rule,
+            order=one.order,
+            kept_bytes=tuple(map(float, one.bytes_kept)),
+            fairness=_finite(one.fairness),
+            first_s=_finite(one.usable_s.min()),
+            last_s=_finite(one.own_s.max()),
+            lost_bytes=float(one.lost_bytes.mean()),
+        )
+        for one in outcomes
+    )
+
+
+def _finite(number: float) -> float | None:
+    return float(number) if np.isfinite(number) else None
 
 
 def classical_points(patches: Sequence[Patch], around_db: float) -> tuple[ClassicalPoint, ...]:

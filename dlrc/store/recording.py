@@ -52,7 +52,7 @@ class Recording(AbstractContextManager["Recording"]):
         self._stored, self._say, self._back, self._resumes = stored, say, back, scenario.resume
         self.scenario = scenario.model_copy(update={"resume": False})  # what is written is the same
         self._page = RunPage()
-        self._beside = Beside(scenario.network)
+        self._beside = Beside(self.scenario)
         self._folder: Folder | None = None
         self._finished: Path | None = None  # it was, before this began
         self._rounds: list[RoundRecord] = []

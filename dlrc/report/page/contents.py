@@ -16,7 +16,7 @@ from constellation import show
 from constellation.common.knobs import keys_of, text_of
 from constellation.scenario.scenario import Scenario
 from constellation.sync.series import constellation_label
-from dlrc.report.command import command_of, knob_texts, rules_command
+from dlrc.report.command import command_of, delivery_command, knob_texts, rules_command
 from dlrc.report.fates import CLASSES, OTHER, classes_of
 from dlrc.report.lines import TELLING
 from dlrc.report.page.pictures import PictureBook
@@ -45,6 +45,8 @@ def contents(run: Run, book: PictureBook) -> dict[str, Any]:
         "scene_real": facts.scene_real,
         "command": command_of(scenario),
         "rules_command": rules_command(scenario),
+        "rules": _rules(run),
+        "delivery_command": delivery_command(run),
         "digests": {
             "scenario": scenario.digest,
             "weights (SHA-256)": facts.weights_sha256,
@@ -57,9 +59,11 @@ def contents(run: Run, book: PictureBook) -> dict[str, Any]:
             "ground.stream_loss": scenario.ground.stream_loss,
             "ground.silent_satellite": scenario.ground.silent_satellite,
         },
+        "streams": scenario.dlrc.streams,
         "sharing": scenario.dlrc.enabled and scenario.satellites > 1,
         "station": {
-            "name": scenario.ground.name,
+            "name": scenario.ground.each[0].name,
+            "others": len(scenario.ground.each) - 1,
             "latitude_deg": scenario.ground.latitude_deg,
             "longitude_deg": scenario.ground.longitude_deg,
         },
@@ -103,6 +107,13 @@ def knobs_of(scenario: Scenario) -> list[dict[str, Any]]:
         }
         for key in keys_of(Scenario).values()
     ]
+
+
+def _rules(run: Run) -> list[dict[str, Any]]:
+    """What other rules would have done to the first round; the run's own is marked."""
+    network = run.rounds[0].network
+    mine = run.scenario.priority.rule
+    return [_clean({**vars(one), "mine": one.rule == mine}) for one in (network.rules if network else ())]
 
 
 def _asked(run: Run) -> list[str]:

@@ -8,10 +8,12 @@ import pytest
 from dlrc.report.page import comparison_page, run_page
 from dlrc.report.page.several import shelf_page
 from dlrc.store.shelf import listed
+from nodes.timeline import ALONE, PREDICTION, REFERENCES, REGISTRATION
 from tests.dlrc.report.page_cases import rich
 from tests.dlrc.run_cases import run
 from tests.dlrc.store.test_folder import written
 
+STREAM_STAGES = (ALONE, REFERENCES, REGISTRATION, PREDICTION)
 SCREENS = {"desktop": (1280, 900, "light"), "phone": (390, 844, "dark")}
 
 
@@ -21,6 +23,7 @@ def pages(tmp_path_factory):
     written(folder)
     texts = {
         "run": run_page(rich()),
+        "streams": run_page(rich("dlrc.exchange=streams", "dlrc.dedup=hybrid", predicted=True)),
         "compare": comparison_page([run(), run("dlrc.k=12")], folder / "compare.html"),
         "shelf": shelf_page(listed(folder)),
     }
@@ -56,7 +59,8 @@ def _outside(url):
 
 
 @pytest.mark.parametrize(
-    ("name", "screen"), [("run", "desktop"), ("run", "phone"), ("compare", "desktop"), ("shelf", "phone")]
+    ("name", "screen"),
+    [("run", "desktop"), ("run", "phone"), ("streams", "phone"), ("compare", "desktop"), ("shelf", "phone")],
 )
 def test_a_page_has_no_error_fits_its_screen_and_axe_objects_to_nothing(opened, name, screen):
     axe = pytest.importorskip(
@@ -85,6 +89,28 @@ def test_the_first_screen_answers_what_was_saved_at_which_quality_who_coded_what
     text = cards.all_inner_texts()
     assert len(text) == 5 and "32.00" in text[1] and "32.10" in text[1] and "ms" in text[2]
     assert cards.last.bounding_box()["y"] < 900
+
+
+def test_what_another_rule_would_have_done_is_said_on_the_first_screen_and_told_one_click_away(opened):
+    page = opened("run")
+    said = page.locator("#ask")
+    assert "under id, as here" in said.inner_text() and "900 B, under balanced 600 B" in said.inner_text()
+    assert said.bounding_box()["y"] < 900
+    page.click("text=All rules")
+    assert page.locator("#others tbody tr").all_inner_texts()[0].startswith("id (this run)")
+    assert page.locator("#others svg[role=img]").first.bounding_box()["y"] < 900
+
+
+def test_with_streams_a_position_tells_what_predicts_it_and_every_step_has_a_colour_of_its_own(opened):
+    page = opened("streams")
+    page.select_option("#satellite", "1")
+    side = page.locator("#map").bounding_box()["width"]
+    page.locator("#map").hover(position={"x": 0.8 * side, "y": 0.8 * side})
+    assert "predicted from satellite 0" in page.inner_text("#tip") and "bits" in page.inner_text("#tip")
+    assert "predicted from another satellite" in page.inner_text("#map-legend")
+    assert "stream" in page.locator("#cards .card").nth(2).inner_text()
+    steps = ["capture", "analysis", "exchange", "arbitrate", "downlink", *STREAM_STAGES, "coding"]
+    assert len(page.evaluate(f"[...new Set({steps}.map(stepColour))]")) == len(steps)
 
 
 def picture(page):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from constellation.scenario.load import load_scenario
+from constellation.show.html import script_safe
 from dlrc.commands import serve
 from dlrc.commands.table import loaded, studies
 from dlrc.main import dispatch
@@ -19,7 +20,6 @@ from dlrc.report.command import command_of, rules_command
 from dlrc.report.fates import CLASSES, classes_of, shares_of
 from dlrc.report.page import RunPage, run_page
 from dlrc.report.page.contents import contents
-from dlrc.report.page.html import script_safe
 from dlrc.report.page.pictures import PictureBook
 from dlrc.report.page.several import differing_knobs, figures, shelf_page
 from dlrc.store.shelf import listed

@@ -52,7 +52,10 @@ function trend(into) {
   });
 }
 
-const STEPS = { capture: "#8b949e", analysis: "#0072b2", hash: "#56b4e9", sync: "#d55e00", entropy: "#009e73", arbitrate: "#e69f00", downlink: "#cc79a7" };
+// A colour of its own for each step; those of an exchange of streams stand for what they replace (alone: entropy, exchange: sync)
+const STEPS = { capture: "#8b949e", analysis: "#0072b2", hash: "#56b4e9", sync: "#d55e00", entropy: "#009e73", arbitrate: "#e69f00", downlink: "#cc79a7",
+  alone: "#7fc8a9", exchange: "#d55e00", references: "#8c6bb1", registration: "#f0e442", prediction: "#56b4e9", coding: "#009e73" };
+const STEP_TOLD = { alone: "alone: the independent stream", references: "references: others' streams decoded", registration: "registration of what predicts" };
 const stepColour = name => STEPS[name] || d3.schemeTableau10[[...name].reduce((n, c) => n + c.charCodeAt(0), 0) % 10];
 function timeline(into, round) {
   const spans = round.spans, lanes = [...new Set(spans.map(s => s.satellite))];
@@ -64,8 +67,8 @@ function timeline(into, round) {
   const tracks = shown.flatMap(s => [`${s} computing`, `${s} links`]).filter(track => rows.some(row => row.track === track));
   chart(into, {
     title: `Round ${round.number + 1}: what each satellite did, milliseconds after the shutter`,
-    alt: `Simulated clock of round ${round.number + 1}, ${lanes.length} satellites, ${number(end, 1)} ms in all. The exchange (sync) took up to ${duration(round.t_round_s)}.`,
-    legend: names.map(name => [stepColour(name), name]),
+    alt: `Simulated clock of round ${round.number + 1}, ${lanes.length} satellites, ${number(end, 1)} ms in all. The exchange took up to ${duration(round.t_round_s)}.`,
+    legend: names.map(name => [stepColour(name), STEP_TOLD[name] || name]),
     note: (DATA.clock === "measured" ? "Compute times as measured on this machine." : `Compute times: profile ${DATA.clock} (the paper's Table 2), not this machine's.`) + " Downlink is transmission alone, at the edge of a pass; waiting for the pass is below.",
     draw: width => Plot.plot({
       width, height: 44 + 13 * tracks.length, marginLeft: 92, marginBottom: 34, x: { label: "ms", grid: true, domain: [0, end] }, y: { label: null, domain: tracks, padding: 0.15, tickFormat: t => t.endsWith("computing") ? "sat. " + t.replace(" computing", "") : "links", tickSize: 0 },
@@ -133,7 +136,7 @@ function queue(into, round) {
     title: `Round ${round.number + 1}: from the shutter to the ground over ${DATA.station.name}` + (down.length ? `: first picture after ${duration(3600 * first)}, all after ${duration(3600 * all)}` : ""),
     alt: `Waiting for passes over ${DATA.station.name}. ${down.slice(0, 16).map(d => `Satellite ${d.participant} is down after ${duration(3600 * d.x)}`).join(", ")}.`,
     legend: [["var(--z)", "pass over the station"], ["var(--bad)", "last byte on the ground"]],
-    note: "First in, first out; every pass at its mean rate, an antenna for every satellite." + (late ? ` ${late} of the streams are not down within orbit.duration_s.` : ""),
+    note: `A plain queue: first in, first out; every pass at its mean rate, an antenna for every satellite, nothing lost${DATA.station.others ? `, the first of ${DATA.station.others + 1} stations alone` : ""}. Files, shared antennas, other stations, weather, loss and other orders: ${DATA.delivery_command}.` + (late ? ` ${late} of the streams are not down within orbit.duration_s.` : ""),
     draw: width => Plot.plot({
       width, height: 54 + 22 * waiting.length, marginLeft: 118, x: { label: "hours after the round", domain: [0, end], grid: true }, y: { label: null, domain: [...told.values()], padding: 0.35, tickSize: 0 },
       marks: [

@@ -6,7 +6,7 @@ function header() {
   $("asked").replaceChildren(...DATA.asked.map(text => make("li", { text })));
   const flying = !DATA.finished;
   $("state").replaceChildren(make("span", { class: "chip" + (flying ? " live" : ""), text: flying ? `${DATA.rounds_done} of ${DATA.rounds_asked} rounds, not finished` : `finished, ${DATA.began.slice(0, 10)}` }));
-  $("contents").replaceChildren(...[["answer", "Answer"], ["views", "Pictures and maps"], ["quality", "Quality"], ["clock", "Clock"], ["network", "Links"], ["downlink", "Downlink"], ["table", "Satellites"], ["repairs", "Faults"], ["again", "Fly it again"]].map(([id, text]) => make("a", { href: "#" + id, text })));
+  $("contents").replaceChildren(...[["answer", "Answer"], ["views", "Pictures and maps"], ["rules", "Other rules"], ["quality", "Quality"], ["clock", "Clock"], ["network", "Links"], ["downlink", "Downlink"], ["table", "Satellites"], ["repairs", "Faults"], ["again", "Fly it again"]].map(([id, text]) => make("a", { href: "#" + id, text })));
   $("foot").textContent = `dlrc ${DATA.versions.dlrc}, begun ${DATA.began}${S.wall_s ? `, ${duration(S.wall_s)} of wall time` : ""}. This page stands alone: it asks nothing of any network.`;
   follow(flying);
 }
@@ -38,7 +38,7 @@ function cards() {
     make("p", { text: q.dlrc.psnr_db == null ? "No image was decoded." : `Independent: ${number(q.independent.psnr_db, 2)} dB, a change of ${signed(q.dlrc.psnr_db - q.independent.psnr_db, 3)} dB.` }),
     q.dlrc.ms_ssim == null ? null : make("p", { text: `MS-SSIM ${number(q.dlrc.ms_ssim, 4)}, independent ${number(q.independent.ms_ssim, 4)}.` }));
   const sync = card("How long the exchange took", DATA.sharing ? [duration(S.sync.t_round_s.mean), small(`at most ${duration(S.sync.t_round_s.max)}`)] : ["none"],
-    make("p", { text: DATA.sharing ? `Until everybody has everybody's list, ${bytes(S.sync.payload_bytes)} from each satellite over the links (noise ${S.sync.noise}).` : "Nothing is exchanged." }));
+    make("p", { text: DATA.sharing ? `Until everybody has everybody's ${DATA.streams ? "stream" : "list"}, ${bytes(S.sync.payload_bytes)} from each satellite over the links (noise ${S.sync.noise}).` : "Nothing is exchanged." }));
   const fates = byClass(), kinds = DATA.classes.filter(kind => fates[kind.key] > 0);
   const hues = { kept: "var(--y)", local: "var(--z)", remote: "var(--map)", inexact: "var(--other)" };
   const hue = (kind, i) => hues[kind.key] || d3.schemeTableau10[i + 4];
@@ -49,7 +49,6 @@ function cards() {
   const decode = S.decode, arrived = card("Did it arrive", [`${decode.exact} of ${decode.streams}`, small("streams decoded exactly")],
     make("p", { text: [decode.failed ? `${decode.failed} failed` : "None failed", decode.independent ? `${decode.independent} replaced by independent streams` : "", decode.resent_bytes ? `${bytes(decode.resent_bytes)} sent again` : ""].filter(Boolean).join(", ") + "." }));
   $("cards").replaceChildren(saved, quality, sync, who, arrived);
-  $("other").textContent = DATA.rules_command;
 }
 function byClass() {  // positions by class, over the rounds that this page shows
   const out = Object.fromEntries(DATA.classes.map(kind => [kind.key, 0]));
@@ -58,6 +57,31 @@ function byClass() {  // positions by class, over the rounds that this page show
     if (c && view.outcome !== "lost") for (const k of c.kind) out[DATA.classes[k].key]++;
   }
   return out;
+}
+
+function otherRules() {  // of the first round, by footprints
+  $("other").textContent = DATA.rules_command;
+  const into = $("others"), busiest = rule => d3.max(rule.kept_bytes), mine = DATA.rules.find(rule => rule.mine), rest = DATA.rules.filter(rule => !rule.mine);
+  if (!mine) {
+    $("ask").textContent = DATA.streams ? "With streams exchanged, a rule decides who predicts from whom; the study tells it for signatures." : DATA.sharing ? "This run says nothing about it; the study does." : "Nothing is shared, so no rule changes anything.";
+    return into.append(make("p", { class: "dim", text: DATA.sharing ? "Other rules are told for runs that exchange signatures and whose satellites pass the station within a day." : "Every satellite codes by itself." }));
+  }
+  const level = d3.least(rest, busiest), quick = d3.least(rest.filter(rule => rule.first_s != null), rule => rule.first_s);
+  $("ask").textContent = `By footprints: under ${mine.rule}, as here, the busiest satellite would send ${bytes(busiest(mine))}` + (level ? `, under ${level.rule} ${bytes(busiest(level))}` : "") + (mine.first_s == null || !quick ? "." : `; the first picture is usable after ${duration(mine.first_s)}, under ${quick.rule} after ${duration(quick.first_s)}.`);
+  const parts = DATA.rules.flatMap(rule => rule.kept_bytes.map((size, satellite) => ({ rule: rule.rule, satellite, size }))), wide = 12 + 7 * d3.max(DATA.rules, rule => rule.rule.length);
+  chart(into, {
+    title: "Round 1: what each satellite would send, by rule", alt: `Bytes by satellite and rule. ${DATA.rules.map(rule => `${rule.rule}: the busiest sends ${bytes(busiest(rule))}`).join("; ")}.`,
+    legend: mine.kept_bytes.slice(0, 16).map((_, satellite) => [colour(satellite), `sat. ${satellite}`]),
+    note: "By footprints and the independent streams' mean bytes: equal ground counts as equal, everybody hears everybody, each stream waits for its own passes. The order under balanced has no top; it needs a codec without context, or codec.context=independent.",
+    draw: width => Plot.plot({ width, height: 40 + 30 * DATA.rules.length, marginLeft: Math.min(width / 3, wide), x: { label: "kB", grid: true, transform: v => v / 1000 }, y: { label: null, domain: DATA.rules.map(rule => rule.rule), padding: 0.25, tickSize: 0 },
+      marks: [Plot.barX(parts, Plot.stackX({ y: "rule", x: "size", fill: d => colour(d.satellite), insetRight: 0.5, order: "satellite" })), Plot.tip(parts, Plot.pointer(Plot.stackX({ y: "rule", x: "size", order: "satellite", title: d => `${d.rule}: satellite ${d.satellite} sends ${bytes(d.size)}` }))), Plot.ruleX([0])] }),
+    rows: [],
+  });
+  into.append(table([
+    { key: "rule", label: "rule", left: true, text: r => r.rule + (r.mine ? " (this run)" : "") }, { key: "order", label: "order", left: true, text: r => r.rule === "balanced" ? "none" : r.order.join(" "), value: r => r.order.join(" ") },
+    { key: "busiest", label: "busiest sends", text: r => bytes(busiest(r)), value: busiest }, { key: "fairness", label: "fairness (Jain)", text: r => number(r.fairness, 2) },
+    { key: "first_s", label: "first picture usable after", text: r => duration(r.first_s) }, { key: "last_s", label: "all down after", text: r => duration(r.last_s) }, { key: "lost_bytes", label: "a lost owner costs", text: r => bytes(r.lost_bytes) },
+  ], DATA.rules, { label: "Rules of priority side by side" }));
 }
 
 function rowsTable() {
@@ -160,7 +184,7 @@ function begin() {
   look.round = DATA.rounds.some(r => r.number === number) ? number : DATA.rounds[0].number;
   look.satellite = wish.has("satellite") ? Number(wish.get("satellite")) : bestView();
   themes(); copying(); header(); headline(); cards();
-  rateQuality($("rd")); trend($("trend"));
+  otherRules(); rateQuality($("rd")); trend($("trend"));
   settled = CHARTS.length;
   options($("round"), DATA.rounds.map(r => [r.number, r.title]), look.round);
   const pictures = [["captured", "original"], ["independent", "independent"], ["dlrc", "DLRC"], ["error independent", "error \u00d7 8, independent"], ["error dlrc", "error \u00d7 8, DLRC"]];
