@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the environment once, then runs what it is given in it; from any folder, paths are the caller's.
 #   ./launch.sh --nproc 8 scenario=dense [key=value ...]    a run: a rank flies a satellite, or several
-#   ./launch.sh test [pytest arguments]                      the tests
+#   ./launch.sh test [pytest arguments]                      the tests, a process a core (at most 4; -n 0: one alone)
 #   ./launch.sh python -m benchmarks.coding                  anything else, inside the same environment
 set -euo pipefail
 home=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd -P)
@@ -57,7 +57,9 @@ case "${1:-}" in
     (cd "$home" && "$venv/bin/python" -m nodes.process.warm_up) ;;
 esac
 case "${1:-}" in
-  test) shift; cd "$home"; exec "$venv/bin/python" -m pytest "$@" ;;
+  test)  # a file stays in one process, where its tests share what they set up
+    shift; cd "$home"
+    exec "$venv/bin/python" -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder "$@" ;;
   python)  # its tools come first on the PATH: pyright takes the environment from there
     shift
     export PATH="$venv/bin:$PATH"
