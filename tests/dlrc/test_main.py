@@ -11,7 +11,7 @@ from constellation.common.help import page
 from constellation.scenario.load import available_scenarios
 from dlrc.commands.overview import HELP_FILE, overview
 from dlrc.commands.table import RUN, benches, loaded, studies
-from dlrc.main import dispatch
+from dlrc.main import dispatch, main
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -121,11 +121,23 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("words", "expected"), MISTAKES, ids=[" ".join(words) for words, _ in MISTAKES])
-def test_a_newcomers_mistake_is_one_line_and_exit_code_2(words, expected, tmp_path):
+def test_a_newcomers_mistake_is_one_line_and_exit_code_2(words, expected, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["launch.py", *words])
+    with pytest.raises(SystemExit) as left:
+        main()
+    out, errors = capsys.readouterr()
+    assert (left.value.code, out) == (2, "") and errors.count("\n") == 1, errors
+    assert errors.startswith("error: ") and expected in errors
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("place", [0, -2], ids=["run", "evaluate"])
+def test_and_so_it_is_in_a_process_of_its_own(place, tmp_path):
+    words, expected = MISTAKES[place]
     done = command(*words, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "") and done.stderr.count("\n") == 1, done.stderr
     assert done.stderr.startswith("error: ") and expected in done.stderr
-    assert not list(tmp_path.iterdir())
 
 
 def test_paths_with_spaces_are_paths(tmp_path, capsys):
