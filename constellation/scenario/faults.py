@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from constellation.common.knobs import Knobs, Several
+from constellation.common.errors import UserError
+from constellation.common.knobs import Knobs, Several, build, refuse_repeats, split_word
 
 Kind = Literal["dies", "hangs", "reboots", "corrupts", "late", "cut", "partial", "lies"]
 StageName = Literal["capture", "exchange", "coding", "downlink"]
@@ -33,16 +34,24 @@ class Event(Knobs):
     metric: Annotated[float, Field(ge=-1e300, le=1e300)] = 1e12
 
 
-def _spelt_out(given: Any) -> Any:
-    """`dies satellite=3 round=2 stage=coding` as a section; anything else as it is."""
-    if not isinstance(given, str):
+def _event(given: Any) -> Any:
+    """An event from its words, `dies satellite=3 round=2 stage=coding`, or from a section."""
+    if isinstance(given, Event):
         return given
-    kind, *words = given.split()
-    found: dict[str, Any] = {"kind": kind}
-    for word in words:
-        name, _, text = word.partition("=")
-        found[name] = text if name == "stage" else _number(text)
-    return found
+    try:
+        values = _spelt_out(given) if isinstance(given, str) else given
+        if isinstance(values, dict) and "kind" in values:
+            return build(Event, values)
+    except UserError as error:
+        raise ValueError(str(error)) from None
+    raise ValueError("expected words such as `dies satellite=3 round=2 stage=coding`")
+
+
+def _spelt_out(text: str) -> dict[str, Any]:
+    kind, *words = text.split() or [""]
+    refuse_repeats(words)
+    pairs = [split_word(word) for word in words]
+    return {"kind": kind, **{name: text if name == "stage" else _number(text) for name, text in pairs}}
 
 
 def _number(text: str) -> Any:
@@ -56,7 +65,7 @@ class FaultKnobs(Knobs):
     """What goes wrong with satellites, the same under every transport."""
 
     events: Annotated[
-        tuple[Annotated[Event, BeforeValidator(_spelt_out)], ...], Field(strict=False, max_length=10000)
+        tuple[Annotated[Event, BeforeValidator(_event)], ...], Field(strict=False, max_length=10000)
     ] = ()
     """such as `dies satellite=3 round=2 stage=coding`, in YAML also as sections"""
     rate: Annotated[float, Field(ge=0, le=1)] = 0.0

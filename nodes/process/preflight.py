@@ -24,6 +24,7 @@ def check_inputs(scenario: Scenario) -> None:
             f"ground.silent_satellite={scenario.ground.silent_satellite}: expected less than "
             f"satellites={scenario.satellites}"
         )
+    check_faults(scenario)
     if scenario.codec.device == "cuda":
         from nodes.process.device import device_of
 
@@ -31,6 +32,21 @@ def check_inputs(scenario: Scenario) -> None:
     scene = open_scene(scenario.scene, scenario.seed, 0, scenario.capture.window_px)
     check_window(scenario.capture, scene.height, scene.width, scene.name)
     check_weights(scenario.codec)
+
+
+def check_faults(scenario: Scenario) -> None:
+    """Refuse a fault that befalls nobody: of a satellite or in a round that there is not."""
+    step_s, satellites = scenario.orbit.step_s, f"satellites={scenario.satellites}"
+    for event in scenario.faults.events:
+        name = f"faults.events: {event.kind} satellite={event.satellite}"
+        if event.satellite >= scenario.satellites:
+            raise UserError(f"{name}: expected less than {satellites}")
+        if event.peer >= scenario.satellites:
+            raise UserError(f"{name} peer={event.peer}: expected less than {satellites}")
+        number = event.round if event.time_s is None else int(event.time_s // step_s)
+        if number >= scenario.rounds:
+            when = f"round={number}" if event.time_s is None else f"time_s={event.time_s:g} (round {number})"
+            raise UserError(f"{name} {when}: expected a round before rounds={scenario.rounds}")
 
 
 def check_weights(codec: CodecKnobs) -> None:

@@ -15,6 +15,9 @@ MODULES = (
     "codec.entropy.schedule",
     "codec.entropy.coder",
     "codec.maps.coding",
+    "codec.prediction.costs",
+    "codec.prediction.motion",
+    "codec.prediction.side_information",
     "nodes.recognizer",
 )
 

@@ -7,6 +7,7 @@ from constellation.scenario.faults import KINDS, FaultKnobs
 from constellation.scenario.load import load_scenario
 from constellation.scenario.network import GroundKnobs
 from nodes.messages import Header
+from nodes.process.preflight import check_inputs
 from nodes.wire.faults import claiming
 from nodes.wire.schedule import events_of, faults_of
 from nodes.wire.stages import Send, Stage, Step
@@ -64,17 +65,39 @@ def test_what_is_drawn_depends_on_its_seed_and_not_on_the_number_of_rounds():
 
 
 @pytest.mark.parametrize(
-    "word",
+    ("word", "said"),
     [
-        "faults.events=sleeps satellite=1",
-        "faults.events=dies",
-        "faults.events=dies satellite=x",
-        "faults.rate=2",
+        ("faults.events=sleeps satellite=1", "kind: found 'sleeps', expected one of dies, hangs"),
+        ("faults.events=dies", "satellite: missing"),
+        ("faults.events=dies satellite=x", "satellite: found 'x', expected a whole number"),
+        ("faults.events=dies satellite", "expected key=value"),
+        ("faults.events=dies satellite=0;hangs satellite=1", "satellite: given twice"),
+        ("faults.events=dies satellite=1 when=3", "when: unknown key; there are kind, satellite, round"),
+        ("faults.events=", "kind: found ''"),
+        ("faults.events=[3]", "expected words such as `dies satellite=3"),
+        ("faults.rate=2", "expected a number from 0 to 1"),
     ],
 )
-def test_a_fault_that_is_none_is_refused_in_one_line(word):
-    with pytest.raises(UserError, match="faults"):
+def test_a_fault_that_is_none_is_refused_in_one_line(word, said):
+    with pytest.raises(UserError, match=r"^faults\.(events|rate): [^\n]*$") as refused:
         load_scenario("smoke", [word])
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        "dies satellite=2",
+        "partial satellite=1 peer=2",
+        "dies satellite=1 round=1",
+        "late satellite=1 time_s=1e9",
+    ],
+)
+def test_a_fault_that_befalls_nobody_is_refused(event):
+    with pytest.raises(
+        UserError, match=r"^faults\.events: \w+ satellite=\d.*: expected .*(satellites=2|rounds=1)$"
+    ):
+        check_inputs(load_scenario("smoke", [f"faults.events={event}"]))
 
 
 def test_without_faults_a_scenario_has_the_digest_that_it_had():
