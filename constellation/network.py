@@ -61,6 +61,7 @@ class Instant:
         self._positions_km = constellation.positions_teme_km(when)[0]
         self.topology: Topology = topology_at(self._positions_km, knobs.topology, knobs.link, constellation)
         self._exchanges: dict[tuple[tuple[int, float], ...], Sync] = {}
+        self._metrics: dict[tuple[int, str], float] = {}
 
     def exchange(self, payload_bytes: Mapping[int, float]) -> Sync:
         """The exchange among those who have something to send, timed (appendix A). Satellites of one process
@@ -84,7 +85,13 @@ class Instant:
 
     def metric(self, number: int, rule: str) -> float:
         """What one participant's header carries for a rule of `priority`: the order's metric for `link` and
-        `energy`, the mean rate of the next contact, bit/s, for `balanced`, else 0."""
+        `energy`, the mean rate of the next contact, bit/s, for `balanced`, else 0. Answers are kept."""
+        key = number, rule
+        if key not in self._metrics:
+            self._metrics[key] = self._metric(number, rule)
+        return self._metrics[key]
+
+    def _metric(self, number: int, rule: str) -> float:
         knobs, members = self._knobs, self.members[number : number + 1]
         if rule == "link":
             from constellation.passes.contacts import link_metric

@@ -7,6 +7,7 @@ OUTPUT/losses-DIGEST/losses.csv."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -26,7 +27,7 @@ from constellation.scenario.scenario import Scenario
 from dlrc.local import Flight, Sides, fly, sides_of
 from dlrc.studies.common.terms import FLOWN, refuse_estimates
 from ground.records import Outcome, SatelliteRecord
-from nodes.crew import Board
+from nodes.crew import Board, See
 from nodes.process.board import load_board
 from nodes.process.preflight import check_inputs
 from nodes.wire.faults import Outage
@@ -78,11 +79,13 @@ def study(given: Given) -> None:
     check_inputs(scenario)
     folder = make_folder(Path(scenario.output) / f"losses-{scenario.digest}")
     board, rows = load_board(scenario.codec), []
+    see = seen_once(scenario, board)
     cells = [(rule, lost) for rule in own.rules for lost in own.lost]
     for rule, lost in watched(cells, "cells"):
         if rule == "balanced" and registry.sequential(scenario.codec.model, scenario.codec.context):
             continue
-        rows.append(flown(with_rule(scenario, rule), board, lost, own))
+        ruled = with_rule(scenario, rule)
+        rows.append(flown(ruled, looking(sides_of(ruled, board), see), lost, own))
     write_records(folder / "losses.csv", [asdict(row) for row in rows])
     print(table(rows))
     print(
@@ -95,9 +98,19 @@ def with_rule(scenario: Scenario, rule: str) -> Scenario:
     return scenario.model_copy(update={"priority": scenario.priority.model_copy(update={"rule": rule})})
 
 
-def flown(scenario: Scenario, board: Board, lost: int, own: LossesKeys) -> Row:
+def seen_once(scenario: Scenario, board: Board) -> See:
+    """What satellites see and code alone, kept: no rule and no loss changes it."""
+    crew = sides_of(scenario, board).crew
+    return functools.cache(lambda number, satellites: crew.see(number, satellites))
+
+
+def looking(sides: Sides, see: See) -> Sides:
+    """The same sides, with other eyes."""
+    return replace(sides, crew=replace(sides.crew, see=see))
+
+
+def flown(scenario: Scenario, sides: Sides, lost: int, own: LossesKeys) -> Row:
     """One cell: so many satellites lost in each round."""
-    sides = sides_of(scenario, board)
     records: list[SatelliteRecord] = []
     rounds_s, missing = [], 0
     for number in range(own.windows):

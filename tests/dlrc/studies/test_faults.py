@@ -3,6 +3,7 @@
 import pytest
 
 from constellation.scenario.load import load_scenario
+from dlrc.local import sides_of
 from dlrc.studies.faults.chaos import board_of, draw_scenes, flown
 from dlrc.studies.faults.losses import LossesKeys
 from dlrc.studies.faults.losses import flown as cell
@@ -26,7 +27,9 @@ def test_survivors_of_a_loss_are_repaired_for_bytes_sent_again():
         load_scenario("dense", [*tiny, "satellites=4", "dlrc.signature=content"]),
         board_of("bmshj"),
     )
-    whole, struck = (cell(scenario, board, lost, LossesKeys(windows=1, who="first")) for lost in (0, 1))
+    whole, struck = (
+        cell(scenario, sides_of(scenario, board), lost, LossesKeys(windows=1, who="first")) for lost in (0, 1)
+    )
     assert (whole.images, struck.images) == (4, 3)
     assert struck.exact + struck.repaired == 3 and struck.missing == 0
     assert whole.resent_bytes == 0 < struck.resent_bytes
