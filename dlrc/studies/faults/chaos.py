@@ -26,6 +26,7 @@ from pydantic import Field
 
 from codec.imagery.procedural import render
 from codec.maps.assignment import KEPT
+from codec.models import registry
 from constellation.common.cli import Command, Given, main_of
 from constellation.common.knobs import Knobs
 from constellation.common.progress import watched
@@ -47,6 +48,7 @@ SCENE_PX = 192
 TINY = ("capture.patch_px=64", "capture.window_px=96", "rounds=2", "codec.device=cpu")
 SCENES = 6  # pictures, drawn once: rendering would take half of the time
 ROUNDS = 2
+PLAIN_AND_SEQUENTIAL = registry.names()[:2]  # families without and with a context model
 
 
 WAYS = {
@@ -91,7 +93,7 @@ def drawn(seed: int, scenes: Sequence[Path]) -> Scenario:
     stream = np.random.Generator(np.random.Philox(np.random.SeedSequence([0xC405, seed])))
     kinds = [kind for kind in KINDS if stream.random() < 0.6] or ["dies"]
     rule = stream.choice(["id", "random", "balanced", "link", "energy"])
-    model = stream.choice(["bmshj", "mbt"], p=[0.8, 0.2])
+    model = stream.choice(PLAIN_AND_SEQUENTIAL, p=[0.8, 0.2])
     way = stream.choice(["lsh", "content", "footprint", "conditional", "hybrid"], p=[0.4, 0.3, 0.1, 0.1, 0.1])
     if way in BY_STREAMS and rule == "balanced":
         rule = "id"  # streams need one order of all satellites
