@@ -191,6 +191,17 @@ def load_weights(weights: str, model: str, lambda_: float) -> tuple[LatentModel,
     return wrapped, CheckpointInfo(model, wrapped.widths, lambda_, 0, "CompressAI zoo", sha256)
 
 
+def weights_sha256(weights: str, model: str, lambda_: float) -> str:
+    """`CheckpointInfo.sha256` of what `load_weights` would load, without loading it. Raises `UserError`."""
+    if weights == "zoo":
+        return zoo_checkpoint(model, lambda_)[1]
+    path = Path(weights) if weights else shipped_weights(model, lambda_)
+    try:
+        return _sha256(path)
+    except OSError as error:
+        raise UserError(f"codec.weights={weights}: {(error.strerror or str(error)).lower()}") from None
+
+
 def _is_table(key: str) -> bool:
     return key.rsplit(".", 1)[-1] in BOTTLENECK_TABLES
 

@@ -43,6 +43,7 @@ ENTRIES = {
             "dlrc.commands.table",
             "fly a scenario, satellites in processes of their own, and report what was saved",
         ),
+        Entry("sweep", "dlrc.commands.sweep", "fly a grid of scenarios: dlrc.k=4,8,20 priority.rule=id,link"),
         Entry("decode", "ground.files", "turn stored streams into images"),
         Entry("train", "codec.training.train", "train a codec on pictures of your own"),
         Entry(

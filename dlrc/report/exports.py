@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 from constellation.common.files import replacing
 from dlrc.report.fates import shares_of
 from dlrc.report.sheet import captions
-from dlrc.report.tables import tables
+from dlrc.report.tables import Table, tables
 from dlrc.store.results import Run
 from ground.records import RoundRecord
 
@@ -27,18 +27,23 @@ _XMP = (
 def write_tables(run: Run, to: Path) -> list[Path]:
     """Every table as NAME.csv and NAME.parquet below a folder, each file whole or not at all; returns their
     names. Raises `UserError` where the disk refuses."""
+    return [path for name, columns in tables(run).items() for path in write_table(name, columns, to)]
+
+
+def write_table(name: str, columns: Table, to: Path) -> list[Path]:
+    """One table as NAME.csv and NAME.parquet below a folder, each file whole or not at all; returns their
+    names. Raises `UserError` where the disk refuses."""
     import pyarrow
     import pyarrow.csv
     import pyarrow.parquet
 
+    table = pyarrow.table({column: pyarrow.array(values) for column, values in columns.items()})
     written = []
-    for name, columns in tables(run).items():
-        table = pyarrow.table({column: pyarrow.array(values) for column, values in columns.items()})
-        for suffix, write in (("csv", pyarrow.csv.write_csv), ("parquet", pyarrow.parquet.write_table)):
-            path = to / f"{name}.{suffix}"
-            with replacing(path) as temporary:
-                write(table, str(temporary))
-            written.append(path)
+    for suffix, write in (("csv", pyarrow.csv.write_csv), ("parquet", pyarrow.parquet.write_table)):
+        path = to / f"{name}.{suffix}"
+        with replacing(path) as temporary:
+            write(table, str(temporary))
+        written.append(path)
     return written
 
 

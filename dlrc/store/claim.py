@@ -24,6 +24,10 @@ from constellation.common.text import shown
 NAME = "writer.json"
 
 
+class Busy(UserError):
+    """Another process of this host writes into the folder."""
+
+
 class Claim:
     """A folder that this process writes into, empty when it is claimed.
 
@@ -59,7 +63,7 @@ class Claim:
             except BlockingIOError:
                 who = _who(descriptor)
                 os.close(descriptor)
-                raise UserError(f"{self.folder}: the same run is being flown already{who}") from None
+                raise Busy(f"{self.folder}: the same run is being flown already{who}") from None
             except OSError:  # a file system without locks: only what is written there says something
                 pass
             with contextlib.suppress(OSError):

@@ -69,6 +69,11 @@ def pictures_sha256(path: str) -> str:
     return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
 
 
+def folder_of(scenario: Scenario, facts: Facts) -> Path:
+    """Where a run is kept once it is finished."""
+    return Path(scenario.output) / f"{scenario.name}-{key_of(scenario.digest, facts)}"
+
+
 class Folder:
     """A run's folder while it is written. resume: go on with what was committed. rounds: that are. finished:
     the folder of this run where it is whole already; nothing is written then.
@@ -76,8 +81,8 @@ class Folder:
     Raises `UserError` where it cannot be, or somebody else is at it."""
 
     def __init__(self, scenario: Scenario, facts: Facts, resume: bool = False) -> None:
-        output = make_folder(Path(scenario.output))
-        self.path = output / f"{scenario.name}-{key_of(scenario.digest, facts)}"
+        make_folder(Path(scenario.output))
+        self.path = folder_of(scenario, facts)
         self.part = self.path.with_name(self.path.name + ".part")
         self.rounds: list[RoundRecord] = []
         self.finished: Path | None = None
