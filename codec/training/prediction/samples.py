@@ -53,14 +53,20 @@ def batch_of(samples: list[dict[str, Tensor]]) -> Batch:
 
 
 class Rates:
-    """Bits of a batch, plain and fused."""
+    """Bits of a batch, plain and fused.
 
-    def __init__(self, model: LatentModel, batch: Batch) -> None:
+    without: bool [B, 1, H/4, W/4], hyper-latents that a predicted patch does not send; fused bits go without
+    them, plain ones do not."""
+
+    def __init__(self, model: LatentModel, batch: Batch, without: Tensor) -> None:
         self.model, self.batch = model, batch
         with torch.no_grad():
-            self.hyper = model.h_s(batch.z_hat)
             self.means, self.scales = smooth.parameters(model, batch.z_hat, batch.y_hat)
             self.plain = bits(batch.y_hat, self.means, self.scales)
+            z_hat = torch.where(without, model.medians(), batch.z_hat)
+            self.hyper = model.h_s(z_hat)
+            if without.any():
+                self.means, self.scales = smooth.parameters(model, z_hat, batch.y_hat)
 
     def fused(self, fusion: Fusion, levels: Tensor) -> Tensor:
         """Bits at each position, [B, H, W], with these levels (int [B, H, W])."""
@@ -83,6 +89,14 @@ class Rates:
         off, plain = (roots((b.y_hat - mean).abs().sum(1)) for mean in (b.y_pred, self.means))
         ratio = off / (plain + 4)
         return 1 + (ratio < 1.1).long() + (ratio < 0.75).long()
+
+
+def left_out(random: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
+    """Which hyper-latents are not sent, bool [B, 1, h, w]: none in half of the samples, all in a sixth, a
+    share of its own in each of the others."""
+    kind, count = random.random(shape[0]), shape[0]
+    share = np.select([kind < 1 / 2, kind < 2 / 3], [np.zeros(count), np.ones(count)], random.random(count))
+    return torch.from_numpy(random.random((count, 1, *shape[-2:])) < share[:, None, None, None])
 
 
 def bits(values: Tensor, means: Tensor, scales: Tensor) -> Tensor:

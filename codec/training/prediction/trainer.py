@@ -24,7 +24,7 @@ from codec.prediction.fusion import EXPERTS, Fusion
 from codec.training.data import data_digest, open_pictures
 from codec.training.prediction.knobs import PredictionKnobs
 from codec.training.prediction.pairs import PairSampler
-from codec.training.prediction.samples import Rates, batch_of, roots, sample, spread
+from codec.training.prediction.samples import Rates, batch_of, left_out, roots, sample, spread
 from codec.training.state import MAX_STATE_BYTES, UNREADABLE
 from constellation.common.errors import UserError
 from constellation.common.files import check_target, write_bytes
@@ -100,7 +100,9 @@ class Trainer:
         """One step; float64 [1 + EXPERTS]: bits over plain bits of the new pairs, chosen by root, and
         the experts' shares."""
         k = self.knobs
-        rates = Rates(self.model, batch_of(self._batch()))
+        batch = batch_of(self._batch())
+        random = np.random.default_rng((k.seed, self.step, 1))
+        rates = Rates(self.model, batch, left_out(random, tuple(batch.z_hat.shape)))
         with torch.no_grad():
             plain = rates.plain
             whole = torch.ones_like(plain, dtype=torch.long)
