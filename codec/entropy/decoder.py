@@ -15,7 +15,7 @@ from codec.entropy.tables import code_lengths
 from codec.maps.assignment import KNOWN
 from codec.maps.references import CIRCLE, References
 from codec.prediction.exact import Outlook
-from codec.prediction.values import Prediction
+from codec.prediction.values import HYPER_POSITIONS, Prediction
 from constellation.common.errors import BitstreamError
 from constellation.common.frozen import value
 
@@ -35,6 +35,12 @@ class StreamItem:
     y_digest: int | None = None
     given: np.ndarray | None = None
     prediction: Prediction | None = None
+
+    @property
+    def hyper_sent(self) -> np.ndarray:
+        """Which hyper-latents its z section has, bool [h, w]."""
+        h, w = (-(-side // HYPER_POSITIONS) for side in self.known.shape)
+        return np.ones((h, w), bool) if self.prediction is None else self.prediction.hyper.reshape(h, w)
 
     @property
     def away(self) -> np.ndarray:
@@ -220,11 +226,11 @@ def _receiver(coder: EntropyCoder, decoder: rans.Decoder, bits: np.ndarray) -> E
 
 
 def _decode_hyper(coder: EntropyCoder, items: Sequence[StreamItem]) -> tuple[list[np.ndarray], list[str]]:
-    """z of each stream, int32 [N, h, w], zero where its section is at fault, and what is wrong with it or
-    ''."""
-    shapes = [tuple(-(-side // 4) for side in item.known.shape) for item in items]
+    """z of each stream, int32 [N, h, w], zero where it is not sent and where its section is at fault, and
+    what is wrong with it or ''."""
+    sent = [item.hyper_sent for item in items]
     decoder = rans.Decoder([item.z_bytes for item in items], coder.z_tables)
-    indices = [coder.z_indices(h * w) for h, w in shapes]
+    indices = [coder.z_indices(int(one.sum())) for one in sent]
     counts = [len(i) for i in indices]
     symbols = decoder.decode(np.concatenate(indices or [np.zeros(0)]), counts, np.arange(len(items)))
     parts = np.split(symbols, np.cumsum(counts)[:-1]) if items else []
@@ -232,10 +238,9 @@ def _decode_hyper(coder: EntropyCoder, items: Sequence[StreamItem]) -> tuple[lis
         f"z section of {len(item.z_bytes)} bytes {fault}" if fault else ""
         for item, fault in zip(items, decoder.faults(), strict=True)
     ]
-    z = [
-        np.ascontiguousarray(part.reshape(h * w, -1).T).reshape(-1, h, w) * (not fault)
-        for part, (h, w), fault in zip(parts, shapes, faults, strict=True)
-    ]
+    z = [np.zeros((coder.z_tables.count, *one.shape), np.int32) for one in sent]
+    for image, part, one, fault in zip(z, parts, sent, faults, strict=True):
+        image[:, one] = part.reshape(int(one.sum()), len(image)).T * (not fault)
     return z, faults
 
 

@@ -57,12 +57,15 @@ def encode(
         symbols.append((flat[channels, :][:, positions].T - centre).reshape(-1))
         tables.append(table.reshape(-1))
     y_bytes = rans.encode(np.concatenate(symbols), np.concatenate(tables), coder.tables.code)
-    return EncodedLatents(encode_hyper(coder, z_symbols), y_bytes, context_digest(context))
+    sent = None if prediction is None else prediction.hyper
+    return EncodedLatents(encode_hyper(coder, z_symbols, sent), y_bytes, context_digest(context))
 
 
-def encode_hyper(coder: EntropyCoder, z_symbols: np.ndarray) -> bytes:
-    """The z section: raster order, channels fastest."""
+def encode_hyper(coder: EntropyCoder, z_symbols: np.ndarray, sent: np.ndarray | None = None) -> bytes:
+    """The z section: raster order, channels fastest. sent: bool [h * w], positions that are in it; None:
+    all."""
     rows = z_symbols.reshape(z_symbols.shape[0], -1).T
+    rows = rows if sent is None else rows[sent]
     return rans.encode(rows.reshape(-1), coder.z_indices(len(rows)), coder.z_tables)
 
 
@@ -111,6 +114,7 @@ def parameter_passes(
     """One image of known context map int16 [M, H, W], in coding order: (positions [n], channels, their scales
     and means [n, 2 C])."""
     exact, (m, height, width) = coder.exact, context.shape
+    z_symbols = z_symbols if prediction is None else prediction.known_hyper(z_symbols)
     if coder.centred:
         raise ValueError("the centred grid has no parameters before y_hat is coded")
     vectors = np.zeros((height * width + 1, m), dtype=np.int16)

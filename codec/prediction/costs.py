@@ -8,31 +8,46 @@ import numpy as np
 from codec.entropy import order
 from codec.entropy.coder import EntropyCoder
 from codec.entropy.encoder import parameter_passes
-from codec.entropy.tables import MEAN_LIMIT, PRECISION
+from codec.entropy.tables import MEAN_LIMIT, PRECISION, code_lengths
 from codec.maps.assignment import all_kept
 from codec.prediction.exact import ExactFusion
-from codec.prediction.values import LATENT_PX, ROOT_PX, Prediction
+from codec.prediction.values import Prediction
 
 Own = tuple[np.ndarray, np.ndarray, np.ndarray]  # image uint8 [P, P, 3], y_hat int [M, H, W], symbols of z
 
 
 class Costs:
-    """Bits of a patch's y by root, through the coder's tables: plain, and in the light of predictions."""
+    """Bits of a patch by position, through the coder's tables: plain, and in the light of predictions.
+
+    hyper: bool [h, w], hyper-latents that are sent; None: all. hyper_bits: what they take."""
 
     def __init__(
-        self, fusion: ExactFusion, coder: EntropyCoder, own: Own, kept: np.ndarray | None = None
+        self,
+        fusion: ExactFusion,
+        coder: EntropyCoder,
+        own: Own,
+        kept: np.ndarray | None = None,
+        hyper: np.ndarray | None = None,
     ) -> None:
         _, y_hat, z_symbols = own
+        self._given = fusion, coder, own, kept
+        sent = np.ones(z_symbols.shape[1:], dtype=bool) if hyper is None else hyper
+        self.hyper_bits = _hyper_bits(coder, z_symbols[:, sent])
+        z_symbols = z_symbols * sent
         self.fusion, self.tables, self.shape = fusion, coder.tables, y_hat.shape[1:]
         self.flat = np.ascontiguousarray(y_hat.reshape(len(y_hat), -1).T, dtype=np.int64)
         self.kept = np.ones(self.shape) if kept is None else kept.astype(np.float64)
         self.hyper = coder.exact.hyper(z_symbols, *self.shape)
         self.parts = _parts(coder, y_hat, z_symbols)
         self.lengths = _lengths_of(coder)
-        self.plain = self._by_root([alone for *_, alone in self.parts])
+        self.plain = self._by_position([alone for *_, alone in self.parts])
+
+    def sending(self, hyper: np.ndarray) -> Costs:
+        """Of the same patch where these hyper-latents alone are sent."""
+        return Costs(*self._given, hyper)
 
     def predicted(self, prediction: Prediction) -> np.ndarray:
-        """float64 [P/32, P/32], with the prediction's own levels; level 0 is plain."""
+        """float64 [H, W], with the prediction's own levels; level 0 is plain."""
         features = self.fusion.features(self.hyper, prediction, self.shape)
         rows = []
         for number, positions, channels, alone in self.parts:
@@ -40,9 +55,9 @@ class Costs:
             fused = self.fusion.parameters(number, features[positions], alone, seen)
             trusted = prediction.levels[positions] > 0
             rows.append(fused if trusted.all() else np.where(trusted[:, None], fused, alone))
-        return self._by_root(rows)
+        return self._by_position(rows)
 
-    def _by_root(self, parameters: list[np.ndarray]) -> np.ndarray:
+    def _by_position(self, parameters: list[np.ndarray]) -> np.ndarray:
         bits, tables = np.zeros(len(self.flat)), self.tables
         code = np.stack([tables.code.offset, tables.code.size, tables.code.first])
         scales = np.stack([tables.base, tables.steps])
@@ -50,9 +65,7 @@ class Costs:
             symbols = np.ascontiguousarray(self.flat[positions, channels])
             given = np.array(rows, dtype=np.float64)
             bits[positions] += _code_lengths(symbols, given, tables.thresholds, scales, self.lengths, code)
-        side = ROOT_PX // LATENT_PX
-        h, w = self.shape
-        return (bits.reshape(h, w) * self.kept).reshape(h // side, side, w // side, side).sum(axis=(1, 3))
+        return bits.reshape(self.shape) * self.kept
 
 
 def _parts(
@@ -66,6 +79,12 @@ def _parts(
         parts.append((numbers[at], positions, channels, alone))
         at += len(positions)
     return parts
+
+
+def _hyper_bits(coder: EntropyCoder, symbols: np.ndarray) -> float:
+    """Of z's symbols int32 [N, n]."""
+    rows = symbols.T.reshape(-1)
+    return float(code_lengths(rows, coder.z_indices(symbols.shape[1]), coder.z_tables).sum())
 
 
 def _lengths_of(coder: EntropyCoder) -> np.ndarray:

@@ -12,7 +12,7 @@ from codec.portable.transforms import Transforms
 from codec.prediction.checkpoint import load_fusion, shipped_fusion
 from codec.prediction.exact import ExactFusion
 from codec.prediction.fusion import Fusion
-from codec.prediction.values import LATENT_PX, ROOT_PX, Guide, Prediction
+from codec.prediction.values import Guide, Prediction
 from codec.prediction.warp import compose
 from constellation.common.errors import UserError
 
@@ -31,14 +31,13 @@ class Predictor:
     def prediction(self, guide: Guide, pictures: Mapping[int, np.ndarray]) -> Prediction:
         """What `guide` makes of the decoded pictures uint8 [P', P', 3] of the satellites that it names."""
         picture, planes = compose(guide, pictures)
-        return self.of_picture(picture, planes, guide.levels)
+        return self.of_picture(picture, planes, guide)
 
-    def of_picture(self, picture: np.ndarray, planes: np.ndarray, levels: np.ndarray) -> Prediction:
+    def of_picture(self, picture: np.ndarray, planes: np.ndarray, guide: Guide) -> Prediction:
         """Of a composed picture int16 [P, P, 3] in 1/64 counts, its planes float64 [H * W, 3], and the levels
-        of its roots, uint8 [P / 32, P / 32]."""
-        side = ROOT_PX // LATENT_PX
-        positions = np.repeat(np.repeat(levels, side, axis=0), side, axis=1).reshape(-1)
-        return Prediction(self.transforms.latents(picture), planes, positions, self.fusion)
+        and hyper-latents of its guide."""
+        y, levels = self.transforms.latents(picture), guide.levels.reshape(-1)
+        return Prediction(y, planes, levels, guide.hyper.reshape(-1), self.fusion)
 
 
 def load_predictor(model: LatentModel, info: CheckpointInfo, path: str = "") -> Predictor:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from codec.prediction.motion import MARGIN, grey, motion_field
-from codec.prediction.values import CELL_PX, ROOT_PX, Guide
+from codec.prediction.values import CELL_PX, LATENT_PX, ROOT_PX, Guide, all_sent
 from codec.prediction.warp import COUNT, GAIN_ONE, PLACEMENT_STEP, WHITE, compose, placed
 
 FEATURES = 1500  # looked for in each picture
@@ -46,10 +46,12 @@ def whole_guide(
     source: int, placement: np.ndarray, motion: np.ndarray, depth: np.ndarray, level: int = 1
 ) -> Guide:
     """A guide in which every root takes the one reference, without gain or offset."""
-    roots = np.ones(np.array(motion.shape[:2]) // (ROOT_PX // 8), dtype=np.uint8)
+    rows, columns = np.array(motion.shape[:2]) * CELL_PX // LATENT_PX
+    roots = np.ones((rows * LATENT_PX // ROOT_PX, columns * LATENT_PX // ROOT_PX), dtype=np.uint8)
+    levels = np.full((rows, columns), level, dtype=np.uint8)
     ones, zeros = np.full((1, 3), GAIN_ONE, np.int32), np.zeros((1, 3), np.int32)
     corners = np.asarray(placement, dtype=np.int32).reshape(1, 8)
-    return Guide((source,), corners, ones, zeros, roots, roots * level, motion, depth)
+    return Guide((source,), corners, ones, zeros, roots, levels, all_sent(levels), motion, depth)
 
 
 def radiometry(current: np.ndarray, predicted: np.ndarray, used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,13 +1,16 @@
 """Which prediction a patch is coded with: references, registration, levels and gaps, by measured bits.
 
 Every reference is registered by itself, on the ground that those before it left open. Each 32 px root then
-takes the reference and the level that save most, or none; motion of roots that are not used is not sent, they
-go on as their neighbours do, and where that predicts well enough they are used after all, for free.
+takes the reference that saves most, or none, and the level that saves most, for all of it or position by
+position; motion of roots that are not used is not sent, they go on as their neighbours do, and where that
+predicts well enough they are used after all, for free. Hyper-latents that only predicted positions would read
+are not sent where that saves bits.
 What is returned never costs more than plain coding, by the coder's own tables and the guide's own bytes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -26,7 +29,7 @@ from codec.prediction.registration import (
     translation,
 )
 from codec.prediction.side_information import pack_guide, unpack_guide
-from codec.prediction.values import LATENT_PX, LEVELS, ROOT_PX, Guide, Prediction
+from codec.prediction.values import HYPER_POSITIONS, LATENT_PX, LEVELS, ROOT_PX, Guide, Prediction, all_sent
 from codec.prediction.warp import CELLS, GAIN_ONE, MAX_REFERENCES, compose, filled
 from constellation.common.frozen import value
 
@@ -36,6 +39,7 @@ HEADER_BITS = 80.0  # about what a reference costs beside its motion
 CLEAR = 250.0 * ROOT_PX**2  # squared difference by root, below which no other placement is looked for
 EXPLAINED = 0.05  # of the patch's own contrast, likewise
 SPARE_BITS = 64.0  # that a prediction has to save at least: of the container's fields
+PARTED_BITS = 8.0  # of four levels of a root instead of one
 ROUNDS = 2  # of dropping roots and composing anew
 
 Reference = tuple[int, np.ndarray, "tuple[float, float] | np.ndarray | None"]
@@ -46,7 +50,7 @@ class Predicts(Protocol):
 
     fusion: ExactFusion
 
-    def of_picture(self, picture: np.ndarray, planes: np.ndarray, levels: np.ndarray) -> Prediction:
+    def of_picture(self, picture: np.ndarray, planes: np.ndarray, guide: Guide) -> Prediction:
         """The prediction of a composed picture."""
         ...
 
@@ -54,8 +58,8 @@ class Predicts(Protocol):
 @value
 class Registered:
     """A reference as registered: picture uint8 [P', P', 3], placement int32 [8], composed int16 [P, P, 3]
-    without gain or offset, motion and depth as in `Guide`. bits: float64 [LEVELS - 1, P/32, P/32], of each
-    level; price: float64 [P/32, P/32], of its motion."""
+    without gain or offset, motion and depth as in `Guide`. bits: float64 [P/32, P/32], by the best levels, with
+    the price of its motion; price: of that alone."""
 
     source: int
     picture: np.ndarray
@@ -93,12 +97,12 @@ def planned(
     uint8 [P', P', 3], first guess of where the patch lies in it: (dy, dx) px, a placement, or None), the most
     promising first. kept: bool [H, W], the cells that are coded at all."""
     costs = Costs(predictor.fusion, coder, own, kept)
-    best, found = costs.plain, []
+    best, found = _roots(costs.plain), []
     for reference in references[:MAX_REFERENCES]:
         one = _register(predictor, costs, own[0], reference, best)
         if one is None:
             continue
-        left = np.minimum(best, one.bits.min(axis=0) + one.price)
+        left = np.minimum(best, one.bits)
         if (best - left).sum() > HEADER_BITS:
             found.append(one)
             best = left
@@ -117,13 +121,17 @@ def _register(
     placement, seen, (motion, depth, error) = found
     ones = np.ones(best.shape, dtype=np.uint8)
     gains, offsets = np.full(3, GAIN_ONE, np.int32), np.zeros(3, np.int32)
-    guide = _guide([(source, placement, gains, offsets)], ones, ones, motion, depth)
+    guide = _guide([(source, placement, gains, offsets)], ones, _positions(ones), motion, depth)
     composed, planes = compose(guide, {source: picture})
     whole = seen == 1 if (seen == 1).any() else seen > 0
     trusted = whole & (error <= np.median(error[whole]) * 2)
     shown = corrected(composed, *radiometry(image, composed, trusted))
-    bits = _bits_of_levels(costs, predictor.of_picture(shown, planes, ones))
-    return Registered(source, picture, placement, composed, motion, depth, bits, vector_bits(motion, depth))
+    bits, price = (
+        _bits_of_levels(costs, predictor.of_picture(shown, planes, guide)),
+        vector_bits(motion, depth),
+    )
+    cost = _agreed(np.stack([costs.plain, *bits]), price)[1]
+    return Registered(source, picture, placement, composed, motion, depth, cost, price)
 
 
 def _placement(
@@ -179,38 +187,53 @@ def _guide(
     placements, gains, offsets = (
         np.stack([np.asarray(header[k], np.int32) for header in headers]) for k in (1, 2, 3)
     )
-    return Guide(sources, placements, gains, offsets, roots, levels, motion, depth)
+    levels = levels.astype(np.uint8)
+    hyper = all_sent(levels)
+    return Guide(sources, placements, gains, offsets, roots, levels, hyper, motion, depth)
 
 
 def _bits_of_levels(costs: Costs, first: Prediction) -> np.ndarray:
-    """Bits of every level at every root, float64 [LEVELS - 1, P/32, P/32], each as if all had it; `first`: at
-    level 1."""
-    further = (Prediction(first.y, first.planes, first.levels * k, first.fusion) for k in range(2, LEVELS))
-    return np.stack([costs.predicted(one) for one in (first, *further)])
+    """Bits of every level at every position, float64 [LEVELS - 1, H, W], each as if all had it; `first`: a
+    prediction with any levels."""
+    each = (replace(first, levels=np.full_like(first.levels, level)) for level in range(1, LEVELS))
+    return np.stack([costs.predicted(one) for one in each])
+
+
+def _roots(positions: np.ndarray) -> np.ndarray:
+    """Sums over roots, [..., P/32, P/32] of [..., H, W]."""
+    side = ROOT_PX // LATENT_PX
+    *more, h, w = positions.shape
+    return positions.reshape(*more, h // side, side, w // side, side).sum(axis=(-3, -1))
+
+
+def _positions(roots: np.ndarray) -> np.ndarray:
+    """What is said of roots, told to their positions."""
+    side = ROOT_PX // LATENT_PX
+    return roots.repeat(side, 0).repeat(side, 1)
 
 
 def _composite(
     predictor: Predicts, costs: Costs, image: np.ndarray, found: list[Registered]
 ) -> tuple[Guide, Prediction] | None:
     """The references in one guide: whose motion is sent where, then levels, until nothing more is dropped."""
-    offers = np.stack([costs.plain, *(one.bits.min(axis=0) + one.price for one in found)])
-    choice = offers.argmin(axis=0)
-    levels = (choice > 0).astype(np.int64)
+    choice = np.stack([_roots(costs.plain), *(one.bits for one in found)]).argmin(axis=0)
+    used = choice > 0
     for turn in range(ROUNDS + 1):
-        sent = np.where(levels > 0, choice, 0)
+        sent = np.where(used, choice, 0)
         guide, pictures = _sent(image, found, sent)
         if guide is None:
             return None
         composed, planes = compose(guide, pictures)
-        first = predictor.of_picture(composed, planes, np.ones(choice.shape, np.uint8))
-        bits = _bits_of_levels(costs, first)
+        first = predictor.of_picture(composed, planes, guide)
+        bits = np.stack([costs.plain, *_bits_of_levels(costs, first)])
         prices = np.stack([np.zeros(sent.shape), *(one.price for one in found)])
-        price = np.take_along_axis(prices, sent[None], axis=0)[0]
-        wanted = _agreed(np.stack([costs.plain, *(bits + price)]))
-        if turn == ROUNDS or not ((sent > 0) & (wanted == 0)).any():
+        levels, _ = _agreed(bits, np.take_along_axis(prices, sent[None], axis=0)[0])
+        wanted = _roots(levels) > 0
+        if turn == ROUNDS or not ((sent > 0) & ~wanted).any():
             break
-        levels = np.where(sent > 0, wanted, 0)
-    levels = np.where(sent > 0, 1 + bits.argmin(axis=0), wanted)
+        used = (sent > 0) & wanted
+    forced = _positions((sent > 0) & ~wanted)  # its motion is sent already: others may go on with it
+    levels = np.where(forced, 1 + bits[1:].argmin(axis=0), levels)
     return _finished(costs, guide, first, levels)
 
 
@@ -236,19 +259,25 @@ def _sent(
         (one.source, one.placement, *radiometry(image, one.composed, roots == place))
         for place, one in enumerate(ones, 1)
     ]
-    return _guide(fitted, roots, roots, motion, depth), pictures
+    return _guide(fitted, roots, _positions(roots > 0), motion, depth), pictures
 
 
-def _agreed(offers: np.ndarray) -> np.ndarray:
-    """The level of each root that costs least of float64 [LEVELS, rows, columns], with a price on differing
-    from the neighbours."""
-    levels = offers.argmin(axis=0)
+def _agreed(offers: np.ndarray, price: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(levels [H, W], bits of each root [P/32, P/32]) that cost least of float64 [LEVELS, H, W], with a price
+    on a root that is predicted at all, on roots that differ from their neighbours, and on positions of one
+    root that differ."""
+    whole = _roots(offers)
+    whole[1:] += price
+    levels = whole.argmin(axis=0)
     for _ in range(2):
         around = np.pad(levels, 1, mode="edge")
         sides = around[1:-1, :-2], around[1:-1, 2:], around[:-2, 1:-1], around[2:, 1:-1]
         differing = np.stack([sum((side != level) for side in sides) for level in range(len(offers))])
-        levels = (offers + DISAGREEMENT_BITS * differing).argmin(axis=0)
-    return levels
+        levels = (whole + DISAGREEMENT_BITS * differing).argmin(axis=0)
+    bits = np.take_along_axis(whole, levels[None], axis=0)[0]
+    each = offers.argmin(axis=0)
+    parted = _roots(offers.min(axis=0)) + price * (_roots(each) > 0) + PARTED_BITS
+    return np.where(_positions(parted < bits), each, _positions(levels)), np.minimum(bits, parted)
 
 
 def _finished(
@@ -256,17 +285,37 @@ def _finished(
 ) -> tuple[Guide, Prediction] | None:
     """The guide with its levels, roots that go on as their neighbours among them, if it saves anything."""
     roots, motion = filled(guide.roots, guide.motion)
-    roots = np.where(levels > 0, roots, 0).astype(np.uint8)
+    roots = np.where(_roots(levels) > 0, roots, 0).astype(np.uint8)
     merged = np.where((guide.roots == 0)[..., None], motion[::CELLS, ::CELLS], 0)
     cells = (guide.roots == 0).repeat(CELLS, 0).repeat(CELLS, 1)
     motion = np.where(cells[..., None], merged.repeat(CELLS, 0).repeat(CELLS, 1), guide.motion)
     headers = list(zip(guide.sources, guide.placements, guide.gains, guide.offsets, strict=True))
-    guide = _guide(headers, roots, levels.astype(np.uint8), motion.astype(np.int16), guide.depth)
+    guide = _guide(headers, roots, levels, motion.astype(np.int16), guide.depth)
+    prediction = replace(first, levels=guide.levels.reshape(-1))
+    hyper, bits = _spared(costs, prediction)
+    guide, prediction = replace(guide, hyper=hyper), replace(prediction, hyper=hyper.reshape(-1))
     data = pack_guide(guide, guide.sources)
-    side = ROOT_PX // LATENT_PX
-    positions = guide.levels.repeat(side, 0).repeat(side, 1).reshape(-1)
-    prediction = Prediction(first.y, first.planes, positions, first.fusion)
-    if costs.predicted(prediction).sum() + 8 * len(data) + SPARE_BITS >= costs.plain.sum():
+    if bits + 8 * len(data) + SPARE_BITS >= costs.plain.sum() + costs.hyper_bits:
         return None
     shape = (guide.roots.shape[0] * ROOT_PX, guide.roots.shape[1] * ROOT_PX)
     return unpack_guide(data, shape, guide.sources), prediction
+
+
+def _spared(costs: Costs, prediction: Prediction) -> tuple[np.ndarray, float]:
+    """(which hyper-latents to send, bool [h, w], bits of y and z): all of them, or those that a position reads
+    which is coded plainly, or those and the ones around them."""
+    plain = (prediction.levels.reshape(costs.shape) == 0) & (costs.kept > 0)
+    sides = [-(-side // HYPER_POSITIONS) for side in costs.shape]
+    padded = np.zeros([HYPER_POSITIONS * side for side in sides], dtype=bool)
+    padded[: plain.shape[0], : plain.shape[1]] = plain
+    wanted = padded.reshape(sides[0], HYPER_POSITIONS, sides[1], HYPER_POSITIONS).any(axis=(1, 3))
+    trials = [(np.ones_like(wanted), costs.hyper_bits + float(costs.predicted(prediction).sum()))]
+    wide = np.pad(wanted, 1)
+    around = np.logical_or.reduce(
+        [wide[y : y + sides[0], x : x + sides[1]] for y in range(3) for x in range(3)]
+    )
+    for hyper in (wanted, around):
+        if not any((hyper == tried).all() for tried, _ in trials):
+            other = costs.sending(hyper)
+            trials.append((hyper, other.hyper_bits + float(other.predicted(prediction).sum())))
+    return min(trials, key=lambda trial: trial[1])

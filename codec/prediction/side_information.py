@@ -1,9 +1,10 @@
 """A guide as bytes: what a stream spends on its prediction.
 
 Everything goes through the adaptive binary coder (codec/maps/binary_coder.py), written once for both
-directions. By root in raster order: the level, given the levels left and above; whether the root goes on as
-its left or upper neighbour does (then nothing more), else its reference and its quad-tree, whose vectors are
-differences to the median of the neighbours left, above and above right. Roots without a level send nothing.
+directions. First which hyper-latents are sent. By root in raster order: the level, given the levels left and
+above, of all of it or of each of its positions; whether the root goes on as its left or upper neighbour does
+(then nothing more), else its reference and its quad-tree, whose vectors are differences to the median of the
+neighbours left, above and above right. Roots without a level send nothing.
 
 Bytes from outside decode to a guide or raise `BitstreamError`, in time that the patch bounds; a guide has one
 spelling, every other is refused."""
@@ -16,7 +17,7 @@ import numba
 import numpy as np
 
 from codec.maps.binary_coder import CODER, code_bit, code_uniform, finish, start_decoding, start_encoding
-from codec.prediction.values import CELL_PX, LEVELS, ROOT_PX, Guide
+from codec.prediction.values import CELL_PX, LATENT_PX, LEVELS, ROOT_PX, Guide, all_sent
 from codec.prediction.warp import CELLS, GAIN_ONE, MAX_REFERENCES
 from constellation.common.errors import BitstreamError
 
@@ -25,15 +26,18 @@ MAX_BYTES = 1 << 20
 VECTOR_MAX, CORNER_MAX, GAIN_MAX, OFFSET_MAX = 4095, 1 << 19, 511, 510  # of what a guide may hold
 _CLASSES = 22  # a number is its class in unary and what is left in raw bits
 _FORM, _CORNER, _RADIO, _LEVEL, _MERGE, _REFERENCE, _SPLIT, _VECTOR = 0, 8, 120, 180, 340, 346, 420, 426
-_CONTEXTS = _VECTOR + 6 * _CLASSES
+_PARTED = _VECTOR + 6 * _CLASSES  # whether a root's positions differ in level, then the positions' levels
+_HYPER = _PARTED + 4 + 75
+_CONTEXTS = _HYPER + 5
 
 
 def pack_guide(guide: Guide, participants: Sequence[int]) -> bytes:
     """The bytes of a guide whose sources are all among `participants`, which the decoder knows too."""
-    rows, columns = guide.levels.shape
+    rows, columns = guide.roots.shape
     numbers = _header_of(guide, list(participants))
-    fields = [np.array(v, dtype=np.int64) for v in (guide.levels, guide.roots, guide.motion, guide.depth)]
-    fields[1][guide.levels == 0] = 0
+    given = guide.hyper, guide.levels, guide.roots, guide.motion, guide.depth
+    fields = [np.array(v, dtype=np.int64) for v in given]
+    fields[2][_tops(guide.levels) == 0] = 0
     buffer = np.zeros(4096 + 64 * rows * columns, dtype=np.uint8)
     coder = start_encoding()
     model = (coder, buffer, *_fresh())
@@ -51,16 +55,23 @@ def unpack_guide(data: bytes, shape: tuple[int, int], participants: Sequence[int
         raise BitstreamError(f"guide: {len(data)} bytes for {len(participants)} participants")
     buffer = np.frombuffer(data, dtype=np.uint8).copy()
     numbers = np.zeros(1 + MAX_REFERENCES * 15, dtype=np.int64)
-    levels, roots = np.zeros((rows, columns), np.int64), np.zeros((rows, columns), np.int64)
+    roots = np.zeros((rows, columns), np.int64)
+    levels = roots.repeat(ROOT_PX // LATENT_PX, 0).repeat(ROOT_PX // LATENT_PX, 1)
+    hyper = all_sent(levels).astype(np.int64)
     cells = (ROOT_PX // CELL_PX * rows, ROOT_PX // CELL_PX * columns)
     motion, depth = np.zeros((*cells, 2), np.int64), np.zeros(cells, np.int64)
-    _code_guide(
-        (start_decoding(buffer), buffer, *_fresh()), numbers, len(participants), levels, roots, motion, depth
-    )
-    guide = _checked(numbers, list(participants), (levels, roots, motion, depth))
+    fields = hyper, levels, roots, motion, depth
+    _code_guide((start_decoding(buffer), buffer, *_fresh()), numbers, len(participants), *fields)
+    guide = _checked(numbers, list(participants), fields)
     if pack_guide(guide, participants) != data:
         raise BitstreamError("guide: another spelling than its own")
     return guide
+
+
+def _tops(levels: np.ndarray) -> np.ndarray:
+    """The highest level of each root."""
+    side = ROOT_PX // LATENT_PX
+    return levels.reshape(len(levels) // side, side, -1, side).max(axis=(1, 3))
 
 
 def _fresh() -> tuple[np.ndarray, np.ndarray]:
@@ -83,7 +94,7 @@ def _header_of(guide: Guide, participants: list[int]) -> np.ndarray:
 def _checked(numbers: np.ndarray, participants: list[int], fields: tuple[np.ndarray, ...]) -> Guide:
     count = int(numbers[0])
     parts = numbers[1 : 1 + 15 * count].reshape(count, 15)
-    levels, roots, motion, depth = fields
+    hyper, levels, roots, motion, depth = fields
     sources = tuple(participants[int(part[0])] for part in parts)
     within = (
         len(set(sources)) == count
@@ -101,6 +112,7 @@ def _checked(numbers: np.ndarray, participants: list[int], fields: tuple[np.ndar
         (parts[:, 12:15] * OFFSET_STEP).astype(np.int32),
         roots.astype(np.uint8),
         levels.astype(np.uint8),
+        hyper.astype(bool),
         motion.astype(np.int16),
         depth.astype(np.uint8),
     )
@@ -216,17 +228,47 @@ def _code_tree(model, motion, depth, known, top, left):
             _code_vector(model, motion, known, block)
 
 
-@numba.njit(f"int64({CODER}, int64[:,::1], int64, int64)", cache=True, nogil=True)
-def _code_level(model, levels, y, x):
+@numba.njit(f"int64({CODER}, int64, int64[:,::1], int64, int64)", cache=True, nogil=True)
+def _code_level(model, start, levels, y, x):
+    """The level at a position, by contexts from `start`, given the positions left and above."""
     left = levels[y, x - 1] if x else LEVELS
     up = levels[y - 1, x] if y else LEVELS
-    base = _LEVEL + 3 * (left * (LEVELS + 1) + up)
+    base = start + 3 * (left * (LEVELS + 1) + up)
     level = levels[y, x]
     if not code_bit(model, base, np.int64(level > 0)):
         return np.int64(0)
     if not code_bit(model, base + 1, np.int64(level > 1)):
         return np.int64(1)
     return 2 + code_bit(model, base + 2, np.int64(level > 2))
+
+
+@numba.njit(f"int64({CODER}, int64[:,::1], boolean[:,::1], int64, int64)", cache=True, nogil=True)
+def _code_levels(model, levels, parted, y, x):
+    """The levels of a root's four positions; returns the highest."""
+    own = levels[2 * y : 2 * y + 2, 2 * x : 2 * x + 2]
+    differs = (own != own[0, 0]).any()
+    beside = np.int64(x > 0 and parted[y, x - 1]) + np.int64(y > 0 and parted[y - 1, x])
+    parted[y, x] = code_bit(model, _PARTED + beside, np.int64(differs)) == 1
+    if not parted[y, x]:
+        own[:] = _code_level(model, _LEVEL, levels, 2 * y, 2 * x)
+        return own[0, 0]
+    for k in range(4):
+        at_y, at_x = 2 * y + (k >> 1), 2 * x + (k & 1)
+        levels[at_y, at_x] = _code_level(model, _PARTED + 4, levels, at_y, at_x)
+    return own.max()
+
+
+@numba.njit(f"void({CODER}, int64[:,::1])", cache=True, nogil=True)
+def _code_hyper(model, hyper):
+    """Which hyper-latents are sent: whether all are, else each given those left and above."""
+    if code_bit(model, _HYPER, np.int64((hyper == 1).all())):
+        hyper[:] = 1
+        return
+    for y in range(hyper.shape[0]):
+        for x in range(hyper.shape[1]):
+            left = hyper[y, x - 1] if x else np.int64(1)
+            up = hyper[y - 1, x] if y else np.int64(1)
+            hyper[y, x] = code_bit(model, _HYPER + 1 + 2 * left + up, hyper[y, x])
 
 
 @numba.njit(f"int64({CODER}, int64[:,::1], int64[:,::1], int64[::1], int64)", cache=True, nogil=True)
@@ -246,21 +288,24 @@ def _code_reference(model, roots, shown, place, count):
 
 
 @numba.njit(
-    f"void({CODER}, int64[::1], int64, int64[:,::1], int64[:,::1], int64[:,:,::1], int64[:,::1])",
+    f"void({CODER}, int64[::1], int64, int64[:,::1], int64[:,::1], int64[:,::1], int64[:,:,::1], "
+    "int64[:,::1])",
     cache=True,
     nogil=True,
 )
-def _code_guide(model, numbers, participants, levels, roots, motion, depth):
+def _code_guide(model, numbers, participants, hyper, levels, roots, motion, depth):
     """Both directions. A root without a level takes its neighbour's vector, as `filled` does, so that others
     can be told by it."""
     _code_header(model, numbers, participants)
+    _code_hyper(model, hyper)
+    parted = np.zeros(roots.shape, dtype=np.bool_)
     known = np.zeros(depth.shape, dtype=np.bool_)
     near, place = np.zeros(3, dtype=np.int64), np.zeros(2, dtype=np.int64)
     shown = np.zeros(roots.shape, dtype=np.int64)  # roots with those filled
-    for y in range(levels.shape[0]):
-        for x in range(levels.shape[1]):
+    for y in range(roots.shape[0]):
+        for x in range(roots.shape[1]):
             top, left = CELLS * y, CELLS * x
-            levels[y, x] = _code_level(model, levels, y, x)
+            level = _code_levels(model, levels, parted, y, x)
             is_near = False
             if x and known[top, left - 1]:
                 near[0], near[1], near[2] = (
@@ -276,8 +321,8 @@ def _code_guide(model, numbers, participants, levels, roots, motion, depth):
                     motion[top - 1, left, 1],
                 )
                 is_near = True
-            merged = is_near and levels[y, x] == 0
-            if is_near and levels[y, x]:
+            merged = is_near and level == 0
+            if is_near and level:
                 same = roots[y, x] == near[0] and depth[top, left] == 0
                 same = same and motion[top, left, 0] == near[1] and motion[top, left, 1] == near[2]
                 merged = code_bit(model, _MERGE, np.int64(same)) == 1
@@ -287,8 +332,8 @@ def _code_guide(model, numbers, participants, levels, roots, motion, depth):
                 motion[top : top + CELLS, left : left + CELLS, 1] = near[2]
                 known[top : top + CELLS, left : left + CELLS] = True
                 depth[top : top + CELLS, left : left + CELLS] = 0
-                roots[y, x] = near[0] if levels[y, x] else 0
-            elif levels[y, x]:
+                roots[y, x] = near[0] if level else 0
+            elif level:
                 place[0], place[1] = y, x
                 roots[y, x] = shown[y, x] = _code_reference(model, roots, shown, place, numbers[0])
                 _code_tree(model, motion, depth, known, top, left)

@@ -17,10 +17,9 @@ def source_of(guide: Guide, assignment: AssignmentMap) -> np.ndarray:
     two; PLAIN where it is coded plainly, or copied."""
     pairs = list(combinations(range(len(guide.sources)), 2))
     first = [PLAIN, *guide.sources, *(guide.sources[a] for a, _ in pairs)]
-    by_root = np.where(guide.levels > 0, np.array(first, dtype=np.int16)[guide.roots], PLAIN)
     cells = ROOT_PX // LATENT_PX
-    height, width = assignment.shape
-    by_cell = np.repeat(np.repeat(by_root, cells, axis=0), cells, axis=1)[:height, :width]
+    by_root = np.array(first, dtype=np.int16)[guide.roots]
+    by_cell = np.where(guide.levels > 0, by_root.repeat(cells, axis=0).repeat(cells, axis=1), PLAIN)
     return np.where(assignment.fate == KEPT, by_cell, PLAIN).astype(np.int16)
 
 
