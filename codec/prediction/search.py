@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import combinations
 from typing import Protocol
 
 import numpy as np
@@ -69,6 +70,7 @@ class Registered:
     depth: np.ndarray
     bits: np.ndarray
     price: np.ndarray
+    members: tuple = ()
 
 
 def plan(
@@ -103,10 +105,34 @@ def planned(
         if one is None:
             continue
         left = np.minimum(best, one.bits)
+        found.append(replace(one, members=(len(found),)))
         if (best - left).sum() > HEADER_BITS:
-            found.append(one)
             best = left
+    if not found:
+        return None
+    found += [
+        pair for a in range(len(found)) for b in range(a + 1, len(found))
+        if (pair := _average(predictor, costs, own[0], (found[a], found[b]))) is not None
+    ]
     return _composite(predictor, costs, own[0], found) if found else None
+
+
+def _average(predictor, costs, image, pair):
+    a, b = pair
+    if not ((a.bits < _roots(costs.plain)) & (b.bits < _roots(costs.plain))).any():
+        return None
+    ones = np.ones(a.bits.shape, np.uint8)
+    fitted = [(x.source, x.placement, *radiometry(image, x.composed, x.bits < _roots(costs.plain))) for x in pair]
+    guide = _guide(fitted, 3 * ones, _positions(ones), a.motion, a.depth)
+    composed, planes = compose(guide, {x.source: x.picture for x in pair})
+    bits = _bits_of_levels(costs, predictor.of_picture(composed, planes, guide))
+    cost = _agreed(np.stack([costs.plain, *bits]), a.price)[1]
+    return Registered(-1, None, None, composed, a.motion, a.depth, cost, a.price, (*a.members, *b.members))
+
+
+def _centred(placement, motion):
+    vector = np.median(motion.reshape(-1, 2), axis=0).astype(np.int64)
+    return (placement + 2 * np.tile(vector, 4)).astype(np.int32), (motion - vector).astype(np.int16)
 
 
 def _register(
@@ -119,6 +145,7 @@ def _register(
     if found is None:
         return None
     placement, seen, (motion, depth, error) = found
+    placement, motion = _centred(placement, motion)
     ones = np.ones(best.shape, dtype=np.uint8)
     gains, offsets = np.full(3, GAIN_ONE, np.int32), np.zeros(3, np.int32)
     guide = _guide([(source, placement, gains, offsets)], ones, _positions(ones), motion, depth)
@@ -216,7 +243,7 @@ def _composite(
     predictor: Predicts, costs: Costs, image: np.ndarray, found: list[Registered]
 ) -> tuple[Guide, Prediction] | None:
     """The references in one guide: whose motion is sent where, then levels, until nothing more is dropped."""
-    choice = np.stack([_roots(costs.plain), *(one.bits for one in found)]).argmin(axis=0)
+    choice = _chosen(_roots(costs.plain), found)
     used = choice > 0
     for turn in range(ROUNDS + 1):
         sent = np.where(used, choice, 0)
@@ -242,24 +269,50 @@ def _sent(
 ) -> tuple[Guide | None, dict[int, np.ndarray]]:
     """The guide in which each root has the reference (from 1) of `sent` and its motion, with gain and offset
     fitted where it is used; references that are not used are left out of it."""
-    used = [k for k in range(1, len(found) + 1) if (sent == k).any()]
+    shown = [k for k in range(len(found)) if (sent == k + 1).any()]
+    used = sorted({member for k in shown for member in found[k].members})
     if not used:
         return None, {}
+    pairs = list(combinations(range(len(used)), 2))
     roots, cells = np.zeros(sent.shape, np.uint8), sent.repeat(CELLS, 0).repeat(CELLS, 1)
     motion, depth = np.zeros_like(found[0].motion), np.zeros_like(found[0].depth)
-    for place, k in enumerate(used, 1):
-        roots[sent == k] = place
-        motion[cells == k], depth[cells == k] = (
-            found[k - 1].motion[cells == k],
-            found[k - 1].depth[cells == k],
-        )
-    ones = [found[k - 1] for k in used]
+    shows = {member: np.zeros(sent.shape, bool) for member in used}
+    for k in shown:
+        places = tuple(used.index(member) for member in found[k].members)
+        mine = sent == k + 1
+        roots[mine] = 1 + (places[0] if len(places) == 1 else len(used) + pairs.index(places))
+        motion[cells == k + 1], depth[cells == k + 1] = found[k].motion[cells == k + 1], found[k].depth[cells == k + 1]
+        for member in found[k].members:
+            shows[member] |= mine
+    ones = [found[k] for k in used]
     pictures = {one.source: one.picture for one in ones}
     fitted = [
-        (one.source, one.placement, *radiometry(image, one.composed, roots == place))
-        for place, one in enumerate(ones, 1)
+        (one.source, one.placement, *radiometry(image, one.composed, shows[member]))
+        for member, one in zip(used, ones, strict=True)
     ]
     return _guide(fitted, roots, _positions(roots > 0), motion, depth), pictures
+
+
+def _chosen(plain: np.ndarray, found: list[Registered]) -> np.ndarray:
+    """Which of `found` (from 1) each root takes, or none (0): greedily, a reference at a time, where what it
+    saves pays for its header."""
+    taken: list[int] = []
+    paid: set[int] = set()
+    best, choice = plain, np.zeros(plain.shape, np.int64)
+    while True:
+        gains = []
+        for k, one in enumerate(found):
+            if k in taken:
+                continue
+            header = HEADER_BITS * len(set(one.members) - paid)
+            gains.append(((best - np.minimum(best, one.bits)).sum() - header, k))
+        if not gains or max(gains)[0] <= 0:
+            return choice
+        k = max(gains)[1]
+        taken.append(k)
+        paid |= set(found[k].members)
+        choice = np.where(found[k].bits < best, k + 1, choice)
+        best = np.minimum(best, found[k].bits)
 
 
 def _agreed(offers: np.ndarray, price: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
