@@ -63,7 +63,7 @@ def stages(bench: Bench, predictor: Predictor, case: Case) -> tuple[dict[str, by
     """Every number on the way, as bytes, by stage."""
     picture = predictor.transforms.picture(case.first)
     composed, planes = compose(case.guide, {0: picture})
-    prediction = predictor.of_picture(composed, planes, case.guide.levels)
+    prediction = predictor.of_picture(composed, planes, case.guide)
     shape = case.y_hat.shape[1:]
     hyper = bench.coder.exact.hyper(case.z, *shape)
     features = predictor.fusion.features(hyper, prediction, shape)
@@ -79,7 +79,7 @@ def times_ms(bench: Bench, predictor: Predictor, case: Case, repeats: int) -> di
     """The least of some, by stage."""
     pictures = {0: predictor.transforms.picture(case.first)}
     composed, planes = compose(case.guide, pictures)
-    prediction = predictor.of_picture(composed, planes, case.guide.levels)
+    prediction = predictor.of_picture(composed, planes, case.guide)
     shape = case.y_hat.shape[1:]
     hyper, known = bench.coder.exact.hyper(case.z, *shape), all_kept(*shape).known()
     coded = encode(bench.coder, case.z, case.y_hat, known, prediction)
@@ -180,7 +180,7 @@ def examine(own: PredictionKeys, name: str) -> int:
         known = all_kept(*case.y_hat.shape[1:]).known()
         picture = here.transforms.picture(case.first)
         composed, planes = compose(case.guide, {0: picture})
-        prediction = here.of_picture(composed, planes, case.guide.levels)
+        prediction = here.of_picture(composed, planes, case.guide)
         coded = encode(bench.coder, case.z, case.y_hat, known, prediction)
         with arithmetic(2):
             again = there.prediction(case.guide, {0: there.transforms.picture(case.first)})

@@ -16,7 +16,7 @@ from codec.bitstream import Bitstream
 from codec.entropy.decoder import DecodedLatents, StreamItem
 from codec.entropy.decoder import decode as decode_streams
 from codec.maps.assignment import REMOTE, AssignmentMap
-from codec.prediction.side_information import unpack_guide
+from codec.prediction.guides.coding import unpack_guide
 from codec.prediction.values import LATENT_PX, Guide
 from constellation.common.errors import BitstreamError, UserError
 from constellation.scenario.coding import CodecKnobs

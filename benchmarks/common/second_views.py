@@ -15,7 +15,7 @@ from codec.models.model import LatentModel
 from codec.prediction.checkpoint import load_fusion, shipped_fusion
 from codec.prediction.fusion import Fusion
 from codec.prediction.predictor import Predictor
-from codec.prediction.values import CELL_PX, ROOT_PX, Guide
+from codec.prediction.values import CELL_PX, LATENT_PX, ROOT_PX, Guide, all_sent
 from constellation.common.frozen import value
 
 DOWN_PX, RIGHT_PX, GAIN, NOISE = 3, 2, 269 / 256, 2.0  # of the second view; right: and a half
@@ -95,5 +95,6 @@ def guide_of(patch_px: int, rng: np.random.Generator) -> Guide:
     depth[-4:, -4:] = 2
     corners = np.tile(np.array([16 * DOWN_PX, 16 * RIGHT_PX + 8], np.int32), 4)[None]
     gains, offsets = np.full((1, 3), 269, np.int32), np.zeros((1, 3), np.int32)
-    levels = (chosen * rng.integers(1, 4, chosen.shape)).astype(np.uint8)
-    return Guide((0,), corners, gains, offsets, chosen, levels, motion, depth)
+    side = ROOT_PX // LATENT_PX
+    levels = (chosen * rng.integers(1, 4, chosen.shape)).astype(np.uint8).repeat(side, 0).repeat(side, 1)
+    return Guide((0,), corners, gains, offsets, chosen, levels, all_sent(levels), motion, depth)

@@ -15,8 +15,8 @@ from codec.maps.assignment import KEPT, REMOTE, AssignmentMap, all_kept, combine
 from codec.maps.coding import encode_map
 from codec.models.checkpoint import load_checkpoint, shipped_weights
 from codec.prediction.checkpoint import shipped_fusion
-from codec.prediction.side_information import pack_guide, unpack_guide
-from codec.prediction.values import CELL_PX, LATENT_PX, ROOT_PX, Guide
+from codec.prediction.guides.coding import pack_guide, unpack_guide
+from codec.prediction.values import CELL_PX, LATENT_PX, ROOT_PX, Guide, all_sent
 from codec.settings import StreamSettings
 from constellation.scenario.coding import CodecKnobs
 from ground.decoder import Decoded, decode
@@ -85,18 +85,21 @@ def _predicted_target(board: Board, side: int, seed: int) -> Target:
 def _some_guide(rng: np.random.Generator, side: int) -> Guide:
     """As a stream would say it, with some motion and every level."""
     roots = max(1, LATENT_PX * side // ROOT_PX)
-    levels = rng.integers(0, 4, size=(roots, roots)).astype(np.uint8)
+    positions = ROOT_PX // LATENT_PX
+    levels = rng.integers(0, 4, size=(positions * roots, positions * roots)).astype(np.uint8)
     levels[0, 0] = 1
+    used = levels.reshape(roots, positions, roots, positions).max(axis=(1, 3)) > 0
     cells = ROOT_PX // CELL_PX
-    steps = rng.integers(-9, 10, size=(roots, roots, 2)) * (levels > 0)[:, :, None]
+    steps = rng.integers(-9, 10, size=(roots, roots, 2)) * used[:, :, None]
     motion = steps.repeat(cells, 0).repeat(cells, 1).astype(np.int16)
     found = Guide(
         (0,),
         np.full((1, 8), 40, np.int32),
         np.full((1, 3), 250, np.int32),
         np.full((1, 3), 32, np.int32),
-        (levels > 0).astype(np.uint8),
+        used.astype(np.uint8),
         levels,
+        rng.random(all_sent(levels).shape) < 0.7,
         motion,
         np.zeros(motion.shape[:2], np.uint8),
     )

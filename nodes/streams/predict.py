@@ -16,7 +16,7 @@ from codec.entropy import encoder as entropy
 from codec.entropy import estimate
 from codec.maps.assignment import KEPT, REMOTE, AssignmentMap, all_kept
 from codec.maps.coding import encode_map
-from codec.prediction.side_information import pack_guide, unpack_guide
+from codec.prediction.guides.coding import pack_guide, unpack_guide
 from codec.prediction.values import LATENT_PX, Guide, Prediction
 from constellation.clock import Work
 from constellation.common.frozen import value
@@ -45,7 +45,7 @@ def predict(crew: Crew, accord: Accord, known: Known, views: Iterable[View]) -> 
 
 def plan(predictor: Predictor, coder: EntropyCoder, own: Own, references: Sequence[Found], kept: np.ndarray):
     """`codec.prediction.search.plan`; what registers pictures is loaded at its first use."""
-    from codec.prediction import search
+    from codec.prediction.search import plan as search
 
     return search.plan(predictor, coder, own, references, kept)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from codec.bitstream import pack, unpack
-from codec.prediction.side_information import pack_guide
+from codec.prediction.guides.coding import pack_guide
 from nodes.encoder import alone_stream
 from tests.nodes.streams.stream_cases import DIGEST, crew_of, some_plan, station_of
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from codec.entropy import smooth
 from codec.models.model import LatentModel
 from codec.prediction.fusion import Fusion
-from codec.prediction.registration import predicted_whole
+from codec.prediction.search.registration import predicted_whole
 from codec.training.prediction.pairs import PairSampler
 from constellation.common.frozen import value
 

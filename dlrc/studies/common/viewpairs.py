@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from codec.imagery.scene import open_scene
-from codec.prediction.registration import matched_map, of_homography
+from codec.prediction.search.registration import matched_map, of_homography
 from codec.prediction.values import ROOT_PX
 from codec.prediction.warp import PLACEMENT_STEP
 from constellation.common.frozen import value

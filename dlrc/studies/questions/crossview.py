@@ -20,9 +20,9 @@ from codec.entropy.encoder import encode, encode_hyper
 from codec.maps.assignment import all_kept
 from codec.models import registry
 from codec.models.checkpoint import load_checkpoint, shipped_weights
+from codec.prediction.guides.coding import pack_guide
 from codec.prediction.predictor import Predictor, load_predictor
-from codec.prediction.search import planned
-from codec.prediction.side_information import pack_guide
+from codec.prediction.search.plan import planned
 from codec.prediction.warp import COUNT, compose
 from constellation.common.cli import Command, Given, main_of
 from constellation.common.files import write_records, write_text

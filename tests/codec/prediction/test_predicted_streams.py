@@ -40,7 +40,8 @@ def case(name, seed=0, backend="auto"):
     levels = np.kron(rng.integers(0, 4, (SIDE // 2, SIDE // 2)), np.ones((2, 2))).astype(np.uint8)
     planes = rng.random((POSITIONS, 3))
     fusion = ExactFusion(fusion_of(name), backend)
-    return z, y_hat, Prediction(y, planes, levels.reshape(-1), fusion)
+    hyper = rng.random((SIDE // 4) ** 2) < rng.choice((0.0, 0.5, 1.0))
+    return z, y_hat, Prediction(y, planes, levels.reshape(-1), hyper, fusion)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -61,10 +62,23 @@ def test_a_predicted_stream_decodes_exactly_by_the_other_back_end_in_a_batch(nam
         np.testing.assert_array_equal(alone.y_context, y_hat)
 
 
+def test_hyper_latents_that_are_not_sent_take_no_bytes_and_are_zero_at_the_decoder():
+    z, y_hat, prediction = case("bmshj")
+    known, coder = kept_everywhere(SIDE, SIDE), small_coder("bmshj")
+    none = dataclasses.replace(prediction, hyper=np.zeros_like(prediction.hyper))
+    coded = encode(coder, z, y_hat, known, none)
+    item = StreamItem(coded.z_bytes, coded.y_bytes, known, coded.y_digest, prediction=none)
+    (result,) = decode(coder, [item])
+    assert isinstance(result, DecodedLatents)
+    assert not result.z_symbols.any() and np.array_equal(result.y_context, y_hat)
+    assert len(coded.z_bytes) < len(encode(coder, z, y_hat, known).z_bytes) / 2
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_prediction_without_levels_gives_the_plain_stream(name):
     z, y_hat, prediction = case(name)
-    plain = dataclasses.replace(prediction, levels=np.zeros(POSITIONS, np.uint8))
+    everything = np.ones_like(prediction.hyper)
+    plain = dataclasses.replace(prediction, levels=np.zeros(POSITIONS, np.uint8), hyper=everything)
     known = kept_everywhere(SIDE, SIDE)
     coded, alone = (encode(small_coder(name), z, y_hat, known, given) for given in (plain, None))
     assert (coded.y_bytes, coded.y_digest) == (alone.y_bytes, alone.y_digest)

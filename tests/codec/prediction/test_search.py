@@ -7,12 +7,18 @@ import torch
 from codec.entropy.coder import EntropyCoder
 from codec.entropy.estimate import predicted_bits
 from codec.models.checkpoint import load_checkpoint, shipped_weights
-from codec.prediction.costs import Costs
-from codec.prediction.motion import MARGIN, matched
+from codec.prediction.guides.coding import pack_guide
 from codec.prediction.predictor import load_predictor
-from codec.prediction.registration import by_correlation, by_features, covered, of_homography, translation
-from codec.prediction.search import planned
-from codec.prediction.side_information import pack_guide
+from codec.prediction.search.costs import Costs
+from codec.prediction.search.motion import MARGIN, matched
+from codec.prediction.search.plan import planned
+from codec.prediction.search.registration import (
+    by_correlation,
+    by_features,
+    covered,
+    of_homography,
+    translation,
+)
 from tests.codec.prediction.test_warp import scene
 
 PX = 128

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codec.prediction.side_information import pack_guide, unpack_guide
-from codec.prediction.values import Guide
+from codec.prediction.guides.coding import pack_guide, unpack_guide
+from codec.prediction.values import Guide, all_sent
 from constellation.common.errors import BitstreamError
 
 PARTICIPANTS = [3, 7, 9, 12]
@@ -17,11 +17,17 @@ PARTICIPANTS = [3, 7, 9, 12]
 def a_guide(seed: int, references: int = 2, rows: int = 8) -> Guide:
     """A random guide in its own spelling: blocks are whole, roots without a level say nothing."""
     random = np.random.default_rng(seed)
-    levels = random.integers(0, 4, (rows, rows)).astype(np.uint8)
+    parted = random.integers(0, 4, (2 * rows, 2 * rows))
+    whole = parted[::2, ::2].repeat(2, 0).repeat(2, 1)
+    levels = np.where(random.random((rows, rows)).repeat(2, 0).repeat(2, 1) < 0.3, parted, whole).astype(
+        np.uint8
+    )
+    used = levels.reshape(rows, 2, rows, 2).max(axis=(1, 3)) > 0
     choices = references + references * (references - 1) // 2
-    roots = np.where(levels > 0, random.integers(1, choices + 1, levels.shape), 0).astype(np.uint8)
+    roots = np.where(used, random.integers(1, choices + 1, used.shape), 0).astype(np.uint8)
+    hyper = random.random((rows // 2, rows // 2)) < random.choice((0.0, 0.5, 1.0))
     motion, depth = np.zeros((4 * rows, 4 * rows, 2), np.int16), np.zeros((4 * rows, 4 * rows), np.uint8)
-    for y, x in np.argwhere(levels > 0) * 4:
+    for y, x in np.argwhere(used) * 4:
         deep = int(random.integers(0, 3))
         side = 4 >> deep
         for a, b in np.ndindex(1 << deep, 1 << deep):
@@ -34,7 +40,7 @@ def a_guide(seed: int, references: int = 2, rows: int = 8) -> Guide:
     gains = random.integers(200, 300, (references, 3)).astype(np.int32)
     offsets = (random.integers(-20, 20, (references, 3)) * 32).astype(np.int32)
     sources = tuple(int(v) for v in random.permutation(PARTICIPANTS)[:references])
-    return Guide(sources, placements, gains, offsets, roots, levels, motion, depth)
+    return Guide(sources, placements, gains, offsets, roots, levels, hyper, motion, depth)
 
 
 def as_coded(guide: Guide) -> Guide:
@@ -46,9 +52,9 @@ def test_a_guide_comes_back_as_it_was(seed):
     guide = a_guide(seed, references=1 + seed % 3)
     back = as_coded(guide)
     assert back.sources == guide.sources
-    for name in ("placements", "gains", "offsets", "roots", "levels"):
+    for name in ("placements", "gains", "offsets", "roots", "levels", "hyper"):
         assert np.array_equal(getattr(back, name), getattr(guide, name)), name
-    used = guide.levels.repeat(4, 0).repeat(4, 1) > 0
+    used = guide.roots.repeat(4, 0).repeat(4, 1) > 0
     assert np.array_equal(back.motion[used], guide.motion[used])
     assert np.array_equal(back.depth[used], guide.depth[used])
     again = as_coded(back)
@@ -59,7 +65,9 @@ def test_a_whole_patch_under_one_vector_takes_a_few_bytes():
     roots = np.ones((8, 8), np.uint8)
     motion, depth = np.full((32, 32, 2), 9, np.int16), np.zeros((32, 32), np.uint8)
     gains, offsets = np.full((1, 3), 256, np.int32), np.zeros((1, 3), np.int32)
-    guide = Guide((7,), np.zeros((1, 8), np.int32), gains, offsets, roots, roots, motion, depth)
+    levels = np.ones((16, 16), np.uint8)
+    hyper = all_sent(levels)
+    guide = Guide((7,), np.zeros((1, 8), np.int32), gains, offsets, roots, levels, hyper, motion, depth)
     assert len(pack_guide(guide, PARTICIPANTS)) < 16
 
 

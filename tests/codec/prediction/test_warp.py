@@ -5,9 +5,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from codec.prediction import motion
-from codec.prediction.registration import follow, predicted_whole, radiometry, whole_guide
-from codec.prediction.values import Guide
+from codec.prediction.search import motion
+from codec.prediction.search.registration import follow, predicted_whole, radiometry, whole_guide
+from codec.prediction.values import Guide, all_sent
 from codec.prediction.warp import COUNT, WHITE, compose, filled, placed
 
 PX = 64
@@ -58,12 +58,18 @@ def test_parts_of_a_px_are_bicubic_as_torch_has_it():
     assert np.abs(picture - near).max() < 16  # a quarter of a count, of weights in 1/2048
 
 
+def trusted(roots):
+    """(levels, hyper) of a patch that trusts every root and sends all hyper-latents."""
+    levels = np.ones(np.array(roots.shape) * 2, np.uint8)
+    return levels, all_sent(levels)
+
+
 def test_gain_offset_and_the_average_of_two_references_mean_what_they_say():
     a, b = scene(PX, 1), scene(PX, 2)
     roots = np.full((2, 2), 3, np.uint8)  # the pair of both
     fields = np.zeros((8, 8, 2), np.int16), np.zeros((8, 8), np.uint8)
     gains, offsets = np.array([[256] * 3, [128] * 3], np.int32), np.array([[0] * 3, [640] * 3], np.int32)
-    guide = Guide((1, 2), np.zeros((2, 8), np.int32), gains, offsets, roots, roots, *fields)
+    guide = Guide((1, 2), np.zeros((2, 8), np.int32), gains, offsets, roots, *trusted(roots), *fields)
     picture, _ = compose(guide, {1: a, 2: b})
     wanted = (a * 64.0 + (b * 32.0 + 640)) / 2
     assert np.abs(picture - wanted).max() <= 1
@@ -113,7 +119,8 @@ def test_hostile_numbers_compose_too(seed):
         random.integers(0, 512, (2, 3)).astype(np.int32),
         random.integers(-16320, 16320, (2, 3)).astype(np.int32),
         random.integers(0, 4, (2, 2)).astype(np.uint8),
-        random.integers(0, 4, (2, 2)).astype(np.uint8),
+        random.integers(0, 4, (4, 4)).astype(np.uint8),
+        np.ones((1, 1), bool),
         random.integers(-32768, 32768, (8, 8, 2)).astype(np.int16),
         random.integers(0, 3, (8, 8)).astype(np.uint8),
     )

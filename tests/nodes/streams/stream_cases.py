@@ -18,7 +18,7 @@ from codec.models.registry import build_model
 from codec.portable.transforms import Transforms
 from codec.prediction.fusion import Fusion
 from codec.prediction.predictor import Predictor
-from codec.prediction.values import Guide
+from codec.prediction.values import Guide, all_sent
 from ground.round import Station, hear_round
 from nodes.crew import Crew
 from nodes.streams import predict
@@ -78,7 +78,8 @@ def some_plan(predictor, coder, own, references, kept=None) -> Guide:
     roots = draws.integers(0, 1 + count + (count > 1), size=(side, side)).astype(np.uint8)
     roots[0, 0] = count  # the last is in use
     roots[-1, -1] = 1
-    levels = np.where(roots > 0, draws.integers(1, 4, size=(side, side)), 0).astype(np.uint8)
+    used = (roots > 0).repeat(2, 0).repeat(2, 1)
+    levels = np.where(used, draws.integers(1, 4, size=used.shape), 0).astype(np.uint8)
     placements = np.array([np.tile(shift, 4) for _, _, shift in references], dtype=np.int32) * 16
     steps = draws.integers(-16, 17, size=(side, side, 2)).repeat(4, 0).repeat(4, 1)
     moving = (roots > 0).repeat(4, 0).repeat(4, 1)[:, :, None]
@@ -89,6 +90,7 @@ def some_plan(predictor, coder, own, references, kept=None) -> Guide:
         32 * draws.integers(-2, 3, size=(count, 3)).astype(np.int32),
         roots,
         levels,
+        draws.random(all_sent(levels).shape) < 0.7,
         (steps * moving).astype(np.int16),
         np.zeros((4 * side, 4 * side), np.uint8),
     )

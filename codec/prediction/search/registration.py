@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from codec.prediction.motion import MARGIN, grey, motion_field
+from codec.prediction.search.motion import MARGIN, grey, motion_field
 from codec.prediction.values import CELL_PX, LATENT_PX, ROOT_PX, Guide, all_sent
 from codec.prediction.warp import COUNT, GAIN_ONE, PLACEMENT_STEP, WHITE, compose, placed
 
@@ -23,12 +23,20 @@ OFFSET_MAX = 255 * COUNT
 def follow(
     current: np.ndarray, reference: np.ndarray, placement: np.ndarray, price: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Block motion from a placement (codec/prediction/motion.py: motion, depth, squared difference by root).
+    """Block motion from a placement: what `motion_field` returns.
 
     current: uint8 [P, P, 3]. reference: uint8 [P', P', 3]."""
     inner = placed(grey(reference), placement, len(current), MARGIN)
     seen = covered(placement, reference.shape[:2], len(current))
     return motion_field(grey(current), inner, price, seen)
+
+
+def centred(placement: np.ndarray, motion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same displacement with the median of the motion in the placement: two references so registered can
+    share one motion."""
+    vector = np.median(motion.reshape(-1, 2), axis=0).astype(np.int64)
+    moved = placement + np.tile(PLACEMENT_STEP // 8 * vector, 4)
+    return moved.astype(np.int32), (motion - vector).astype(np.int16)
 
 
 def covered(placement: np.ndarray, shape: Sequence[int], size_px: int) -> np.ndarray:

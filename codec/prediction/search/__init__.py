@@ -1,0 +1,1 @@
+"""How an encoder finds its prediction: nothing here has to come out the same elsewhere."""
