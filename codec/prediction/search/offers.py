@@ -28,8 +28,8 @@ from constellation.common.frozen import value
 
 PRICE = 5000.0  # squared difference of sums of channels that a bit of motion has to save
 CLEAR = 250.0 * ROOT_PX**2  # squared difference by root, below which no other placement is looked for
-EXPLAINED = 0.05  # of the patch's own contrast, likewise
-SHARED = 1 / 16  # of the roots that both of two references have to predict before their average is tried
+EXPLAINED = 0.12  # of the patch's own contrast, likewise
+SHARED = 1 / 4  # of the roots that both of two references have to predict before their average is tried
 
 Reference = tuple[int, np.ndarray, "tuple[float, float] | np.ndarray | None"]
 Motion = tuple[np.ndarray, np.ndarray, np.ndarray]  # motion, depth, squared difference by root

@@ -147,7 +147,7 @@ def _spared(costs: Costs, prediction: Prediction) -> tuple[np.ndarray, float]:
     around = np.logical_or.reduce(
         [wide[y : y + sides[0], x : x + sides[1]] for y in range(3) for x in range(3)]
     )
-    for hyper in (wanted, around):
+    for hyper in (wanted,):
         if not any((hyper == tried).all() for tried, _ in trials):
             other = costs.sending(hyper)
             trials.append((hyper, other.hyper_bits + float(other.predicted(prediction).sum())))
