@@ -33,7 +33,9 @@ def follow(
 
 def centred(placement: np.ndarray, motion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The same displacement with the median of the motion in the placement: two references so registered can
-    share one motion."""
+    share one motion. A placement that is no translation stays as it is, for it is read where motion leads."""
+    if (np.reshape(placement, (4, 2)) != placement[:2]).any():
+        return placement, motion
     vector = np.median(motion.reshape(-1, 2), axis=0).astype(np.int64)
     moved = placement + np.tile(PLACEMENT_STEP // 8 * vector, 4)
     return moved.astype(np.int32), (motion - vector).astype(np.int16)
