@@ -30,7 +30,7 @@ def real_crew(
 ) -> Crew:
     """All satellites, with a trained codec, of `dense` or `sparse` over the pictures of DLRC_DATA/`folder`
     (default ../shared/data beside the repository); knobs of `capture` besides."""
-    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    default = Path(__file__).resolve().parents[3] / "shared" / "data"
     scenes = Path(os.environ.get("DLRC_DATA", default)) / folder
     scenario = load_scenario(
         overlap,

@@ -16,7 +16,8 @@ up to what borders and misses do. For each position:
 
 Nothing but this map and the participants is needed, so partial views decode. Maps are small (256 positions at
 256 px), so what is expected before the first position matters: *profiles* are priors of all contexts, fitted
-to kinds of rounds (benchmarks/map_priors.py); the encoder asks what each would cost and says which it took.
+to kinds of rounds (benchmarks/priors/map_priors.py); the encoder asks what each would cost and says which it
+took.
 """
 
 from __future__ import annotations
@@ -185,7 +186,7 @@ def walk(model, fate, exact, owner, source, width, members, own, forward):
 
 @functools.cache
 def _priors() -> np.ndarray:
-    """Chances and worth per profile, int32 [PROFILES, 2, CONTEXTS] (benchmarks/map_priors.py made them)."""
+    """Chances and worth per profile, int32 [PROFILES, 2, CONTEXTS] (of benchmarks/priors/map_priors.py)."""
     return np.load(Path(__file__).with_name("statistics.npy"), allow_pickle=False).astype(np.int32)
 
 

@@ -22,6 +22,7 @@ from constellation.scenario.load import SCENARIO
 HERE = Path(__file__).resolve().parents[1]
 CHECKOUT = HERE.parent
 STUDY_FOLDERS = ("studies.paper", "studies.questions", "studies.faults")
+BENCH_FOLDERS = ("benchmarks", "benchmarks.priors")
 _OURS = {"constellation", "codec", "nodes", "ground", "dlrc", "benchmarks"}
 _OF_STUDIES = {"imagecodecs", "bjontegaard"}  # the rest of what is optional comes with the codec
 
@@ -120,8 +121,9 @@ def studies() -> dict[str, Entry]:
 def benches() -> dict[str, Entry]:
     """The benchmarks of a checkout by name; none where the package is installed."""
     return {
-        path.stem: Entry(f"bench {path.stem}", f"benchmarks.{path.stem}", brief)
-        for path in sorted((CHECKOUT / "benchmarks").glob("*.py"))
+        path.stem: Entry(f"bench {path.stem}", f"{folder}.{path.stem}", brief)
+        for folder in BENCH_FOLDERS
+        for path in sorted((CHECKOUT / folder.replace(".", "/")).glob("*.py"))
         if (brief := _brief_of(path))
     }
 

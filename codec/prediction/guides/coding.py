@@ -69,7 +69,7 @@ def unpack_guide(data: bytes, shape: tuple[int, int], participants: Sequence[int
     fields = hyper, levels, roots, motion, depth
     coder = start_decoding(buffer)
     profile = code_uniform((coder, buffer, *fresh_contexts(0)), 0, PROFILES)
-    code_guide((coder, buffer, *fresh_contexts(profile)), numbers, len(participants), *fields)
+    code_guide((coder, buffer, *fresh_contexts(int(profile))), numbers, len(participants), *fields)
     guide = _checked(numbers, list(participants), fields)
     if pack_guide(guide, participants) != data:
         raise BitstreamError("guide: another spelling than its own")

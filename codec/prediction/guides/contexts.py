@@ -1,8 +1,8 @@
 """Which contexts a guide's coding has, and what they expect before its first bit.
 
 A guide is short (tens of bytes), so what is expected at first matters: *profiles* are priors of all
-contexts, fitted to kinds of pairs of views (benchmarks/guide_priors.py); the encoder takes the one under
-which its guide is shortest, and says which."""
+contexts, fitted to kinds of pairs of views (benchmarks/priors/guide_priors.py); the encoder takes the one
+under which its guide is shortest, and says which."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CONTEXTS = HYPER + 5
 
 @functools.cache
 def _priors() -> np.ndarray:
-    """Chances and worths by profile, int32 [PROFILES, 2, CONTEXTS] (benchmarks/guide_priors.py made them)."""
+    """Chances and worths by profile, int32 [PROFILES, 2, CONTEXTS] (of benchmarks/priors/guide_priors.py)."""
     return np.load(Path(__file__).with_name("priors.npy"), allow_pickle=False).astype(np.int32)
 
 

@@ -65,23 +65,22 @@ def _composite(
     """The references in one guide: whose motion is sent where, then levels, until nothing more is dropped."""
     members = [one.members for one in offers]
     choice = chosen(of_roots(costs.plain), [one.bits for one in offers], members)
-    used = choice > 0
-    for turn in range(ROUNDS + 1):
-        sent = np.where(used, choice, 0)
+    prices = np.stack([np.zeros(choice.shape), *(one.price for one in offers)])
+    sent, rounds = choice, 0
+    while True:
         guide, pictures = _sent(image, found, offers, sent)
         if guide is None:
             return None
         composed, planes = compose(guide, pictures)
         first = predictor.of_picture(composed, planes, guide)
         bits = np.stack([costs.plain, *bits_of_levels(costs, first)])
-        prices = np.stack([np.zeros(sent.shape), *(one.price for one in offers)])
         levels, _ = agreed(bits, np.take_along_axis(prices, sent[None], axis=0)[0])
-        wanted = of_roots(levels) > 0
-        if turn == ROUNDS or not ((sent > 0) & ~wanted).any():
+        dropped = (sent > 0) & (of_roots(levels) == 0)
+        if rounds == ROUNDS or not dropped.any():
             break
-        used = (sent > 0) & wanted
-    forced = of_positions((sent > 0) & ~wanted)  # its motion is sent already: others may go on with it
-    levels = np.where(forced, 1 + bits[1:].argmin(axis=0), levels)
+        sent, rounds = np.where(dropped, 0, sent), rounds + 1
+    # The motion of what is dropped now is sent already: others may go on with it
+    levels = np.where(of_positions(dropped), 1 + bits[1:].argmin(axis=0), levels)
     return _finished(costs, guide, first, levels)
 
 
@@ -94,14 +93,14 @@ def _sent(
     used = sorted({member for k in shown for member in offers[k].members})
     if not used:
         return None, {}
-    pairs = list(combinations(range(len(used)), 2))
+    pairs: list[tuple[int, ...]] = list(combinations(range(len(used)), 2))
     roots, cells = np.zeros(sent.shape, np.uint8), sent.repeat(CELLS, 0).repeat(CELLS, 1)
     motion, depth = np.zeros_like(offers[0].motion), np.zeros_like(offers[0].depth)
     shows = {member: np.zeros(sent.shape, bool) for member in used}
     for k in shown:
         mine, theirs = sent == k + 1, cells == k + 1
-        places = tuple(used.index(member) for member in offers[k].members)
-        roots[mine] = 1 + (places[0] if len(places) == 1 else len(used) + pairs.index(places))
+        first, *second = (used.index(member) for member in offers[k].members)
+        roots[mine] = 1 + (len(used) + pairs.index((first, *second)) if second else first)
         motion[theirs], depth[theirs] = offers[k].motion[theirs], offers[k].depth[theirs]
         for member in offers[k].members:
             shows[member] |= mine
@@ -135,20 +134,15 @@ def _finished(
 
 
 def _spared(costs: Costs, prediction: Prediction) -> tuple[np.ndarray, float]:
-    """(which hyper-latents to send, bool [h, w], bits of y and z): all of them, or those that a position
-    reads which is coded plainly, or those and the ones around them."""
+    """(which hyper-latents to send, bool [h, w], bits of y and z): all of them, or those alone that a
+    position reads which is coded plainly."""
     plain = (prediction.levels.reshape(costs.shape) == 0) & (costs.kept > 0)
     sides = [-(-side // HYPER_POSITIONS) for side in costs.shape]
     padded = np.zeros([HYPER_POSITIONS * side for side in sides], dtype=bool)
     padded[: plain.shape[0], : plain.shape[1]] = plain
     wanted = padded.reshape(sides[0], HYPER_POSITIONS, sides[1], HYPER_POSITIONS).any(axis=(1, 3))
     trials = [(np.ones_like(wanted), costs.hyper_bits + float(costs.predicted(prediction).sum()))]
-    wide = np.pad(wanted, 1)
-    around = np.logical_or.reduce(
-        [wide[y : y + sides[0], x : x + sides[1]] for y in range(3) for x in range(3)]
-    )
-    for hyper in (wanted,):
-        if not any((hyper == tried).all() for tried, _ in trials):
-            other = costs.sending(hyper)
-            trials.append((hyper, other.hyper_bits + float(other.predicted(prediction).sum())))
+    if not wanted.all():
+        other = costs.sending(wanted)
+        trials.append((wanted, other.hyper_bits + float(other.predicted(prediction).sum())))
     return min(trials, key=lambda trial: trial[1])

@@ -2,8 +2,9 @@
 priors.npy. A new file is a new bitstream.
 
 Guides come from flown rounds of the training images (DLRC_DATA, default ../shared/data, /train) under each
-disturbance, and from the pairs that fusions are trained on, which have relief. As in benchmarks/map_priors.py
-each guide goes to the profile that codes it in the fewest bits, and the profiles are fitted anew."""
+disturbance, and from the pairs that fusions are trained on, which have relief. As in
+benchmarks/priors/map_priors.py each guide goes to the profile that codes it in the fewest bits, and the
+profiles are fitted anew."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from benchmarks.map_priors import bits, fit
+from benchmarks.priors.map_priors import bits, fit
 from codec.bitstream import unpack
 from codec.entropy.coder import EntropyCoder
 from codec.maps.binary_coder import ONE, TALLY
@@ -35,7 +36,7 @@ from dlrc.studies.common.variants import Trial, fly, see
 from nodes.process.board import load_board
 
 TARGET = Path(contexts.__file__).with_name("priors.npy")
-DATA = Path(os.environ.get("DLRC_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")) / "train"
+DATA = Path(os.environ.get("DLRC_DATA", Path(__file__).resolve().parents[3] / "shared" / "data")) / "train"
 DIGEST_BYTES = 4  # of the fusion, before a guide
 AT_BOUND = {"flaws": "bound"}
 CONDITIONS: tuple[dict[str, Any], ...] = (

@@ -1,0 +1,1 @@
+"""Priors that ship, fitted to training pictures."""
