@@ -9,17 +9,10 @@ import sys
 
 from constellation.common import kernels
 
-MODULES = (
-    "codec.entropy.rans",
-    "codec.entropy.exact",
-    "codec.entropy.schedule",
+COMPILED_ON_USE = (
     "codec.entropy.coder",
     "codec.maps.coding",
-    "codec.prediction.costs",
-    "codec.prediction.motion",
-    "codec.prediction.side_information",
-    "nodes.recognizer",
-)
+)  # their `warm_up` calls kernels that importing leaves
 
 
 def warm_up() -> None:
@@ -31,9 +24,10 @@ def warm_up() -> None:
         if not missing:
             return
         print("Compiling the kernels (once; about a minute) ...", file=sys.stderr, flush=True)
-        for name in MODULES:
-            module = importlib.import_module(name)
-            getattr(module, "warm_up", lambda: None)()
+        for name in kernels.modules():
+            importlib.import_module(name)
+        for name in COMPILED_ON_USE:
+            importlib.import_module(name).warm_up()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Where compiled kernels are kept."""
 
+import importlib.util
 import os
 import stat
 import sys
@@ -7,6 +8,7 @@ import sys
 import pytest
 
 from constellation.common import kernels
+from nodes.process import warm_up
 
 
 @pytest.fixture
@@ -71,3 +73,9 @@ def test_two_checkouts_share_an_environment_without_sharing_kernels(here, monkey
     monkeypatch.setattr(kernels, "_ROOT", here / "another checkout")
     kernels.place()
     assert os.environ["NUMBA_CACHE_DIR"] != first
+
+
+def test_every_source_with_kernels_is_a_module_that_the_launcher_compiles():
+    found = kernels.modules()
+    assert {"codec.entropy.rans", "nodes.recognizer"} <= set(found)
+    assert all(importlib.util.find_spec(name) for name in (*found, *warm_up.COMPILED_ON_USE))
