@@ -102,18 +102,17 @@ def shell_lines(page: str) -> list[list[str]]:
 
 def runs_of_the_readme() -> list[list[str]]:
     """The words behind the program of the README's runs."""
-    lines = shell_lines("README.md")
-    return [words for words in lines if "scenario=dense" in words and words[1] != "sweep"]
+    return [words for words in shell_lines("README.md") if "scenario=dense" in words]
 
 
 def test_the_runs_of_the_readme_are_understood():
-    plain, ours, torchruns, installed = runs_of_the_readme()
+    plain, ours, torchruns, many, installed = runs_of_the_readme()
     assert plain == ["./launch.sh", "scenario=dense"] and installed == ["dlrc", "run", "scenario=dense"]
     assert torchruns == ["torchrun", "--nproc-per-node", "8", "launch.py", "scenario=dense"]
-    for words in (plain[1:], ours[1:], torchruns[4:], installed[2:]):
+    for words in (plain[1:], ours[1:], torchruns[4:], many[1:], installed[2:]):
         options, keys = split_options(words)
         scenario = scenario_of([word for word in keys if not word.startswith("scene.path=")])
-        assert options in ([], ["--nproc", "8"]) and scenario.satellites == 8
+        assert options in ([], ["--nproc", "8"]) and scenario.satellites == (64 if words == many[1:] else 8)
 
 
 def test_a_run_prints_the_lines_that_the_readme_shows(tmp_path, capsys):
