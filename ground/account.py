@@ -18,6 +18,7 @@ from ground.accounts import Account
 from ground.cells import Cells, mse_by_cell
 from ground.decoder import Decoded, Source
 from ground.metrics import Quality, quality
+from ground.predicted import sources_of
 from ground.receive import Arrival, Arrived, Kind
 from ground.records import Fates, Ledger, Outcome, Place, RoundRecord, SatelliteRecord, SectionBytes
 from nodes.capture import covered_by_earlier, ground_cells
@@ -94,6 +95,7 @@ def _record(landed: Landed, source: Source, oracle: int) -> SatelliteRecord:
         fates=fates if shared else None,
         predicted=0 if fates is None else fates.predicted,
         bits=_bits(landed, source, outcome),
+        needs=_needs(landed, source, outcome),
         fault=_fault(landed.decoded, source),
         cells=_cells(landed, source, outcome),
         **_told(witness, outcome),
@@ -166,6 +168,14 @@ def _bits(landed: Landed, source: Source, outcome: Outcome) -> tuple[tuple[int, 
     if source not in decoded.guides or outcome not in (Outcome.EXACT, Outcome.RESENT):
         return ()
     return bits_by_source(decoded.guides[source], decoded.maps[source], decoded.bits[source])
+
+
+def _needs(landed: Landed, source: Source, outcome: Outcome) -> tuple[int, ...]:
+    """Whose vectors its image needs: none where it came alone, or could not be read."""
+    decoded = landed.decoded
+    if source not in decoded.maps or outcome is Outcome.INDEPENDENT:
+        return ()
+    return tuple(sorted(sources_of(decoded.maps[source], decoded.guides.get(source)) - {source[0]}))
 
 
 def _ledger(landed: Landed, source: Source) -> Ledger:

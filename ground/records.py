@@ -211,7 +211,8 @@ class SatelliteRecord:
     downlink alone, without waiting for a contact; None for a stream that never came. fault: what was wrong
     with its stream, or empty. Of a satellite that died before it could tell about itself: place, qualities,
     t_sync_s None, payload_bytes 0. A quality is None too where there is no image. cells: bits and errors by
-    latent position, where there are latents and an original."""
+    latent position, where there are latents and an original. needs: satellites
+    without whose vectors its stream does not decode, both of every average among them."""
 
     __pydantic_config__ = _STRICT
 
@@ -242,6 +243,7 @@ class SatelliteRecord:
     cells: JsonCells = None
     predicted: int = 0
     bits: tuple[tuple[int, float], ...] = ()
+    needs: tuple[int, ...] = ()
 
     @property
     def exact(self) -> bool:

@@ -6,13 +6,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+import numpy as np
 from pydantic import Field
 
 from constellation.network import SpaceSegment
 from constellation.passes.delivery.account import Account
 from constellation.passes.delivery.rules import File, TransferKnobs
 from dlrc.store.results import Run
-from ground.records import RoundRecord, SatelliteRecord
+from ground.records import Fates, RoundRecord, SatelliteRecord
 
 Coding = str  # "dlrc" or "independent"
 
@@ -75,9 +76,10 @@ def files_of(run: Run, coding: Coding, tiles: int) -> tuple[File, ...]:
 
 
 def needs_of(record: RoundRecord) -> dict[int, frozenset[int]]:
-    """Whom each satellite's picture needs beside itself: the owners that its map names, and theirs."""
+    """Whom each satellite's picture needs beside itself: those that its stream does not decode without, and
+    theirs."""
     direct = {
-        one.satellite: frozenset(int(owner) for owner in set(one.fates.owner.reshape(-1).tolist()) - {-1})
+        one.satellite: frozenset(one.needs) | _named(one.fates)
         for one in record.satellites
         if one.fates is not None
     }
@@ -90,6 +92,11 @@ def needs_of(record: RoundRecord) -> dict[int, frozenset[int]]:
             ahead = set().union(*(direct.get(owner, frozenset()) for owner in ahead)) - reached
         found[satellite] = frozenset(reached - {satellite})
     return found
+
+
+def _named(fates: Fates) -> frozenset[int]:
+    """The owners of a map: all that a record of an earlier version tells of an image's needs."""
+    return frozenset(np.unique(fates.owner[fates.owner >= 0]).tolist())
 
 
 def coded_after_s(one: SatelliteRecord) -> float:

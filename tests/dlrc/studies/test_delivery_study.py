@@ -11,7 +11,7 @@ from constellation.passes.delivery.simulate import deliver
 from dlrc.studies.questions import delivery
 from dlrc.studies.questions.delivery_files import needs_of
 from dlrc.studies.questions.delivery_report import rows
-from ground.records import RoundRecord
+from ground.records import PREDICTED, Fates, RoundRecord
 from tests.dlrc.run_cases import fates, record
 
 
@@ -31,6 +31,13 @@ def test_a_picture_needs_its_owners_and_theirs():
         )
     )  # fmt: skip
     assert found == {0: frozenset(), 1: {0}, 2: {0, 1}, 3: frozenset()}
+
+
+def test_a_picture_needs_both_that_an_average_is_of():
+    shown = Fates(np.array([[PREDICTED, KEPT]]), np.zeros((1, 2)), np.array([[0, -1]]))
+    seen = record(0, 2, fates=shown, needs=(0, 1))
+    alone = (record(0, one, fates=copies(-1, -1)) for one in (0, 1))
+    assert needs_of(RoundRecord(0, (*alone, seen), (0, 1, 2)))[2] == {0, 1}
 
 
 def test_a_plan_takes_the_place_of_computed_passes(tmp_path):

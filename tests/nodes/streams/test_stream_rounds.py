@@ -165,7 +165,7 @@ def test_the_record_says_from_whom_vectors_are_predicted_and_at_how_many_bits():
             assert one.predicted == 0 and not one.bits
             continue
         owners = set(np.unique(one.fates.owner[one.fates.fate == PREDICTED]).tolist())
-        assert owners <= set(guide.sources)
+        assert owners <= set(guide.sources) <= set(one.needs)
         assert {s for s, _ in one.bits} - {-1} == owners
         total = sum(bits for _, bits in one.bits)
         assert 0 < 8 * one.dlrc.y - total < 64, "the tables' bits are the section's, but for its end"
