@@ -130,9 +130,15 @@ def sha256(path: Path) -> str:
 
 
 def verify(folder: Path | str) -> list[str]:
-    """What is not as it was written: a line for each file that is missing or changed. Raises `UserError`
-    where the manifest itself is damaged."""
-    return changed(folder, (item for line in lines(folder) for item in line.files.items()))
+    """What is not as it was written: a line for each file that is missing or changed, and one where the
+    manifest of a finished run has lost its end. Raises `UserError` where the manifest itself is damaged."""
+    told = list(lines(folder))
+    wrong = changed(folder, (item for line in told for item in line.files.items()))
+    place = Path(folder).resolve()
+    finished = place.suffix != ".part" and (place / "summary.json").exists()
+    if finished and not (told and isinstance(told[-1], Closed)):
+        wrong.append(f"{NAME}: has lost its end, as the run is finished; summary.json is there")
+    return wrong
 
 
 def changed(folder: Path | str, files: Iterable[tuple[str, str]]) -> list[str]:

@@ -74,6 +74,16 @@ def test_verify_names_what_was_changed_or_removed(tmp_path):
     ]
 
 
+def test_a_finished_run_whose_manifest_lost_lines_is_damaged_and_not_cut_short(tmp_path):
+    path = written(tmp_path)
+    journal = path / manifest.NAME
+    for kept in (-1, 2, 1):
+        journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:kept]))
+        assert manifest.verify(path) == [
+            "manifest.jsonl: has lost its end, as the run is finished; summary.json is there"
+        ]
+
+
 def test_a_run_cut_short_keeps_what_was_committed_and_says_where_to_go_on(tmp_path):
     part = written(tmp_path, ROUNDS[:1], close=False)
     back = dlrc.open(part)
