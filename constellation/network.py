@@ -7,7 +7,8 @@ Every satellite computes the same from the knobs alone; no message is needed for
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,8 +19,9 @@ from constellation.links.topology import Topology, select_region, topology_at
 from constellation.orbit.frames import EARTH_RADIUS_KM
 from constellation.orbit.orbits import Constellation, load_constellation
 from constellation.scenario.scenario import NetworkScenario
+from constellation.sync.scope import Audience, wanted_pairs
 from constellation.sync.series import constellation_label
-from constellation.sync.timing import sync_round
+from constellation.sync.timing import SyncResult, sync_round, sync_within
 
 
 @value
@@ -60,28 +62,39 @@ class Instant:
             )
         self._positions_km = constellation.positions_teme_km(when)[0]
         self.topology: Topology = topology_at(self._positions_km, knobs.topology, knobs.link, constellation)
-        self._exchanges: dict[tuple[tuple[int, float], ...], Sync] = {}
+        self._exchanges: dict[Any, Sync] = {}
         self._metrics: dict[tuple[int, str], float] = {}
 
-    def exchange(self, payload_bytes: Mapping[int, float]) -> Sync:
-        """The exchange among those who have something to send, timed (appendix A). Satellites of one process
-        ask alike, so answers are kept."""
-        key = tuple(sorted(payload_bytes.items()))
+    def exchange(self, payload_bytes: Mapping[int, float], audience: Audience | None = None) -> Sync:
+        """The exchange among those who have something to send, timed (appendix A). audience: whom each
+        message is meant for; None: for everybody. Satellites of one process ask alike, so answers are
+        kept."""
+        payloads = tuple(sorted(payload_bytes.items()))
+        key = payloads, None if audience is None else frozenset(audience.items())
         if key not in self._exchanges:
-            self._exchanges[key] = self._exchange(key)
+            self._exchanges[key] = self._exchange(payloads, audience)
         return self._exchanges[key]
 
-    def _exchange(self, payloads: tuple[tuple[int, float], ...]) -> Sync:
+    def _exchange(self, payloads: tuple[tuple[int, float], ...], audience: Audience | None) -> Sync:
         if not payloads:
             return NO_SYNC
         numbers, sizes = zip(*payloads, strict=True)
-        result = sync_round(self.topology, self.members[list(numbers)], sizes, self._knobs.sync)
+        result = self.timed(numbers, sizes, audience)
         hearers = {
-            sender: frozenset(numbers[r] for r in np.flatnonzero(result.heard[:, place])) | {sender}
+            sender: frozenset(numbers[r] for r in np.flatnonzero(result.heard[:, place]).tolist()) | {sender}
             for place, sender in enumerate(numbers)
         }
         t_sync_s = dict(zip(numbers, map(float, result.t_sync_s), strict=True))
         return Sync(hearers, t_sync_s, float(result.t_round_s))
+
+    def timed(
+        self, numbers: Sequence[int], payload_bytes: Sequence[float], audience: Audience | None = None
+    ) -> SyncResult:
+        """One exchange among participants, message by message; audience as of `exchange`."""
+        members, knobs = self.members[list(numbers)], self._knobs.sync
+        if audience is None:
+            return sync_round(self.topology, members, payload_bytes, knobs)
+        return sync_within(self.topology, members, payload_bytes, knobs, wanted_pairs(numbers, audience))
 
     def metric(self, number: int, rule: str) -> float:
         """What one participant's header carries for a rule of `priority`: the order's metric for `link` and

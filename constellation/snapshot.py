@@ -18,7 +18,8 @@ from constellation.orbit.orbits import Constellation
 from constellation.passes.contacts import ContactWindows, contact_windows
 from constellation.passes.queue import DownlinkQueue, Service
 from constellation.scenario.scenario import NetworkScenario
-from constellation.sync.timing import SyncResult, sync_round
+from constellation.sync.scope import Audience
+from constellation.sync.timing import SyncResult
 
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 PASSES = 3  # of a satellite that are told, from a round on
@@ -132,15 +133,20 @@ class Onlooker:
         return self._space.constellation
 
     def at(
-        self, number: int, payload_bytes: Mapping[int, float], ready: Mapping[int, tuple[float, float]]
+        self,
+        number: int,
+        payload_bytes: Mapping[int, float],
+        ready: Mapping[int, tuple[float, float]],
+        audience: Audience | None = None,
     ) -> Snapshot:
         """Round `number`. payload_bytes: by participant, of those that took part in the exchange. ready: when
-        a participant's stream is ready, s, and its bytes; of those that send one."""
+        a participant's stream is ready, s, and its bytes; of those that send one. audience: whom each
+        participant's message is meant for; None: for everybody."""
         knobs, instant = self._knobs, self._space.at(number)
         topology = instant.topology
         took_part = sorted(payload_bytes)
         sizes = [payload_bytes[one] for one in took_part]
-        exchange = sync_round(topology, instant.members[took_part], sizes, knobs.sync) if sizes else None
+        exchange = instant.timed(took_part, sizes, audience) if sizes else None
         carried = _carried(exchange)
         drawn = [
             *instant.members.tolist(),

@@ -6,12 +6,14 @@ gives the same. Nothing raises because somebody died or a message was damaged.""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from constellation.common.errors import UserError
 from constellation.network import NO_SYNC, Instant
 from constellation.priority import priority_order
+from constellation.sync.scope import Audience, audience_of
+from nodes.capture import patch_offset
 from nodes.crew import Accord, Known, Observation, Offering, Rules
 from nodes.messages import ORDER_BYTES, Header, MessageError, SignatureList, check_order, pack_order
 from nodes.streams.offer import Offer
@@ -34,8 +36,9 @@ def agree(rules: Rules, instant: Instant, heard: Heard) -> Accord:
     fails.
     """
     found = {}
+    everywhere = frozenset.intersection(*set(heard.by.values())) if heard.by else frozenset()
     for sender, data in heard.messages.items():
-        if sender in heard.by and all(sender in senders for senders in heard.by.values()):
+        if sender in heard.by and sender in everywhere:
             try:
                 header = Header.unpack(data)
             except MessageError:
@@ -44,9 +47,19 @@ def agree(rules: Rules, instant: Instant, heard: Heard) -> Accord:
             if placed and (header.satellite, header.round) == (sender, instant.number):
                 found[sender] = header
     order = priority_order(rules.priority.rule, list(found.values()), rules.seed, instant.number)
-    sync = instant.exchange({s: rules.payload_bytes(header.count) for s, header in found.items()})
+    audience = audience_of_round(rules, instant.number, found)
+    sync = instant.exchange({s: rules.payload_bytes(header.count) for s, header in found.items()}, audience)
     size = rules.list_bytes(max((header.count for header in found.values()), default=0)) if found else 0
     return Accord(order, found, sync.hearers, size, sync)
+
+
+def audience_of_round(rules: Rules, number: int, satellites: Iterable[int]) -> Audience | None:
+    """Whom each satellite's message is meant for (`sync.scope`); None: for everybody. Where each is to look
+    is planned, so no message is needed for it."""
+    if rules.scope == "all":
+        return None
+    corners = {s: patch_offset(rules.capture, rules.seed, number, s) for s in satellites}
+    return audience_of(rules.scope, corners, rules.capture.patch_px)
 
 
 def nobody(instant: Instant) -> Accord:
@@ -78,10 +91,14 @@ def understand(rules: Rules, accord: Accord, heard: Heard) -> Known:
     lists: dict[int, SignatureList] = {}
     offers: dict[int, Offer] = {}
     orders = {}
+    elsewhere: set[int] = set()
     for sender, data in heard.messages.items():
         if sender not in accord.headers or not _reached(sender, accord.hearers, heard):
             continue
         try:
+            if not data and accord.size:  # for others, elsewhere: whole there, unless it was spoiled
+                elsewhere |= {sender} - heard.spoiled
+                continue
             orders[sender] = check_order(data[:ahead]) if ahead else b""
             header, body = accord.headers[sender], data[ahead:]
             if rules.dlrc.streams:
@@ -91,7 +108,7 @@ def understand(rules: Rules, accord: Accord, heard: Heard) -> Known:
         except MessageError:
             continue
     _check_orders(rules, orders)
-    whole = lists.keys() | offers.keys()
+    whole = lists.keys() | offers.keys() | elsewhere
     by = {
         receiver: frozenset({receiver} | (senders & whole) if receiver in whole else {receiver})
         for receiver, senders in heard.by.items()

@@ -39,15 +39,17 @@ def assignments(
     for one in seen:
         groups.setdefault(known.by[one.satellite], []).append(one)
     maps = {}
+    rank = {satellite: place for place, satellite in enumerate(order)}
+    complete = known.complete
     for heard, group in groups.items():
         with watch.span("arbitrate", *(one.satellite for one in group)):
-            lists = {s: known.lists[s] for s in order if s in heard and s in known.lists}
+            lists = {s: known.lists[s] for s in sorted(heard & known.lists.keys(), key=rank.__getitem__)}
             lists = lists or {one.satellite: one.own for one in group}  # of one that codes by itself
             decided = owners_of(
                 {s: one.signatures for s, one in lists.items()},
-                [*order, *(s for s in lists if s not in order)],
+                [s for s in lists if s in rank] + [s for s in lists if s not in rank],
                 rules.priority.rule,
-                known.complete,
+                complete if rules.scope == "all" else known.closed(heard),
                 {s: one.header.metric for s, one in lists.items()},
             )
         for one in group:

@@ -26,6 +26,7 @@ from constellation.common.frozen import value
 from constellation.network import SpaceSegment, Sync
 from constellation.priority import check_rule
 from constellation.scenario.coding import CodecKnobs, DlrcKnobs
+from constellation.scenario.imaging import CaptureKnobs
 from constellation.scenario.operation import PriorityKnobs
 from constellation.scenario.scenario import Scenario
 from nodes.messages import HEADER_WORDS, ORDER_BYTES, PLACE_WORDS, Header, Note, SignatureList
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 class Rules:
     """What all satellites of a run agree on before it: knobs, the hash family that signatures are made with,
     and the passes of the codec, from which the order of coding follows. scene: a word for what is on the
-    ground."""
+    ground. scope, capture: who gathers with whom, by where each is to look."""
 
     seed: int
     codec: CodecKnobs
@@ -52,6 +53,8 @@ class Rules:
     hashes: HashFamily
     passes: tuple[Pass, ...]
     scene: str = ""
+    scope: str = "all"
+    capture: CaptureKnobs = CaptureKnobs()
 
     @classmethod
     def of(cls, scenario: Scenario, model: LatentModel) -> Rules:
@@ -68,6 +71,8 @@ class Rules:
             hashes,
             model.passes,
             Path(scenario.scene.path).name,
+            scenario.sync.scope,
+            scenario.capture,
         )
 
     @property
@@ -233,6 +238,10 @@ class Known:
     def complete(self) -> bool:
         """Whether everybody who takes part heard everybody."""
         return all(len(self.by[satellite]) == len(self.lists) for satellite in self.lists)
+
+    def closed(self, heard: frozenset[int]) -> bool:
+        """Whether these heard each other and nobody else."""
+        return all(self.by.get(satellite) == heard for satellite in heard)
 
 
 @value

@@ -89,7 +89,11 @@ def share(crew: Crew, instant: Instant, seen: list[S]) -> Side[tuple[Accord, Kno
     accord, waited_s = agree(rules, instant, heard), heard.waited_s
     seen = alive(seen, heard)
     heard = yield Send(
-        Stage(number, Step.EXCHANGE), payloads(rules, accord, seen), accord.size, accord.hearers
+        Stage(number, Step.EXCHANGE),
+        payloads(rules, accord, seen),
+        accord.size,
+        accord.hearers,
+        sparse=rules.scope != "all",
     )
     if waited_s := waited_s + heard.waited_s:
         accord = replace(accord, sync=accord.sync.later(waited_s))

@@ -114,6 +114,17 @@ class SyncKnobs(Knobs):
     """fixed part of every exchange"""
     speed_of_light_m_s: Annotated[float, Field(ge=1e3, le=1e12)] = 3e8
     """the paper rounds it"""
+    scope: Annotated[Literal["all", "region", "overlap"], ADDED] = "all"
+    """who gathers: all; those joined by common ground, also through others; those that share it themselves"""
+
+    @model_validator(mode="after")
+    def _schedules_need_groups(self) -> SyncKnobs:
+        if self.scope == "overlap" and self.schedule != "unicast":
+            raise ValueError(
+                f"sync.schedule={self.schedule}: needs groups in which all hear all, sync.scope=region or "
+                "all; sync.scope=overlap needs unicast"
+            )
+        return self
 
 
 class RegionKnobs(Knobs):

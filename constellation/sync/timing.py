@@ -83,17 +83,28 @@ def sync_round(
     Raises `UserError` for repeated or unknown participants and for payloads that are negative or of another
     number than the participants."""
     members, sizes = _checked(topology, participants, payload_bytes)
-    routes_of = _RouteTable(topology, members, knobs, router)
+    return _timed(_RouteTable(topology, members, knobs, router), sizes, None)
+
+
+def sync_within(
+    topology: Topology,
+    participants: Sequence[int] | np.ndarray,
+    payload_bytes: float | Sequence[float],
+    knobs: SyncKnobs,
+    wanted: np.ndarray,
+) -> SyncResult:
+    """As `sync_round`, where a payload goes only to whom it is meant for. wanted: bool [K, K], symmetric, of
+    sender (row) and receiver; under another schedule than unicast, of groups in which all want all."""
+    members, sizes = _checked(topology, participants, payload_bytes)
+    return _timed(_RouteTable(topology, members, knobs, minimum_delay_paths), sizes, wanted)
+
+
+def _timed(routes_of: _RouteTable, sizes: np.ndarray, wanted: np.ndarray | None) -> SyncResult:
+    topology, members, knobs = routes_of.topology, routes_of.members, routes_of.knobs
     hops = _hops(routes_of, sizes)
-    plan: list[Transfer] = []
-    for group in _components(hops >= 0):
-        shift = len(plan)
-        plan += [
-            Transfer(t.sender, t.receiver, t.blocks, tuple(i + shift for i in t.after))
-            for t in SCHEDULES[knobs.schedule](group)
-        ]
+    plan = _plan(hops >= 0 if wanted is None else (hops >= 0) & wanted, knobs.schedule)
     carried = np.array([sizes[list(t.blocks)].sum() for t in plan])
-    routes = [routes_of.route(t.sender, t.receiver, size) for t, size in zip(plan, carried)]
+    routes = routes_of.routes(plan, carried)
     finish_s = CONTENTIONS[knobs.contention](plan, routes, carried * 8.0, knobs.relay_s)
     arrival_s = _block_arrivals(plan, finish_s, len(members))
     ends, loads = _link_loads(routes, carried)
@@ -128,27 +139,42 @@ def times_of_arrivals(
 
 
 class _RouteTable:
-    """Routes between participants, one Dijkstra per message size."""
+    """Routes between participants: one Dijkstra per sender and size of its messages."""
 
     def __init__(self, topology: Topology, members: np.ndarray, knobs: SyncKnobs, router: Router) -> None:
-        self._topology, self._members, self._knobs, self._router = topology, members, knobs, router
-        self._paths: dict[float, Paths] = {}
+        self.topology, self.members, self.knobs, self._router = topology, members, knobs, router
+        self._paths: dict[tuple[float, int], tuple[Paths, int]] = {}  # and the row in them
         self._keys = topology.edges[:, 0].astype(np.int64) * topology.satellites + topology.edges[:, 1]
         self._order = np.argsort(self._keys)
 
-    def paths(self, size_bytes: float) -> Paths:
-        if size_bytes not in self._paths:
-            self._paths[size_bytes] = self._router(self._topology, self._members, size_bytes, self._knobs)
-        return self._paths[size_bytes]
+    def hops(self, senders: np.ndarray, size_bytes: float) -> np.ndarray:
+        """int64 [senders, K]."""
+        self._ask(senders.tolist(), size_bytes)
+        found = [self._paths[size_bytes, sender] for sender in senders.tolist()]
+        return np.array([paths.hops[row, self.members] for paths, row in found])
 
-    def route(self, sender: int, receiver: int, size_bytes: float) -> Route:
-        nodes = np.array(self.paths(size_bytes).path(sender, int(self._members[receiver])))
-        keys = np.minimum(nodes[:-1], nodes[1:]) * self._topology.satellites + np.maximum(
+    def routes(self, plan: Sequence[Transfer], carried: np.ndarray) -> list[Route]:
+        """The way of every transfer, of so many bytes."""
+        senders = np.array([transfer.sender for transfer in plan], dtype=np.int64)
+        for size in np.unique(carried):
+            self._ask(np.unique(senders[carried == size]).tolist(), float(size))
+        return [self._route(t.sender, t.receiver, float(size)) for t, size in zip(plan, carried)]
+
+    def _ask(self, senders: Sequence[int], size_bytes: float) -> None:
+        new = [sender for sender in senders if (size_bytes, sender) not in self._paths]
+        if new:
+            paths = self._router(self.topology, self.members[new], size_bytes, self.knobs)
+            self._paths |= {(size_bytes, sender): (paths, row) for row, sender in enumerate(new)}
+
+    def _route(self, sender: int, receiver: int, size_bytes: float) -> Route:
+        paths, row = self._paths[size_bytes, sender]
+        nodes = np.array(paths.path(row, int(self.members[receiver])))
+        keys = np.minimum(nodes[:-1], nodes[1:]) * self.topology.satellites + np.maximum(
             nodes[:-1], nodes[1:]
         )
         edges = self._order[np.searchsorted(self._keys, keys, sorter=self._order)]
-        propagation_s = self._topology.distance_km[edges] * (1000.0 / self._knobs.speed_of_light_m_s)
-        return Route(tuple(nodes.tolist()), propagation_s, self._topology.rate_bps[edges])
+        propagation_s = self.topology.distance_km[edges] * (1000.0 / self.knobs.speed_of_light_m_s)
+        return Route(tuple(nodes.tolist()), propagation_s, self.topology.rate_bps[edges])
 
 
 def _checked(
@@ -175,9 +201,27 @@ def _hops(routes_of: _RouteTable, sizes: np.ndarray) -> np.ndarray:
     count = len(sizes)
     hops = np.zeros((count, count), dtype=np.int64)
     for size in np.unique(sizes):
-        rows = sizes == size
-        hops[rows] = routes_of.paths(float(size)).hops[rows][:, routes_of._members]
+        rows = np.flatnonzero(sizes == size)
+        hops[rows] = routes_of.hops(rows, float(size))
     return hops
+
+
+def _plan(meant: np.ndarray, schedule: str) -> list[Transfer]:
+    """Who sends what to whom, where it is meant and can go: bool [K, K]."""
+    plan: list[Transfer] = []
+    if schedule == "unicast":  # by pairs: whom one sender reaches and wants need not be a group
+        for sender, receivers in enumerate(meant):
+            there = np.flatnonzero(receivers)
+            there = np.roll(there, -int(np.searchsorted(there, sender, side="right")))  # its successor first
+            plan += [Transfer(sender, r, (sender,)) for r in there.tolist() if r != sender]
+        return plan
+    for group in _components(meant):
+        shift = len(plan)
+        plan += [
+            Transfer(t.sender, t.receiver, t.blocks, tuple(i + shift for i in t.after))
+            for t in SCHEDULES[schedule](group)
+        ]
+    return plan
 
 
 def _components(reachable: np.ndarray) -> list[list[int]]:

@@ -18,6 +18,7 @@ from constellation.common.errors import UserError
 from constellation.orbit.orbits import Constellation
 from constellation.scenario.scenario import Scenario
 from constellation.snapshot import Onlooker, RuleTold, Snapshot
+from constellation.sync.scope import audience_of
 from ground.account import Landed
 from ground.metrics import bpp, psnr_db
 from ground.records import ClassicalPoint, Outcome, RoundRecord, SatelliteRecord
@@ -57,8 +58,12 @@ class Beside:
     def _network(self, record: RoundRecord) -> Snapshot:
         payload = {one.satellite: float(one.payload_bytes) for one in record.satellites if one.payload_bytes}
         ready = {one.satellite: _ready(one) for one in record.satellites}
+        corners = {one.satellite: (one.place.row, one.place.col) for one in record.satellites if one.place}
         return self._onlooker.at(
-            record.number, payload, {satellite: told for satellite, told in ready.items() if told is not None}
+            record.number,
+            payload,
+            {satellite: told for satellite, told in ready.items() if told is not None},
+            audience_of(self._scenario.sync.scope, corners, self._scenario.capture.patch_px),
         )
 
 

@@ -3,7 +3,7 @@ applies them alike."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from nodes.messages import Header, MessageError
 from nodes.wire.stages import Heard, Send, Stage, Step
 
 _LOSS = 0x105E  # stream of random numbers of its own
+_NOBODY: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -73,29 +74,43 @@ class Faults:
         messages = {
             s: self._passed(s, data, stage) for s, data in sorted(send.messages.items()) if s in alive
         }
-        audience = send.audience if step == Step.EXCHANGE else None
-        by = {}
-        for receiver in sorted(step.receivers(alive)):
-            by[receiver] = frozenset(
-                s for s in messages if s == receiver or self._reaches(s, receiver, stage, audience)
-            )
+        by = self._heard_by(send, messages.keys(), sorted(step.receivers(alive)))
         if (
             not step.gathers
         ):  # what nobody heard is not there; a gathering is alike everywhere, `by` narrows it
             heard = frozenset().union(*by.values()) if by else frozenset()
             messages = {s: data for s, data in messages.items() if s in heard}
-        return Heard(messages, by, waited_s=self.waits.get(stage, 0.0))
+        spoiled = frozenset(s for s in messages if step == Step.EXCHANGE and (s, stage) in self.damaged)
+        return Heard(messages, by, waited_s=self.waits.get(stage, 0.0), spoiled=spoiled)
 
-    def _reaches(self, sender: int, receiver: int, stage: Stage, audience) -> bool:
+    def _heard_by(
+        self, send: Send, senders: Collection[int], receivers: Sequence[int]
+    ) -> dict[int, frozenset[int]]:
+        """Whom each receiver hears, itself among them where it sends. Receivers that hear alike share a set:
+        a thousand that hear a thousand are no million."""
+        stage, step = send.stage, send.stage.step
+        out = frozenset(s for s in senders if self._gets_out(s, stage))
+        audience = send.audience if step == Step.EXCHANGE else None
+        meant: dict[int, frozenset[int]] = dict.fromkeys(receivers, out)
+        if audience is not None and not all(audience.get(s, _NOBODY).issuperset(receivers) for s in out):
+            listed: dict[int, list[int]] = {receiver: [] for receiver in receivers}
+            for sender in out:
+                for receiver in audience.get(sender, _NOBODY) & listed.keys():
+                    listed[receiver].append(sender)
+            meant = {receiver: frozenset(heard) for receiver, heard in listed.items()}
+        by = {}
+        for receiver, heard in meant.items():
+            if step == Step.EXCHANGE and (receiver, stage) in self.deaf:
+                heard &= {self.deaf[receiver, stage]}
+            by[receiver] = heard if receiver in heard or receiver not in senders else heard | {receiver}
+        return by
+
+    def _gets_out(self, sender: int, stage: Stage) -> bool:
+        """Whether a message reaches anybody but its sender."""
         if stage.step == Step.WITNESS:
             return True
-        if (sender, stage) in self.cut or (
-            sender in self.mute and stage.step in (Step.DOWNLINK, Step.ANSWER)
-        ):
-            return False
-        if stage.step == Step.EXCHANGE and self.deaf.get((receiver, stage), sender) != sender:
-            return False
-        return audience is None or receiver in audience.get(sender, ())
+        silent = sender in self.mute and stage.step in (Step.DOWNLINK, Step.ANSWER)
+        return not silent and (sender, stage) not in self.cut
 
     def _passed(self, sender: int, data: bytes, stage: Stage) -> bytes:
         """The message as it arrives: whole, or with one byte changed."""

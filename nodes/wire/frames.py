@@ -15,8 +15,8 @@ MAX_FRAME_BYTES = 1 << 34
 
 
 class Frames:
-    """What this process sends to the processes of the other kind, satellites' or the ground's, and hears from
-    them."""
+    """What this process sends to other processes and hears from them: those of the other kind, satellites' or
+    the ground's, unless it says so."""
 
     def __init__(
         self, gloo: Any, places: Sequence[int], to: Sequence[int], wait: Callable[[Callable[[], Any]], Any]
@@ -30,14 +30,14 @@ class Frames:
             int, tuple[Stage, dict[int, bytes]]
         ] = {}  # of a later stage, by the place that sent it
 
-    def post(self, stage: Stage, messages: Mapping[int, bytes]) -> None:
+    def post(self, stage: Stage, messages: Mapping[int, bytes], to: Sequence[int] | None = None) -> None:
         """Send a frame, without waiting for anybody to take it. An empty one tells those who wait for an
-        earlier stage that this process has passed it."""
+        earlier stage that this process has passed it. to: other places than usual."""
         body = bytearray(packed(messages))
         head = torch.tensor([stage.round, stage.step, stage.part, len(body)], dtype=torch.int64)
         parts = [head, torch.frombuffer(body, dtype=torch.uint8)] if body else [head]
         self._sending = [thread for thread in self._sending if thread.is_alive()]
-        for place in self.to:
+        for place in self.to if to is None else to:
             try:
                 works = [self._gloo.send([part], self._at[place], 0) for part in parts]
             except (

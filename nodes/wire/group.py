@@ -2,7 +2,7 @@
 
     HEADERS, EXCHANGE   one all_gather among the satellites' processes: int64 [slots, 1 + words] each, slots
                         being the largest crew; Gloo, or NCCL where every process has a GPU of its own
-    all other steps     bytes from process to process, over Gloo
+    all other steps, and a sparse EXCHANGE: bytes from process to process, over Gloo
 
 Every process hears what `together` would tell it, because both merge, apply faults and narrow by the same
 functions. A frame says which stage it belongs to. So whoever waits for a stage that a peer has passed without
@@ -32,6 +32,7 @@ from nodes.wire.frames import Frames
 from nodes.wire.gathering import messages_of, slots_of
 from nodes.wire.meeting import LOOK_S, Accident, Disturbed, Epoch, Meeting, Member
 from nodes.wire.protocol import narrowed
+from nodes.wire.sparse import scattered
 from nodes.wire.stages import GROUND, Heard, Send, Stage, Step
 from nodes.wire.watchdog import Lost, Watchdog
 
@@ -154,13 +155,10 @@ class Group:
             messages = self._heard_from(self._grounds if step == Step.REQUEST else self._satellites, stage)
         alive = self._faults.alive(self._nodes, stage) - self._dead
         lost, self._known = self._known - alive, alive
-        return narrowed(self._faults.apply(replace(send, messages=messages), alive), step, self._own, lost)
+        return narrowed(self._faults.apply(replace(send, messages=messages), alive), send, self._own, lost)
 
     def _heard_from(self, places: Sequence[int], stage: Stage) -> dict[int, bytes]:
-        found: dict[int, bytes] = {}
-        for place in places:
-            found |= self._post.of(place, stage)
-        return found
+        return {s: data for place in places for s, data in self._post.of(place, stage).items()}
 
     # ---- meeting and leaving
 
@@ -253,17 +251,18 @@ class Group:
         """Every satellite's message of a step that gathers."""
         if self._gathering is None:
             raise ValueError(f"{send.stage}: the ground takes no part in a step that gathers")
+        crews = {place: sorted(self._epoch.members[place].nodes) for place in self._satellites}
+        if send.sparse:
+            return scattered(send, crews, self._place, self._post)
         everybody = self._all_gathered(slots_of(send, sorted(self._own), self._slots))
-        crews = [sorted(self._epoch.members[place].nodes) for place in self._satellites]
-        return messages_of(send, everybody, crews)
+        return messages_of(send, everybody, list(crews.values()))
 
     def _all_gathered(self, mine: np.ndarray) -> np.ndarray:
         """int64 [processes, slots, 1 + words] from each process's int64 [slots, 1 + words]."""
         device = "cuda" if self._links.cuda else "cpu"
         own = torch.from_numpy(mine).to(device)
-        every = torch.empty(
-            (len(self._satellites) * mine.shape[0], mine.shape[1]), dtype=torch.int64, device=device
-        )
+        shape = len(self._satellites) * mine.shape[0], mine.shape[1]
+        every = torch.empty(shape, dtype=torch.int64, device=device)
 
         def gather() -> None:
             self._gathering._allgather_base(every, own).wait()

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from nodes.wire.faults import NO_FAULTS, Faults
-from nodes.wire.stages import Heard, Send, Side, Step
+from nodes.wire.stages import Heard, Send, Side
 
 T = TypeVar("T")
 
@@ -76,10 +76,11 @@ def together(sides: Mapping[int | tuple[int, ...], Side[Any]], faults: Faults = 
             stage = min(send.stage for send in waiting.values())
             here = [key for key, send in waiting.items() if send.stage == stage]
             alive = faults.alive(nodes, stage)
-            heard = faults.apply(merged([waiting[key] for key in here]), alive)
+            sends = {key: waiting[key] for key in here}
+            heard = faults.apply(merged(list(sends.values())), alive)
             for key in here:
                 lost, known[key] = known[key] - alive, alive
-                resume(key, narrowed(heard, stage.step, speakers[key], lost))
+                resume(key, narrowed(heard, sends[key], speakers[key], lost))
         return results
     finally:
         for side in sides.values():
@@ -90,15 +91,21 @@ def merged(sends: list[Send]) -> Send:
     """What several sides send at one stage, as one. Raises `ValueError` where they disagree."""
     first = sends[0]
     for send in sends[1:]:
-        if send.stage.step.gathers and (send.size, send.audience) != (first.size, first.audience):
+        told = send.size, send.audience, send.sparse
+        if send.stage.step.gathers and told != (first.size, first.audience, first.sparse):
             raise ValueError(f"{first.stage}: sides disagree about the size or the audience of its messages")
     messages = {s: data for send in sends for s, data in send.messages.items()}
     return replace(first, messages=dict(sorted(messages.items())))
 
 
-def narrowed(heard: Heard, step: Step, speaks_for: frozenset[int], lost: frozenset[int]) -> Heard:
-    """What one side hears of a stage: everything where the step gathers, else what its own nodes heard."""
-    if step.gathers:
+def narrowed(heard: Heard, send: Send, speaks_for: frozenset[int], lost: frozenset[int]) -> Heard:
+    """What one side hears of a stage: everything where the step gathers (but that messages for others are
+    empty where it is sparse), else what its own nodes heard."""
+    if send.sparse:
+        own = frozenset().union(*(senders for one, senders in heard.by.items() if one in speaks_for))
+        messages = {s: data if s in own else b"" for s, data in heard.messages.items()}
+        return replace(heard, messages=messages, lost=lost)
+    if send.stage.step.gathers:
         return replace(heard, lost=lost)
     by = {receiver: senders for receiver, senders in heard.by.items() if receiver in speaks_for}
     listened = frozenset().union(*by.values()) if by else frozenset()

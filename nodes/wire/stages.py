@@ -54,30 +54,34 @@ class Send:
 
     messages: by sender, of the nodes that this side speaks for; may be empty. size: bytes of every message of
     a step that gathers, also known to a side that sends none. audience: sender -> receivers, of EXCHANGE
-    alone and alike on every side; None: everybody.
+    alone and alike on every side; None: everybody. sparse: nobody else needs the messages, so they go from
+    process to process; of EXCHANGE alone, and alike on every side.
     """
 
     stage: Stage
     messages: Mapping[int, bytes] = field(default_factory=dict)
     size: int = 0
     audience: Mapping[int, frozenset[int]] | None = None
+    sparse: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Heard:
     """What one side hears at a stage.
 
-    messages: ascending by sender; at HEADERS and EXCHANGE everybody's, alike on every side, at the other
-    steps what this side's nodes heard. by: receiver -> senders that it heard, itself included where it sent;
-    the step's living receivers only, so who is not in `by` of HEADERS or EXCHANGE is dead. lost: nodes gone
-    since this side's last stage. waited_s: simulated seconds that a gathering took longer, for somebody who
-    was missing or late.
+    messages: ascending by sender; at HEADERS and EXCHANGE everybody's, alike on every side (of a sparse
+    EXCHANGE, those for others may be empty), at the other steps what this side's nodes heard. by: receiver ->
+    senders that it heard, itself included where it sent; the step's living receivers only, so who is not in
+    `by` of HEADERS or EXCHANGE is dead. lost: nodes gone since this side's last stage. waited_s: simulated
+    seconds that a gathering took longer, for somebody who was missing or late. spoiled: senders whose message
+    of EXCHANGE arrived changed; alike on every side.
     """
 
     messages: Mapping[int, bytes]
     by: Mapping[int, frozenset[int]]
     lost: frozenset[int] = frozenset()
     waited_s: float = 0.0
+    spoiled: frozenset[int] = frozenset()
 
 
 Side = Generator[Send, Heard, T]  # one side of a round; returns its result

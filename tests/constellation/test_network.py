@@ -27,6 +27,19 @@ def test_who_is_out_of_reach_is_nobodys_hearer_but_its_own():
     assert sync.hearers[1] == {1} and all(1 not in hearers for s, hearers in sync.hearers.items() if s != 1)
 
 
+def test_an_exchange_among_neighbours_costs_what_their_messages_cost_and_reaches_nobody_else():
+    instant, sizes = segment().at(2), {0: 4000, 1: 900, 2: 2000, 3: 100}
+    pairs = {0: frozenset({0, 1}), 1: frozenset({0, 1}), 2: frozenset({2, 3}), 3: frozenset({2, 3})}
+    sync = instant.exchange(sizes, pairs)
+    assert sync.hearers == pairs
+    for pair in ((0, 1), (2, 3)):
+        alone = instant.exchange({s: sizes[s] for s in pair})
+        assert {s: sync.t_sync_s[s] for s in pair} == alone.t_sync_s
+    everybody = instant.exchange(sizes, dict.fromkeys(sizes, frozenset(sizes)))
+    plain = instant.exchange(sizes)
+    assert everybody.hearers == plain.hearers and everybody.t_sync_s == plain.t_sync_s
+
+
 def test_an_exchange_of_nobody_costs_nothing():
     assert segment().at(0).exchange({}) is NO_SYNC
 

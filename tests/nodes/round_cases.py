@@ -35,9 +35,11 @@ class Instant:
         self.number, self.time_s, self.members = number, 60.0 * number, np.arange(SATELLITES)
         self.hearing = hearing
 
-    def exchange(self, payload_bytes):
+    def exchange(self, payload_bytes, audience=None):
         senders = sorted(payload_bytes)
         heard = self.hearing or {r: tuple(senders) for r in senders}
+        if audience is not None:
+            heard = {r: tuple(s for s in heard[r] if r in audience.get(s, ())) for r in senders}
         hearers = {s: frozenset(r for r in senders if s in heard[r] or r == s) for s in senders}
         return Sync(hearers, {s: 0.001 * payload_bytes[s] for s in senders}, 1.0)
 

@@ -25,7 +25,11 @@ RULES = {
     "balanced": ("priority.rule=balanced", "codec.context=independent"),
     "content": ("dlrc.signature=content",),
     "centred": ("codec.grid=centred",),
-}
+    "among those that overlap": ("sync.scope=overlap", "capture.window_px=320"),
+    "balanced in regions": (
+        "sync.scope=region", "capture.window_px=512", "priority.rule=balanced", "codec.context=independent",
+    ),
+}  # fmt: skip
 SPLITS = st.permutations(EVERYBODY).flatmap(
     lambda order: st.lists(st.sampled_from(range(1, SATELLITES)), unique=True).map(
         lambda cuts: [tuple(order[a:b]) for a, b in zip([0, *sorted(cuts)], [*sorted(cuts), SATELLITES])]

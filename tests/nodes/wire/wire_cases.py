@@ -22,8 +22,9 @@ def crew(numbers, number, log):
             s: (b"%d %d %d %d;" % (s, number, step, part)) * 40 for s in numbers if only is None or s in only
         }
         sized = {s: data[:size] for s, data in alike.items()} if step.gathers else alike
-        heard = yield Send(stage, sized if step != Step.REQUEST else {}, size, audience)
-        log.append((stage, heard_as_data(heard)))
+        sparse = step == Step.EXCHANGE and number == 1
+        heard = yield Send(stage, sized if step != Step.REQUEST else {}, size, audience, sparse)
+        log.append((stage, heard_as_data(heard), sorted(heard.spoiled)))
         return heard
 
     heard = yield from say(Step.HEADERS, 16)
@@ -78,7 +79,11 @@ FAULTS = {
     "cut request": Faults(
         cut=frozenset({(GROUND, Stage(0, Step.REQUEST, 0)), (GROUND, Stage(1, Step.REQUEST, 1))})
     ),
-    "damaged": Faults(damaged=frozenset({(2, Stage(0, Step.HEADERS)), (GROUND, Stage(1, Step.REQUEST, 0))})),
+    "damaged": Faults(
+        damaged=frozenset(
+            {(2, Stage(0, Step.HEADERS)), (1, Stage(1, Step.EXCHANGE)), (GROUND, Stage(1, Step.REQUEST, 0))}
+        )
+    ),
     "a death within a crew": Faults(deaths={1: Stage(0, Step.EXCHANGE)}),
     "a whole crew's death": Faults(deaths={2: Stage(0, Step.WITNESS), 3: Stage(1, Step.HEADERS)}),
     "the ground's death": Faults(deaths={GROUND: Stage(1, Step.REQUEST, 0)}),
