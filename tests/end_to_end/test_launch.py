@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -183,6 +184,23 @@ def test_a_rank_and_a_ground_that_are_killed_come_back_and_leave_no_trace(struck
     assert {one.who for one in dlrc.open(run).facts.accidents} == {"satellites 0 to 1", "ground"}
 
 
+def test_two_agents_of_torchrun_fly_what_one_process_flies(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    words, there = [*PLAIN[:-1], "rounds=1"], tmp_path / "there"
+    line = ["-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"]
+    line += ["--master-addr", "127.0.0.1", "--master-port", port]
+    agents = [
+        started("env", "GLOO_SOCKET_IFNAME=lo", sys.executable, *line, "--node-rank", at, LAUNCH, *words,
+                f"output={there}")
+        for at in ("0", "1")
+    ]  # fmt: skip
+    for agent in agents:
+        _, errors = agent.communicate(timeout=400)
+        assert agent.returncode == 0, errors
+    assert committed(there) == flown_here(words, tmp_path / "here")
+
+
 def ends_in_one_line_at_most(process, names, code, line):
     """A run that was cut short: nobody is left of it, and its folder has whole rounds, to go on from."""
     try:
@@ -256,8 +274,6 @@ def test_a_run_whose_keeper_is_killed_is_resumed_to_the_same_bytes(tmp_path, mon
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(words, expected, tmp_path, monkeypatch, capsys):
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         words = [word.replace("{taken}", port) for word in words]
