@@ -122,8 +122,11 @@ def benches() -> dict[str, Entry]:
     """The benchmarks of a checkout by name; none where the package is installed."""
     return {
         path.stem: Entry(f"bench {path.stem}", f"{folder}.{path.stem}", brief)
-        for folder in BENCH_FOLDERS
-        for path in sorted((CHECKOUT / folder.replace(".", "/")).glob("*.py"))
+        for _, path, folder in sorted(
+            (path.stem, path, folder)
+            for folder in BENCH_FOLDERS
+            for path in (CHECKOUT / folder.replace(".", "/")).glob("*.py")
+        )
         if (brief := _brief_of(path))
     }
 
