@@ -20,11 +20,11 @@ def audience_of(scope: str, corners: Mapping[int, tuple[int, int]], patch_px: in
         return None
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     satellites = np.array(sorted(corners))
     places = np.array([corners[s] for s in satellites.tolist()], dtype=np.float64)
-    pairs = cKDTree(places).query_pairs(patch_px - 0.5, p=np.inf, output_type="ndarray")
+    pairs = KDTree(places).query_pairs(patch_px - 0.5, p=np.inf, output_type="ndarray")
     if scope == "region":
         ones = np.ones(len(pairs), dtype=bool)
         graph = coo_matrix((ones, (pairs[:, 0], pairs[:, 1])), shape=(len(satellites),) * 2)

@@ -172,11 +172,11 @@ class _Hearing:
         instant = copy.copy(self._network.at(number))
         exchange = instant.exchange
 
-        def heard(payload_bytes: Mapping[int, float], *more: Any) -> Sync:
+        def heard(payload_bytes: Mapping[int, float], *more: object) -> Sync:
             hearers = {
                 s: frozenset(r for r, whom in self._hearing.items() if s in whom) for s in payload_bytes
             }
-            return replace(exchange(payload_bytes, *more), hearers=hearers)
+            return replace(exchange(payload_bytes, *more), hearers=hearers)  # type: ignore[arg-type]
 
         instant.exchange = heard  # type: ignore[method-assign]
         return instant
