@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import itertools
 import json
 import os
 import signal
@@ -21,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -207,12 +208,19 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(run)): path.read_bytes() for path in files}
 
 
+def plans(row: Sequence[Strike]) -> Iterator[tuple[bool, list[Strike]]]:
+    """What is struck in one run, and whether the run ends by it; in the row's order. Without its connections
+    the launcher goes on."""
+    for fatal, some in itertools.groupby(row, lambda one: one.victim in FATAL and one.way != "cut"):
+        strikes = list(some)
+        yield from [(True, [one]) for one in strikes] if fatal else [(False, strikes)]
+
+
 def struck_run(row: Sequence[Strike], words: Sequence[str], folder: Path) -> str:
     """Fly a row's accidents in one folder: in one run, or where nobody survives them in one run each; what is
     wrong, or nothing."""
-    fatal = row[0].victim in FATAL
-    for plan in [[strike] for strike in row] if fatal else [row]:
-        resume = ["resume=true"] if plan[0].number > 1 and fatal else []
+    for fatal, plan in plans(row):
+        resume = ["resume=true"] if plan[0].number > 1 else []
         done = fly([*words, *resume], folder, plan)
         if missed := [strike for strike in plan if not os.path.exists(strike.mark)]:
             return f"{missed[0].mark} was not struck: {done.stdout[-2000:]}"
@@ -247,7 +255,7 @@ def row_text(row: Sequence[Strike], folder: Path, fault: str) -> list[str]:
     lines = []
     for way in dict.fromkeys(strike.way for strike in row):
         cells = [f"{took_s(one, folder):.1f} s" for one in row if one.way == way] if not fault else []
-        how = "FAILED" if fault else "resumed" if row[0].victim in FATAL else "survived"
+        how = "FAILED" if fault else "resumed" if row[0].victim in FATAL and way != "cut" else "survived"
         lines.append(f"| {row[0].victim} | {way} | {how} | " + " | ".join(cells) + " |")
     return lines
 
