@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import itertools
 import json
 import os
 import signal
@@ -22,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -208,27 +207,37 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(run)): path.read_bytes() for path in files}
 
 
-def plans(row: Sequence[Strike]) -> Iterator[tuple[bool, list[Strike]]]:
-    """What is struck in one run, and whether the run ends by it; in the row's order. Without its connections
-    the launcher goes on."""
-    for fatal, some in itertools.groupby(row, lambda one: one.victim in FATAL and one.way != "cut"):
-        strikes = list(some)
-        yield from [(True, [one]) for one in strikes] if fatal else [(False, strikes)]
+def is_fatal(strike: Strike) -> bool:
+    """Whether a run ends by it. Without its connections the launcher goes on."""
+    return strike.victim in FATAL and strike.way != "cut"
 
 
-def struck_run(row: Sequence[Strike], words: Sequence[str], folder: Path) -> str:
-    """Fly a row's accidents in one folder: in one run, or where nobody survives them in one run each; what is
-    wrong, or nothing."""
-    for fatal, plan in plans(row):
-        resume = ["resume=true"] if plan[0].number > 1 else []
-        done = fly([*words, *resume], folder, plan)
-        if missed := [strike for strike in plan if not os.path.exists(strike.mark)]:
-            return f"{missed[0].mark} was not struck: {done.stdout[-2000:]}"
-        if done.returncode and not fatal:
-            return f"ended with {done.returncode}: {done.stdout[-2000:]}"
+def folder_of(strike: Strike, folder: Path) -> Path:
+    """Where the run of an accident lies: one that ends its run has a run of its own, others share one."""
+    return folder / str(strike.number) if is_fatal(strike) else folder / "shared"
+
+
+def struck_run(plan: Sequence[Strike], words: Sequence[str], sound: dict[str, bytes]) -> str:
+    """Fly accidents of one run, resume it where they end it, and compare it with one that nothing befell;
+    what is wrong, or nothing."""
+    folder = Path(plan[0].mark).parent / folder_of(plan[0], Path(plan[0].victim))
+    done = fly(words, folder, plan)
+    if missed := [strike for strike in plan if not os.path.exists(strike.mark)]:
+        return f"{missed[0].mark} was not struck: {done.stdout[-2000:]}"
+    if done.returncode and not is_fatal(plan[0]):
+        return f"ended with {done.returncode}: {done.stdout[-2000:]}"
     if done.returncode:
         done = fly([*words, "resume=true"], folder)
-    return f"resume ended with {done.returncode}: {done.stdout[-2000:]}" if done.returncode else ""
+    wrong = f"resume ended with {done.returncode}: {done.stdout[-2000:]}" if done.returncode else ""
+    return wrong or differences(folder, sound)
+
+
+def row_fault(row: Sequence[Strike], words: Sequence[str], sound: dict[str, bytes]) -> str:
+    """What is wrong with a row's runs, or nothing."""
+    plans: dict[Path, list[Strike]] = {}
+    for strike in row:
+        plans.setdefault(folder_of(strike, Path()), []).append(strike)
+    return "; ".join(filter(None, (struck_run(plan, words, sound) for plan in plans.values())))
 
 
 def differences(folder: Path, sound: dict[str, bytes]) -> str:
@@ -254,7 +263,11 @@ def row_text(row: Sequence[Strike], folder: Path, fault: str) -> list[str]:
     """A line for each way: the seconds of each stage."""
     lines = []
     for way in dict.fromkeys(strike.way for strike in row):
-        cells = [f"{took_s(one, folder):.1f} s" for one in row if one.way == way] if not fault else []
+        cells = (
+            [f"{took_s(one, folder_of(one, folder)):.1f} s" for one in row if one.way == way]
+            if not fault
+            else []
+        )
         how = "FAILED" if fault else "resumed" if row[0].victim in FATAL and way != "cut" else "survived"
         lines.append(f"| {row[0].victim} | {way} | {how} | " + " | ".join(cells) + " |")
     return lines
@@ -276,7 +289,7 @@ def run(given: Given) -> None:
         print(f"| struck | how | the run | {stages} |\n|" + " --- |" * (3 + len(own.stages)), flush=True)
         for victim in own.victims:
             row = row_of(victim, own, folder)
-            fault = struck_run(row, words, folder / victim) or differences(folder / victim, sound)
+            fault = row_fault(row, words, sound)
             print("\n".join(row_text(row, folder / victim, fault)), flush=True)
             print(fault, end="\n" if fault else "", file=sys.stderr, flush=True)
             failed += bool(fault)
