@@ -173,25 +173,29 @@ def fly(words: Sequence[str], folder: Path, plan: Sequence[Strike] = ()) -> subp
 
 
 def _waited_for(process: subprocess.Popen[str], plan: Sequence[Strike]) -> str:
-    """What a run prints until it ends. A launcher that was stopped is left alone until its ranks are gone,
-    and then ended, as somebody would who finds it."""
-    if not any((strike.victim, strike.way) == ("launcher", "stop") for strike in plan):
+    """What a run prints until it ends. A launcher or keeper that was stopped is left alone until nobody else
+    is at work, and then ended, as somebody would who finds it."""
+    if not plan or plan[0].way != "stop" or not is_fatal(plan[0]):
         return process.communicate(timeout=1800)[0]
     while process.poll() is None:
         time.sleep(0.2)
-        if os.path.exists(plan[0].mark) and not _children(process.pid):
-            process.kill()
+        states = _children(process.pid)
+        if os.path.exists(plan[0].mark) and set(states.values()) <= {"T"}:
+            for one in (*states, process.pid):
+                os.kill(one, signal.SIGKILL)
     return process.communicate()[0]
 
 
-def _children(pid: int) -> list[str]:
-    """Of a process, but those that wait to be buried."""
+def _children(pid: int) -> dict[int, str]:
+    """Of a process, but those that wait to be buried, and the state of each (proc(5))."""
     try:
         found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        state = {one: Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()[0] for one in found}
-        return [one for one in found if state[one] != "Z"]
+        states = {
+            int(one): Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()[0] for one in found
+        }
     except OSError:
-        return []
+        return {}
+    return {one: state for one, state in states.items() if state != "Z"}
 
 
 def run_in(folder: Path) -> Path:

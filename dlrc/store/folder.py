@@ -92,6 +92,9 @@ class Folder:
             take_back(f".{self.path.name}.*.done", self.part, self.path)
             if self.path.is_dir() and not self.part.exists() and not manifest.verify(self.path):
                 self.finished = self.path
+                with refused_by_disk(str(self.path)):
+                    for left in self.path.glob(".*.tmp*"):  # of whoever was killed while writing a page
+                        left.unlink(missing_ok=True)
                 return
         self._claim = Claim(self.part, keep=resume)
         try:

@@ -63,6 +63,14 @@ def test_a_finished_folder_holds_nothing_but_the_run(tmp_path):
     assert list(tmp_path.iterdir()) == [path] and manifest.verify(path) == []
 
 
+def test_resuming_a_finished_run_takes_away_half_a_page_that_somebody_killed_left(tmp_path):
+    path = written(tmp_path)
+    before = sorted(path.rglob("*"))
+    (path / ".index.4711.tmp.html").write_text("half a")
+    folder = Folder(scenario(f"output={tmp_path}"), FACTS, resume=True)
+    assert folder.finished == path and sorted(path.rglob("*")) == before
+
+
 def test_verify_names_what_was_changed_or_removed(tmp_path):
     path = written(tmp_path)
     stream = path / "rounds/001/round001_satellite000_dlrc.bin"
