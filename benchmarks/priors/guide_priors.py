@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from benchmarks.priors.map_priors import bits, fit
+from benchmarks.priors.map_priors import bits, fit_profile
 from codec.bitstream import unpack
 from codec.entropy.coder import EntropyCoder
 from codec.maps.binary_coder import ONE, TALLY
@@ -104,15 +104,6 @@ def paired(count: int) -> Iterator[np.ndarray]:
     print(f"training pairs: {found} guides", flush=True)
 
 
-def fit_profile(asked: np.ndarray, ones: np.ndarray) -> np.ndarray:
-    """uint16 [2, CONTEXTS] from tallies [guides, CONTEXTS]."""
-    prior = np.zeros((2, asked.shape[1]), np.uint16)
-    for context in range(asked.shape[1]):
-        used = asked[:, context] > 0
-        prior[:, context] = fit(asked[used, context], ones[used, context], np.ones(int(used.sum())))
-    return prior
-
-
 class PriorsKeys(Knobs):
     """Keys of this benchmark."""
 
@@ -131,7 +122,7 @@ def bench(given: Given) -> None:
     priors = np.zeros((contexts.PROFILES, 2, contexts.CONTEXTS), np.uint16)
     for number in range(PASSES):
         mine = [profile_of == p for p in range(contexts.PROFILES)]
-        priors = np.stack([fit_profile(asked[one], ones[one]) for one in mine])
+        priors = np.stack([fit_profile(asked[one], ones[one], np.ones(int(one.sum()))) for one in mine])
         lengths = np.stack([bits(asked, ones, p[0] / ONE, p[1].astype(float)).sum(1) for p in priors])
         profile_of = lengths.argmin(0)
         shares = np.bincount(profile_of, minlength=contexts.PROFILES).tolist()

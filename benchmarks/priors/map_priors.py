@@ -135,9 +135,9 @@ def fit(asked: np.ndarray, ones: np.ndarray, weights: np.ndarray) -> tuple[int, 
 
 
 def fit_profile(asked: np.ndarray, ones: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """uint16 [2, CONTEXTS] from tallies [maps, CONTEXTS]."""
-    prior = np.zeros((2, CONTEXTS), np.uint16)
-    for context in range(CONTEXTS):
+    """uint16 [2, contexts] from tallies [maps, contexts] of these weights."""
+    prior = np.zeros((2, asked.shape[1]), np.uint16)
+    for context in range(asked.shape[1]):
         used = asked[:, context] > 0
         prior[:, context] = fit(asked[used, context], ones[used, context], weights[used])
     return prior

@@ -15,6 +15,9 @@ Design choices:
 
 from __future__ import annotations
 
+import functools
+from pathlib import Path
+
 import numba
 import numpy as np
 
@@ -33,6 +36,19 @@ _COSTS = np.rint(-256 * np.log2((np.arange(ONE // 4 + 1) + 0.5) / (ONE // 4))).a
     np.int64
 )  # of a bit by its chance
 _STEPS = np.array([int(ONE / (worth + 1.5)) for worth in range(LIMIT + 1)], dtype=np.int64)
+
+
+@functools.cache
+def _priors(file: Path) -> np.ndarray:
+    """Chances and worths by profile, int32 [profiles, 2, contexts], of a .npy file that ships."""
+    return np.load(file, allow_pickle=False).astype(np.int32)
+
+
+def fitted_contexts(file: Path, profile: int) -> tuple[np.ndarray, np.ndarray]:
+    """Chances of a one and what they are worth, int32 [contexts] each, writable: what a profile of the priors
+    in a shipped file (benchmarks/priors/) expects before the first bit."""
+    chances, worths = _priors(file)[profile]
+    return chances.copy(), worths.copy()
 
 
 @numba.njit("void(int64[::1], uint8[::1])", cache=True, nogil=True)

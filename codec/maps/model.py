@@ -22,14 +22,13 @@ took.
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 
 import numba
 import numpy as np
 
 from codec.maps.assignment import KEPT, LOCAL, REMOTE
-from codec.maps.binary_coder import CODER, DECODE, MODE, OVERFLOW, code_bit
+from codec.maps.binary_coder import CODER, DECODE, MODE, OVERFLOW, code_bit, fitted_contexts
 from codec.maps.symbols import (
     DEEP,
     IS_EXACT,
@@ -184,13 +183,6 @@ def walk(model, fate, exact, owner, source, width, members, own, forward):
             )
 
 
-@functools.cache
-def _priors() -> np.ndarray:
-    """Chances and worth per profile, int32 [PROFILES, 2, CONTEXTS] (of benchmarks/priors/map_priors.py)."""
-    return np.load(Path(__file__).with_name("statistics.npy"), allow_pickle=False).astype(np.int32)
-
-
 def fresh_contexts(profile: int) -> tuple[np.ndarray, np.ndarray]:
-    """Chances of a one and their worth before the first position, int32 [CONTEXTS] each."""
-    chances, worth = _priors()[profile]
-    return chances.copy(), worth.copy()
+    """`fitted_contexts` of a profile: int32 [CONTEXTS] each (benchmarks/priors/map_priors.py made them)."""
+    return fitted_contexts(Path(__file__).with_name("statistics.npy"), profile)

@@ -6,13 +6,12 @@ under which its guide is shortest, and says which."""
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 
 import numba
 import numpy as np
 
-from codec.maps.binary_coder import CODER, code_bit, code_uniform
+from codec.maps.binary_coder import CODER, code_bit, code_uniform, fitted_contexts
 
 CLASSES = 22  # a number is its class in unary and what is left in raw bits
 PROFILES = 3
@@ -30,16 +29,9 @@ HYPER = VECTOR + 6 * CLASSES  # whether all are sent, then each given those left
 CONTEXTS = HYPER + 5
 
 
-@functools.cache
-def _priors() -> np.ndarray:
-    """Chances and worths by profile, int32 [PROFILES, 2, CONTEXTS] (of benchmarks/priors/guide_priors.py)."""
-    return np.load(Path(__file__).with_name("priors.npy"), allow_pickle=False).astype(np.int32)
-
-
 def fresh_contexts(profile: int) -> tuple[np.ndarray, np.ndarray]:
-    """Chances of a one and their worths at the start, int32 [CONTEXTS] each."""
-    chances, worths = _priors()[profile]
-    return chances.copy(), worths.copy()
+    """`fitted_contexts` of a profile: int32 [CONTEXTS] each (benchmarks/priors/guide_priors.py made them)."""
+    return fitted_contexts(Path(__file__).with_name("priors.npy"), profile)
 
 
 @numba.njit(f"int64({CODER}, int64, int64)", cache=True, nogil=True)
