@@ -21,7 +21,9 @@ from codec.prediction.values import CELL_PX, LATENT_PX, ROOT_PX, Guide
 CELLS = ROOT_PX // CELL_PX  # of a root's side
 PLACEMENT_STEP = 16  # placements are in 1/16 px
 GAIN_ONE = 256  # gains are in 1/256
+GAIN_MAX = 511  # of what a guide may hold
 COUNT = 64  # offsets and the predicted picture are in 1/64 of a count
+OFFSET_STEP = 32  # offsets are sent in half counts
 WHITE = 255 * COUNT
 MAX_REFERENCES = 8  # of one patch
 _WEIGHT_BITS = 11

@@ -19,12 +19,11 @@ from codec.maps.binary_coder import code_uniform, finish, start_decoding, start_
 from codec.prediction.guides.contexts import PROFILES, fresh_contexts
 from codec.prediction.guides.tree import code_guide
 from codec.prediction.values import CELL_PX, LATENT_PX, ROOT_PX, Guide, all_sent
-from codec.prediction.warp import MAX_REFERENCES
+from codec.prediction.warp import GAIN_MAX, MAX_REFERENCES, OFFSET_STEP
 from constellation.common.errors import BitstreamError
 
-OFFSET_STEP = 32  # offsets are sent in half counts, kept in 1/64
 MAX_BYTES = 1 << 20
-VECTOR_MAX, CORNER_MAX, GAIN_MAX, OFFSET_MAX = 4095, 1 << 19, 511, 510  # of what a guide may hold
+VECTOR_MAX, CORNER_MAX, OFFSET_MAX = 4095, 1 << 19, 510  # of what a guide may hold
 
 
 def pack_guide(guide: Guide, participants: Sequence[int]) -> bytes:

@@ -9,14 +9,21 @@ from numpy.typing import ArrayLike
 
 from codec.prediction.search.motion import MARGIN, grey, motion_field
 from codec.prediction.values import CELL_PX, LATENT_PX, ROOT_PX, Guide, all_sent
-from codec.prediction.warp import COUNT, GAIN_ONE, PLACEMENT_STEP, WHITE, compose, placed
+from codec.prediction.warp import (
+    COUNT,
+    GAIN_MAX,
+    GAIN_ONE,
+    OFFSET_STEP,
+    PLACEMENT_STEP,
+    WHITE,
+    compose,
+    placed,
+)
 
 FEATURES = 1500  # looked for in each picture
 RATIO = 0.8  # of distances to the nearest and the next descriptor, above which a match is none
 HOMOGRAPHY, AFFINE = 24, 8  # matches that agree, from which such a map is believed
 FAR_PX = 4096  # further away a placement is none
-OFFSET_STEP = 32  # offsets are sent in half counts, kept in 1/64
-GAIN_MAX = 511
 OFFSET_MAX = 255 * COUNT
 
 
