@@ -35,7 +35,6 @@ from constellation.scenario.load import SCENARIO
 from dlrc.commands.models import known_models
 from dlrc.studies.common.variants import Trial
 from nodes.arbiter import assignments, owners_of
-from nodes.capture import camera
 from nodes.crew import Known
 from nodes.encoder import analyse, code, hyper_symbols
 from nodes.process.board import Board
@@ -43,6 +42,7 @@ from nodes.process.device import one_thread
 from nodes.recognizer import signatures
 from nodes.round import recognise
 from nodes.selector import select
+from nodes.sights.seeing import seeing, windowed
 from nodes.timeline import Watch
 
 NEIGHBOURS = 8
@@ -115,7 +115,8 @@ def measure(trial: Trial, size: int, repeats: int) -> dict[str, float]:
         scene={"size_px": max(2048, 2 * size)},
     )
     rules, watch, sights = wide.rules, Watch(), wide.sights
-    views = camera(board, rules, sights.scene, sights.captured, watch)(0, everyone)
+    looker = windowed(sights.scene, sights.captured, sights.seed)
+    views = seeing(board, rules, looker, watch)(0, everyone)
     seen = [recognise(rules, view, 0.0) for view in views]
     heard = frozenset(everyone)
     known = Known({one.satellite: one.own for one in seen}, dict.fromkeys(everyone, heard))

@@ -17,8 +17,11 @@ from constellation.common.frozen import value
 from constellation.links.budget import rate_bps
 from constellation.links.topology import Topology, select_region, topology_at
 from constellation.orbit.frames import EARTH_RADIUS_KM
-from constellation.orbit.orbits import Constellation, load_constellation
+from constellation.orbit.orbits import Constellation, load_constellation, subset
 from constellation.scenario.scenario import NetworkScenario
+from constellation.sight.camera import earth_fixed_states
+from constellation.sight.looks import Sighting, Window, rounds_of, windows_of
+from constellation.sight.targets import targets_of
 from constellation.sync.scope import Audience, wanted_pairs
 from constellation.sync.series import constellation_label
 from constellation.sync.timing import SyncResult, sync_round, sync_within
@@ -47,13 +50,22 @@ NO_SYNC = Sync({}, {}, 0.0)  # of a round in which nobody exchanges anything
 
 class Instant:
     """One round's instant: participant 0 .. N-1 is satellite `members[number]`, int64 [N], of the
-    constellation, whose links are `topology`. time_s: simulated, of the run."""
+    constellation, whose links are `topology`. time_s: simulated, of the run. sightings: where orbits decide
+    who sees what, the looks of those participants that have one."""
 
-    def __init__(self, knobs: NetworkScenario, constellation: Constellation, number: int) -> None:
+    def __init__(
+        self, knobs: NetworkScenario, constellation: Constellation, number: int, window: Window | None = None
+    ) -> None:
         self._knobs, self._constellation = knobs, constellation
-        self.number, self.time_s = number, number * knobs.orbit.step_s
+        self.number = number
+        self.time_s = number * knobs.orbit.step_s if window is None else window.end_s
         when = np.array([self.time_s])
-        self.members = select_region(constellation.positions_itrs_km(when)[0], knobs.region, knobs.satellites)
+        self.sightings: Mapping[int, Sighting] = {}
+        if window is None:
+            positions_km = constellation.positions_itrs_km(when)[0]
+            self.members = select_region(positions_km, knobs.region, knobs.satellites)
+        else:
+            self.members, self.sightings = _lookers(window, knobs.satellites, len(constellation))
         if len(self.members) < knobs.satellites:
             raise UserError(
                 f"region.rule={knobs.region.rule}: {len(self.members)} satellites see the region at "
@@ -132,8 +144,19 @@ class Instant:
         return float(rate_bps(np.array([slant_km]), ground.downlink)[0])
 
 
+def _lookers(window: Window, count: int, total: int) -> tuple[np.ndarray, dict[int, Sighting]]:
+    """Participants of a window: those who look, of too many the ones that look most steeply, and others to
+    make up the number; ascending, so that with as many participants as satellites each has its own number."""
+    looks = sorted(window.sightings, key=lambda one: (one.off_nadir_deg, one.satellite))[:count]
+    looking = {one.satellite: one for one in looks}
+    others = [s for s in range(total) if s not in looking][: count - len(looking)]
+    members = np.array(sorted([*looking, *others]), dtype=np.int64)
+    return members, {n: looking[s] for n, s in enumerate(members.tolist()) if s in looking}
+
+
 class SpaceSegment:
-    """Positions, participants and links at each round's instant (round number times `orbit.step_s`)."""
+    """Positions, participants and links at each round's instant: round number times `orbit.step_s`, or, where
+    orbits decide, the last look of a window."""
 
     def __init__(self, knobs: NetworkScenario) -> None:
         self._knobs = knobs
@@ -144,10 +167,28 @@ class SpaceSegment:
                 f"satellites={knobs.satellites}: the constellation {constellation_label(knobs.orbit)} "
                 f"has only {len(self.constellation)}"
             )
+        self._windows: list[Window] | None = None
 
     def at(self, number: int) -> Instant:
         """Participants, links and rates of a round; the last one asked for is kept, as crews of one process
         ask alike."""
         if self._last is None or self._last.number != number:
-            self._last = Instant(self._knobs, self.constellation, number)
+            window = self.windows[number] if self._knobs.orbital else None
+            self._last = Instant(self._knobs, self.constellation, number, window)
         return self._last
+
+    @property
+    def windows(self) -> list[Window]:
+        """The rounds of a run whose orbits decide who looks when; found once. Raises `UserError` where
+        `orbit.duration_s` has fewer than asked for."""
+        if self._windows is None:
+            knobs = self._knobs
+            until_s, targets = knobs.orbit.duration_s, targets_of(knobs.sight.targets, knobs.region)
+            found = windows_of(self.constellation, targets, knobs.region, knobs.sight, until_s)
+            self._windows = rounds_of(found, knobs.rounds, knobs.region, until_s)
+        return self._windows
+
+    def state_km(self, satellite: int, time_s: float) -> np.ndarray:
+        """Earth-fixed position and velocity of a satellite of the constellation, km and km/s, float64 [6]."""
+        when, alone = np.array([time_s]), subset(self.constellation, [satellite])
+        return earth_fixed_states(alone.states_teme_km(when), alone.teme_to_itrs(when))[0, 0]

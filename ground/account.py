@@ -14,6 +14,7 @@ from codec.maps.assignment import all_kept
 from codec.models.model import LATENT_STRIDE_PX
 from constellation.clock import Span
 from constellation.common.frozen import value
+from constellation.sight.geometry import cells_of
 from ground.accounts import Account
 from ground.cells import Cells, mse_by_cell
 from ground.decoder import Decoded, Source
@@ -59,13 +60,16 @@ def oracle_positions(witnesses: Mapping[int, Witness]) -> dict[int, int]:
     """Latent positions of each satellite's patch that a satellite before it in the round's order sees as
     well, by nominal footprints. 0 for one that is not in the order: it took no part."""
     order = [s for one in list(witnesses.values())[:1] for s in one.note.order if s in witnesses]
-    cells = [
-        ground_cells(int(note.row), int(note.col), witnesses[s].original.shape[0])
-        for s in order
-        for note in [witnesses[s].note]
-    ]
+    cells = [_cells_below(witnesses[s]) for s in order]
     covered = covered_by_earlier(cells, range(len(order)))
     return {satellite: int(seen.sum()) for satellite, seen in zip(order, covered, strict=True)}
+
+
+def _cells_below(witness: Witness) -> np.ndarray:
+    note, side = witness.note, witness.original.shape[0]
+    if note.geometry is None:
+        return ground_cells(int(note.row), int(note.col), side)
+    return cells_of(note.geometry, (side // LATENT_STRIDE_PX, side // LATENT_STRIDE_PX))
 
 
 def _record(landed: Landed, source: Source, oracle: int) -> SatelliteRecord:
@@ -118,6 +122,7 @@ def _told(witness: Witness | None, outcome: Outcome) -> dict:
         "t_sync_s": note.t_sync_s,
         "transmission_s": sent[0] if sent and outcome is not Outcome.LOST else None,
         "spans": spans,
+        "geometry": note.geometry,
     }
 
 

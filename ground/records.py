@@ -20,6 +20,7 @@ from codec.maps.assignment import KEPT, LOCAL, REMOTE, AssignmentMap
 from codec.prediction.values import Guide
 from constellation.clock import Span
 from constellation.common.errors import UserError
+from constellation.sight.geometry import Geometry
 from constellation.snapshot import Snapshot
 from ground.accounts import Account
 from ground.cells import JsonCells
@@ -212,7 +213,8 @@ class SatelliteRecord:
     with its stream, or empty. Of a satellite that died before it could tell about itself: place, qualities,
     t_sync_s None, payload_bytes 0. A quality is None too where there is no image. cells: bits and errors by
     latent position, where there are latents and an original. needs: satellites
-    without whose vectors its stream does not decode, both of every average among them."""
+    without whose vectors its stream does not decode, both of every average among them. geometry: how it was
+    taken, where orbits decide."""
 
     __pydantic_config__ = _STRICT
 
@@ -244,6 +246,7 @@ class SatelliteRecord:
     predicted: int = 0
     bits: tuple[tuple[int, float], ...] = ()
     needs: tuple[int, ...] = ()
+    geometry: Geometry | None = None
 
     @property
     def exact(self) -> bool:

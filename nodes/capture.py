@@ -18,13 +18,10 @@ from typing import Any, cast
 
 import numpy as np
 
-from codec.imagery.scene import Scene, open_scene
+from codec.imagery.scene import Scene
 from constellation.common.errors import UserError
-from constellation.scenario.imaging import CaptureKnobs, SceneKnobs
-from nodes.crew import Look, Rules, See, View
-from nodes.encoder import analyse, view_of
-from nodes.process.board import Board
-from nodes.timeline import Watch
+from constellation.scenario.imaging import CaptureKnobs
+from nodes.crew import Look
 
 LATENT_PX = 16  # ground pixels per latent position: every model of codec/models/model.py downsamples by 16
 Reader = Callable[[int, int, int, int], np.ndarray]  # row, col, height, width -> a window
@@ -103,28 +100,17 @@ def capture(scene: Scene, knobs: CaptureKnobs, seed: int, round: int, satellite:
     size, halo = knobs.patch_px, knobs.halo_px
 
     flaws = _stream(_POSE, seed, round, satellite).uniform(-1, 1, size=3)
-    brighter = _stream(_GAIN, seed, round, satellite).uniform(-1, 1)
     if knobs.flaws == "bound":  # a shift of that length in any direction; the others either way
         turn = np.pi * flaws[0]
-        flaws, brighter = np.array([np.cos(turn), np.sin(turn), np.sign(flaws[2])]), np.sign(brighter)
+        flaws = np.array([np.cos(turn), np.sin(turn), np.sign(flaws[2])])
     shift = (float(flaws[0] * knobs.jitter_px), float(flaws[1] * knobs.jitter_px))
     rotation = float(flaws[2] * knobs.rotation_deg)
-    gain = 1.0 + float(brighter * knobs.gain)
 
     pose = _Pose(window_row + row - halo, window_col + col - halo, size + 2 * halo, shift, rotation)
-    padded = _look(scene.read, scene, pose)
-    cloud_share = 0.0
-    if knobs.clouds > 0:
-        cover, shade = _clouds(size, halo, knobs.clouds, _stream(_CLOUD, seed, round, satellite))
-        padded = padded + cover[:, :, None] * (CLOUD_COLOUR - shade[:, :, None] - padded)
-        cloud_share = float((_centre(cover, halo) > 0.5).mean())
-    padded = padded * gain
-    if knobs.noise > 0:
-        padded = padded + knobs.noise * _noise(size, halo, _stream(_NOISE, seed, round, satellite))
-    padded = np.clip(np.rint(padded), 0, 255).astype(np.uint8)
     seen = _seen(scene, pose)
-    if seen is not None:
-        padded[~seen] = 0  # no cloud, gain or noise over what is not there
+    padded, gain, cloud_share = weathered(
+        _look(scene.read, scene, pose), knobs, (seed, round, satellite), seen
+    )
     corners = row, col, window_row, window_col
     return Capture(
         satellite,
@@ -137,26 +123,38 @@ def capture(scene: Scene, knobs: CaptureKnobs, seed: int, round: int, satellite:
         rotation,
         gain,
         cloud_share,
-        None if seen is None or _centre(seen, halo).all() else np.ascontiguousarray(_centre(seen, halo)),
+        valid_patch(seen, halo),
     )
 
 
-def camera(board: Board, rules: Rules, scene: SceneKnobs, capturing: CaptureKnobs, watch: Watch) -> See:
-    """How a crew comes by its views of a round: the scene is opened, each satellite's patch read from it and
-    analysed. Reading is not on the clock."""
+def weathered(
+    padded: np.ndarray, knobs: CaptureKnobs, key: tuple[int, int, int], seen: np.ndarray | None
+) -> tuple[np.ndarray, float, float]:
+    """What air and sensor make of a view, uint8 or float [P + 2h, P + 2h, 3]: as uint8, with the gain and the
+    share of the patch under clouds. key: (seed, round, satellite); seen: bool, where it shows the scene,
+    None: everywhere."""
+    size, halo = knobs.patch_px, knobs.halo_px
+    brighter = _stream(_GAIN, *key).uniform(-1, 1)
+    gain = 1.0 + float((np.sign(brighter) if knobs.flaws == "bound" else brighter) * knobs.gain)
+    cloud_share = 0.0
+    if knobs.clouds > 0:
+        cover, shade = _clouds(size, halo, knobs.clouds, _stream(_CLOUD, *key))
+        padded = padded + cover[:, :, None] * (CLOUD_COLOUR - shade[:, :, None] - padded)
+        cloud_share = float((_centre(cover, halo) > 0.5).mean())
+    padded = padded * gain
+    if knobs.noise > 0:
+        padded = padded + knobs.noise * _noise(size, halo, _stream(_NOISE, *key))
+    padded = np.clip(np.rint(padded), 0, 255).astype(np.uint8)
+    if seen is not None:
+        padded[~seen] = 0  # no cloud, gain or noise over what is not there
+    return padded, gain, cloud_share
 
-    def see(number: int, satellites: Sequence[int]) -> list[View]:
-        opened = open_scene(scene, rules.seed, number, capturing.window_px)
-        views = []
-        for satellite in satellites:
-            look = look_of(capture(opened, capturing, rules.seed, number, satellite), opened.name)
-            with watch.span("analysis", satellite):
-                y = analyse(board, look.padded, look.halo_px)
-            with watch.span("alone", satellite):
-                views.append(view_of(board, rules.codec, look, y))
-        return views
 
-    return see
+def valid_patch(seen: np.ndarray | None, halo: int) -> np.ndarray | None:
+    """Of a view's pixels that show the scene those of the patch; None: all."""
+    if seen is None or _centre(seen, halo).all():
+        return None
+    return np.ascontiguousarray(_centre(seen, halo))
 
 
 def look_of(taken: Capture, scene: str) -> Look:

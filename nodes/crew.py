@@ -29,6 +29,7 @@ from constellation.scenario.coding import CodecKnobs, DlrcKnobs
 from constellation.scenario.imaging import CaptureKnobs
 from constellation.scenario.operation import PriorityKnobs
 from constellation.scenario.scenario import Scenario
+from constellation.sight.geometry import Geometry
 from nodes.messages import HEADER_WORDS, ORDER_BYTES, PLACE_WORDS, Header, Note, SignatureList
 from nodes.process.board import Board
 from nodes.recognizer import HashFamily, hash_family
@@ -158,6 +159,7 @@ class Look:
     footprint: np.ndarray
     place: tuple[float, float, int, int, str]
     valid: np.ndarray | None = None
+    geometry: Geometry | None = None
 
     @property
     def pixels(self) -> int:

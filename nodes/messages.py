@@ -23,6 +23,7 @@ from itertools import pairwise
 import numpy as np
 
 from constellation.common.frozen import value
+from constellation.sight.geometry import Geometry
 
 HEADER_WORDS = 5
 HEADER_BYTES = 8 * HEADER_WORDS
@@ -190,7 +191,8 @@ class Note:
     message on its links (unique signatures, header); gathered_bytes: of the same message in the gathering,
     padded to the longest list. t_sync_s: until it has sent and heard everything; t_round_s: until everybody
     has. open_y_bits: the paper's open-loop estimate for the kept vectors, NaN unless asked for. spans: (name,
-    start_s, duration_s, category). peak_rss_mib: of its process so far.
+    start_s, duration_s, category). peak_rss_mib: of its process so far. geometry: where orbits decide what is
+    seen.
     """
 
     satellite: int
@@ -209,6 +211,7 @@ class Note:
     open_y_bits: float
     spans: tuple[tuple[str, float, float, str], ...]
     peak_rss_mib: float
+    geometry: Geometry | None = None
 
 
 @value
@@ -228,7 +231,8 @@ class Witness:
     valid: np.ndarray | None = None
 
     def pack(self) -> bytes:
-        note = json.dumps(asdict(self.note)).encode()
+        told = {key: held for key, held in asdict(self.note).items() if held is not None}
+        note = json.dumps(told).encode()
         height, width, bands = self.original.shape
         masked = _MASKED if self.valid is not None else 0
         head = _WITNESS.pack(len(note), len(self.alone), self.stream_bytes, height, width, bands | masked)
@@ -249,6 +253,7 @@ class Witness:
         values = json.loads(data[ends[0] : ends[1]])
         values |= {key: tuple(values[key]) for key in ("order", "heard")}
         values["spans"] = tuple(tuple(span) for span in values["spans"])
+        values["geometry"] = Geometry.of(values.get("geometry"))
         pixels = np.frombuffer(data[ends[2] : ends[3]], dtype=np.uint8)
         original, valid = pixels.reshape(height, width, bands), None
         if masked:

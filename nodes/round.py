@@ -23,7 +23,6 @@ from constellation.network import Instant, SpaceSegment
 from constellation.scenario.scenario import Scenario
 from nodes.accord import S, agree, alive, headers, nobody, payloads, understand
 from nodes.arbiter import assignments
-from nodes.capture import camera
 from nodes.crew import Accord, Crew, Flown, Known, Observation, Offering, Product, Rules, Task, View
 from nodes.encoder import alone_stream, encode, encode_alone
 from nodes.messages import MessageError, Note, Orders, SignatureList, Witness
@@ -31,6 +30,7 @@ from nodes.process.board import Board, load_board
 from nodes.process.device import peak_rss_mib
 from nodes.recognizer import content_hashes, signatures
 from nodes.selector import select
+from nodes.sights.seeing import orbital, seeing, windowed
 from nodes.streams.offer import Offer
 from nodes.streams.predict import predict
 from nodes.timeline import Watch, round_timeline, stream_timeline
@@ -51,8 +51,9 @@ def crew_of(
     if rules.dlrc.streams:
         board.predictor  # noqa: B018  # its weights are there, or this says so before any round
     watch = Watch.of(scenario.clock, scenario.capture, rules.codec.model, rules.dlrc.k)
-    see = camera(board, rules, scenario.scene, scenario.capture, watch)
-    return Crew(tuple(numbers), board, rules, network, watch, see)
+    seen = scenario.scene, scenario.capture
+    looker = orbital(network, scenario, seen) if scenario.orbital else windowed(*seen, scenario.seed)
+    return Crew(tuple(numbers), board, rules, network, watch, seeing(board, rules, looker, watch))
 
 
 def fly_round(crew: Crew, number: int) -> Side[Flown]:
@@ -173,6 +174,7 @@ def witness(
         open_y_bits=product.estimate_bits,
         spans=tuple((span.name, span.start_s, span.duration_s, span.category) for span in spans),
         peak_rss_mib=peak_rss_mib(),
+        geometry=look.geometry,
     )
     return Witness(look.image, product.alone, len(product.stream), note, look.valid)
 

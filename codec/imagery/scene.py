@@ -27,7 +27,7 @@ class Scene:
 
     real: whether it is a picture (False: the procedural scene). source: one sentence for the report. notes:
     what was skipped, and why. valid: where the picture shows anything, as windows of np.bool_ [height,
-    width]; None: everywhere. Hidden cells read as zero."""
+    width]; None: everywhere. Hidden cells read as zero. path: its file; None: the procedural scene."""
 
     name: str
     height: int
@@ -37,6 +37,7 @@ class Scene:
     reader: Callable[[int, int, int, int], np.ndarray] = field(repr=False, compare=False)
     notes: tuple[str, ...] = ()
     valid: Callable[[int, int, int, int], np.ndarray] | None = field(default=None, repr=False, compare=False)
+    path: Path | None = None
 
     def read(self, row: int, col: int, height: int, width: int) -> np.ndarray:
         """The window with top left corner (row, col), np.uint8 [height, width, 3]; it must lie inside the
@@ -131,7 +132,7 @@ def _of_file(image: ImageFile, knobs: SceneKnobs, notes: tuple[str, ...] = ()) -
         details.append(f"{layout.dtype} scaled by scene.scale_16bit={knobs.scale_16bit}")
     source = f"{name}, {layout.width}x{layout.height} px" + "".join(f", {text}" for text in details)
     valid = image.read_valid if layout.masked else None
-    return Scene(name, layout.height, layout.width, True, source, image.read, notes, valid)
+    return Scene(name, layout.height, layout.width, True, source, image.read, notes, valid, image.path)
 
 
 def _of_folder(folder: Path, knobs: SceneKnobs, seed: int, round: int, window_px: int) -> Scene:

@@ -27,6 +27,8 @@ class SceneKnobs(Knobs):
 class CaptureKnobs(Knobs):
     """Patches of one size, at random places of a window, and what disturbs them (section 4.1)."""
 
+    mode: Annotated[Literal["window", "orbit"], ADDED] = "window"
+    """patches at random places of a window, or what a satellite sees from its orbit (section sight)"""
     patch_px: Annotated[int, Field(ge=64, le=4096, multiple_of=64)] = 256
     """side of a patch"""
     stride_px: Annotated[int, Field(ge=1, le=4096)] = 16

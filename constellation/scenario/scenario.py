@@ -22,6 +22,7 @@ from constellation.scenario.network import (
     TopologyKnobs,
 )
 from constellation.scenario.operation import ClockKnobs, PriorityKnobs
+from constellation.scenario.sight import SightKnobs
 
 _NO_RESULT = {
     "output": True,
@@ -54,6 +55,13 @@ class NetworkScenario(Knobs):
     region: RegionKnobs = RegionKnobs()
     ground: GroundKnobs = GroundKnobs()
     energy: EnergyKnobs = EnergyKnobs()
+    sight: Annotated[SightKnobs, ADDED] = SightKnobs()
+
+    @property
+    def orbital(self) -> bool:
+        """Whether rounds are the windows in which satellites look at the region, not instants of the
+        clock."""
+        return False
 
     @property
     def digest(self) -> str:
@@ -101,6 +109,25 @@ class Scenario(NetworkScenario):
                         f"{key}={str(found).lower()}: dlrc.exchange=streams needs {str(expected).lower()}"
                     )
         return self
+
+    @model_validator(mode="after")
+    def _orbits_decide_alone(self) -> Scenario:
+        if not self.orbital:
+            return self
+        for key, found, expected in (
+            ("sync.scope", self.sync.scope, "all"),
+            ("capture.jitter_px", self.capture.jitter_px, 0.0),
+            ("capture.rotation_deg", self.capture.rotation_deg, 0.0),
+        ):
+            if found != expected:
+                raise ValueError(
+                    f"{key}={found}: with capture.mode=orbit the geometry decides, expected {expected}"
+                )
+        return self
+
+    @property
+    def orbital(self) -> bool:
+        return self.capture.mode == "orbit"
 
     @property
     def ranks(self) -> int:

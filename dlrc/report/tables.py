@@ -8,11 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from constellation.sight.geometry import Geometry
 from dlrc.report.command import knob_texts
 from dlrc.report.fates import CLASSES, OTHER, classes_of
 from dlrc.store.results import Run
 from ground.records import RoundRecord, SatelliteRecord
 
+LOOK_COLUMNS = (
+    "name", "time_s", "target", "off_nadir_deg", "incidence_deg", "azimuth_deg", "gsd_along_m",
+    "gsd_across_m", "sun_elevation_deg", "sun_azimuth_deg",
+)  # fmt: skip
 Table = dict[str, Any]  # column -> values: a list, or an array
 
 
@@ -21,6 +26,12 @@ def tables(run: Run) -> dict[str, Table]:
     rows = {
         "rounds": [round_row(record) for record in run.rounds],
         "satellites": [satellite_row(record, one) for record in run.rounds for one in record.satellites],
+        "looks": [
+            look_row(record.number, one.satellite, one.geometry)
+            for record in run.rounds
+            for one in record.satellites
+            if one.geometry is not None
+        ],
         "spans": [row for record in run.rounds for row in span_rows(record)],
         "links": [row for record in run.rounds for row in link_rows(record)],
         "passes": [row for record in run.rounds for row in pass_rows(record)],
@@ -89,6 +100,15 @@ def satellite_row(record: RoundRecord, one: SatelliteRecord) -> dict[str, Any]:
         "column_px": one.place.col if one.place else None,
         "fault": one.fault,
     }
+
+
+def look_row(number: int, satellite: int, geometry: Geometry) -> dict[str, Any]:
+    """How one view was taken, where orbits decide."""
+    told = vars(geometry) | {"round": number, "satellite": satellite}
+    row = {key: told[key] for key in ("round", "satellite", *LOOK_COLUMNS)}
+    for name, (lon, lat) in zip(("ul", "ur", "lr", "ll"), geometry.corners, strict=True):
+        row |= {f"{name}_longitude_deg": lon, f"{name}_latitude_deg": lat}
+    return row
 
 
 def span_rows(record: RoundRecord) -> list[dict[str, Any]]:

@@ -35,7 +35,7 @@ class Beside:
     """Notes of a run's rounds, in their order."""
 
     def __init__(self, scenario: Scenario) -> None:
-        self._scenario, self._onlooker = scenario, Onlooker(scenario.network)
+        self._scenario, self._onlooker = scenario, Onlooker(scenario)
 
     def noted(self, landed: Landed) -> RoundRecord:
         """The round's record with the notes in it."""

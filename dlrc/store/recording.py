@@ -75,7 +75,8 @@ class Recording(AbstractContextManager["Recording"]):
     def begin(self, board: Board) -> None:
         """Claim the folder, and say what is flown. board: the codec of the run. Raises `UserError`."""
         scenario = self.scenario
-        scene = open_scene(scenario.scene, scenario.seed, 0, scenario.capture.window_px)
+        fits_px = 1 if scenario.orbital else scenario.capture.window_px
+        scene = open_scene(scenario.scene, scenario.seed, 0, fits_px)
         self.facts = Facts(
             version=__version__,
             weights_sha256=board.checkpoint.sha256,

@@ -29,6 +29,14 @@ def check_inputs(scenario: Scenario) -> None:
         from nodes.process.device import device_of
 
         device_of(scenario.codec.device)
+    if scenario.orbital:
+        from constellation.network import SpaceSegment
+        from nodes.sights.seeing import check_targets
+
+        check_targets(scenario, scenario.scene)
+        _ = SpaceSegment(scenario).windows
+        check_weights(scenario.codec)
+        return
     scene = open_scene(scenario.scene, scenario.seed, 0, scenario.capture.window_px)
     check_window(scenario.capture, scene.height, scene.width, scene.name)
     check_weights(scenario.codec)
@@ -43,6 +51,8 @@ def check_faults(scenario: Scenario) -> None:
             raise UserError(f"{name}: expected less than {satellites}")
         if event.peer >= scenario.satellites:
             raise UserError(f"{name} peer={event.peer}: expected less than {satellites}")
+        if scenario.orbital and event.time_s is not None:
+            raise UserError(f"{name} time_s={event.time_s:g}: with capture.mode=orbit give round=")
         number = event.round if event.time_s is None else int(event.time_s // step_s)
         if number >= scenario.rounds:
             when = f"round={number}" if event.time_s is None else f"time_s={event.time_s:g} (round {number})"

@@ -47,11 +47,11 @@ def files_of(run: Run, coding: Coding, tiles: int) -> tuple[File, ...]:
     """One file a stream that was sent, each as large as `tiles` like it. A file is ready when its satellite
     has coded it; it needs those whose vectors it copies, and those that these need. Independent streams need
     nothing."""
-    space = SpaceSegment(run.scenario.network)
+    space = SpaceSegment(run.scenario)
     files: list[File] = []
     for record in run.rounds:
-        members = space.at(record.number).members
-        begin_s = record.number * run.scenario.orbit.step_s
+        instant = space.at(record.number)
+        members, begin_s = instant.members, instant.time_s
         needs = needs_of(record) if coding == "dlrc" else {}
         sizes = {one.satellite: _bytes(one, coding) * tiles for one in record.satellites}
         made = [one for one in record.satellites if sizes[one.satellite]]
