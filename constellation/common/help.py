@@ -11,6 +11,7 @@ from constellation.common.errors import UserError
 from constellation.common.knobs import keys_of, sections_of
 from constellation.common.text import nearest
 
+FEW = 5  # files of a subject, beyond which they are named in a line
 COLUMNS = 110
 
 
@@ -76,8 +77,12 @@ def _key_lines(title: str, keys: Any, expects: bool = False) -> list[str]:
 def _subject_lines(command: Command) -> Iterator[str]:
     assert command.subject is not None
     default = f" (default {command.default})" if command.default else ""
-    yield from ("", f"{command.subject.key}s{default}")
-    yield from (_row(name, brief) for name, brief in command.subject.shipped().items())
+    shipped = command.subject.shipped()
+    if len(shipped) > FEW:
+        yield from ("", *_wrapped(f"{command.subject.key}s{default}: {', '.join(shipped)}", "  "))
+    else:
+        yield from ("", f"{command.subject.key}s{default}")
+        yield from (_row(name, brief) for name, brief in shipped.items())
 
 
 def _section_lines(command: Command) -> Iterator[str]:

@@ -23,8 +23,7 @@ def overview() -> str:
     """One screen, without a heavy import."""
     return "\n".join(
         [
-            "dlrc: a satellite constellation that compresses as one: learned image compression, and vectors",
-            "that several satellites hold are sent once (distributed latent representation clustering).",
+            "dlrc: a satellite constellation that compresses as one: what several of them hold is sent once",
             "",
             "usage: ./launch.sh COMMAND [key=value ...]  (installed: dlrc COMMAND ...); no command: run",
             "",
@@ -46,10 +45,7 @@ def overview() -> str:
             ),
             "",
             "options: --help [SECTION]  --version  --quiet (no bars, no notes); NO_COLOR is honoured",
-            "",
-            "examples",
-            "  ./launch.sh scenario=smoke",
-            "  ./launch.sh --nproc 8 scenario=dense scene.path=FOLDER codec.model=elic",
+            "example: ./launch.sh --nproc 8 scenario=dense scene.path=FOLDER codec.model=elic",
             "",
         ]
     )
