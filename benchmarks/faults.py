@@ -83,12 +83,18 @@ class Strike:
 def be_struck() -> None:
     """The program itself, whose processes strike as the plan says."""
     from dlrc.__main__ import main
+
+    dlrc.launch.RANK = struck_rank
+    main()
+
+
+def struck_rank(*given) -> None:
+    """A rank of it."""
     from nodes.process import keeper
     from nodes.wire.group import Group
 
     plan = [Strike(**one) for one in json.loads(os.environ[PLAN])]
     keeper.RESTARTS = 10**6  # of a child that is struck in round after round
-    dlrc.launch.program = lambda: [__file__]
     exchange = Group.exchange
 
     @functools.wraps(exchange)
@@ -100,7 +106,7 @@ def be_struck() -> None:
         return exchange(self, send)
 
     Group.exchange = struck
-    main()
+    dlrc.launch.be_rank(*given)
 
 
 def _strike_once(strike: Strike) -> None:
@@ -123,9 +129,13 @@ def _pid_of(victim: str) -> int:
     if victim == "ground":
         children = Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()
         return next(int(pid) for pid in children if Path(f"/proc/{pid}/comm").read_text().strip() == victim)
-    if victim == "launcher":
-        return int(Path(f"/proc/{keeper}/stat").read_text().rpartition(")")[2].split()[1])
+    if victim == "launcher":  # of the server that forked the keeper
+        return _parent_of(_parent_of(keeper))
     return keeper if victim == "keeper" else os.getpid()
+
+
+def _parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def cut_off(pid: int) -> None:

@@ -28,6 +28,7 @@ from constellation.scenario.scenario import Scenario
 from dlrc.commands.table import scenario_of, spelt_out
 from nodes.process.keeper import Charge, Keeper, Return
 from nodes.process.rank import Rank, hold_store, links_of, rank_of
+from nodes.process.server import serving
 from nodes.wire.stages import GROUND
 from nodes.wire.watchdog import Lost
 
@@ -51,20 +52,36 @@ def main() -> None:
         if rank is None:
             raise SystemExit(start(scenario, options, words))
         _check_world(scenario, rank)
-        raise SystemExit(keep(scenario, rank))
+        _quieten_torch()
+        import_everything(ground=rank.number == 0)
+        raise SystemExit(keep(scenario, rank, os.getppid()))
 
 
-def keep(scenario: Scenario, rank: Rank) -> int:
+def be_rank(words: Sequence[str], quiet: bool, launcher: int) -> None:
+    """Be the rank that torchrun's variables name, in a process forked from the launch's server. words: of the
+    scenario; launcher: the process id of who started it."""
+    with user_errors_to_exit(delay_s=0.0 if os.environ["RANK"] == "0" else PATIENCE_S):
+        QUIET.set(quiet)
+        rank, scenario = rank_of(), scenario_of(words)
+        assert rank is not None
+        _check_world(scenario, rank)
+        if code := keep(scenario, rank, launcher):
+            raise SystemExit(code)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # it waits for the others inside torch, and may be ended
+
+
+RANK = be_rank  # what a launch starts as a rank
+
+
+def keep(scenario: Scenario, rank: Rank, launcher: int) -> int:
     """Look after this rank's processes; the exit code of the one that failed, or 0."""
-    _quieten_torch()
-    _import_everything(rank)
     name = f"{'satellite' if scenario.satellites_per_rank == 1 else 'rank'} {rank.number}"
     charges = [Charge(name, _quietly(fly, scenario, rank), _quietly(bury, scenario, rank))]
     if rank.number == 0:
         charges.append(Charge("ground", _quietly(listen, scenario, rank.ground, time.monotonic())))
         if not rank.agent:
             charges.insert(0, Charge("store", _quietly(hold_store, rank), serves=True))
-    return Keeper(charges, max(scenario.timeout_s, LEAST_SILENCE_S)).run()
+    return Keeper(charges, max(scenario.timeout_s, LEAST_SILENCE_S), launcher).run()
 
 
 def fly(scenario: Scenario, rank: Rank, back: Return) -> None:
@@ -135,23 +152,18 @@ def start(scenario: Scenario, options: Sequence[str], words: Sequence[str]) -> i
     options: torchrun's own; words: those that the scenario was read from. Raises `UserError` before anything
     starts."""
     _quieten_torch()
-    from dlrc.commands.models import known_models
-    from nodes.process.preflight import check_inputs
-    from nodes.process.torchrun import run_torchrun
-    from nodes.process.warm_up import warm_up
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    with serving("dlrc.warm"):  # it imports while this process does
+        from dlrc.commands.models import known_models
+        from nodes.process.preflight import check_inputs
+        from nodes.process.torchrun import run_torchrun
+        from nodes.process.warm_up import warm_up
 
-    known_models([scenario.codec.model], "codec.model")
-    check_inputs(scenario)
-    make_folder(Path(scenario.output))
-    warm_up()
-    quiet = ["--quiet"] if QUIET.get() else []
-    return run_torchrun(options, scenario, [*program(), *words, *quiet])
-
-
-def program() -> list[str]:
-    """What runs a rank: `launch.py` of this checkout; where the package is installed, the package."""
-    script = Path(__file__).resolve().parents[1] / "launch.py"
-    return [str(script)] if script.is_file() else ["-m", "dlrc"]
+        known_models([scenario.codec.model], "codec.model")
+        check_inputs(scenario)
+        make_folder(Path(scenario.output))
+        warm_up()
+        return run_torchrun(options, scenario, RANK, (list(words), QUIET.get(), os.getpid()))
 
 
 def split_options(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -198,15 +210,15 @@ def _tell(group: Group, told: int, number: int, say) -> int:
     return len(accidents)
 
 
-def _import_everything(rank: Rank) -> None:
+def import_everything(ground: bool = True) -> None:
     """What the children need, once; nothing of it starts a thread. The kernels are compiled, for which one
-    process of the run is enough."""
+    process of the run is enough. ground: that of the ground, too."""
     from codec.models.compressai_shim import ensure_compressai
     from nodes.process.warm_up import warm_up
 
     warm_up()
     ensure_compressai()
-    for name in _OF_ALL + (_OF_THE_GROUND if rank.number == 0 else ()):
+    for name in _OF_ALL + (_OF_THE_GROUND if ground else ()):
         import_module(name)
 
 

@@ -191,8 +191,8 @@ class Note:
     message on its links (unique signatures, header); gathered_bytes: of the same message in the gathering,
     padded to the longest list. t_sync_s: until it has sent and heard everything; t_round_s: until everybody
     has. open_y_bits: the paper's open-loop estimate for the kept vectors, NaN unless asked for. spans: (name,
-    start_s, duration_s, category). peak_rss_mib: of its process so far. geometry: where orbits decide what is
-    seen.
+    start_s, duration_s, category). peak_rss_mib: of its process so far, what is shared with others by its
+    share. geometry: where orbits decide what is seen.
     """
 
     satellite: int

@@ -17,7 +17,7 @@ import zlib
 import numpy as np
 import torch
 
-from codec.entropy.digits import int8_is_exact
+from codec.entropy.digits import int8_is_exact, int8_is_quick
 from codec.entropy.exact import ExactParameters
 from codec.entropy.tables import bottleneck_tables, gaussian_tables
 from codec.maps.assignment import FILL
@@ -85,4 +85,5 @@ def context_map(y_hat: np.ndarray, known: np.ndarray) -> np.ndarray:
 def warm_up() -> None:
     """Load tables and choose the arithmetic now rather than at the first stream."""
     gaussian_tables()
-    int8_is_exact()
+    if int8_is_quick():
+        int8_is_exact()

@@ -17,8 +17,8 @@ point:
 
 How the exact sums are formed is free, since all ways agree: `int8` cuts activations into two signed bytes and
 multiplies those with `torch._int_mm` (on VNNI or AMX hardware 8 times faster than float64, 4 times faster
-than float32), `float64` uses an ordinary double GEMM. `int8` is taken where a self-test of worst cases comes
-out exact. Convolutions are always unfold + GEMM; transposed ones become convolutions + pixel shuffle.
+than float32; without AVX-512 20 times slower), `float64` uses an ordinary double GEMM. `int8` is taken where
+it is quicker and a self-test of worst cases comes out exact. Convolutions are always unfold + GEMM; transposed ones become convolutions + pixel shuffle.
 
 `Network(..., portable=False)` runs the same layers in float32, for comparison: fast or not, such a stream
 decodes only where the sums come out alike."""
@@ -38,6 +38,7 @@ from codec.entropy.digits import (
     finish_bytes,
     finish_doubles,
     int8_is_exact,
+    int8_is_quick,
     int8_product,
     padded_rows,
     quantise,
@@ -122,7 +123,7 @@ class Network:
 
     def __init__(self, layers: Sequence[Layer], portable: bool, backend: str = "auto") -> None:
         if backend == "auto":
-            backend = "int8" if int8_is_exact() else "float64"
+            backend = "int8" if int8_is_quick() and int8_is_exact() else "float64"
         self.layers, self.portable = list(layers), portable
         self.dtype = np.float64 if portable else np.float32
         for layer in self.layers:

@@ -22,7 +22,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import os
 import stat
+import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,6 +40,7 @@ from constellation.common.errors import UserError
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
 OVERVIEW_PX = 512  # side of the decimated read that percentiles are taken from
 OPEN_FILES = 1 << 16  # whose headers are remembered
+_last = threading.local()  # key: of the file that this thread read last; dataset: it, where it stays open
 
 _DRIVERS = {  # by first bytes, so that no file can smuggle in a VRT or a remote data set
     b"\x89PNG": "PNG",
@@ -73,7 +76,7 @@ class ImageFile:
 
         Raises `UserError` where the file turns out to be damaged."""
         self._prepare()
-        with opened(self.path, self.label) as dataset:
+        with reopened(self.path, self.label) as dataset:
             return self._pixels(dataset, (row, col, height, width))
 
     def read_valid(self, row: int, col: int, height: int, width: int) -> np.ndarray:
@@ -81,7 +84,7 @@ class ImageFile:
         if not self.layout.masked:
             return np.ones((height, width), dtype=bool)
         self._prepare()
-        with opened(self.path, self.label) as dataset:
+        with reopened(self.path, self.label) as dataset:
             window = _window(row, col, height, width)
             return self._valid(dataset, dataset.read(list(self.layout.bands), window=window), window)
 
@@ -182,16 +185,49 @@ def _open_image(
 @contextlib.contextmanager
 def opened(path: Path, label: str) -> Iterator[Any]:
     """The rasterio data set at `path`; whatever goes wrong with the file becomes a one-line `UserError`."""
+    with _reading(path, label), _open(path) as dataset:
+        yield dataset
+
+
+@contextlib.contextmanager
+def reopened(path: Path, label: str) -> Iterator[Any]:
+    """As `opened`, but a file that a thread reads twice in a row stays open until it reads another: a format
+    without blocks is then decoded once, and not from its top for every window."""
+    with _reading(path, label):
+        status = path.stat()
+        key = path, status.st_ino, status.st_mtime_ns, status.st_size, os.getpid()
+        again = getattr(_last, "key", None) == key
+        if not again:
+            _last.key, _last.dataset = key, None  # what was kept is closed
+        dataset, _last.dataset = _last.dataset or _open(path), None
+        try:
+            yield dataset
+        except BaseException:
+            dataset.close()
+            raise
+        if again:
+            _last.dataset = dataset
+        else:
+            dataset.close()
+
+
+def _open(path: Path) -> Any:
     import rasterio
+
+    return rasterio.open(path.resolve(), driver=_driver(path))
+
+
+@contextlib.contextmanager
+def _reading(path: Path, label: str) -> Iterator[None]:
+    from rasterio import Env
     from rasterio._err import CPLE_BaseError
     from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
     _quieten()
     try:
-        with warnings.catch_warnings(), rasterio.Env(**_GDAL):
+        with warnings.catch_warnings(), Env(**_GDAL):
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(path.resolve(), driver=_driver(path)) as dataset:
-                yield dataset
+            yield
     except (RasterioError, CPLE_BaseError, OSError, MemoryError, UnicodeError, UnreadableError) as error:
         reason = str(error.__cause__ or error).replace(str(path), path.name)
         raise UserError(_printable(f"{label}: not a readable image: {reason[:200]}")) from None

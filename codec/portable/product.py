@@ -10,12 +10,11 @@ sums stay below 2^53. Both give the same integers, and `auto` takes the faster o
 from __future__ import annotations
 
 import functools
-import time
 
 import numpy as np
 import torch
 
-from codec.entropy.digits import int8_is_exact, int8_product
+from codec.entropy.digits import int8_is_exact, int8_product, quickest_s
 from codec.portable.kernels import from_bytes, from_doubles
 
 BACKENDS = ("int8", "float64")
@@ -75,19 +74,10 @@ def fastest_backend() -> str:
     a = torch.zeros(2 * rows, inputs, dtype=torch.int8)
     b = torch.zeros(inputs, 2 * outputs, dtype=torch.int8)
     whole_a, whole_b = torch.zeros(rows, inputs).double(), torch.zeros(inputs, outputs).double()
-    bytes_s = _fastest_s(lambda: int8_product(a, b))
-    return "int8" if bytes_s < _fastest_s(lambda: whole_a @ whole_b) else "float64"
+    bytes_s = quickest_s(lambda: int8_product(a, b))
+    return "int8" if bytes_s < quickest_s(lambda: whole_a @ whole_b) else "float64"
 
 
 def chosen_backend(backend: str) -> str:
     """`auto` resolved."""
     return fastest_backend() if backend == "auto" else backend
-
-
-def _fastest_s(work) -> float:
-    times = []
-    for _ in range(4):  # the first prepares
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)

@@ -72,19 +72,20 @@ class _Child:
 
 
 class Keeper:
-    """Looks after children until all are done. silence_s: of a heartbeat, before its child is ended."""
+    """Looks after children until all are done. silence_s: of a heartbeat, before its child is ended.
+    launcher: the process that started the ranks, though a server of its own may have forked this one."""
 
-    def __init__(self, charges: Sequence[Charge], silence_s: float) -> None:
+    def __init__(self, charges: Sequence[Charge], silence_s: float, launcher: int) -> None:
         self._silence_s = silence_s
         self._children = [_Child(charge) for charge in charges]
-        self._launcher = os.getppid()
+        self._launcher = launcher
         self._launcher_stopped_s = 0.0
         self._looked_s = time.monotonic()
         self._ending = False
 
     def run(self) -> int:
         """Start the children, and see them through: 0, or the exit code of the one that failed."""
-        _die_with_parent(signal.SIGTERM, self._launcher)
+        _die_with_parent(signal.SIGTERM, os.getppid())
         name_process("keeper")
         signal.signal(signal.SIGTERM, self._end)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the children have it from the terminal, too

@@ -1,4 +1,6 @@
-"""torchrun, started in this process: the ranks of a scenario, and one line for whatever goes wrong.
+"""torchrun's launcher in this process: the ranks of a scenario, and one line for whatever goes wrong.
+
+Ranks are forked from a server that has imported everything (`server.py`); it must be there.
 
 On one machine the store where ranks meet is ours and listens on loopback alone. torchrun's own stand-alone
 rendezvous would open two on all interfaces, unpickle what it finds in one of them, and look up this machine's
@@ -10,17 +12,22 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from constellation.common.errors import EXIT_INTERRUPTED, EXIT_LOST_PROCESS, UserError
 from constellation.scenario.scenario import Scenario
 from nodes.process.rank import LOOPBACK, host_store
+from nodes.process.server import METHOD
+
+STATIC_PORT = 29500  # torchrun's own
 
 
-def run_torchrun(options: Sequence[str], scenario: Scenario, program: Sequence[str]) -> int:
-    """Run torchrun with its own `options` (`--nproc N` is short for `--nproc-per-node N`) and a rank's
-    program: `[file, words]`, or `["-m", module, words]`.
+def run_torchrun(
+    options: Sequence[str], scenario: Scenario, rank: Callable[..., None], given: tuple[Any, ...]
+) -> int:
+    """Start ranks with torchrun's own `options` (`--nproc N` is short for `--nproc-per-node N`): each calls
+    `rank(*given)`, a function of a module.
 
     Returns the exit code of the first rank that failed, or 0. Raises `UserError` for options that torchrun or
     the scenario refuses."""
@@ -28,9 +35,10 @@ def run_torchrun(options: Sequence[str], scenario: Scenario, program: Sequence[s
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.elastic.rendezvous.api import RendezvousError
-    from torch.distributed.run import run
+    from torch.distributed.launcher.api import elastic_launch
+    from torch.distributed.run import config_from_args
 
-    arguments = _parsed(options, scenario, program)
+    arguments = _parsed(options, scenario)
     held = _meet_on_loopback(arguments) if _on_one_machine(arguments) else None
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)  # its tables repeat what a rank has said in one line
@@ -38,7 +46,9 @@ def run_torchrun(options: Sequence[str], scenario: Scenario, program: Sequence[s
     logs = tempfile.TemporaryDirectory(prefix="dlrc_", ignore_cleanup_errors=True)
     arguments.log_dir = arguments.log_dir or logs.name
     try:
-        run(arguments)
+        config = config_from_args(arguments)[0]
+        config.start_method = METHOD
+        elastic_launch(config, rank)(*given)
     except (SignalException, KeyboardInterrupt):
         return EXIT_INTERRUPTED
     except ChildFailedError as error:
@@ -54,7 +64,7 @@ def run_torchrun(options: Sequence[str], scenario: Scenario, program: Sequence[s
     return 0
 
 
-def _parsed(options: Sequence[str], scenario: Scenario, program: Sequence[str]) -> Any:
+def _parsed(options: Sequence[str], scenario: Scenario) -> Any:
     from torch.distributed.run import get_args_parser
 
     options = [_long_form(option) for option in options]
@@ -62,7 +72,9 @@ def _parsed(options: Sequence[str], scenario: Scenario, program: Sequence[str]) 
         options = ["--nproc-per-node", str(scenario.ranks), *options]
     parser = get_args_parser()
     parser.error = _refuse
-    arguments = parser.parse_args([*options, *program])
+    arguments = parser.parse_args([*options, "launch.py"])  # a name that it asks for
+    if not _on_one_machine(arguments) and arguments.master_port is None:
+        arguments.master_port = STATIC_PORT
     per_node, nodes = str(arguments.nproc_per_node), str(arguments.nnodes).removeprefix("1:")
     if not per_node.isdecimal() and per_node not in ("auto", "cpu", "gpu"):
         raise UserError(f"--nproc {per_node}: expected a number of ranks")

@@ -1,0 +1,1 @@
+"""How runs grow: time, memory and bytes of whole commands."""
