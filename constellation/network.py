@@ -92,8 +92,9 @@ class Instant:
             return NO_SYNC
         numbers, sizes = zip(*payloads, strict=True)
         result = self.timed(numbers, sizes, audience)
+        heard = result.heard
         hearers = {
-            sender: frozenset(numbers[r] for r in np.flatnonzero(result.heard[:, place]).tolist()) | {sender}
+            sender: frozenset(numbers[r] for r in np.flatnonzero(heard[:, place]).tolist()) | {sender}
             for place, sender in enumerate(numbers)
         }
         t_sync_s = dict(zip(numbers, map(float, result.t_sync_s), strict=True))

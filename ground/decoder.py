@@ -31,6 +31,7 @@ from ground.reconstructor import Grid
 from nodes.process.board import Board
 
 Source = tuple[int, int]  # satellite, round
+TOGETHER = 64  # streams that nothing ties to each other
 Maps = dict[Source, AssignmentMap]
 
 
@@ -177,19 +178,36 @@ def _decoded(
     coder: EntropyCoder, streams: Mapping[Source, Bitstream], maps: Maps, faults: dict[Source, BitstreamError]
 ) -> dict[Source, DecodedLatents]:
     """The coded vectors of those that decode to what was coded; the others' faults into `faults`."""
-    items = [
-        StreamItem(streams[s].z, streams[s].y, one.known(streams[s].header.settings.context))
-        for s, one in maps.items()
-    ]
     coded = {}
-    for source, result in zip(maps, decode_streams(coder, items, follow(_by_satellite(maps))), strict=True):
-        if isinstance(result, BitstreamError):
-            faults[source] = result
-        elif (fault := _mismatch(streams[source], maps[source], result.y_digest)) is not None:
-            faults[source] = fault
-        else:
-            coded[source] = result
-    return coded
+    for some in _side_by_side(maps):
+        items = [
+            StreamItem(streams[s].z, streams[s].y, one.known(streams[s].header.settings.context))
+            for s, one in some.items()
+        ]
+        results = decode_streams(coder, items, follow(_by_satellite(some)))
+        for source, result in zip(some, results, strict=True):
+            if isinstance(result, BitstreamError):
+                faults[source] = result
+            elif (fault := _mismatch(streams[source], maps[source], result.y_digest)) is not None:
+                faults[source] = fault
+            else:
+                coded[source] = result
+    return {source: coded[source] for source in maps if source in coded}
+
+
+def _side_by_side(maps: Maps) -> list[Maps]:
+    """Maps that are followed together: those that refer to others, with these; the rest a few at a time, as
+    what decodes streams holds all their parameters at once."""
+    if len(maps) <= TOGETHER:
+        return [maps]
+    tied: set[int] = set()
+    for source, one in maps.items():
+        if apart := sources_of(one, None) - {source[0]}:
+            tied |= apart | {source[0]}
+    free = [source for source in maps if source[0] not in tied]
+    parts = [free[at : at + TOGETHER] for at in range(0, len(free), TOGETHER)]
+    parts.append([source for source in maps if source[0] in tied])
+    return [{source: maps[source] for source in part} for part in parts if part]
 
 
 def _mismatch(stream: Bitstream, assignment: AssignmentMap, y_digest: int) -> BitstreamError | None:

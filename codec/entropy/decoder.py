@@ -3,7 +3,7 @@ and step."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from codec.prediction.values import HYPER_POSITIONS, Prediction
 from constellation.common.errors import BitstreamError
 from constellation.common.frozen import value
 
+STEP_CELLS = 8192  # of a step that are at work at once, a bound on memory
 Exchange = Callable[[np.ndarray, list[int], list[int], np.ndarray, slice], np.ndarray]
 
 
@@ -104,12 +105,26 @@ class Walk:
         for step in self.schedule.steps:
             for number in sorted({int(self.orders[b].passes[g]) for b, g in step}):
                 pairs = [(b, g) for b, g in step if self.orders[b].passes[g] == number]
-                self._run_pass(number, pairs, exchange)
+                for some in self._bounded(pairs):
+                    self._run_pass(number, some, exchange)
 
     def context_map(self, b: int) -> np.ndarray:
         """What is known of image b: int32 or float32 [M, H, W]."""
         values = np.moveaxis(self._vectors[self.rows.of(b)], -1, 0)
         return np.ascontiguousarray(values, dtype=np.float32 if values.dtype.kind == "f" else np.int32)
+
+    def _bounded(self, pairs: list[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+        """Pairs of one step, which need nothing of each other, so many at a time that memory does not grow
+        with the number of images."""
+        some, cells = [], 0
+        for b, g in pairs:
+            some.append((b, g))
+            cells += len(self.orders[b].group(g))
+            if cells >= STEP_CELLS:
+                yield some
+                some, cells = [], 0
+        if some:
+            yield some
 
     def _run_pass(self, number: int, pairs: list[tuple[int, int]], exchange: Exchange) -> None:
         groups = [self.rows.first[b] + self.orders[b].group(g) for b, g in pairs]

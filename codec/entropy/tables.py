@@ -19,6 +19,7 @@ import functools
 import itertools
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numba
@@ -73,6 +74,12 @@ class SymbolTables:
     @property
     def count(self) -> int:
         return len(self.offset)
+
+    @cached_property
+    def bits(self) -> np.ndarray:
+        """-log2 of the share of every entry of `cdf`, float64; of a table's last one, which has none, 16."""
+        shares = np.diff(self.cdf.astype(np.float64), append=0)
+        return PRECISION - np.log2(np.maximum(shares, 1.0))
 
     @property
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -228,14 +235,27 @@ def bottleneck_tables(entropy_bottleneck) -> SymbolTables:
 def code_lengths(symbols: np.ndarray, tables: np.ndarray, code: SymbolTables) -> np.ndarray:
     """Bits that the coder spends on each symbol, float64 of the shape of `symbols`: -log2 of its share, plus
     6 + n raw bits after an escape."""
-    symbols, tables = np.asarray(symbols, dtype=np.int64), np.asarray(tables, dtype=np.int64)
-    index = symbols - code.first[tables]
-    size = code.size[tables].astype(np.int64)
-    outside = (index < 0) | (index >= size)
-    excess = np.maximum(1, np.where(index < 0, -index, index - size + 1))
-    at = code.offset[tables] + np.where(outside, size, index)
-    share = code.cdf[at + 1].astype(np.float64) - code.cdf[at]
-    return PRECISION - np.log2(share) + np.where(outside, 6 + np.floor(np.log2(excess)), 0.0)
+    given = np.array(symbols, dtype=np.int64, order="C")
+    out = np.empty(given.shape, dtype=np.float64)
+    chosen = np.array(np.broadcast_to(tables, given.shape), dtype=np.int32, order="C")
+    _lengths(given.reshape(-1), chosen.reshape(-1), *code.arrays[1:], code.bits, out.reshape(-1))
+    return out
+
+
+@numba.njit(
+    "void(int64[::1], int32[::1], int32[::1], int32[::1], int32[::1], float64[::1], float64[::1])",
+    cache=True,
+    nogil=True,
+)
+def _lengths(symbols, tables, offset, size, first, bits, out):
+    for i in range(len(symbols)):
+        t = tables[i]
+        at = symbols[i] - first[t]
+        if 0 <= at < size[t]:
+            out[i] = bits[offset[t] + at]
+        else:
+            excess = max(np.int64(1), -at if at < 0 else at - size[t] + 1)
+            out[i] = bits[offset[t] + size[t]] + (6.0 + np.floor(np.log2(excess)))
 
 
 def _write_table_file() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -169,9 +170,20 @@ def _checked_sources(topology: Topology, sources: Sequence[int] | np.ndarray) ->
 
 
 def _symmetric(topology: Topology, cost_s: np.ndarray) -> csr_matrix:
+    indices, starts, edge = _neighbours(topology)
+    return csr_matrix((cost_s[edge], indices, starts), shape=(topology.satellites,) * 2)
+
+
+@lru_cache(maxsize=2)
+def _neighbours(topology: Topology) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of the matrix of both directions of every link, which only its values tell from that of another
+    payload: columns, row starts, and the link behind each value."""
     a, b = topology.edges[:, 0], topology.edges[:, 1]
+    number = np.arange(len(a), dtype=np.float64)
     both = (np.concatenate([a, b]), np.concatenate([b, a]))
-    return csr_matrix((np.concatenate([cost_s, cost_s]), both), shape=(topology.satellites,) * 2)
+    matrix = csr_matrix((np.concatenate([number, number]), both), shape=(topology.satellites,) * 2)
+    matrix.sort_indices()
+    return matrix.indices, matrix.indptr, matrix.data.astype(np.int64)
 
 
 def _count_hops(path_s: np.ndarray, predecessors: np.ndarray) -> np.ndarray:

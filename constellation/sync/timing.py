@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -158,7 +159,7 @@ class _RouteTable:
         senders = np.array([transfer.sender for transfer in plan], dtype=np.int64)
         for size in np.unique(carried):
             self._ask(np.unique(senders[carried == size]).tolist(), float(size))
-        return [self._route(t.sender, t.receiver, float(size)) for t, size in zip(plan, carried)]
+        return self._ways([(t.sender, t.receiver, float(size)) for t, size in zip(plan, carried)])
 
     def _ask(self, senders: Sequence[int], size_bytes: float) -> None:
         new = [sender for sender in senders if (size_bytes, sender) not in self._paths]
@@ -166,15 +167,33 @@ class _RouteTable:
             paths = self._router(self.topology, self.members[new], size_bytes, self.knobs)
             self._paths |= {(size_bytes, sender): (paths, row) for row, sender in enumerate(new)}
 
-    def _route(self, sender: int, receiver: int, size_bytes: float) -> Route:
-        paths, row = self._paths[size_bytes, sender]
-        nodes = np.array(paths.path(row, int(self.members[receiver])))
-        keys = np.minimum(nodes[:-1], nodes[1:]) * self.topology.satellites + np.maximum(
-            nodes[:-1], nodes[1:]
-        )
-        edges = self._order[np.searchsorted(self._keys, keys, sorter=self._order)]
+    def _ways(self, asked: Sequence[tuple[int, int, float]]) -> list[Route]:
+        """Routes of (sender, receiver, bytes); the links of all are looked up at once."""
+        members, before = self.members.tolist(), {}
+        ways = []
+        for sender, receiver, size_bytes in asked:
+            key = size_bytes, sender
+            if key not in before:
+                paths, row = self._paths[key]
+                before[key] = paths.predecessors[row].tolist()
+            way, begin = [members[receiver]], members[sender]
+            while way[-1] != begin:
+                way.append(before[key][way[-1]])
+            ways.append(tuple(way[::-1]))
+        edges = self._links_of([link for way in ways for link in pairwise(way)])
         propagation_s = self.topology.distance_km[edges] * (1000.0 / self.knobs.speed_of_light_m_s)
-        return Route(tuple(nodes.tolist()), propagation_s, self.topology.rate_bps[edges])
+        rate_bps = self.topology.rate_bps[edges]
+        ends = np.cumsum([len(way) - 1 for way in ways]).tolist()
+        begins = [0, *ends[:-1]]
+        return [
+            Route(way, propagation_s[begin:end], rate_bps[begin:end])
+            for way, begin, end in zip(ways, begins, ends)
+        ]
+
+    def _links_of(self, hops: Sequence[tuple[int, int]]) -> np.ndarray:
+        nodes = np.array(hops, dtype=np.int64).reshape(-1, 2)
+        keys = nodes.min(axis=1) * self.topology.satellites + nodes.max(axis=1)
+        return self._order[np.searchsorted(self._keys, keys, sorter=self._order)]
 
 
 def _checked(
@@ -247,10 +266,7 @@ def _block_arrivals(plan: Sequence[Transfer], finish_s: np.ndarray, count: int) 
 
 
 def _link_loads(routes: Sequence[Route], carried: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    loads: dict[tuple[int, int], float] = {}
-    for route, size in zip(routes, carried):
-        for link in route.links:
-            loads[link] = loads.get(link, 0.0) + float(size)
-    return np.array(sorted(loads), dtype=np.int64).reshape(-1, 2), np.array(
-        [loads[link] for link in sorted(loads)]
-    )
+    hops = np.array([link for route in routes for link in route.links], dtype=np.int64).reshape(-1, 2)
+    each = np.repeat(carried, [len(route.nodes) - 1 for route in routes])
+    ends, which = np.unique(hops, axis=0, return_inverse=True)
+    return ends, np.bincount(which.reshape(-1), weights=each, minlength=len(ends))
