@@ -2,7 +2,7 @@
 that fits it.
 
     dlrc bench growth scene.path=FOLDER                the whole table, about half an hour on two cores
-    dlrc bench growth satellites=8,16 patches= rounds= table=growth.json
+    dlrc bench growth series=satellites satellites=8,16 table=growth.json
 
 Each figure is of a whole command, `dlrc run`, with all its processes, in a folder that is thrown away. A
 series varies one number and keeps the others: satellites (one patch size, one round, a window of fixed size,
@@ -20,7 +20,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
@@ -43,12 +43,14 @@ SMALL = 8  # satellites of the series of patches and rounds
 class GrowthKeys(Knobs):
     """Keys of this benchmark."""
 
+    series: Several[Literal["satellites", "patches", "rounds"]] = ("satellites", "patches", "rounds")
+    """what is varied"""
     satellites: Several[Annotated[int, Field(ge=1, le=1024)]] = (8, 64, 256, 1000)
-    """numbers of satellites; none: no such series"""
+    """numbers of satellites"""
     patches: Several[Annotated[int, Field(ge=64, le=4096, multiple_of=64)]] = (256, 512, 1024, 2048)
-    """sides of a patch, px; none: no such series"""
+    """sides of a patch, px"""
     rounds: Several[Annotated[int, Field(ge=1, le=1000)]] = (1, 2, 4, 8)
-    """numbers of rounds; none: no such series"""
+    """numbers of rounds"""
     window: Annotated[int, Field(ge=256, le=65536)] = 2048
     """side of the window of the series of satellites, px"""
     ranks: Annotated[int, Field(ge=1, le=64)] = 2
@@ -81,7 +83,8 @@ def bench(given: Given) -> None:
     own: GrowthKeys = given.own
     rows: list[Row] = []
     for series, cells in series_of(own).items():
-        print(f"\n| {series} | neighbours | {' | '.join(HEADS)} |\n|{' --- |' * (2 + len(HEADS))}", flush=True)
+        head = " | ".join((series, "neighbours", *HEADS))
+        print(f"\n| {head} |\n|{' --- |' * (2 + len(HEADS))}", flush=True)
         some = []
         for size, words in watched(list(cells), series):
             some.append(measured(series, size, [f"scenario={given.name}", *given.words, *words], own.ranks))
@@ -102,14 +105,13 @@ def series_of(own: GrowthKeys) -> dict[str, Iterator[tuple[int, list[str]]]]:
         "satellites": (
             (n, [f"satellites={n}", "rounds=1", f"capture.window_px={own.window}"]) for n in own.satellites
         ),
-        "patch px": (
+        "patches": (
             (px, [*few, "rounds=1", f"capture.patch_px={px}", f"capture.window_px={2 * px}"])
             for px in own.patches
         ),
         "rounds": ((n, [*few, f"rounds={n}"]) for n in own.rounds),
     }
-    asked = {"satellites": own.satellites, "patch px": own.patches, "rounds": own.rounds}
-    return {name: cells for name, cells in found.items() if asked[name]}
+    return {name: found[name] for name in own.series}
 
 
 def measured(series: str, size: int, words: Sequence[str], ranks: int) -> Row:
@@ -178,7 +180,7 @@ COMMAND = Command(
         "output": "",
     },
     default="dense",
-    examples=("dlrc bench growth satellites=8,64 patches= rounds= sync.scope=overlap",),
+    examples=("dlrc bench growth series=satellites satellites=8,64 sync.scope=overlap",),
 )
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ point:
 How the exact sums are formed is free, since all ways agree: `int8` cuts activations into two signed bytes and
 multiplies those with `torch._int_mm` (on VNNI or AMX hardware 8 times faster than float64, 4 times faster
 than float32; without AVX-512 20 times slower), `float64` uses an ordinary double GEMM. `int8` is taken where
-it is quicker and a self-test of worst cases comes out exact. Convolutions are always unfold + GEMM; transposed ones become convolutions + pixel shuffle.
+it is quicker and a self-test of worst cases comes out exact. Convolutions are always unfold + GEMM;
+transposed ones become convolutions + pixel shuffle.
 
 `Network(..., portable=False)` runs the same layers in float32, for comparison: fast or not, such a stream
 decodes only where the sums come out alike."""
