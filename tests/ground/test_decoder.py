@@ -4,6 +4,8 @@ never fill a gap."""
 import numpy as np
 import pytest
 
+import codec.entropy.decoder
+import ground.decoder
 from codec.bitstream import unpack
 from codec.maps.assignment import REMOTE
 from ground.round import Station
@@ -48,3 +50,17 @@ def test_streams_in_float_arithmetic_decode_without_the_ground_being_told():
     streams = streams_of("bmshj", "codec.portable=false")
     assert not any(unpack(data).header.settings.portable for data in streams.values())
     assert Station(board_of("bmshj")).decode(streams).whole == streams.keys()
+
+
+@pytest.mark.parametrize("model", ["bmshj", "elic"])
+def test_streams_decode_alike_however_few_are_at_work_at_once(model, monkeypatch):
+    streams = streams_of(model)
+    whole = Station(board_of(model)).decode(streams)
+    assert any((one.fate == REMOTE).any() for one in whole.maps.values())
+    monkeypatch.setattr(ground.decoder, "TOGETHER", 1)
+    monkeypatch.setattr(codec.entropy.decoder, "STEP_CELLS", 1)
+    few = Station(board_of(model)).decode(streams)
+    assert list(few.latents) == list(whole.latents) and few.whole == whole.whole == streams.keys()
+    for source in streams:
+        assert np.array_equal(few.latents[source], whole.latents[source])
+        assert np.array_equal(few.bits[source], whole.bits[source])

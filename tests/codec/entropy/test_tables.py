@@ -5,7 +5,13 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from codec.entropy.tables import bottleneck_tables, build_gaussian_tables, code_lengths, gaussian_tables
+from codec.entropy.tables import (
+    PRECISION,
+    bottleneck_tables,
+    build_gaussian_tables,
+    code_lengths,
+    gaussian_tables,
+)
 from tests.codec.entropy.entropy_cases import small_model
 
 
@@ -80,3 +86,19 @@ def test_a_bottleneck_without_tables_is_refused():
     broken._quantized_cdf[0, 2] = torch.tensor(0)
     with pytest.raises(ValueError, match="rise strictly"):
         bottleneck_tables(broken)
+
+
+def test_code_lengths_are_those_of_the_shares_and_of_escapes():
+    code = gaussian_tables().code
+    rng = np.random.default_rng(5)
+    tables = rng.integers(code.count, size=(40, 6)).astype(np.int32)
+    symbols = code.first[tables] + rng.integers(-9, code.size[tables] + 9)
+    index = symbols - code.first[tables]
+    size = code.size[tables].astype(np.int64)
+    outside = (index < 0) | (index >= size)
+    assert outside.any() and not outside.all()
+    at = code.offset[tables] + np.where(outside, size, index)
+    bits = PRECISION - np.log2(code.cdf[at + 1].astype(np.float64) - code.cdf[at])
+    excess = np.maximum(1, np.where(index < 0, -index, index - size + 1))
+    expected = bits + np.where(outside, 6 + np.floor(np.log2(excess)), 0.0)
+    assert np.array_equal(code_lengths(symbols, tables, code), expected)

@@ -232,3 +232,26 @@ def test_numbers_without_a_colour_are_hidden(tmp_path):
         ]
     except UserError as error:  # libpng may refuse such a file
         assert "not a readable image" in str(error)
+
+
+def test_windows_read_in_any_order_are_those_of_the_file_as_it_is_now(tmp_path):
+    rng, path = np.random.default_rng(3), tmp_path / "a.png"
+    for turn in range(2):  # the second picture takes the place of one that is held open
+        picture = rng.integers(0, 255, (90 + turn, 60, 3), dtype=np.uint8)
+        Image.fromarray(picture).save(path)
+        image = open_image(path, "a")
+        for top in (70, 0, 40, 70, 10):
+            assert np.array_equal(image.read(top, 5, 16, 40), picture[top : top + 16, 5:45])
+
+
+def test_a_file_that_is_cut_off_while_it_is_open_is_a_line_and_then_read_anew(tmp_path):
+    path, picture = tmp_path / "a.png", np.random.default_rng(3).integers(0, 255, (200, 80, 3), np.uint8)
+    Image.fromarray(picture).save(path)
+    image, whole = open_image(path, "a"), path.read_bytes()
+    for _ in range(2):
+        image.read(0, 0, 16, 16)
+    path.write_bytes(whole[:9000])
+    with pytest.raises(UserError, match="not a readable image"):
+        image.read(150, 0, 16, 16)
+    path.write_bytes(whole)
+    assert np.array_equal(image.read(150, 0, 16, 16), picture[150:166, :16])
