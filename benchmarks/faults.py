@@ -89,7 +89,6 @@ def be_struck() -> None:
 
 
 def struck_rank(*given) -> None:
-    """A rank of it."""
     from nodes.process import keeper
     from nodes.wire.group import Group
 
@@ -277,11 +276,8 @@ def row_text(row: Sequence[Strike], folder: Path, fault: str) -> list[str]:
     """A line for each way: the seconds of each stage."""
     lines = []
     for way in dict.fromkeys(strike.way for strike in row):
-        cells = (
-            [f"{took_s(one, folder_of(one, folder)):.1f} s" for one in row if one.way == way]
-            if not fault
-            else []
-        )
+        same = [] if fault else [one for one in row if one.way == way]
+        cells = [f"{took_s(one, folder_of(one, folder)):.1f} s" for one in same]
         how = "FAILED" if fault else "resumed" if row[0].victim in FATAL and way != "cut" else "survived"
         lines.append(f"| {row[0].victim} | {way} | {how} | " + " | ".join(cells) + " |")
     return lines

@@ -4,6 +4,7 @@ and step."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from codec.prediction.values import HYPER_POSITIONS, Prediction
 from constellation.common.errors import BitstreamError
 from constellation.common.frozen import value
 
-STEP_CELLS = 8192  # of a step that are at work at once, a bound on memory
+STEP_CELLS = 8192  # of a step that are at work at once
 Exchange = Callable[[np.ndarray, list[int], list[int], np.ndarray, slice], np.ndarray]
 
 
@@ -87,9 +88,7 @@ class Walk:
             [(item.prediction, rows, item.known.shape) for item, rows in zip(items, hyper, strict=True)]
         )
         self._windows: dict[bytes, np.ndarray] = {}  # by the offsets: int64 [cells, window], rows
-        self._earlier: dict[
-            int, tuple[object, dict[int, np.ndarray]]
-        ] = {}  # image -> network, its rows by group
+        self._earlier: dict[int, tuple[object, dict]] = {}  # image -> network, its rows by group
 
     def give(self, b: int, known: np.ndarray, vectors: np.ndarray) -> None:
         """Lay down the vectors of image b's KNOWN cells, [M, H, W], known int32 [H, W]; its cells must name
@@ -114,17 +113,10 @@ class Walk:
         return np.ascontiguousarray(values, dtype=np.float32 if values.dtype.kind == "f" else np.int32)
 
     def _bounded(self, pairs: list[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
-        """Pairs of one step, which need nothing of each other, so many at a time that memory does not grow
-        with the number of images."""
-        some, cells = [], 0
-        for b, g in pairs:
-            some.append((b, g))
-            cells += len(self.orders[b].group(g))
-            if cells >= STEP_CELLS:
-                yield some
-                some, cells = [], 0
-        if some:
-            yield some
+        """Pairs of one step, which need nothing of each other, some at a time, a bound on memory."""
+        cells = np.cumsum([0] + [len(self.orders[b].group(g)) for b, g in pairs[:-1]]) // STEP_CELLS
+        for _, some in groupby(zip(cells, pairs), key=lambda one: one[0]):
+            yield [pair for _, pair in some]
 
     def _run_pass(self, number: int, pairs: list[tuple[int, int]], exchange: Exchange) -> None:
         groups = [self.rows.first[b] + self.orders[b].group(g) for b, g in pairs]
@@ -178,9 +170,9 @@ def decode(
 ) -> list[DecodedLatents | BitstreamError]:
     """Decode streams side by side, following references between them.
 
-    references: of the items' maps, in the items' order; None where no item has exact remote copies. In place
-    of a result stands a BitstreamError for a damaged stream, a digest that does not match, references that
-    lead nowhere or round in a circle, and a stream that has vectors of one of those in its context."""
+    references: of the items' maps, in their order; None where no item has exact remote copies. In place of a
+    result stands a BitstreamError for a damaged stream, another digest, references that lead nowhere or
+    round in a circle, and a stream that has vectors of one of those in its context."""
     results: list[DecodedLatents | BitstreamError | None] = [
         _misfit(item, b, references) for b, item in enumerate(items)
     ]
@@ -285,9 +277,8 @@ def _needs(items: Sequence[StreamItem], references: References | None) -> dict[i
     """The streams whose vectors each has in its context."""
     needs: dict[int, set[int]] = {}
     for b, item in enumerate(items):
-        away = item.away
-        if references is not None and away.any():
-            coded = references.of(b)[away]
+        if references is not None and item.away.any():
+            coded = references.of(b)[item.away]
             needs[b] = set(np.unique(references.place(coded[coded >= 0])).tolist()) - {b}
     return needs
 
