@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from codec.models import registry
+from codec.models.encoders.lsconv import folded_state
 from codec.models.model import LatentModel, Widths, mask_context_weights
 from codec.models.storage import is_made, packed, packed_shape, unpacked
 from codec.models.zoo import zoo_checkpoint
@@ -87,7 +88,7 @@ def save_checkpoint(
 def _rounded(model: LatentModel) -> LatentModel:
     """A copy on the CPU with float16's values, masked context weights and fresh bottleneck tables."""
     copy = registry.build(model.name, model.widths)
-    state = {key: value for key, value in model.net.state_dict().items() if not _is_table(key)}
+    state = {key: value for key, value in folded_state(model.net).items() if not _is_table(key)}
     state = {key: value.detach().float().cpu() for key, value in state.items()}
     copy.net.load_state_dict({**copy.net.state_dict(), **state})
     copy.bottleneck._update_quantiles()
@@ -119,6 +120,7 @@ def _metadata(model: LatentModel, lambda_: float, steps: int) -> dict[str, str]:
         "precision": "float16",
         **{key: json.dumps(value) for key, value in optional.items() if value},
         **({"bands": str(widths.bands)} if widths.bands != 3 else {}),
+        **({"norm": widths.norm} if widths.norm else {}),
     }
 
 
@@ -231,7 +233,7 @@ def _info(path: Path, metadata: dict[str, str]) -> CheckpointInfo:
         raise UserError(f"weights {path.name}: lambda {lambda_}, expected a number from 1e-06 to 10")
     found = re.search(r"\d+", metadata.get("steps", "").replace(",", ""))
     steps = int(found.group()[:12]) if found else 0
-    widths = Widths(n, m, stages, groups, bands)
+    widths = Widths(n, m, stages, groups, bands, metadata.get("norm", ""))
     return CheckpointInfo(name, widths, lambda_, steps, metadata.get("data", ""), _sha256(path))
 
 

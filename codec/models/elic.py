@@ -104,9 +104,9 @@ def _set_contexts(latent: Any, w: Widths) -> None:
         )
 
 
-def parts(net: Any, w: Widths) -> LatentModel:
+def parts(net: Any, w: Widths, family: Family | None = None) -> LatentModel:
     """Two passes for each channel group (equation 4): anchors from h_s(z_hat) and earlier groups, then the
-    others, which also see the anchors."""
+    others, which also see the anchors. `family`: elic, or one that shares all but the encoder."""
     hyper, latent = net.latent_codec.hyper, net.latent_codec.y
     passes = []
     for k, (start, size) in enumerate(zip([0, *accumulate(w.groups)], w.groups, strict=False)):
@@ -116,7 +116,9 @@ def parts(net: Any, w: Widths) -> LatentModel:
         for cells, window in ((Cells.ANCHORS, None), (Cells.OTHERS, codec.context_prediction)):
             passes.append(Pass(channels, cells, window, earlier, inputs, codec.entropy_parameters))
     bottleneck = hyper.entropy_bottleneck
-    return LatentModel(FAMILY, net, w, net.g_a, net.g_s, hyper.h_a, hyper.h_s, bottleneck, tuple(passes))
+    return LatentModel(
+        family or FAMILY, net, w, net.g_a, net.g_s, hyper.h_a, hyper.h_s, bottleneck, tuple(passes)
+    )
 
 
 def widths_of(state: Mapping[str, Tensor]) -> Widths:

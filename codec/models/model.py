@@ -52,6 +52,8 @@ class Widths:
     """of the groups that are coded one after the other, which add up to m; () for one"""
     bands: int = 3
     """of the picture"""
+    norm: str = ""
+    """of the dynamic kernels of an encoder that has such (codec/models/encoders/lsconv.py); "" for none"""
 
     @property
     def hidden(self) -> int:
@@ -72,6 +74,8 @@ class Widths:
             raise UserError(
                 f"stages={list(self.stages)}: expected three even numbers from 2 to {MAX_CHANNELS}"
             )
+        if self.norm:
+            raise UserError(f"norm={self.norm!r}: this model has no norm to choose")
         return self
 
 

@@ -1,5 +1,5 @@
-"""The codec families by name. A new family is one file beside this one, with FAMILY, and one word in
-NAMES."""
+"""The codec families by name. A new family is one file beside this one or in encoders/, with FAMILY, and one
+word in NAMES."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from codec.models.compressai_shim import ensure_compressai
 from codec.models.model import Family, LatentModel, Widths
 from constellation.common.errors import UserError
 
-NAMES = ("bmshj", "mbt", "cheng", "elic")
+NAMES = ("bmshj", "mbt", "cheng", "elic", "rsllic", "cosmic")
+DRAWERS = {"rsllic": "encoders.rsllic", "cosmic": "encoders.cosmic"}  # those that do not lie beside this file
 
 
 def names() -> tuple[str, ...]:
@@ -27,7 +28,7 @@ def family(name: str) -> Family:
     """A family by name. Raises `UserError` for an unknown one."""
     if name not in NAMES:
         raise UserError(f"model {name!r}: expected one of {', '.join(NAMES)}")
-    return import_module(f"codec.models.{name}").FAMILY
+    return import_module(f"codec.models.{DRAWERS.get(name, name)}").FAMILY
 
 
 @functools.cache

@@ -39,13 +39,18 @@ def initialise(model: LatentModel, sample: Tensor, lambda_: float) -> None:
     entropy model to fit."""
     _silence(model.net)
     forward, backward = _analysis_layers(model), _synthesis_layers(model)
-    values = sample
+    values = before = sample
     for layer in model.g_a:
         carrier = getattr(layer, "skip", layer)
+        if is_depthwise(carrier) and carrier.stride == (2, 2):
+            pass_cells(carrier)
+            before, values = values, layer(values)
+            continue
         if carrier in forward:
             k = forward.index(carrier)
             step = quantisation_step(lambda_) if k == len(forward) - 1 else 1.0
-            mean, components = principal_components(values, carrier.out_channels)
+            whole = carrier.stride == (2, 2)  # else it weighs what a depthwise layer passed on
+            mean, components = principal_components(values if whole else before, carrier.out_channels)
             _set_analysis(carrier, mean, components / step)
             _set_synthesis(backward[k], mean, components * step)
         values = layer(values)
@@ -68,11 +73,31 @@ def principal_components(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     )
 
 
+def is_depthwise(layer: nn.Module) -> bool:
+    """Whether each channel of a convolution sees one channel only."""
+    return isinstance(layer, nn.Conv2d) and layer.groups == layer.in_channels > 1
+
+
+@torch.no_grad()
+def pass_cells(depthwise: nn.Conv2d) -> None:
+    """Make a strided depthwise convolution pass the four values of each 2 x 2 cell on, one a channel."""
+    at, each = depthwise.padding[0], depthwise.out_channels // depthwise.in_channels
+    depthwise.weight.mul_(SPARE)
+    depthwise.bias.zero_()
+    for channel in range(depthwise.out_channels):
+        row, column = divmod(channel % each, 2)
+        depthwise.weight[channel, 0, at + row, at + column] = 1.0
+
+
 def _analysis_layers(model: LatentModel) -> list[nn.Conv2d]:
-    """The layers of g_a that halve the size, in order."""
-    layers = [getattr(layer, "skip", layer) for layer in model.g_a]
-    layers = [layer for layer in layers if isinstance(layer, nn.Conv2d) and layer.stride == (2, 2)]
-    if len(layers) != 4 or any(layer.kernel_size[0] < 2 for layer in layers):
+    """The layers of g_a that halve the size, in order; of a depthwise one the pointwise that comes after
+    it."""
+    whole = [getattr(layer, "skip", layer) for layer in model.g_a]
+    layers = []
+    for layer, after in zip(whole, [*whole[1:], None], strict=True):
+        if isinstance(layer, nn.Conv2d) and layer.stride == (2, 2):
+            layers.append(after if is_depthwise(layer) else layer)
+    if len(layers) != 4 or any(layer.kernel_size[0] < 2 for layer in layers if layer.stride == (2, 2)):
         raise UserError(
             f"model {model.name}: its shortcuts see a quarter of each cell only, so that no transform "
             "fits through; give it widths="
@@ -95,6 +120,12 @@ def _set_analysis(layer: nn.Conv2d, mean: Tensor, components: Tensor) -> None:
     count, at = len(components), layer.padding[0]
     layer.weight.zero_()
     layer.weight[count:].normal_(std=SPARE)
+    if layer.kernel_size == (1, 1):
+        components = components.flatten(1)[:, :, None, None]
+        layer.weight[:count] = components
+        layer.bias.zero_()
+        layer.bias[:count] = -(components.flatten(1) * mean.flatten()).sum(1)
+        return
     layer.weight[:count, :, at : at + 2, at : at + 2] = components
     layer.bias.zero_()
     layer.bias[:count] = -(components * mean).sum((1, 2, 3))
@@ -129,6 +160,9 @@ def _silence(net: nn.Module) -> None:
         elif kind == "AttentionBlock":  # x + a(x) * sigmoid(b(x))
             block.conv_b[-1].weight.zero_()
             block.conv_b[-1].bias.fill_(GATE_BIAS)
+        elif kind == "LSConv" and isinstance(block.norm, nn.Identity):
+            block.kernels.weight.mul_(SPARE)
+            block.kernels.bias.mul_(SPARE)
         elif kind == "ResidualBottleneckBlock":
             block.conv3.weight.zero_()
             block.conv3.bias.zero_()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from codec.models.model import LatentModel
-from codec.training.initialise import rescale_latents
+from codec.training.initialise import is_depthwise, pass_cells, rescale_latents
 
 GATE_BIAS = -3.0  # sigmoid(-3) = 0.05: nearly shut, and the gradient still passes
 
@@ -45,6 +45,38 @@ def copy_transforms(target: LatentModel, source: LatentModel, sample: Tensor) ->
     return _copy_transform(target.g_a, source.g_a, sample) + _copy_transform(
         target.g_s, source.g_s, torch.round(source.g_a(sample))
     )
+
+
+@torch.no_grad()
+def become_student(student: LatentModel, teacher: LatentModel) -> None:
+    """Take a teacher's entropy model and decoder as they are, and its strided convolutions as far as the
+    student's reach (the middle of larger kernels), so that learning begins near its latents. Both of elic's
+    kind: equal names outside g_a."""
+    theirs = dict(teacher.net.named_parameters())
+    for name, parameter in student.net.named_parameters():
+        if not name.startswith("g_a."):
+            parameter.copy_(theirs[name])
+    given = [layer for layer in teacher.g_a if isinstance(layer, nn.Conv2d) and layer.stride == (2, 2)]
+    mine = [layer for layer in student.g_a if isinstance(layer, nn.Conv2d)]  # blocks are modules of their own
+    for layer in given:
+        strided = mine.pop(0)
+        if is_depthwise(strided):
+            _factorise(strided, mine.pop(0), layer)
+        else:
+            at = layer.padding[0] - strided.padding[0]
+            side = strided.kernel_size[0]
+            strided.weight.copy_(layer.weight[:, :, at : at + side, at : at + side])
+            strided.bias.copy_(layer.bias)
+
+
+def _factorise(depthwise: nn.Conv2d, pointwise: nn.Conv2d, layer: nn.Conv2d) -> None:
+    """The 2 x 2 cell in the middle of a strided convolution as a depthwise convolution that passes each of
+    its four values on, and a pointwise one that weighs them."""
+    pass_cells(depthwise)
+    at = layer.padding[0]
+    cell = layer.weight[:, :, at : at + 2, at : at + 2].flatten(2).flatten(1)
+    pointwise.weight.copy_(cell[:, :, None, None])
+    pointwise.bias.copy_(layer.bias)
 
 
 def _copy_equal(target: nn.Module, source: nn.Module | None) -> int:

@@ -1,9 +1,10 @@
 """Train many codecs side by side on one device, in minutes.
 
-The families first train at one lambda from the Karhunen-Loeve transform of the pictures; after a third of the
-time their weights become the start of the other lambdas, with latents rescaled. One clock for all: the
-learning rates fall from a quarter of the time on, to nothing at its end. The second half knows holes in the
-context; the last third codes parts with surroundings in three of ten batches.
+The families first train at one lambda, from the Karhunen-Loeve transform of the pictures or from what ships;
+before half of the time they are done, and their weights become the start of the other lambdas, with latents
+rescaled, and the teachers of encoders for small boards, which take entropy model and decoder as they are. Each
+run's learning rate falls to nothing at the end of its own time; most of that time knows holes in the context,
+its end codes parts with surroundings in three of ten batches.
 
 Every run's step is a CUDA graph, and all its random numbers are drawn on the device. Checkpoints of all runs
 are written as pieces of limited size (codec/training/fleet/pieces.py) every `save_s` seconds by processes of
@@ -21,12 +22,14 @@ from typing import TypeVar
 
 import torch
 
+from codec.models.model import LatentModel
 from codec.training.fleet import gdn
 from codec.training.fleet.keeper import Keeper, wait
 from codec.training.fleet.log import Log
 from codec.training.fleet.plan import (
     AVERAGE_FROM,
     FOLLOW_S,
+    FREEZE_FROM,
     HALO,
     HALO_FROM,
     HELD_OUT_EVERY,
@@ -71,8 +74,8 @@ class Fleet:
             if run is not None:
                 self.runs.append(run)
         self._share_streams()
-        self.leads = {run.course.name: run for run in self.runs if run.course.lambda_ == LEAD}
-        self.phase: tuple = ()
+        self.by_label = {run.label: run for run in self.runs}
+        self.known: dict[str, LatentModel] = {}  # trained codecs to go on from
 
     def _set_device(self) -> None:
         if self.cuda:
@@ -117,10 +120,13 @@ class Fleet:
         followers = [run for run in self.runs if run not in active]
         saved = logged = followed = log.elapsed_s
         done = []
-        while (progress := log.progress) < 1:
+        while (progress := log.progress) < 1 and (active or followers):
             if followers and progress >= LEADS_UNTIL:
+                self.tell(active)
                 self.start_followers(followers)
+                self.save([run for run in active if not run.failed], last=True)
                 active, followers = [run for run in self.runs if not run.failed], []
+            active = [run for run in active if progress < run.course.stop]
             self._phase(active, progress)
             self._advance(active, progress)
             done.append(marks(active))
@@ -141,21 +147,21 @@ class Fleet:
         self.tell(active)
         wait(self.keeper, LAST_WAIT)
         self._poll()
-        self.save(active, last=True)
+        self.save([run for run in self.runs if run.steps and not run.failed], last=True)
         self.finish()
 
     def begin(self) -> list[Run]:
         """Where each run starts from; returns those that train from the first second on."""
         sample = self.pool.crops(32 if self.cuda else 6, self.keys.crop, None)
-        known = self.keeper.earlier()
-        for run in self.runs:
+        known = self.known = self.keeper.earlier()
+        first = [run for run in self.runs if run.course.start == 0]
+        for run in first:
             if run.label in known:
                 self.guarded(run, lambda run=run: run.load(known[run.label]))
-            elif run.course.lambda_ == LEAD:
+            else:
                 self.guarded(run, lambda run=run: run.start_from_pictures(sample))
         self.synchronize()
-        self.log.say("initialised")
-        first = [run for run in self.runs if run.course.lambda_ == LEAD or run.label in known]
+        self.log.say(f"initialised, from trained weights {', '.join(known) or 'none'}")
         self._prepare(first)
         return [run for run in first if not run.failed]
 
@@ -175,39 +181,50 @@ class Fleet:
         self.synchronize()
 
     def start_followers(self, followers: list[Run]) -> None:
-        """The other lambdas begin with the weights of their family's first run."""
+        """The other lambdas begin with the weights of their family's first run, students with what they take
+        from their teacher."""
         self.synchronize()
+        for run in followers:
+            lead = self.by_label.get(run.course.teacher or f"{run.course.name}_lambda{LEAD:g}")
+            if lead is None or lead.failed:
+                run.failed = run.failed or "the run that it begins with failed"
+            elif run.course.teacher:
+                self.guarded(run, lambda run=run, lead=lead: run.learn_from(lead))
         self._prepare(followers)
         for run in followers:
-            lead = self.leads.get(run.course.name)
-            if lead is None or lead.failed:
-                run.failed = run.failed or "its family's first run failed"
-            else:
+            if run.label in self.known:
+                self.guarded(run, lambda run=run: run.load(self.known[run.label]))
+            elif not run.failed and not run.course.teacher:
+                lead = self.by_label[f"{run.course.name}_lambda{LEAD:g}"]
                 self.guarded(run, lambda run=run, lead=lead: run.start_from(lead))
         self.synchronize()
 
     def _phase(self, active: list[Run], progress: float) -> None:
-        rounded = self.keys.rounded_from < 1 and progress >= self.keys.rounded_from
-        holes = HOLES if progress >= HOLES_FROM else 0.0
-        if (phase := (rounded, holes, len(active))) != self.phase:
-            self.phase = phase
-            for run in active:
-                self.guarded(run, lambda run=run: run.set_switches(rounded, holes))
-        if progress >= AVERAGE_FROM:
-            for run in active:
-                if run.average is None:
-                    self.guarded(run, run.begin_average)
+        """What changes at shares of each run's own time."""
+        for run in active:
+            own = run.course.own(progress)
+            rounded = self.keys.rounded_from < 1 and own >= self.keys.rounded_from
+            phase = (rounded, HOLES if own >= HOLES_FROM else 0.0, own >= FREEZE_FROM)
+            if phase != run.phase:
+                run.phase = phase
+                self.guarded(run, lambda run=run, phase=phase: run.set_switches(*phase))
+            if own >= AVERAGE_FROM and run.average is None:
+                self.guarded(run, run.begin_average)
 
     def _advance(self, active: list[Run], progress: float) -> None:
         """Queue a round of work, shared by weight."""
-        total, halo = sum(run.course.weight for run in active), HALO if progress >= HALO_FROM else 0.0
+        total = sum(run.course.weight for run in active)
         for run in active:
+            own, halo = run.course.own(progress), 0.0
+            if own >= HALO_FROM:
+                halo = HALO
             rise = min(1.0, (run.steps - run.fresh + 5) / WARMUP_STEPS)
-            lr = run.course.lr * learning_rate_share(progress) * rise
+            lr = run.course.lr * learning_rate_share(own) * rise
+            lr *= self.keys.lr_tuning if run.tuning else 1.0
             share = run.course.weight / total
             run.credit += ROUND_S * share / max(run.step_s, 1e-4) if self.cuda else 1
             count, run.credit = int(run.credit), run.credit % 1
-            self.guarded(run, lambda run=run, count=count, lr=lr: run.advance(count, lr, halo))
+            self.guarded(run, lambda run=run, count=count, lr=lr, halo=halo: run.advance(count, lr, halo))
 
     # ---- what it tells and keeps
 

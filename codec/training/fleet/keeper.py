@@ -10,8 +10,9 @@ import time
 from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 
-from codec.models.checkpoint import load_checkpoint
+from codec.models.checkpoint import load_checkpoint, shipped_weights
 from codec.models.model import LatentModel
+from codec.models.shares import FLEET
 from codec.training.fleet.log import Log
 from codec.training.fleet.pieces import (
     LIMIT_BYTES,
@@ -21,7 +22,8 @@ from codec.training.fleet.pieces import (
     read_pieces,
     write_pieces,
 )
-from codec.training.fleet.plan import FleetKeys
+from codec.training.fleet.plan import LEAD, FleetKeys
+from constellation.common.errors import UserError
 
 SPARE_BYTES = 1 << 20  # below LIMIT_BYTES from which mantissas are shortened
 GRACE_S = 60.0  # that the last pieces may take
@@ -85,8 +87,18 @@ class Keeper:
         self.scratch.cleanup()
 
     def earlier(self) -> dict[str, LatentModel]:
-        """Codecs of the run to go on from, by label; those of other widths are left out."""
+        """Trained codecs to go on from, by label: of an earlier run, or what ships; those of other widths are
+        left out."""
         known = {}
+        if self.keys.init == "shipped":
+            for name in (name for name in self.keys.models if not FLEET[name].teacher):
+                try:
+                    model, info = load_checkpoint(shipped_weights(name, LEAD))
+                except UserError as error:
+                    self.log.say(f"note: {error}; it starts from the pictures")
+                    continue
+                if info.widths == self.keys.shape(name):
+                    known[f"{name}_lambda{LEAD:g}"] = model
         for name, content in (read_pieces(self.keys.resume) if self.keys.resume else {}).items():
             path = Path(self.scratch.name) / name
             path.write_bytes(content)

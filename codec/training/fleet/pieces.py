@@ -24,6 +24,7 @@ import torch
 
 from codec.models import registry
 from codec.models.checkpoint import save_checkpoint
+from codec.models.encoders.files import save_encoder
 from codec.models.model import Widths
 from constellation.common.errors import UserError, user_errors_to_exit
 from constellation.common.files import make_folder, write_bytes
@@ -75,6 +76,8 @@ class Kept:
     notes: Mapping[str, str]
     state: Mapping[str, np.ndarray]
     """the network's, without tables"""
+    encoder: bool = False
+    """g_a alone"""
 
 
 def pack_checkpoint(folder: str, kept: Kept, bits: int = 10) -> int:
@@ -83,13 +86,17 @@ def pack_checkpoint(folder: str, kept: Kept, bits: int = 10) -> int:
     `bits`: of the mantissas of convolutions that are kept, 10 is all of float16.
     """
     torch.set_num_threads(1)
-    model = registry.build(kept.name, kept.widths)
     tensors = {key: torch.from_numpy(value).float() for key, value in kept.state.items()}
     if bits < 10:
         tensors = {k: _shorten(value, bits) if value.dim() == 4 else value for k, value in tensors.items()}
-    model.net.load_state_dict({**model.net.state_dict(), **tensors})
     path = Path(folder) / f"{kept.label}.safetensors"
-    save_checkpoint(path, model, kept.lambda_, kept.steps, kept.notes)
+    if kept.encoder:
+        notes = {**kept.notes, "lambda": repr(kept.lambda_), "steps": str(kept.steps)}
+        save_encoder(path, kept.name, kept.widths, tensors, notes)
+    else:
+        model = registry.build(kept.name, kept.widths)
+        model.net.load_state_dict({**model.net.state_dict(), **tensors})
+        save_checkpoint(path, model, kept.lambda_, kept.steps, kept.notes)
     packed = pack(path.read_bytes())
     write_bytes(path.with_suffix(path.suffix + PACKED), packed)
     path.unlink()

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from codec.models import registry
 from codec.models.model import HYPER_STRIDE_PX, Widths
 from codec.models.shares import FLEET
 from constellation.common.errors import UserError
@@ -17,7 +18,8 @@ from constellation.common.knobs import Knobs, Several
 LEAD = 0.013  # the lambda that every family starts with
 
 
-LEADS_UNTIL, DECAY_FROM, AVERAGE_FROM, HOLES_FROM, HALO_FROM = 0.33, 0.25, 0.5, 0.5, 0.66  # of the time
+LEADS_UNTIL = 0.45  # of the time
+DECAY_FROM, AVERAGE_FROM, HOLES_FROM, HALO_FROM, FREEZE_FROM = 0.15, 0.5, 0.3, 0.6, 0.4  # of a run's own time
 HOLES, HALO = 0.3, 0.3  # shares of images and of batches
 WARMUP_STEPS = 150  # of a learning rate that rises
 FOLLOW_S, ROUND_S = 12.0, 0.3  # seconds: between bisections of z's quantiles, of work queued at a time
@@ -47,8 +49,14 @@ class FleetKeys(Knobs):
     """CUDA streams side by side; four were 14 times slower than one on an H200"""
     save_s: Annotated[float, Field(gt=0)] = 75.0
     """seconds between checkpoints"""
+    init: Literal["klt", "shipped"] = "klt"
+    """where the first run of a family starts: the transform of the pictures, or what ships for it"""
     lr: Annotated[float, Field(gt=0, le=100)] = 1.0
     """factor on every learning rate"""
+    lr_tuning: Annotated[float, Field(gt=0, le=100)] = 0.5
+    """further factor where a run starts from trained weights"""
+    kd: Annotated[float, Field(ge=0, le=1000)] = 1.0
+    """weight of the squared error between the latents of an encoder and its teacher's"""
     rounded_from: Annotated[float, Field(ge=0, le=1)] = 1.0
     """share of the time after which the rate is taken at round(y); 1: never, which was better"""
     n: Annotated[int, Field(ge=2, le=1024)] = 64
@@ -72,7 +80,8 @@ class FleetKeys(Knobs):
 
     def shape(self, name: str) -> Widths:
         """Channels of a family's codecs."""
-        return Widths(self.n, self.m, tuple(self.widths), tuple(self.groups) if FLEET[name].grouped else ())
+        groups = tuple(self.groups) if FLEET[name].grouped else ()
+        return registry.family(name).check(Widths(self.n, self.m, tuple(self.widths), groups))
 
 
 @dataclass(frozen=True)
@@ -88,11 +97,21 @@ class Course:
     weight: float
     """share of the device, in any unit"""
     seed: int
+    start: float = 0.0
+    """share of the fleet's time at which it begins"""
+    stop: float = 1.0
+    """at which it is done"""
+    teacher: str = ""
+    """label of the run whose entropy model and decoder it takes"""
 
     @property
     def label(self) -> str:
         """What its checkpoint is called."""
         return f"{self.name}_lambda{self.lambda_:g}"
+
+    def own(self, progress: float) -> float:
+        """The share of this run's own time that is over at a share of the fleet's."""
+        return (progress - self.start) / (self.stop - self.start)
 
 
 def courses(keys: FleetKeys) -> list[Course]:
@@ -102,13 +121,17 @@ def courses(keys: FleetKeys) -> list[Course]:
     wanted = [(name, lambda_) for name in FLEET if name in keys.models for lambda_ in FLEET[name].lambdas]
     found = []
     for number, (name, lambda_) in enumerate(wanted):
-        share = FLEET[name]
-        weight = share.first if lambda_ == LEAD else share.other
-        lr = share.lr * keys.lr
-        found.append(Course(name, lambda_, keys.shape(name), lr, weight, keys.seed + number))
+        share, lead = FLEET[name], lambda_ == LEAD and not FLEET[name].teacher
+        weight = share.first if lead else share.other
+        teaches = any(FLEET[other].teacher == name for other in keys.models)
+        alone = len(share.lambdas) == 1 and not teaches
+        start, stop = (0.0, 1.0 if alone else LEADS_UNTIL) if lead else (LEADS_UNTIL, 1.0)
+        teacher = f"{share.teacher}_lambda{lambda_:g}" if share.teacher else ""
+        shape, lr, seed = keys.shape(name), share.lr * keys.lr, keys.seed + number
+        found.append(Course(name, lambda_, shape, lr, weight, seed, start, stop, teacher))
     return found
 
 
 def learning_rate_share(progress: float) -> float:
-    """1 until `DECAY_FROM`, then half a cosine to 0."""
+    """1 until `DECAY_FROM` of a run's own time, then half a cosine to 0."""
     return 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, (progress - DECAY_FROM) / (1 - DECAY_FROM)))))

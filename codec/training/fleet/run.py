@@ -10,17 +10,27 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from codec.models import registry
+from codec.models.encoders.lsconv import folded_state, freeze, thaw
 from codec.models.model import LatentModel
 from codec.training.evaluate import judged
 from codec.training.fleet.gdn import use_fast_gdn
 from codec.training.fleet.pieces import Kept
 from codec.training.fleet.plan import Course, FleetKeys
-from codec.training.fleet.step import Kind, Switches, follow_medians, rate_and_distortion
+from codec.training.fleet.step import (
+    Kind,
+    Seen,
+    Switches,
+    follow_medians,
+    forward_transform,
+    rate_and_distortion,
+)
 from codec.training.fleet.tiles import TilePool
 from codec.training.initialise import initialise, rescale_latents
+from codec.training.warmstart import become_student
 
 CLIP = 1.0  # largest gradient norm
 JUDGED_STEPS = 30  # fewer say nothing about how a run goes
@@ -37,11 +47,17 @@ class Run:
         self.batch, self.crop = keys.batch, keys.crop
         torch.manual_seed(course.seed)
         self.model = registry.build(course.name, course.widths)
+        if course.widths.norm == "frozen":
+            thaw(self.model.net)
+            self.model.g_a.train()
         self.model.net.to(device)
         use_fast_gdn(self.model.net)
         self.model.net.to(memory_format=torch.channels_last)
         named = self.model.net.named_parameters()
         self.params = [p for key, p in named if not key.endswith(".quantiles")]
+        if course.teacher:
+            self.model.net.requires_grad_(False)
+            self.params = list(self.model.g_a.requires_grad_(True).parameters())
         rate = torch.zeros((), device=device)
         self.optimizer = torch.optim.Adam(self.params, lr=rate, fused=True, capturable=device.type == "cuda")
         self.lr = self.optimizer.param_groups[0]["lr"]  # a tensor that captured steps read
@@ -50,11 +66,14 @@ class Run:
         self.host = np.random.default_rng(course.seed)
         # bits per pixel and error, summed over good steps; good steps, bad steps
         self.stats = torch.zeros(4, device=device, dtype=torch.float64)
+        self.teacher: LatentModel | None = None
+        self.kd = torch.tensor(keys.kd, device=device)
         self.graphs: dict[bool, torch.cuda.CUDAGraph] = {}
         self.stream = torch.cuda.Stream() if device.type == "cuda" else None
         self.average: list[Tensor] | None = None
         self.good: list[Tensor] | None = None  # weights to go back to
-        self.steps, self.fresh, self.failed = 0, 0, ""
+        self.steps, self.fresh, self.failed, self.tuning = 0, 0, "", False
+        self.phase: tuple = ()
         self.step_s, self.credit, self.best, self.damping = 0.0, 0.0, float("inf"), 1.0
         self.judged_loss = float("nan")
 
@@ -76,10 +95,17 @@ class Run:
         for mine, theirs in zip(self.model.net.parameters(), other.model.net.parameters(), strict=True):
             mine.copy_(theirs)
         rescale_latents(self.model, (self.course.lambda_ / other.course.lambda_) ** 0.5)
+        self.tuning = True
         self.forget()
+
+    def learn_from(self, other: Run) -> None:
+        """Take a trained run's entropy model and decoder as they are, and what fits of its encoder."""
+        self.teacher = other.model
+        become_student(self.model, other.model)
 
     def load(self, model: LatentModel) -> None:
         """The weights of a checkpoint of the same widths."""
+        self.tuning = True
         with torch.no_grad():
             for mine, theirs in zip(self.model.net.parameters(), model.net.parameters(), strict=True):
                 mine.copy_(theirs)
@@ -95,7 +121,11 @@ class Run:
 
     def state(self) -> dict[str, np.ndarray]:
         """What a checkpoint needs, kernels of convolutions in float16."""
-        state = {key: value for key, value in self.model.net.state_dict().items() if not key.endswith(TABLES)}
+        state = {
+            key: value for key, value in folded_state(self.model.net).items() if not key.endswith(TABLES)
+        }
+        if self.course.teacher:
+            state = {key: value for key, value in state.items() if key.startswith("g_a.")}
         return {
             key: (value.half() if value.dim() == 4 else value).cpu().numpy() for key, value in state.items()
         }
@@ -116,9 +146,15 @@ class Run:
     def step(self, halo: bool) -> None:
         """One step on crops of its own drawing; one without a finite gradient changes nothing."""
         x = self.pool.crops(self.batch, self.crop, self.random)
-        bpp, mse = rate_and_distortion(self.model, x, self.switches, self.random, Kind(halo, bf16=True))
+        seen = Seen(x, forward_transform(self.model.g_a, x, bf16=True))
+        bpp, mse = rate_and_distortion(self.model, seen, self.switches, self.random, Kind(halo, bf16=True))
+        loss = bpp + self.switches.lambda_ * 255**2 * mse
+        if self.teacher is not None:
+            with torch.no_grad():
+                target = forward_transform(self.teacher.g_a, x, bf16=True)
+            loss = loss + self.kd * F.mse_loss(seen.y, target)
         self.optimizer.zero_grad(set_to_none=True)
-        (bpp + self.switches.lambda_ * 255**2 * mse).backward()
+        loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.params, CLIP, foreach=True)
         bad = ~torch.isfinite(norm)
         self.optimizer.found_inf = bad.float()
@@ -178,12 +214,14 @@ class Run:
         with self._on_stream():
             self.average = [p.detach().clone() for p in self.params]
 
-    def set_switches(self, rounded: bool, holes: float) -> None:
-        """Whether the rate is taken at rounded latents, and the share of images with holes in their
-        context."""
+    def set_switches(self, rounded: bool, holes: float, frozen: bool) -> None:
+        """Whether the rate is taken at rounded latents, the share of images with holes in their context, and
+        whether the statistics of norms stay as they are."""
         with self._on_stream():
             self.switches.rounded.fill_(float(rounded))
             self.switches.holes.fill_(holes)
+            if frozen:
+                freeze(self.model.net)
 
     def follow(self) -> None:
         """Set the quantiles of z's prior."""
@@ -246,6 +284,13 @@ class Run:
     def judge(self, patches: Tensor) -> tuple[float, bool]:
         """(loss on held-out patches, whether it is that of the average of weights, where it is the better
         one)."""
+        self.model.g_a.eval()  # norms as they will fly
+        try:
+            return self._judged(patches)
+        finally:
+            self.model.g_a.train()
+
+    def _judged(self, patches: Tensor) -> tuple[float, bool]:
         follow_medians(self.model)
         loss, averaged = judged(self.model, patches, self.course.lambda_)[0], False
         if self.average is not None:
@@ -271,7 +316,8 @@ class Run:
         kind = "average" if averaged else "weights"
         more = {**notes, "held_out_loss": f"{loss:.4f}", "kept": kind}
         course = self.course
-        return Kept(self.label, course.name, course.widths, course.lambda_, self.steps, more, state)
+        kept = (self.label, course.name, course.widths, course.lambda_, self.steps, more, state)
+        return Kept(*kept, encoder=bool(course.teacher))
 
 
 def marks(runs: Sequence[Run]) -> list[torch.cuda.Event]:

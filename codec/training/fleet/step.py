@@ -54,11 +54,21 @@ def forward_transform(layers: nn.Sequential, x: Tensor, bf16: bool) -> Tensor:
     return layers[-1](x.float())
 
 
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """Crops and what g_a made of them."""
+
+    x: Tensor
+    """[B, 3, H, W]"""
+    y: Tensor
+    """[B, M, H/16, W/16]"""
+
+
 def rate_and_distortion(
-    model: LatentModel, x: Tensor, switches: Switches, random: torch.Generator | None, kind: Kind
+    model: LatentModel, seen: Seen, switches: Switches, random: torch.Generator | None, kind: Kind
 ) -> tuple[Tensor, Tensor]:
-    """(bits per pixel, mean squared error of 0..1 values) of crops x [B, 3, H, W], differentiable."""
-    y = whole = forward_transform(model.g_a, x, kind.bf16)
+    """(bits per pixel, mean squared error of 0..1 values) of crops, differentiable."""
+    x, y, whole = seen.x, seen.y, seen.y
     index = None
     if kind.halo:
         index = draw_parts(y.shape[0], y.shape[-1], random, y.device)

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
 
 from codec.entropy import smooth
 from codec.models.checkpoint import load_checkpoint
 from codec.models.model import Widths
 from codec.models.registry import build_model, names
-from codec.models.shares import Share
+from codec.models.shares import FLEET, Share
 from codec.surroundings import RING, ring_index
 from codec.training.evaluate import judged
 from codec.training.fleet import keeper, plan
@@ -24,10 +25,12 @@ from codec.training.fleet.run import Run
 from codec.training.fleet.step import (
     PART,
     Kind,
+    Seen,
     Switches,
     draw_holes,
     draw_parts,
     follow_medians,
+    forward_transform,
     rate_and_distortion,
 )
 from codec.training.fleet.tiles import TilePool
@@ -35,12 +38,12 @@ from codec.training.initialise import initialise, rescale_latents
 from constellation.common.errors import UserError
 from tests.codec.training.training_cases import waves
 
-STAGES, GROUPS, M = (8, 12, 24), (8, 16, 24), 48
+STAGES, GROUPS, M = (8, 16, 24), (8, 16, 24), 48
 
 
 def small(name, seed=0):
     torch.manual_seed(seed)
-    return build_model(name, 8, M, GROUPS if name == "elic" else None, STAGES)
+    return build_model(name, 8, M, GROUPS if FLEET[name].grouped else None, STAGES)
 
 
 def crops(count=2, side=128):
@@ -101,7 +104,8 @@ def test_a_step_reaches_every_weight(name):
     for halo in (False, True):
         model.net.zero_grad(set_to_none=True)
         random = torch.Generator().manual_seed(1)
-        bpp, mse = rate_and_distortion(model, x, switches, random, Kind(halo, bf16=False))
+        seen = Seen(x, forward_transform(model.g_a, x, bf16=False))
+        bpp, mse = rate_and_distortion(model, seen, switches, random, Kind(halo, bf16=False))
         (bpp + 0.013 * 255**2 * mse).backward()
         weights = [(key, p) for key, p in model.net.named_parameters() if not key.endswith("quantiles")]
         assert [key for key, p in weights if p.grad is None] == []
@@ -218,13 +222,47 @@ def test_a_fleet_trains_saves_and_goes_on(tmp_path, monkeypatch, capsys):
     ) >= 2
 
 
+def test_students_take_their_teachers_decoder_as_it_is_and_keep_only_an_encoder(
+    tmp_path, monkeypatch, capsys
+):
+    shares = {
+        "elic": Share((0.013,), 1.0, 1.0, 1e-3, grouped=True),
+        "rsllic": Share((0.013,), 0.0, 1.0, 1e-3, grouped=True, teacher="elic"),
+        "cosmic": Share((0.013,), 0.0, 1.0, 1e-3, grouped=True, teacher="elic"),
+    }
+    monkeypatch.setattr(plan, "FLEET", shares)
+    monkeypatch.setattr(keeper, "ProcessPoolExecutor", lambda count, mp_context: ThreadPoolExecutor(count))
+    Image.fromarray(waves(200)).save(tmp_path / "a.png")
+    shape = {"n": 4, "m": 24, "widths": (8, 8, 16), "groups": (8, 16), "models": tuple(shares)}
+    wanted = FleetKeys(
+        data=str(tmp_path), out=str(tmp_path / "out"), batch=1, crop=192, workers=1, device="cpu", **shape
+    )
+    fleet = Fleet(wanted.model_copy(update={"minutes": 0.1}), Clock())
+    fleet.train()
+    assert "failed" not in capsys.readouterr().out
+    teacher = fleet.by_label["elic_lambda0.013"].model.net.state_dict()
+    for name in ("rsllic", "cosmic"):
+        run = fleet.by_label[f"{name}_lambda0.013"]
+        mine = run.model.net.state_dict()
+        theirs = [key for key in mine if not key.startswith("g_a.")]
+        assert all(torch.equal(mine[key], teacher[key]) for key in theirs) and run.steps > 3
+        kept = read_pieces(tmp_path / "out")[f"{name}_lambda0.013.safetensors"]
+        (tmp_path / "one.safetensors").write_bytes(kept)
+        with safe_open(tmp_path / "one.safetensors", "pt") as file:
+            assert all(key.startswith("g_a.") and ".norm." not in key for key in file.keys())
+
+
 def test_the_rate_is_taken_at_rounded_latents_only_where_that_is_asked_for(tmp_path):
     assert keys().rounded_from == 1.0
     fleet = Fleet.__new__(Fleet)
     for given, expected in ((1.0, False), (0.6, True)):
-        fleet.keys, fleet.phase, seen = keys(rounded_from=given), (), []
+        fleet.keys, seen = keys(rounded_from=given), []
         run = SimpleNamespace(
-            failed="", average=[], set_switches=lambda rounded, _, seen=seen: seen.append(rounded)
+            failed="",
+            average=[],
+            phase=(),
+            course=Course("bmshj", 0.013, Widths(8, 24, (4, 8, 16)), 1e-3, 1.0, 0),
+            set_switches=lambda rounded, *_, seen=seen: seen.append(rounded),
         )
         fleet._phase([run], 0.99)
         assert seen == [expected]

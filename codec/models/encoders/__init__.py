@@ -1,0 +1,1 @@
+"""Analysis transforms for small boards: elic's entropy model and decoder behind cheaper encoders."""
