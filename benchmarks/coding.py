@@ -36,9 +36,9 @@ from constellation.common.knobs import Knobs, Several
 from constellation.common.progress import watched
 from dlrc.commands.models import known_models
 
-WIDTHS = dict(zip(registry.names(), ((128, 192), (192, 192), (128, 128), (192, 320)), strict=False))
+WIDTHS = dict(zip(registry.whole(), ((128, 192), (192, 192), (128, 128), (192, 320)), strict=False))
 # times faster than CompressAI, at 256 px: encode, decode, decode per patch of a batch of 8
-GOALS = dict(zip(registry.names(), ((1, 1, 1), (25, 10, 25), (12, 6, 15), (3, 1.5, 3)), strict=False))
+GOALS = dict(zip(registry.whole(), ((1, 1, 1), (25, 10, 25), (12, 6, 15), (3, 1.5, 3)), strict=False))
 
 
 class Spread(nn.Module):

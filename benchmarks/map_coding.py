@@ -196,7 +196,7 @@ def captured_table(seed: int, captures: int) -> Iterator[str]:
     from benchmarks.common.real_maps import captured_round, real_crew
 
     yield f"{'model':>6} {'window':7} {'halo':>6} {'remote':>6} {'local':>5} {HEAD}"
-    for name in registry.names():
+    for name in registry.whole():
         for window in WINDOWS:
             for halo_px in (0, 32):
                 crew = real_crew(window, name, halo_px, seed)

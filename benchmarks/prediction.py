@@ -212,7 +212,7 @@ def examine(own: PredictionKeys, name: str) -> int:
 class PredictionKeys(Knobs):
     """Keys of this benchmark."""
 
-    models: Several[str] = registry.names()
+    models: Several[str] = registry.whole()
     """families"""
     patches: Annotated[int, Field(ge=1, le=10**6)] = 20
     """coded and decoded, of each model"""

@@ -208,7 +208,8 @@ _HASH_SHARE = (
 SOURCES = {
     "titan_v": (
         "Table 2 of the paper: NVIDIA Titan V, 256 px, lambda = 0.0067 (C = 192), k = 20: analysis, entropy "
-        "modelling and entropy coding of each model, 12.89 ms of DLRC for all. Estimates: 80 % of DLRC is "
+        "modelling and entropy coding of each model, 12.89 ms of DLRC for all. Estimates: encoders that the "
+        "table lacks take the share of their decoder's analysis that one CPU thread took; 80 % of DLRC is "
         "hashing; the hyperprior takes 7.85 ms in every model; other patch sizes by area, other k in "
         "proportion; what streams of others take, from those (`ComputeTimes.with_streams`)"
     )

@@ -146,11 +146,11 @@ def _opened(board: Board, source: Source, data: bytes) -> tuple[Bitstream, Assig
             f"stream of satellite {header.satellite} in round {header.round}, expected satellite {source[0]} "
             f"in round {source[1]}"
         )
-    mine = bytes.fromhex(board.checkpoint.sha256)[:4]
-    if header.weights != mine or settings.model != board.model.name:
+    mine = bytes.fromhex(board.checkpoint.ground.sha256)[:4]
+    if header.weights != mine or settings.model != board.model.ground.name:
         raise BitstreamError(
             f"coded by {settings.model} with weights {header.weights.hex()}, this ground station has "
-            f"{board.model.name} with {mine.hex()}"
+            f"{board.model.ground.name} with {mine.hex()}"
         )
     if not settings.dlrc:
         return stream, all_kept(header.height, header.width)

@@ -19,7 +19,8 @@ import numpy as np
 from pydantic import Field
 
 from codec.bitstream import MAX_STREAM_BYTES, Header, unpack
-from codec.models.checkpoint import WEIGHTS_FOLDER, load_checkpoint
+from codec.models.checkpoint import load_checkpoint
+from codec.models.storage import WEIGHTS_FOLDER
 from constellation.common.cli import Command, Given, main_of
 from constellation.common.errors import BitstreamError, UserError
 from constellation.common.files import make_folder, replacing
@@ -178,8 +179,10 @@ def board_of(header: Header, weights: str) -> Board:
     name = header.settings.model
     candidates = [Path(weights)] if weights else sorted(WEIGHTS_FOLDER.glob(f"{name}_*.safetensors"))
     for candidate in candidates:
-        model, checkpoint = load_checkpoint(candidate, name)
-        if bytes.fromhex(checkpoint.sha256)[:4] == header.weights:
+        model, checkpoint = load_checkpoint(candidate)
+        if model.ground.name != name:
+            raise UserError(f"weights {candidate.name}: holds {model.name}, the streams are of {name}")
+        if bytes.fromhex(checkpoint.ground.sha256)[:4] == header.weights:
             return Board(model, checkpoint, "cpu")
     raise UserError(
         f"weights: none of the {len(candidates)} checkpoints for {name} is the one that coded these "

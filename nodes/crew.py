@@ -56,6 +56,8 @@ class Rules:
     scene: str = ""
     scope: str = "all"
     capture: CaptureKnobs = CaptureKnobs()
+    decoder: str = ""
+    """the family that decodes, where it is another than `codec.model`"""
 
     @classmethod
     def of(cls, scenario: Scenario, model: LatentModel) -> Rules:
@@ -74,6 +76,7 @@ class Rules:
             Path(scenario.scene.path).name,
             scenario.sync.scope,
             scenario.capture,
+            model.ground.name,
         )
 
     @property
@@ -121,7 +124,7 @@ class Rules:
         """What a stream says about how it was coded."""
         codec, knobs = self.codec, self.dlrc
         return StreamSettings(
-            model=codec.model,
+            model=self.decoder or codec.model,
             grid=codec.grid,
             context=codec.context,
             signature=knobs.signature,

@@ -93,7 +93,7 @@ def header_of(
 ) -> Header:
     """What a stream says about itself. accord: of the round, where it refers to others by their lists; 0
     where it may refer to them without; None where it does not."""
-    look, weights = view.look, bytes.fromhex(board.checkpoint.sha256)[:4]
+    look, weights = view.look, bytes.fromhex(board.checkpoint.ground.sha256)[:4]
     settings = rules.settings(accord is not None, halo=look.halo_px > 0)
     height, width = view.y.shape[1:]
     place = look.satellite, look.round, height, width

@@ -87,11 +87,11 @@ def synthetic() -> list[tuple[int, float, np.ndarray]]:
 def captured(rounds: int) -> list[tuple[int, float, np.ndarray]]:
     """The same of captured maps: of four models, three overlaps, without and with halo."""
     out = []
-    for name in registry.names():
+    for name in registry.whole():
         for window_px in WINDOWS_PX:
             for halo_px, share in ((0, 1.0), (32, 0.34)):
                 crew = real_crew("dense", name, halo_px, folder="train", window_px=window_px)
-                profile = 0 if halo_px else (4 if name in registry.names()[:2] else 5)
+                profile = 0 if halo_px else (4 if name in registry.whole()[:2] else 5)
                 for number in range(max(1, round(rounds * share))):
                     out += [(profile, 3.0, counts) for counts in tallies(captured_round(crew, number))]
                 print(f"{name} window {window_px} halo {halo_px}: {len(out)} maps", flush=True)

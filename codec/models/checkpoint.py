@@ -11,30 +11,36 @@ network that its metadata announces; nothing is unpickled, and nothing is alloca
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from codec.models import registry
+from codec.models.encoders.files import PREFIX, host_file, host_of, is_encoder, placed_before, serialized
 from codec.models.encoders.lsconv import folded_state
 from codec.models.model import LatentModel, Widths, mask_context_weights
-from codec.models.storage import is_made, packed, packed_shape, unpacked
+from codec.models.storage import (
+    MAX_TABLE_LENGTH,
+    WEIGHTS_FOLDER,
+    check_header,
+    is_made,
+    is_table,
+    packed,
+    sha256_of,
+    unpacked,
+)
 from codec.models.zoo import zoo_checkpoint
 from constellation.common.errors import UserError
 from constellation.common.files import write_bytes
 
-WEIGHTS_FOLDER = Path(__file__).resolve().parent / "weights"
 MAX_CHECKPOINT_BYTES = 256 << 20
-MAX_TABLE_LENGTH = 1 << 14  # symbols of one z channel: far above any trained bottleneck
 CDF_TOTAL = 1 << 16  # CompressAI's 16-bit probabilities
-BOTTLENECK_TABLES = ("_quantized_cdf", "_offset", "_cdf_length")
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,13 @@ class CheckpointInfo:
     """SHA-256 (first 16 hex digits) of the training pictures' names and sizes, or a free description"""
     sha256: str
     """of the file; of the parameters where there is no file (zoo)"""
+    host: CheckpointInfo | None = None
+    """of an encoder file, which holds g_a alone: what it names for the rest"""
+
+    @property
+    def ground(self) -> CheckpointInfo:
+        """Of the codec that decodes what this one codes: its own, or its host's."""
+        return self.host or self
 
     @property
     def n(self) -> int:
@@ -76,19 +89,19 @@ def save_checkpoint(
     The model itself is left as it is: rounding to float16, masking and fresh bottleneck tables happen in a
     copy. `notes`: further metadata, strings to strings; `data` among them describes the training pictures."""
     path = Path(path)
-    content = _serialize(
+    content = serialized(
         _tensors(path.name, _rounded(model)), {**_metadata(model, lambda_, steps), "data": "", **notes}
     )
     write_bytes(path, content)
     return CheckpointInfo(
-        model.name, model.widths, float(lambda_), int(steps), notes.get("data", ""), _sha256(path)
+        model.name, model.widths, float(lambda_), int(steps), notes.get("data", ""), sha256_of(path)
     )
 
 
 def _rounded(model: LatentModel) -> LatentModel:
     """A copy on the CPU with float16's values, masked context weights and fresh bottleneck tables."""
     copy = registry.build(model.name, model.widths)
-    state = {key: value for key, value in folded_state(model.net).items() if not _is_table(key)}
+    state = {key: value for key, value in folded_state(model.net).items() if not is_table(key)}
     state = {key: value.detach().float().cpu() for key, value in state.items()}
     copy.net.load_state_dict({**copy.net.state_dict(), **state})
     copy.bottleneck._update_quantiles()
@@ -102,7 +115,7 @@ def _rounded(model: LatentModel) -> LatentModel:
 def _tensors(name: str, model: LatentModel) -> dict[str, Tensor]:
     tensors = {}
     for key, value in packed(model.net.state_dict()).items():
-        tensors[key] = (value.to(torch.int32) if _is_table(key) else value.half()).contiguous()
+        tensors[key] = (value.to(torch.int32) if is_table(key) else value.half()).contiguous()
         if not bool(torch.isfinite(tensors[key]).all()):
             raise UserError(f"weights {name}: {key} is not finite in float16, so nothing was written")
     return tensors
@@ -124,31 +137,18 @@ def _metadata(model: LatentModel, lambda_: float, steps: int) -> dict[str, str]:
     }
 
 
-def _serialize(tensors: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
-    """safetensors bytes with the header's keys in order (the library's own order changes from process to
-    process): equal runs, equal files."""
-    from safetensors.torch import save
-
-    content = save(tensors, metadata)
-    end = 8 + int.from_bytes(content[:8], "little")
-    header = json.loads(content[8:end])
-    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    text = json.dumps(dict(sorted(header.items())), separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + content[end:]
-
-
 # ---------------------------------------------------------------- reading
 
 
 def load_checkpoint(
     path: str | os.PathLike, expect_model: str | None = None
 ) -> tuple[LatentModel, CheckpointInfo]:
-    """A codec in evaluation mode, float32, on the CPU, ready to code, and what its file says about it.
+    """A codec in evaluation mode, float32, on the CPU, ready to code, and what its file says about it. An
+    encoder file's entropy model and decoder are of the checkpoint that it names.
 
     Raises `UserError`, one line, where the file is missing, too large, not safetensors, incomplete, holds
     foreign or misshaped or non-finite tensors or impossible tables, or holds another model than
-    `expect_model`."""
+    `expect_model`, or where the checkpoint that it names is not there."""
     from safetensors import SafetensorError, safe_open
 
     path = Path(path)
@@ -159,17 +159,39 @@ def load_checkpoint(
         raise UserError(f"weights {path.name}: {size} bytes, expected at most {MAX_CHECKPOINT_BYTES}")
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
-            info = _info(path, file.metadata() or {})
+            metadata = file.metadata() or {}
+            info = _info(path, metadata)
             if expect_model is not None and info.model != expect_model:
                 raise UserError(f"weights {path.name}: holds {info.model}, scenario asks for {expect_model}")
-            _check_header(path.name, file, info)
+            encoder, expected = is_encoder(path.name, metadata), registry.shapes(info.model, info.widths)
+            if encoder:
+                expected = {key: shape for key, shape in expected.items() if key.startswith(PREFIX)}
+            check_header(file, expected, f"weights {path.name}", f"{info.model} N={info.n} M={info.m}")
             keys = file.keys()  # safe_open is no mapping
             state = {key: file.get_tensor(key) for key in keys}
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"weights {path.name}: not a readable safetensors file ({error})") from None
+    if encoder:
+        return _before_its_host(path, info, metadata, state)
     model = registry.build(info.model, info.widths)
     _load_state(path.name, model, state)
     return model, info
+
+
+def _before_its_host(
+    path: Path, info: CheckpointInfo, metadata: Mapping[str, str], state: dict[str, Tensor]
+) -> tuple[LatentModel, CheckpointInfo]:
+    """An encoder's tensors before the checkpoint that its file names."""
+    name, _ = host_of(path.name, metadata)
+    host, host_info = load_checkpoint(host_file(path, metadata), name)
+    if host_info.host is not None or host_info.lambda_ != info.lambda_:
+        raise UserError(
+            f"weights {path.name}: names {name} at lambda {info.lambda_:g}, found lambda "
+            f"{host_info.lambda_:g}"
+        )
+    model = placed_before(host, info.model, info.widths, path.name)
+    model.g_a.load_state_dict(_finite(path.name, {key[len(PREFIX) :]: value for key, value in state.items()}))
+    return model, replace(info, widths=model.widths, host=host_info)
 
 
 def shipped_weights(model: str, lambda_: float, folder: Path = WEIGHTS_FOLDER) -> Path:
@@ -199,21 +221,9 @@ def weights_sha256(weights: str, model: str, lambda_: float) -> str:
         return zoo_checkpoint(model, lambda_)[1]
     path = Path(weights) if weights else shipped_weights(model, lambda_)
     try:
-        return _sha256(path)
+        return sha256_of(path)
     except OSError as error:
         raise UserError(f"codec.weights={weights}: {(error.strerror or str(error)).lower()}") from None
-
-
-def _is_table(key: str) -> bool:
-    return key.rsplit(".", 1)[-1] in BOTTLENECK_TABLES
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def _info(path: Path, metadata: dict[str, str]) -> CheckpointInfo:
@@ -234,46 +244,20 @@ def _info(path: Path, metadata: dict[str, str]) -> CheckpointInfo:
     found = re.search(r"\d+", metadata.get("steps", "").replace(",", ""))
     steps = int(found.group()[:12]) if found else 0
     widths = Widths(n, m, stages, groups, bands, metadata.get("norm", ""))
-    return CheckpointInfo(name, widths, lambda_, steps, metadata.get("data", ""), _sha256(path))
+    return CheckpointInfo(name, widths, lambda_, steps, metadata.get("data", ""), sha256_of(path))
 
 
-def _check_header(name: str, file, info: CheckpointInfo) -> None:
-    """Names, shapes and types of every tensor against those of the announced network, before either is in
-    memory."""
-    expected = registry.shapes(info.model, info.widths)
-    found = set(file.keys())
-    missing = sorted(key for key in expected if key not in found and not is_made(key))
-    extra = sorted(found - expected.keys())
-    if missing or extra:
-        what = f"lacks {missing[0]}" if missing else f"has a foreign tensor {extra[0]}"
-        raise UserError(
-            f"weights {name}: {what} ({len(missing)} missing, {len(extra)} foreign), "
-            f"expected {info.model} N={info.n} M={info.m}"
-        )
-    for key in found:
-        piece = file.get_slice(key)
-        shape, kind = list(piece.get_shape()), piece.get_dtype()
-        stored = packed_shape(key, expected[key], expected)
-        if not _fits(key, kind, shape, expected[key]) and not _fits(key, kind, shape, stored):
-            wanted = "an int32 table" if _is_table(key) else f"floats of shape {expected[key]}"
-            raise UserError(f"weights {name}: {key} is {kind} {shape}, expected {wanted}")
-
-
-def _fits(key: str, kind: str, shape: list[int], expected: list[int]) -> bool:
-    if _is_table(key):
-        sides = 2 if key.endswith("_quantized_cdf") else 1
-        return kind == "I32" and len(shape) == sides and all(s <= MAX_TABLE_LENGTH for s in shape)
-    if key.endswith("scale_table"):
-        return kind in ("F16", "F32") and len(shape) == 1 and shape[0] <= 1024
-    return kind in ("F16", "BF16", "F32") and shape == expected
+def _finite(name: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """In float32; `UserError` for a tensor that holds something else than numbers."""
+    found = {key: value.float() for key, value in state.items()}
+    if bad := [key for key, value in found.items() if not bool(torch.isfinite(value).all())]:
+        raise UserError(f"weights {name}: {bad[0]} holds a value that is not finite")
+    return found
 
 
 def _load_state(name: str, model: LatentModel, state: dict[str, Tensor]) -> None:
-    for key, value in state.items():
-        if not _is_table(key) and not is_made(key):
-            state[key] = value = value.float()
-            if not bool(torch.isfinite(value).all()):
-                raise UserError(f"weights {name}: {key} holds a value that is not finite")
+    numbers = {key: value for key, value in state.items() if not is_table(key) and not is_made(key)}
+    state |= _finite(name, numbers)
     for key, values in _tables(state):
         _check_tables(name, key, values, model.n)
     model.net.load_state_dict(unpacked(state, model.net.state_dict()))

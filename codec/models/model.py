@@ -146,6 +146,13 @@ class LatentModel:
     """z's prior"""
     passes: tuple[Pass, ...]
     """how y is coded, first to last; together they cover every channel at every position once"""
+    host: LatentModel | None = None
+    """the codec whose entropy model and decoder, the same modules, come after this g_a; none: its own"""
+
+    @property
+    def ground(self) -> LatentModel:
+        """The codec that decodes what this one codes: its host, or itself."""
+        return self.host or self
 
     @property
     def name(self) -> str:
@@ -245,6 +252,8 @@ class Family:
     zoo: Zoo | None
     seconds: Mapping[str, tuple[float, float, float]]
     """analysis, entropy modelling and coding of one 256 px patch on a device of constellation/clock.py, s"""
+    whole: bool = True
+    """false: an encoder that usually comes before another family's entropy model and decoder"""
 
 
 class OfMagnitude(nn.Sequential):

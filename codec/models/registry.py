@@ -24,6 +24,12 @@ def names() -> tuple[str, ...]:
 
 
 @functools.cache
+def whole() -> tuple[str, ...]:
+    """Names of the families that have a decoder of their own."""
+    return tuple(name for name in NAMES if family(name).whole)
+
+
+@functools.cache
 def family(name: str) -> Family:
     """A family by name. Raises `UserError` for an unknown one."""
     if name not in NAMES:

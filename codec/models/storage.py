@@ -7,10 +7,33 @@ and masks load too."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from constellation.common.errors import UserError
+
+WEIGHTS_FOLDER = Path(__file__).resolve().parent / "weights"
+BOTTLENECK_TABLES = ("_quantized_cdf", "_offset", "_cdf_length")
+MAX_TABLE_LENGTH = 1 << 14  # symbols of one z channel: far above any trained bottleneck
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file, hex."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def is_table(key: str) -> bool:
+    """Whether a tensor is one of the integer tables that z is coded with."""
+    return key.rsplit(".", 1)[-1] in BOTTLENECK_TABLES
 
 
 def is_made(key: str) -> bool:
@@ -53,3 +76,30 @@ def unpacked(stored: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> dict[
 
 def _mask_of(key: str) -> str:
     return key.removesuffix(".weight") + ".mask"
+
+
+def check_header(file: Any, expected: Mapping[str, list[int]], what: str, announced: str) -> None:
+    """Names, shapes and types of every tensor of an open safetensors file against those of the announced
+    network, before either is in memory. Raises `UserError`."""
+    found = set(file.keys())
+    missing = sorted(key for key in expected if key not in found and not is_made(key))
+    extra = sorted(found - expected.keys())
+    if missing or extra:
+        odd = f"lacks {missing[0]}" if missing else f"has a foreign tensor {extra[0]}"
+        raise UserError(f"{what}: {odd} ({len(missing)} missing, {len(extra)} foreign), expected {announced}")
+    for key in found:
+        piece = file.get_slice(key)
+        shape, kind = list(piece.get_shape()), piece.get_dtype()
+        stored = packed_shape(key, expected[key], expected)
+        if not _fits(key, kind, shape, expected[key]) and not _fits(key, kind, shape, stored):
+            wanted = "an int32 table" if is_table(key) else f"floats of shape {expected[key]}"
+            raise UserError(f"{what}: {key} is {kind} {shape}, expected {wanted}")
+
+
+def _fits(key: str, kind: str, shape: list[int], expected: list[int]) -> bool:
+    if is_table(key):
+        sides = 2 if key.endswith("_quantized_cdf") else 1
+        return kind == "I32" and len(shape) == sides and all(s <= MAX_TABLE_LENGTH for s in shape)
+    if key.endswith("scale_table"):
+        return kind in ("F16", "F32") and len(shape) == 1 and shape[0] <= 1024
+    return kind in ("F16", "BF16", "F32") and shape == expected

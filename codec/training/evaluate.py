@@ -20,8 +20,9 @@ from torch import Tensor
 
 from codec.entropy import smooth
 from codec.entropy.smooth import gaussian_likelihood
-from codec.models.checkpoint import WEIGHTS_FOLDER, CheckpointInfo, load_checkpoint
+from codec.models.checkpoint import CheckpointInfo, load_checkpoint
 from codec.models.model import LATENT_STRIDE_PX, LatentModel
+from codec.models.storage import WEIGHTS_FOLDER
 from codec.training import classical
 from codec.training.data import CropSampler, open_pictures
 from codec.training.step import hyper_likelihood

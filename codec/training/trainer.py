@@ -20,8 +20,9 @@ import torch.distributed as dist
 from torch import Tensor
 
 from codec.models import registry
-from codec.models.checkpoint import BOTTLENECK_TABLES, load_checkpoint, save_checkpoint
+from codec.models.checkpoint import load_checkpoint, save_checkpoint
 from codec.models.model import LATENT_STRIDE_PX
+from codec.models.storage import BOTTLENECK_TABLES
 from codec.training import curves
 from codec.training.curves import psnr_db
 from codec.training.data import CropSampler, data_digest, open_pictures, split_pictures, validation_crops

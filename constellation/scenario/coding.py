@@ -16,11 +16,13 @@ class CodecKnobs(Knobs):
     """Learned image compression: model, checkpoint, and the rules of coding."""
 
     model: Word = "bmshj"
-    """a family of codec/models: bmshj, mbt, cheng, elic"""
+    """a family of codec/models: bmshj, mbt, cheng, elic, or elic's decoder behind rsllic or cosmic"""
     lambda_: Annotated[float, Field(gt=0, le=10, alias="lambda")] = 0.013
     """trade of rate for quality; picks the shipped checkpoint"""
     weights: str = ""
     """a checkpoint file; none: the shipped one; zoo: CompressAI's"""
+    norm: Annotated[Literal["", "frozen", "group", "position", "none"], ADDED] = ""
+    """of rsllic's dynamic kernels, which the checkpoint must have; none given: whatever it has"""
     grid: Literal["fixed", "centred"] = "fixed"
     """round(y), or round(y - mean) + mean as CompressAI does"""
     context: Literal["exact", "independent", "open"] = "exact"

@@ -65,6 +65,8 @@ def check_weights(codec: CodecKnobs) -> None:
     from safetensors import SafetensorError, safe_open
 
     from codec.models.checkpoint import shipped_weights
+    from codec.models.encoders.files import host_file, is_encoder
+    from nodes.process.board import check_norm
 
     if codec.weights == "zoo":
         return
@@ -73,10 +75,15 @@ def check_weights(codec: CodecKnobs) -> None:
         raise UserError(f"codec.weights={codec.weights}: no such file")
     try:
         with safe_open(path, framework="np") as file:
-            held = (file.metadata() or {}).get("model", "nothing known")
+            metadata = file.metadata() or {}
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"codec.weights={path.name}: not a readable safetensors file ({error})") from None
-    if held != codec.model:
+    held = metadata.get("model", "nothing known")
+    if held == codec.model:
+        check_norm(codec, metadata.get("norm", ""))
+        if is_encoder(path.name, metadata):
+            host_file(path, metadata)
+    else:
         raise UserError(f"codec.weights={path.name}: holds {held}, codec.model asks for {codec.model}")
 
 

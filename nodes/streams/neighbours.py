@@ -73,8 +73,8 @@ def decoded(board: Board, codec, offer: Offer) -> np.ndarray:
     sender in this codec."""
     stream = unpack(offer.stream)
     header = stream.header
-    mine = bytes.fromhex(board.checkpoint.sha256)[:4]
-    if header.settings.dlrc or (header.settings.model, header.weights) != (board.model.name, mine):
+    mine = bytes.fromhex(board.checkpoint.ground.sha256)[:4]
+    if header.settings.dlrc or (header.settings.model, header.weights) != (board.model.ground.name, mine):
         raise BitstreamError(f"satellite {offer.satellite} offered a stream of another kind or codec")
     known = all_kept(header.height, header.width).known()
     item = StreamItem(stream.z, stream.y, known, stream.digest)

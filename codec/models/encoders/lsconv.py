@@ -44,7 +44,7 @@ class GroupStatistics(nn.Module):
         self.register_buffer("live", torch.ones(()), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x [B, 9 K, H, W] with each kernel's taps at mean 0 and variance 1, scaled and shifted by channel."""
+        """x [B, 9 K, H, W], each kernel's taps at mean 0 and variance 1, scaled and shifted by channel."""
         if self.training:
             variance, mean = torch.var_mean(x.float().unflatten(1, (-1, TAPS)), (0, 2, 3, 4), correction=0)
             with torch.no_grad():

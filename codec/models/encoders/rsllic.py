@@ -63,5 +63,6 @@ FAMILY = Family(
     check=check,
     has_context=True,
     zoo=None,
-    seconds={},
+    seconds={"titan_v": elic.with_analysis(0.70)},  # of elic's on one thread of an AMD EPYC at N=128, M=320
+    whole=False,
 )

@@ -2,9 +2,9 @@
 
 The families first train at one lambda, from the Karhunen-Loeve transform of the pictures or from what ships;
 before half of the time they are done, and their weights become the start of the other lambdas, with latents
-rescaled, and the teachers of encoders for small boards, which take entropy model and decoder as they are. Each
-run's learning rate falls to nothing at the end of its own time; most of that time knows holes in the context,
-its end codes parts with surroundings in three of ten batches.
+rescaled, and the teachers of encoders for small boards, which take entropy model and decoder as they are.
+Each run's learning rate falls to nothing at the end of its own time; most of that time knows holes in the
+context, its end codes parts with surroundings in three of ten batches.
 
 Every run's step is a CUDA graph, and all its random numbers are drawn on the device. Checkpoints of all runs
 are written as pieces of limited size (codec/training/fleet/pieces.py) every `save_s` seconds by processes of
@@ -43,7 +43,8 @@ from codec.training.fleet.plan import (
     courses,
     learning_rate_share,
 )
-from codec.training.fleet.run import Run, await_marks, marks
+from codec.training.fleet.run import Run
+from codec.training.fleet.step import await_marks, marks
 from codec.training.fleet.tiles import TilePool, read_tiles
 from constellation.common.errors import UserError
 from constellation.common.files import make_folder

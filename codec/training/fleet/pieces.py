@@ -24,8 +24,9 @@ import torch
 
 from codec.models import registry
 from codec.models.checkpoint import save_checkpoint
-from codec.models.encoders.files import save_encoder
+from codec.models.encoders.files import bind, save_encoder
 from codec.models.model import Widths
+from codec.models.shares import FLEET
 from constellation.common.errors import UserError, user_errors_to_exit
 from constellation.common.files import make_folder, write_bytes
 
@@ -183,6 +184,14 @@ def main(arguments: Sequence[str]) -> None:
     for name, content in read_pieces(arguments[0]).items():
         write_bytes(target / name, content)
         print(f"{name} {len(content)}", flush=True)
+    for path in sorted(target.glob("*.safetensors")):
+        name, _, at = path.stem.partition("_")
+        if name in FLEET and FLEET[name].teacher:
+            host = target / f"{FLEET[name].teacher}_{at}.safetensors"
+            if host.is_file():
+                bind(path, host)
+            else:
+                print(f"note: {path.name} stays without a decoder, {host.name} is not there", flush=True)
 
 
 if __name__ == "__main__":

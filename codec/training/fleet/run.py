@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
@@ -318,19 +318,3 @@ class Run:
         course = self.course
         kept = (self.label, course.name, course.widths, course.lambda_, self.steps, more, state)
         return Kept(*kept, encoder=bool(course.teacher))
-
-
-def marks(runs: Sequence[Run]) -> list[torch.cuda.Event]:
-    """Where the streams of these runs are now, for `await_marks`."""
-    events = []
-    for stream in {id(run.stream): run.stream for run in runs if run.stream is not None}.values():
-        event = torch.cuda.Event()
-        event.record(stream)
-        events.append(event)
-    return events
-
-
-def await_marks(events: Sequence[torch.cuda.Event]) -> None:
-    """Wait until the device has come so far."""
-    for event in events:
-        event.synchronize()

@@ -6,7 +6,9 @@ grid follows its prior by bisection (`follow_medians`), so that there is no auxi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -212,3 +214,19 @@ def _noise(like: Tensor, random: torch.Generator | None) -> Tensor:
         torch.rand(batch, height, width, channels, generator=random, device=like.device).permute(0, 3, 1, 2)
         - 0.5
     )
+
+
+def marks(runs: Sequence[Any]) -> list[torch.cuda.Event]:
+    """Where the streams of these runs (codec/training/fleet/run.py) are now, for `await_marks`."""
+    events = []
+    for stream in {id(run.stream): run.stream for run in runs if run.stream is not None}.values():
+        event = torch.cuda.Event()
+        event.record(stream)
+        events.append(event)
+    return events
+
+
+def await_marks(events: Sequence[torch.cuda.Event]) -> None:
+    """Wait until the device has come so far."""
+    for event in events:
+        event.synchronize()

@@ -40,7 +40,7 @@ from dlrc.studies.common.terms import NETWORK, STATION
 from dlrc.studies.paper.gain_figure import COLUMNS, Findings, draw, rows_of
 
 PAYLOAD_BYTES = 2048  # 256 signatures of 8 bytes: a patch of 256 px
-MODELS = registry.names()
+MODELS = registry.whole()
 MAX_SUMMARY_BYTES = 1 << 20
 
 

@@ -56,7 +56,7 @@ from nodes.process.preflight import check_inputs
 class RdKeys(Knobs):
     """Keys of this study."""
 
-    models: Several[Word] = registry.names()
+    models: Several[Word] = registry.whole()
     """families"""
     lambdas: Several[Annotated[float, Field(gt=0, le=10)]] | Literal["shipped"] = (0.013,)
     """of shipped checkpoints; shipped: all of a model"""

@@ -19,7 +19,7 @@ import numpy as np
 
 from codec.bitstream import VERSION
 from codec.maps.assignment import KEPT, LOCAL, REMOTE
-from codec.models.checkpoint import WEIGHTS_FOLDER
+from codec.models.storage import WEIGHTS_FOLDER
 from constellation.common.errors import UserError
 from constellation.common.progress import note, watched
 from constellation.scenario.coding import CodecKnobs

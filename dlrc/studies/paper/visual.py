@@ -38,7 +38,7 @@ from nodes.process.preflight import check_inputs
 class VisualKeys(Knobs):
     """Keys of this study."""
 
-    models: Several[Word] = registry.names()
+    models: Several[Word] = registry.whole()
     """families, a row each"""
     density: Literal["dense", "sparse"] = "dense"
     """overlap: the scenario to fly"""

@@ -50,7 +50,7 @@ REAL = {
 class ContextKeys(Knobs):
     """Keys of this study."""
 
-    models: Several[Word] = registry.names()
+    models: Several[Word] = registry.whole()
     """families"""
     halos: Several[Annotated[int, Field(ge=0, le=1024, multiple_of=LATENT_STRIDE_PX)]] = (0, 32)
     """surroundings in px seen beyond a patch"""

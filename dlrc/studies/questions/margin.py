@@ -109,7 +109,7 @@ def margin_table(margins: Mapping[tuple[str, float], Margin]) -> list[str]:
 class MarginKeys(Knobs):
     """Keys of this study."""
 
-    models: Several[Word] = registry.names()
+    models: Several[Word] = registry.whole()
     """families"""
     windows: Annotated[int, Field(ge=1, le=1000)] = 12
     """rounds to look at, two patches each"""

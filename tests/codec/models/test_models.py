@@ -17,7 +17,9 @@ from codec.models.model import Cells, Widths
 from codec.models.registry import build_model
 from constellation.common.errors import UserError
 
-WIDTHS = {"bmshj": (8, 12), "mbt": (8, 12), "cheng": (8, 8), "elic": (8, 24)}
+WIDTHS = {"bmshj": (8, 12), "mbt": (8, 12), "cheng": (8, 8)} | dict.fromkeys(
+    ("elic", "rsllic", "cosmic"), (8, 24)
+)
 
 
 def tiny(name, seed=0):
@@ -246,7 +248,7 @@ def test_a_tiny_file_that_announces_wide_networks_is_refused_before_anything_is_
     )  # KiB; the network has 1 GiB
 
 
-WIDE = {"n": 8, "m": 24, "stages": (4, 6, 8)}
+WIDE = {"n": 8, "m": 24, "stages": (8, 16, 24)}
 
 
 def test_networks_with_stages_and_with_other_bands_survive_their_checkpoint(name, tmp_path):

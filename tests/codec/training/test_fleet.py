@@ -249,7 +249,7 @@ def test_students_take_their_teachers_decoder_as_it_is_and_keep_only_an_encoder(
         kept = read_pieces(tmp_path / "out")[f"{name}_lambda0.013.safetensors"]
         (tmp_path / "one.safetensors").write_bytes(kept)
         with safe_open(tmp_path / "one.safetensors", "pt") as file:
-            assert all(key.startswith("g_a.") and ".norm." not in key for key in file.keys())
+            assert all(key.startswith("g_a.") and ".norm." not in key for key in file.keys())  # noqa: SIM118
 
 
 def test_the_rate_is_taken_at_rounded_latents_only_where_that_is_asked_for(tmp_path):

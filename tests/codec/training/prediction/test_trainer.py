@@ -97,7 +97,7 @@ def test_a_scale_goes_there_and_back():
 def test_every_family_that_ships_at_0_013_has_a_fusion_of_its_own():
     from codec.models.checkpoint import shipped_weights
 
-    for name in registry.names():
+    for name in registry.whole():
         model, info = load_checkpoint(shipped_weights(name, 0.013))
         path = shipped_fusion(info)
         assert path is not None
