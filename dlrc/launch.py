@@ -160,6 +160,7 @@ def start(scenario: Scenario, options: Sequence[str], words: Sequence[str]) -> i
         from nodes.process.warm_up import warm_up
 
         known_models([scenario.codec.model], "codec.model")
+        known_models(scenario.codec.flown, "codec.models")
         check_inputs(scenario)
         make_folder(Path(scenario.output))
         warm_up()

@@ -22,11 +22,11 @@ from nodes.timeline import Watch
 
 
 @torch.no_grad()
-def analyse(board: Board, padded: np.ndarray, halo_px: int) -> np.ndarray:
-    """y of a patch, float32 [M, P/16, P/16], from uint8 [P + 2h, P + 2h, B]: the halo feeds g_a and is then
-    cut off."""
+def analyse(board: Board, padded: np.ndarray, halo_px: int, satellite: int = 0) -> np.ndarray:
+    """y of a patch, float32 [M, P/16, P/16], from uint8 [P + 2h, P + 2h, B]: the halo feeds the satellite's
+    g_a and is then cut off."""
     pixels = torch.from_numpy(padded.astype(np.float32) / 255)
-    y = board.model.analysis(pixels.permute(2, 0, 1)[None].to(board.device))[0].float().cpu().numpy()
+    y = board.of(satellite).analysis(pixels.permute(2, 0, 1)[None].to(board.device))[0].float().cpu().numpy()
     cut = halo_px // LATENT_STRIDE_PX
     return np.ascontiguousarray(y[:, cut : y.shape[1] - cut, cut : y.shape[2] - cut])
 

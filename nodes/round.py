@@ -50,7 +50,7 @@ def crew_of(
     rules = Rules.of(scenario, board.model)
     if rules.dlrc.streams:
         board.predictor  # noqa: B018  # its weights are there, or this says so before any round
-    watch = Watch.of(scenario.clock, scenario.capture, rules.codec.model, rules.dlrc.k)
+    watch = Watch.of(scenario.clock, scenario.capture, rules.codec.flown, rules.dlrc.k)
     seen = scenario.scene, scenario.capture
     looker = orbital(network, scenario, seen) if scenario.orbital else windowed(*seen, scenario.seed)
     return Crew(tuple(numbers), board, rules, network, watch, seeing(board, rules, looker, watch))

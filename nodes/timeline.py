@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -52,18 +52,21 @@ class Watch:
     """
 
     def __init__(
-        self, times: ComputeTimes | None = None, clock: Callable[[], float] = time.perf_counter
+        self,
+        times: ComputeTimes | Sequence[ComputeTimes] | None = None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._profile, self._clock = times, clock
+        self._profile, self._clock = (times,) if isinstance(times, ComputeTimes) else times, clock
         self._taken_s: dict[tuple[int, str], float] = defaultdict(float)
 
     @classmethod
-    def of(cls, clock: ClockKnobs, capture: CaptureKnobs, model: str, k: int) -> Watch:
-        """The watch that `clock.profile` names, for captures coded by a model and hashed k times."""
+    def of(cls, clock: ClockKnobs, capture: CaptureKnobs, models: Sequence[str], k: int) -> Watch:
+        """The watch that `clock.profile` names, for captures coded by these models, satellite by satellite in
+        turn, and hashed k times."""
         if clock.profile == "measured":
             return cls()
         profile = device_profile(clock.profile, registry.seconds(clock.profile))
-        return cls(profile.compute_times(model, capture.patch_px, k, capture.halo_px))
+        return cls([profile.compute_times(m, capture.patch_px, k, capture.halo_px) for m in models])
 
     @contextmanager
     def span(self, stage: str, *satellites: int) -> Iterator[None]:
@@ -103,7 +106,7 @@ class Watch:
         device's profile prices of others' streams."""
         taken = {stage: self._taken_s.pop((satellite, stage), 0.0) for stage in STAGES}
         if self._profile is not None:
-            return self._profile.with_streams(work)
+            return self._profile[satellite % len(self._profile)].with_streams(work)
         return ComputeTimes(
             analysis_s=taken["analysis"],
             hash_s=taken["hash"],

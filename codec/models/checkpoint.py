@@ -11,10 +11,11 @@ network that its metadata announces; nothing is unpickled, and nothing is alloca
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -215,8 +216,13 @@ def load_weights(weights: str, model: str, lambda_: float) -> tuple[LatentModel,
     return wrapped, CheckpointInfo(model, wrapped.widths, lambda_, 0, "CompressAI zoo", sha256)
 
 
-def weights_sha256(weights: str, model: str, lambda_: float) -> str:
-    """`CheckpointInfo.sha256` of what `load_weights` would load, without loading it. Raises `UserError`."""
+def weights_sha256(weights: str, model: str, lambda_: float, fleet: Sequence[str] = ()) -> str:
+    """`CheckpointInfo.sha256` of what `load_weights` would load, without loading it; of a mixed fleet, the
+    SHA-256 of those of all. Raises `UserError`."""
+    if tuple(fleet) not in ((), (model,)):
+        parts = [weights_sha256(weights, model, lambda_)]
+        parts += [weights_sha256(weights if one == model else "", one, lambda_) for one in fleet]
+        return hashlib.sha256(" ".join(parts).encode()).hexdigest()
     if weights == "zoo":
         return zoo_checkpoint(model, lambda_)[1]
     path = Path(weights) if weights else shipped_weights(model, lambda_)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from constellation.common.knobs import ADDED, Knobs, Says, Word
+from constellation.common.knobs import ADDED, Knobs, Says, Several, Word
 
 BY_STREAMS = ("conditional", "hybrid")  # of `dlrc.dedup`: those that need the others' streams
 RULE = r"^(bits|overlap|[A-Za-z_][A-Za-z0-9_.]{0,150}:[A-Za-z_][A-Za-z0-9_]{0,40})$"
@@ -17,6 +17,9 @@ class CodecKnobs(Knobs):
 
     model: Word = "bmshj"
     """a family of codec/models: bmshj, mbt, cheng, elic, or elic's decoder behind rsllic or cosmic"""
+    models: Annotated[Several[Word] | None, ADDED] = None
+    """encoders of a mixed fleet, elic,elic,rsllic: satellite s flies number s, and so on in turn; they need
+    the decoder of `codec.model`"""
     lambda_: Annotated[float, Field(gt=0, le=10, alias="lambda")] = 0.013
     """trade of rate for quality; picks the shipped checkpoint"""
     weights: str = ""
@@ -35,6 +38,16 @@ class CodecKnobs(Knobs):
     """a file of weights that predict from other views; none: the shipped ones of the checkpoint"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where the networks run"""
+
+    @property
+    def said(self) -> str:
+        """The model, and who flies another encoder, in words."""
+        return f"{self.model} behind {', '.join(self.models)} in turn" if self.models else self.model
+
+    @property
+    def flown(self) -> tuple[str, ...]:
+        """The encoders of satellites 0, 1, ..., in turn."""
+        return self.models or (self.model,)
 
     @model_validator(mode="after")
     def _a_portable_picture_is_of_integers(self) -> CodecKnobs:

@@ -30,7 +30,7 @@ def opening(network: NetworkScenario, codec: CodecKnobs, facts: Facts, model: La
     notes = load_constellation(network.orbit).notes if network.orbit.skip_bad else []
     return "".join(f"{note}\n" for note in notes) + (
         f"{network.name}: {counted(network.satellites, 'satellite')} of "
-        f"{constellation_label(network.orbit)}, {counted(network.rounds, 'round')}, {codec.model} lambda "
+        f"{constellation_label(network.orbit)}, {counted(network.rounds, 'round')}, {codec.said} lambda "
         f"{codec.lambda_:g} (N={model.n}, M={model.m}); scene: {facts.scene_source}"
     )
 

@@ -79,7 +79,7 @@ class Recording(AbstractContextManager["Recording"]):
         scene = open_scene(scenario.scene, scenario.seed, 0, fits_px)
         self.facts = Facts(
             version=__version__,
-            weights_sha256=board.checkpoint.sha256,
+            weights_sha256=board.weights_sha256,
             pictures_sha256=pictures_sha256(scenario.scene.path),
             scene_source=scene.source,
             scene_real=scene.real,

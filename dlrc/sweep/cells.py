@@ -49,7 +49,7 @@ def cells_of(combinations: Sequence[Combination]) -> tuple[dict[Path, Cell], lis
         try:
             facts = Facts(
                 version=__version__,
-                weights_sha256=weights(codec.weights, codec.model, codec.lambda_),
+                weights_sha256=weights(codec.weights, codec.model, codec.lambda_, codec.flown),
                 pictures_sha256=pictures(scenario.scene.path),
                 scene_source="",
                 scene_real=False,

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from codec.entropy.coder import EntropyCoder
-from codec.models.checkpoint import CheckpointInfo, load_weights
+from codec.models.checkpoint import CheckpointInfo, load_weights, weights_sha256
 from codec.models.model import LatentModel
 from codec.portable.transforms import Transforms
 from constellation.common.errors import UserError
@@ -27,6 +27,19 @@ class Board:
     checkpoint: CheckpointInfo
     device: str
     prediction: str = ""
+    fleet: tuple[LatentModel, ...] = ()
+    """encoders of a mixed fleet: satellite s flies number s, and so on in turn"""
+    sha256: str = ""
+    """of all files, where there are several encoders"""
+
+    def of(self, satellite: int) -> LatentModel:
+        """The codec whose encoder a satellite flies."""
+        return self.fleet[satellite % len(self.fleet)] if self.fleet else self.model
+
+    @property
+    def weights_sha256(self) -> str:
+        """What identifies the weights of a run."""
+        return self.sha256 or self.checkpoint.sha256
 
     def entropy(self, codec: CodecKnobs) -> EntropyCoder:
         """The entropy coder of this model on a grid; made once."""
@@ -70,4 +83,25 @@ def load_board(codec: CodecKnobs) -> Board:
     device = device_of(codec.device)
     model.net.to(device)
     model.ground.net.to(device)
-    return Board(model, checkpoint, device, codec.prediction)
+    fleet, sha256 = {}, ""
+    for name in dict.fromkeys(codec.models or ()):
+        one, info = (model, checkpoint) if name == codec.model else load_weights("", name, codec.lambda_)
+        check_decoder(name, (codec.model, codec.weights), (info.ground.sha256, checkpoint.ground.sha256))
+        one.net.to(device)
+        fleet[name] = one
+    if fleet:
+        sha256 = weights_sha256(codec.weights, codec.model, codec.lambda_, codec.flown)
+    flown = tuple(fleet[name] for name in codec.models or ())
+    return Board(model, checkpoint, device, codec.prediction, flown, sha256)
+
+
+def check_decoder(name: str, ground: tuple[str, str], digests: tuple[str, str]) -> None:
+    """Refuse an encoder of a mixed fleet whose streams the ground could not decode. ground: its model and
+    weights; digests: of the encoder's decoder and of the ground's."""
+    if digests[0] != digests[1]:
+        model, weights = ground
+        raise UserError(
+            f"codec.models: {name} has another decoder ({digests[0][:12]}) than codec.model={model}"
+            f"{f' codec.weights={weights}' if weights else ''} ({digests[1][:12]}); one run has one decoder "
+            "on the ground"
+        )

@@ -35,11 +35,11 @@ def check_inputs(scenario: Scenario) -> None:
 
         check_targets(scenario, scenario.scene)
         _ = SpaceSegment(scenario).windows
-        check_weights(scenario.codec)
+        check_fleet(scenario.codec)
         return
     scene = open_scene(scenario.scene, scenario.seed, 0, scenario.capture.window_px)
     check_window(scenario.capture, scene.height, scene.width, scene.name)
-    check_weights(scenario.codec)
+    check_fleet(scenario.codec)
 
 
 def check_faults(scenario: Scenario) -> None:
@@ -57,6 +57,15 @@ def check_faults(scenario: Scenario) -> None:
         if number >= scenario.rounds:
             when = f"round={number}" if event.time_s is None else f"time_s={event.time_s:g} (round {number})"
             raise UserError(f"{name} {when}: expected a round before rounds={scenario.rounds}")
+
+
+def check_fleet(codec: CodecKnobs) -> None:
+    """The checkpoints of all encoders of a run are there (`check_weights`)."""
+    check_weights(codec)
+    for name in dict.fromkeys(codec.flown):
+        if name != codec.model:
+            knobs = {"model": name, "lambda": codec.lambda_}
+            check_weights(CodecKnobs.model_validate(knobs))
 
 
 def check_weights(codec: CodecKnobs) -> None:

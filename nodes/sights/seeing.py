@@ -29,7 +29,7 @@ def seeing(board: Board, rules: Rules, looker: Looker, watch: Watch) -> See:
         views = []
         for look in looker(number, satellites):
             with watch.span("analysis", look.satellite):
-                y = analyse(board, look.padded, look.halo_px)
+                y = analyse(board, look.padded, look.halo_px, look.satellite)
             with watch.span("alone", look.satellite):
                 views.append(view_of(board, rules.codec, look, y))
         return views

@@ -90,7 +90,7 @@ def crew_of(model: str, numbers, words: tuple[str, ...] = (), hearing=None, rule
     def see(number, satellites):
         return [view_of_satellite(model, number, s, scenario.codec.grid) for s in satellites]
 
-    watch = Watch.of(scenario.clock, scenario.capture, scenario.codec.model, scenario.dlrc.k)
+    watch = Watch.of(scenario.clock, scenario.capture, scenario.codec.flown, scenario.dlrc.k)
     return Crew(tuple(numbers), board, rules, Network(hearing), watch, see)
 
 

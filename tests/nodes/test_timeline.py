@@ -76,7 +76,7 @@ def test_a_stopwatch_charges_each_satellite_what_was_done_for_all_and_forgets_it
 def test_a_device_profile_is_what_the_clock_goes_by_whatever_was_measured():
     def of(*words):
         scenario = load_scenario("dense", words)
-        return Watch.of(scenario.clock, scenario.capture, scenario.codec.model, scenario.dlrc.k)
+        return Watch.of(scenario.clock, scenario.capture, scenario.codec.flown, scenario.dlrc.k)
 
     watch = of("capture.halo_px=32")
     with watch.span("hash", 0):

@@ -123,7 +123,7 @@ def _asked(run: Run) -> list[str]:
     return [
         f"{satellites} of {constellation_label(scenario.orbit)}",
         rounds,
-        f"{scenario.codec.model} at lambda {scenario.codec.lambda_:g}",
+        f"{scenario.codec.said} at lambda {scenario.codec.lambda_:g}",
         f"{scenario.capture.patch_px} px patches in a {scenario.capture.window_px} px window",
         f"priority by {scenario.priority.rule}",
         f"seed {scenario.seed}",
