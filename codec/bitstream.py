@@ -3,7 +3,8 @@ each.
 
 A stream is the fields of `FIELDS` one after the other (`python -m codec.bitstream` prints them as a table).
 Integers are LEB128 varints in their shortest form unless their width is given. Any change of these bytes is a
-new version; streams of versions 2 and 3, which lack what is marked as newer, are still read.
+new version; streams of earlier versions, which lack what is marked as newer, are still read. Version 5 is a
+version 4 that refers to earlier rounds: streams that do not are written as version 4.
 
 A stream says which round of which run it is of in one word, `accord`: a checksum of what all satellites of
 the round agreed on, their numbers and the checksums of their lists (nodes/arbiter.py). A follower copies
@@ -16,13 +17,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from codec.earlier import SATELLITES, code_of, numbers_of
 from codec.framing import Reader, crc16, varint
 from codec.settings import SETTINGS, StreamSettings, settings_bits, settings_of
 from constellation.common.errors import BitstreamError
 
 MAGIC = b"\xd7L"
-VERSION = 4
-VERSIONS = (2, 3, 4)  # that can be read
+VERSION, REMEMBERING = 4, 5  # the latter refers to earlier rounds
+VERSIONS = (2, 3, 4, 5)  # that can be read
 MAX_STREAM_BYTES = 64 << 20
 MAX_SATELLITES = 32768
 MAX_SIDE = 4096  # latent positions: 65,536 px
@@ -48,6 +50,13 @@ class Header:
     """32 bits, alike in all streams that may refer to each other by their lists; else 0"""
     picture_digest: int = 0
     """CRC-32 of the picture, row by row, where `settings.shows`; else 0"""
+    earlier: tuple[int, ...] = ()
+    """views of earlier rounds that it may refer to, by number (codec/earlier.py), ascending"""
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """All that map and prediction may name: participants, then earlier views."""
+        return self.participants + self.earlier
 
 
 @dataclass(frozen=True)
@@ -81,7 +90,7 @@ class Field:
 
 FIELDS = (
     Field("magic", "bytes", 2, "`d7 4c`"),
-    Field("version", "uint", 1, f"{VERSION}"),
+    Field("version", "uint", 1, f"{VERSION}; {REMEMBERING} where it refers to earlier rounds"),
     Field("settings", "uint", 2, "how the stream was coded, in bits (below)"),
     Field("weights", "bytes", 4, "first bytes of the SHA-256 of the checkpoint"),
     Field("satellite", "varint", 0, "who sends", high=MAX_SATELLITES - 1),
@@ -94,6 +103,15 @@ FIELDS = (
         "varint",
         0,
         "whose lists the sender heard: 2 n for satellites 0 to n - 1, else 1 + twice a bit mask",
+    ),
+    Field(
+        "earlier",
+        "varint",
+        0,
+        "new in 5, with a prediction_size: views of earlier rounds, satellite + 1024 x rounds ago, "
+        "ascending, "
+        "steps from 1023 on of 15 bits, the first lowest",
+        lambda version, settings: version >= REMEMBERING and settings.predicts,
     ),
     Field("z_size", "varint", 0, "bytes"),
     Field("y_size", "varint", 0, "bytes"),
@@ -148,19 +166,21 @@ def pack(stream: Bitstream) -> bytes:
         raise ValueError(f"weights digest of {len(header.weights)} bytes, expected 4")
     if stream.prediction and not header.settings.predicts:
         raise ValueError(f"a prediction with dedup {header.settings.dedup}, dlrc {header.settings.dlrc}")
+    version = REMEMBERING if header.earlier else VERSION
     values = {
         **{part.name: getattr(header, part.name) for part in FIELDS if hasattr(header, part.name)},
         "magic": MAGIC,
-        "version": VERSION,
+        "version": version,
         "settings": settings_bits(header.settings),
         "participants": _participants_code(header.participants),
+        "earlier": code_of(header.earlier),
         **{f"{name}_size": len(getattr(stream, name)) for name in _SECTIONS},
         **{name: getattr(stream, name) for name in (*_SECTIONS, "digest")},
     }
     out = bytearray()
     for part in FIELDS:
         name = part.name.removesuffix("_check")
-        if not part.present(VERSION, header.settings) or (name in _OPTIONAL and not values[name]):
+        if not part.present(version, header.settings) or (name in _OPTIONAL and not values[name]):
             continue
         if part.name.endswith("_check"):
             values[part.name] = crc16((bytes(out) if name == "z" else b"") + values[name])
@@ -180,7 +200,7 @@ def unpack(data: bytes) -> Bitstream:
     if data[:2] != MAGIC:
         raise BitstreamError(f"not a DLRC stream: begins with {bytes(data[:2])!r}, expected {MAGIC!r}")
     reader, settings = Reader(bytes(data)), StreamSettings()
-    found: dict[str, Any] = {"accord": 0, "prediction_size": 0, "picture_digest": 0}
+    found: dict[str, Any] = {"accord": 0, "prediction_size": 0, "picture_digest": 0, "earlier": 0}
     for part in FIELDS:
         name = part.name.removesuffix("_check")
         if name in _OPTIONAL and not found[f"{name}_size"]:
@@ -223,7 +243,10 @@ def _read(reader: Reader, part: Field, found: dict[str, Any]) -> bytes | int:
 def _header(found: dict[str, Any], settings: StreamSettings) -> Header:
     names = ("weights", "satellite", "round", "height", "width", "k", "accord", "picture_digest")
     members = _participants_of(found["participants"])
-    header = Header(settings=settings, participants=members, **{name: found[name] for name in names})
+    told = {name: found[name] for name in names}
+    header = Header(settings=settings, participants=members, earlier=numbers_of(found["earlier"]), **told)
+    if (found["version"] == REMEMBERING) != bool(header.earlier):
+        raise BitstreamError(f"version {found['version']}, expected {VERSION} without earlier rounds")
     _check(header, BitstreamError)
     return header
 
@@ -242,6 +265,10 @@ def _check(header: Header, error: type[Exception]) -> None:
         raise error(f"{size}, expected multiples of 4 (64 px)")
     if header.participants and header.satellite not in header.participants:
         raise error(f"satellite {header.satellite} is not among its own participants")
+    if header.earlier and not header.settings.predicts:
+        raise error(f"refers to earlier rounds with dedup {header.settings.dedup}")
+    if header.earlier and header.earlier[-1] // SATELLITES > header.round:
+        raise error(f"refers to a view {header.earlier[-1] // SATELLITES} rounds before round {header.round}")
     refers = header.settings.dlrc and not header.settings.predicts
     if not 0 <= header.accord < 1 << 32 or (header.accord and not refers):
         raise error(f"accord {header.accord}, expected 32 bits, and 0 where no list is referred to")

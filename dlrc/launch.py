@@ -89,6 +89,7 @@ def fly(scenario: Scenario, rank: Rank, back: Return) -> None:
     again."""
     numbers = scenario.crew_of_rank(rank.number)
     with _joining(scenario, rank, frozenset(numbers), back) as group:
+        from dlrc.store.recall import remember
         from nodes.round import crew_of, fly_round
         from nodes.wire.meeting import Disturbed
         from nodes.wire.protocol import drive
@@ -99,6 +100,7 @@ def fly(scenario: Scenario, rank: Rank, back: Return) -> None:
         crew = crew_of(scenario, numbers)
         while (number := group.meet()) is not None:
             crew.watch.forget()
+            remember(crew.memory, scenario, crew.board, number)
             with contextlib.suppress(Disturbed):
                 for one in range(number, scenario.rounds):
                     drive(fly_round(crew, one), group)
@@ -108,8 +110,9 @@ def fly(scenario: Scenario, rank: Rank, back: Return) -> None:
 def listen(scenario: Scenario, rank: Rank, began_s: float, back: Return) -> None:
     """The ground: decode every round by priority, rebuild the images, measure, and report."""
     from dlrc.store.cost import Mishap
+    from dlrc.store.recall import remember
     from dlrc.store.recording import Recording
-    from ground.round import Station, hear_round
+    from ground.round import hear_round, station_of
     from nodes.process.board import load_board
     from nodes.wire.meeting import Disturbed
     from nodes.wire.protocol import drive
@@ -117,13 +120,14 @@ def listen(scenario: Scenario, rank: Rank, began_s: float, back: Return) -> None
     say = functools.partial(print, flush=True)
     with _leaving_on_termination(), Recording(scenario, True, say, back=back.attempt > 0) as run:
         with _joining(scenario, rank, frozenset({GROUND}), back) as group:
-            station = Station(load_board(scenario.codec))
+            station = station_of(load_board(scenario.codec), scenario.dlrc, scenario.faults)
             # No other process meets what goes wrong from here on, so it is said at once
             with user_errors_to_exit():
                 run.begin(station.board)
                 told = 0
                 while group.meet(run.next) is not None:
                     told = _tell(group, told, run.next, say)
+                    remember(station.memory, scenario, station.board, run.next)
                     with contextlib.suppress(Disturbed):
                         for number in watched(range(run.next, scenario.rounds), "rounds"):
                             run.add(drive(hear_round(station, number), group))

@@ -15,12 +15,13 @@ from constellation.common.knobs import build, overlay
 from constellation.common.text import plain_number
 from constellation.scenario.load import load_scenario
 from constellation.scenario.scenario import Scenario
+from dlrc.store.recall import remember
 from dlrc.store.recording import Recording
 from dlrc.store.results import Run
 from ground.account import Landed
 from ground.decoder import NOTHING, parse
 from ground.receive import receive
-from ground.round import Station, hear_round
+from ground.round import Station, hear_round, station_of
 from nodes.crew import Crew, Flown
 from nodes.messages import Orders
 from nodes.process.board import Board
@@ -66,6 +67,8 @@ def run(scenario: str | Scenario, **overrides: Any) -> Run:
     with Recording(asked, stored="output" in overrides) as recording:
         sides = sides_of(asked)
         recording.begin(sides.crew.board)
+        for memory in (sides.crew.memory, sides.station.memory):
+            remember(memory, asked, sides.crew.board, recording.next)
         for number in range(recording.next, asked.rounds):
             recording.add(fly(sides, number).landed)
         return recording.finish(began_s, processes=False)
@@ -94,7 +97,7 @@ def sides_of(scenario: Scenario, board: Board | None = None) -> Sides:
     """The sides of a scenario. board: a loaded codec, shared by many scenarios, else that of the knobs.
     Raises `UserError`."""
     crew = crew_of(scenario, range(scenario.satellites), board)
-    station = Station(crew.board)
+    station = station_of(crew.board, scenario.dlrc, scenario.faults)
     return Sides(crew, station, faults_of_scenario(scenario))
 
 
@@ -127,5 +130,6 @@ def skim(station: Station, number: int) -> Side[Landed]:
     arrived = receive(number, downlink, (yield Send(Stage(number, Step.WITNESS))))
     decoded, alone = (parse(station.board, streams) for streams in (arrived.streams, arrived.alone))
     accepted = frozenset(satellite for satellite, _ in decoded.streams)
-    yield Send(Stage(number, Step.REQUEST), {GROUND: Orders(accepted=accepted).pack()})
+    orders = Orders(accepted=accepted)
+    yield Send(Stage(number, Step.REQUEST), {GROUND: orders.pack()})
     return Landed(arrived, decoded, NOTHING, alone, {}, {})

@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from codec.bitstream import Bitstream
+from codec.earlier import is_earlier, source_of_number
 from codec.maps.assignment import all_kept
 from codec.models.model import LATENT_STRIDE_PX
 from constellation.clock import Span
@@ -100,6 +101,7 @@ def _record(landed: Landed, source: Source, oracle: int) -> SatelliteRecord:
         predicted=0 if fates is None else fates.predicted,
         bits=_bits(landed, source, outcome),
         needs=_needs(landed, source, outcome),
+        earlier=_earlier(landed, source),
         fault=_fault(landed.decoded, source),
         cells=_cells(landed, source, outcome),
         **_told(witness, outcome),
@@ -123,6 +125,7 @@ def _told(witness: Witness | None, outcome: Outcome) -> dict:
         "transmission_s": sent[0] if sent and outcome is not Outcome.LOST else None,
         "spans": spans,
         "geometry": note.geometry,
+        "offered": bool(note.offered),
     }
 
 
@@ -180,7 +183,15 @@ def _needs(landed: Landed, source: Source, outcome: Outcome) -> tuple[int, ...]:
     decoded = landed.decoded
     if source not in decoded.maps or outcome is Outcome.INDEPENDENT:
         return ()
-    return tuple(sorted(sources_of(decoded.maps[source], decoded.guides.get(source)) - {source[0]}))
+    numbers = sources_of(decoded.maps[source], decoded.guides.get(source)) - {source[0]}
+    return tuple(sorted(number for number in numbers if not is_earlier(number)))
+
+
+def _earlier(landed: Landed, source: Source) -> tuple[Source, ...]:
+    """Views of earlier rounds that its stream refers to, whatever came of it."""
+    stream = landed.decoded.streams.get(source)
+    numbers = () if stream is None else stream.header.earlier
+    return tuple(source_of_number(number, source[1]) for number in numbers)
 
 
 def _ledger(landed: Landed, source: Source) -> Ledger:

@@ -15,6 +15,7 @@ from dataclasses import field
 import numpy as np
 
 from codec.bitstream import Bitstream, unpack
+from codec.earlier import source_of_number
 from codec.entropy.coder import EntropyCoder
 from codec.entropy.decoder import DecodedLatents, StreamItem
 from codec.entropy.decoder import decode as decode_streams
@@ -43,7 +44,7 @@ class Decoded:
     y_tilde, float [M, H, W], of those that decoded to what was coded, complete but where `missing`, bool [H,
     W]: zero there, as the owner's vectors never came. faults: why a stream gave no latents. bits: float32 [H,
     W], what the y section spent at each position. guides: what streams are predicted from, of those that
-    are."""
+    are. remembered: views of earlier rounds whose vectors were there."""
 
     streams: Mapping[Source, Bitstream]
     maps: Mapping[Source, AssignmentMap]
@@ -52,6 +53,7 @@ class Decoded:
     faults: Mapping[Source, BitstreamError]
     bits: Mapping[Source, np.ndarray] = field(default_factory=dict)
     guides: Mapping[Source, Guide] = field(default_factory=dict)
+    remembered: frozenset[Source] = frozenset()
 
     @property
     def whole(self) -> frozenset[Source]:
@@ -66,13 +68,13 @@ class Decoded:
         return frozenset(
             source
             for source in self.faults
-            if source not in self.streams or self.needs(source) <= self.latents.keys()
+            if source not in self.streams or self.needs(source) <= self.latents.keys() | self.remembered
         )
 
     def needs(self, source: Source) -> set[Source]:
         """The streams that one of `streams` refers to."""
-        satellites = sources_of(self.maps[source], self.guides.get(source))
-        return {(satellite, source[1]) for satellite in satellites}
+        numbers = sources_of(self.maps[source], self.guides.get(source))
+        return {source_of_number(number, source[1]) for number in numbers}
 
     @property
     def grids(self) -> dict[int, Grid]:
@@ -84,6 +86,7 @@ class Decoded:
 
 
 NOTHING = Decoded({}, {}, {}, {}, {})
+NO_MEMORY: Mapping[Source, np.ndarray] = {}
 
 
 def parse(board: Board, streams: Mapping[Source, bytes]) -> Decoded:
@@ -112,11 +115,15 @@ def parse(board: Board, streams: Mapping[Source, bytes]) -> Decoded:
     return Decoded(opened, maps, {}, {}, faults, guides=guides)
 
 
-def decode(board: Board, streams: Mapping[Source, bytes]) -> Decoded:
+def decode(
+    board: Board, streams: Mapping[Source, bytes], remembered: Mapping[Source, np.ndarray] = NO_MEMORY
+) -> Decoded:
     """Decode streams: each under its source, in which it must name itself; those of one round follow each
-    other's references."""
+    other's references, and those to earlier rounds that are among the streams or `remembered`, y_hat [M, H,
+    W]."""
     read = parse(board, streams)
     latents, missing, bits, faults = {}, {}, {}, dict(read.faults)
+    past = dict(remembered)
     for group in _groups(read):  # those that may refer to each other
         settings = read.streams[group[0]].header.settings
         knobs = CodecKnobs.model_validate({"grid": settings.grid, "portable": settings.portable})
@@ -126,14 +133,17 @@ def decode(board: Board, streams: Mapping[Source, bytes]) -> Decoded:
         found, gaps = _copied({source: read.maps[source] for source in coded}, coded)
         whole = {source: y for source, y in found.items() if not gaps[source].any()}
         chain = Chain(board, {s: read.streams[s] for s in group if s not in apart}, read.maps, read.guides)
-        chain.decode(whole)
+        chain.decode(past | whole)
         faults |= chain.faults
         results |= chain.results
         found |= {source: result.y_context for source, result in chain.results.items()}
         latents |= found
         missing |= gaps | {s: np.zeros(found[s].shape[1:], bool) for s in chain.results}
         bits |= {source: result.y_bits for source, result in results.items()}
-    return Decoded(read.streams, read.maps, latents, missing, faults, bits, read.guides)
+        past |= {source: found[source] for source in found if not missing[source].any()}
+    return Decoded(
+        read.streams, read.maps, latents, missing, faults, bits, read.guides, frozenset(remembered)
+    )
 
 
 def _opened(board: Board, source: Source, data: bytes) -> tuple[Bitstream, AssignmentMap]:
@@ -157,7 +167,7 @@ def _opened(board: Board, source: Source, data: bytes) -> tuple[Bitstream, Assig
     return stream, decode_map(
         stream.map,
         settings.map_coding,
-        participants=header.participants,
+        participants=header.sources,
         satellite=header.satellite,
         rank=rank(board.model.passes, header.height, header.width),
     )

@@ -19,6 +19,7 @@ import numpy as np
 from pydantic import Field
 
 from codec.bitstream import MAX_STREAM_BYTES, Header, unpack
+from codec.earlier import MAX_AGE, Source
 from codec.models.checkpoint import load_checkpoint
 from codec.models.storage import WEIGHTS_FOLDER
 from constellation.common.cli import Command, Given, main_of
@@ -71,9 +72,10 @@ def turn(given: Given) -> None:
     stored, faults = read_streams(",".join(own.streams))
     names = names_of([one.path for one in stored])
     out = make_folder(Path(own.out), "out")
+    past: dict[Source, np.ndarray] = {}
     for files in batches(stored):
         try:
-            images, failures = decode_files(files, own.weights, own.prediction)
+            images, failures = decode_files(files, own.weights, own.prediction, past)
         except UserError as error:
             faults.append(str(error))
             continue
@@ -142,10 +144,11 @@ def batches(stored: Iterable[Stored]) -> Iterator[list[Stored]]:
 
 
 def decode_files(
-    files: list[Stored], weights: str, prediction: str = ""
+    files: list[Stored], weights: str, prediction: str = "", past: dict[Source, np.ndarray] | None = None
 ) -> tuple[dict[Path, np.ndarray], dict[Path, BitstreamError]]:
-    """Images, uint8 [P, P, B], and failures of one batch. Raises `UserError` where no checkpoint is theirs,
-    or two are of one satellite."""
+    """Images, uint8 [P, P, B], and failures of one batch. past: vectors of earlier rounds, that streams may
+    refer to; those of this batch are added, and what is too old for any reference goes. Raises `UserError`
+    where no checkpoint is theirs, or two are of one satellite."""
     first: dict[tuple[int, int], Stored] = {}
     for one in files:
         other = first.setdefault(one.source, one)
@@ -155,7 +158,11 @@ def decode_files(
                 f"{one.source[1]}, expected one; decode different runs one by one"
             )
     board = replace(board_of(files[0].header, weights), prediction=prediction)
-    decoded = decode(board, {one.source: one.data for one in files})
+    past = {} if past is None else past
+    decoded = decode(board, {one.source: one.data for one in files}, past)
+    past |= {source: decoded.latents[source] for source in decoded.whole}
+    for old in [one for one in past if one[1] < files[0].header.round - MAX_AGE]:
+        del past[old]
     (images,) = reconstruct(board, decoded.grids)
     path_of = {one.source: one.path for one in files}
     return {path_of[s]: images[s[0]] for s in decoded.latents}, {

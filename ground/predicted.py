@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from codec.bitstream import Bitstream
+from codec.earlier import source_of_number
 from codec.entropy.decoder import DecodedLatents, StreamItem
 from codec.entropy.decoder import decode as decode_streams
 from codec.maps.assignment import REMOTE, AssignmentMap
@@ -45,11 +46,12 @@ def guide_of(board: Board, stream: Bitstream) -> Guide | None:
             f"predicted with weights {data[:4].hex()}, this ground station has {digest.hex()}"
         )
     sides_px = LATENT_PX * header.height, LATENT_PX * header.width
-    return unpack_guide(data[4:], sides_px, header.participants)
+    return unpack_guide(data[4:], sides_px, header.sources)
 
 
 def sources_of(assignment: AssignmentMap, guide: Guide | None) -> set[int]:
-    """Satellites without whose vectors a stream does not decode."""
+    """Without whose vectors a stream does not decode: satellites, and earlier views by number
+    (codec/earlier.py)."""
     owners = np.unique(assignment.owner[assignment.fate == REMOTE]).tolist()
     return {*map(int, owners), *(guide.sources if guide is not None else ())}
 
@@ -69,7 +71,7 @@ class Chain:
         self._board, self._streams, self._maps, self._guides = board, streams, maps, guides
         self._coder = board.entropy(CodecKnobs())
         self._needs = {
-            source: {(other, source[1]) for other in sources_of(maps[source], guides.get(source))}
+            source: {source_of_number(n, source[1]) for n in sources_of(maps[source], guides.get(source))}
             for source in streams
         }
         self._pictures: dict[Source, np.ndarray] = {}
@@ -111,7 +113,7 @@ class Chain:
         stream, assignment, guide = self._streams[source], self._maps[source], self._guides.get(source)
         prediction = None
         if guide is not None:
-            pictures = {other: self._picture((other, source[1])) for other in guide.sources}
+            pictures = {n: self._picture(source_of_number(n, source[1])) for n in guide.sources}
             prediction = self._board.predictor.prediction(guide, pictures)
         given = self._copied(source, assignment)
         return StreamItem(stream.z, stream.y, assignment.known(), given=given, prediction=prediction)
@@ -124,7 +126,7 @@ class Chain:
             return None
         given = np.zeros((self._board.model.m, len(owner)), dtype=np.int32)
         for other in np.unique(owner[remote]).tolist():
-            theirs = self._latents[other, source[1]].reshape(len(given), -1)
+            theirs = self._latents[source_of_number(other, source[1])].reshape(len(given), -1)
             at = np.flatnonzero(remote & (owner == other))
             if position[at].max() >= theirs.shape[1]:
                 raise BitstreamError(f"copies a position that the grid of satellite {other} does not have")
@@ -148,7 +150,10 @@ class Chain:
             ]
             for source, other in lacking:
                 failed = "could not be decoded" if other in self.faults else "is not here"
-                self.faults[source] = BitstreamError(f"refers to satellite {other[0]}, whose stream {failed}")
+                when = "" if other[1] == source[1] else f" in round {other[1]}"
+                self.faults[source] = BitstreamError(
+                    f"refers to satellite {other[0]}{when}, whose stream {failed}"
+                )
                 waiting = waiting - {source}
         for source in waiting:
             self.faults[source] = BitstreamError("its references and those of others go round in a circle")

@@ -208,13 +208,13 @@ class SatelliteRecord:
     positions that an earlier satellite of the priority order covers. predicted: those of the kept that are
     coded in the light of another's picture; bits: what the tables charge for kept vectors, by the satellite
     that they are predicted from, (satellite, bits), -1 for those coded plainly; empty where none is
-    predicted. transmission_s: simulated time on the
-    downlink alone, without waiting for a contact; None for a stream that never came. fault: what was wrong
-    with its stream, or empty. Of a satellite that died before it could tell about itself: place, qualities,
-    t_sync_s None, payload_bytes 0. A quality is None too where there is no image. cells: bits and errors by
-    latent position, where there are latents and an original. needs: satellites
-    without whose vectors its stream does not decode, both of every average among them. geometry: how it was
-    taken, where orbits decide."""
+    predicted. transmission_s: simulated time on the downlink alone, without waiting for a contact; None for a
+    stream that never came. fault: what was wrong with its stream, or empty. Of a satellite that died before
+    it could tell about itself: place, qualities, t_sync_s None, payload_bytes 0. A quality is None too
+    where there is no image. cells: bits and errors by latent position, where there are latents and an
+    original. needs: satellites without whose vectors its stream does not decode, both of every average
+    among them. geometry: how it was taken, where orbits decide. earlier: (satellite, round) of views of
+    earlier rounds that its stream refers to. offered: whether others may use its own."""
 
     __pydantic_config__ = _STRICT
 
@@ -247,6 +247,8 @@ class SatelliteRecord:
     bits: tuple[tuple[int, float], ...] = ()
     needs: tuple[int, ...] = ()
     geometry: Geometry | None = None
+    earlier: tuple[tuple[int, int], ...] = ()
+    offered: bool = False
 
     @property
     def exact(self) -> bool:

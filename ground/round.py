@@ -12,11 +12,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import count
 
+import numpy as np
+
 from constellation.common.frozen import value
+from constellation.scenario.coding import DlrcKnobs
+from constellation.scenario.faults import FaultKnobs
 from ground.account import Landed
 from ground.decoder import NOTHING, Decoded, Source, decode
 from ground.receive import Arrived, receive, wanted
 from ground.reconstructor import reconstruct
+from nodes.memory import GroundMemory, Reach
 from nodes.messages import Orders
 from nodes.process.board import Board
 from nodes.wire.stages import GROUND, Send, Side, Stage, Step
@@ -24,13 +29,29 @@ from nodes.wire.stages import GROUND, Send, Side, Stage, Step
 
 @value
 class Station:
-    """The ground station of a run."""
+    """The ground station of a run. memory: of earlier rounds, where streams refer to them."""
 
     board: Board
+    memory: GroundMemory | None = None
 
     def decode(self, streams: Mapping[Source, bytes]) -> Decoded:
-        """Streams by source, with this station's checkpoint."""
-        return decode(self.board, streams) if streams else NOTHING
+        """Streams of a round by source, with this station's checkpoint, and what it remembers."""
+        if not streams:
+            return NOTHING
+        number = max(number for _, number in streams)
+        return decode(self.board, streams, {} if self.memory is None else self.memory.before(number))
+
+    def remember(self, number: int, orders: Orders, decoded: Decoded) -> None:
+        """Keep what a closed round has accepted."""
+        if self.memory is not None:
+            kept = {s: decoded.latents[s, number] for s in orders.accepted}
+            self.memory.keep(number, {s: np.rint(y).astype(np.int32) for s, y in kept.items()})
+
+
+def station_of(board: Board, dlrc: DlrcKnobs, faults: FaultKnobs) -> Station:
+    """The station of a scenario's run."""
+    reach = Reach.of(dlrc, faults)
+    return Station(board, None if reach is None else GroundMemory(reach))
 
 
 def hear_round(station: Station, number: int) -> Side[Landed]:
@@ -43,6 +64,7 @@ def hear_round(station: Station, number: int) -> Side[Landed]:
         orders = wanted(decoded, arrived, asked)
         told = yield Send(Stage(number, Step.REQUEST, part), {GROUND: orders.pack()})
         if orders.closed:
+            station.remember(number, orders, decoded)
             break
         asked.append(orders)
         before = arrived.streams

@@ -39,6 +39,7 @@ from nodes.timeline import Watch
 
 if TYPE_CHECKING:
     from codec.prediction.values import Guide
+    from nodes.memory import Memory
 
 
 @value
@@ -280,7 +281,7 @@ See = Callable[[int, Sequence[int]], "list[View]"]  # round, satellites -> their
 
 @value
 class Crew:
-    """The satellites that one process flies, `numbers`, and what they fly with."""
+    """The satellites that one process flies, `numbers`, and what they fly with. memory: of earlier rounds."""
 
     numbers: tuple[int, ...]
     board: Board
@@ -288,6 +289,7 @@ class Crew:
     network: SpaceSegment
     watch: Watch
     see: See
+    memory: Memory | None = None
 
 
 @value

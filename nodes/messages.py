@@ -192,7 +192,8 @@ class Note:
     padded to the longest list. t_sync_s: until it has sent and heard everything; t_round_s: until everybody
     has. open_y_bits: the paper's open-loop estimate for the kept vectors, NaN unless asked for. spans: (name,
     start_s, duration_s, category). peak_rss_mib: of its process so far, what is shared with others by its
-    share. geometry: where orbits decide what is seen.
+    share. geometry: where orbits decide what is seen. offered: whether a stream of its own was whole where
+    it was heard.
     """
 
     satellite: int
@@ -212,6 +213,7 @@ class Note:
     spans: tuple[tuple[str, float, float, str], ...]
     peak_rss_mib: float
     geometry: Geometry | None = None
+    offered: bool | None = None
 
 
 @value

@@ -25,6 +25,7 @@ from nodes.accord import S, agree, alive, headers, nobody, payloads, understand
 from nodes.arbiter import assignments
 from nodes.crew import Accord, Crew, Flown, Known, Observation, Offering, Product, Rules, Task, View
 from nodes.encoder import alone_stream, encode, encode_alone
+from nodes.memory import Closing, Memory, Reach, past_of
 from nodes.messages import MessageError, Note, Orders, SignatureList, Witness
 from nodes.process.board import Board, load_board
 from nodes.process.device import peak_rss_mib
@@ -53,7 +54,9 @@ def crew_of(
     watch = Watch.of(scenario.clock, scenario.capture, rules.codec.flown, rules.dlrc.k)
     seen = scenario.scene, scenario.capture
     looker = orbital(network, scenario, seen) if scenario.orbital else windowed(*seen, scenario.seed)
-    return Crew(tuple(numbers), board, rules, network, watch, seeing(board, rules, looker, watch))
+    reach = Reach.of(scenario.dlrc, scenario.faults)
+    memory = None if reach is None else Memory(reach)
+    return Crew(tuple(numbers), board, rules, network, watch, seeing(board, rules, looker, watch), memory)
 
 
 def fly_round(crew: Crew, number: int) -> Side[Flown]:
@@ -78,9 +81,11 @@ def fly_round(crew: Crew, number: int) -> Side[Flown]:
         view.look.satellite: witness(crew, instant, (accord, known), (view, products[view.look.satellite]))
         for view in views
     }
-    accepted = yield from hand_down(crew, number, products, witnesses)
+    closing = yield from hand_down(crew, number, products, witnesses)
+    if crew.memory is not None:
+        crew.memory.close(number, past_of(known.offers, known.by, closing))
     notes = {satellite: one.note for satellite, one in witnesses.items()}
-    return Flown(accord, tasks, products, notes, accepted)
+    return Flown(accord, tasks, products, notes, closing.accepted)
 
 
 def share(crew: Crew, instant: Instant, seen: list[S]) -> Side[tuple[Accord, Known, list[S]]]:
@@ -175,15 +180,17 @@ def witness(
         spans=tuple((span.name, span.start_s, span.duration_s, span.category) for span in spans),
         peak_rss_mib=peak_rss_mib(),
         geometry=look.geometry,
+        offered=True if look.satellite in known.offers else None,
     )
     return Witness(look.image, product.alone, len(product.stream), note, look.valid)
 
 
 def hand_down(
     crew: Crew, number: int, products: Mapping[int, Product], witnesses: Mapping[int, Witness]
-) -> Side[frozenset[int]]:
-    """DOWNLINK and WITNESS, then ANSWER to what the ground asks until it closes the round: whose streams it
-    accepted; nobody's where its orders never came."""
+) -> Side[Closing]:
+    """DOWNLINK and WITNESS, then ANSWER to what the ground asks until it closes the round: how it ended;
+    nobody's stream is accepted where its orders never came."""
+    asked: frozenset[int] = frozenset()
     yield Send(Stage(number, Step.DOWNLINK), {s: product.stream for s, product in products.items()})
     yield Send(Stage(number, Step.WITNESS), {s: one.pack() for s, one in witnesses.items()})
     for part in count():
@@ -191,9 +198,11 @@ def hand_down(
         try:
             orders = Orders.unpack(heard.messages[GROUND])
         except (KeyError, MessageError):
-            return frozenset()
+            return Closing(alone=asked)
+        informed = frozenset(s for s, senders in heard.by.items() if GROUND in senders)
         if orders.closed:
-            return orders.accepted
+            return Closing(orders.accepted, informed, asked)
+        asked |= orders.independent & informed
         again = {s: products[s].stream for s in orders.again if s in products}
         alone = {s: products[s].alone for s in orders.independent if s in products}
         yield Send(Stage(number, Step.ANSWER, part), {**again, **alone})

@@ -81,6 +81,10 @@ class DlrcKnobs(Knobs):
         "overlap"
     )
     """which they are: by measured bits, by footprints, or module:function of your own"""
+    memory: Annotated[Literal["none", "rounds"], ADDED] = "none"
+    """whether streams may refer to views of earlier rounds that the ground accepted; with streams"""
+    memory_rounds: Annotated[int, Field(ge=1, le=31), ADDED] = 8
+    """that are kept, on board and at the ground"""
     map_coding: Literal["successor", "lzma"] = "successor"
     """of the assignment map"""
 
@@ -93,7 +97,17 @@ class DlrcKnobs(Knobs):
                 f"{' or '.join(kinds)}, or dlrc.exchange="
                 f"{'signatures' if self.exchange == 'streams' else 'streams'}"
             )
+        if self.memory != "none" and not self.streams:
+            raise ValueError(
+                f"dlrc.memory={self.memory}: needs dlrc.exchange=streams (and dlrc.enabled=true), found "
+                f"dlrc.exchange={self.exchange}"
+            )
         return self
+
+    @property
+    def remembers(self) -> bool:
+        """Whether both ends keep earlier rounds."""
+        return self.streams and self.memory == "rounds"
 
     @property
     def streams(self) -> bool:

@@ -8,9 +8,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from constellation.common.errors import UserError
-from constellation.common.knobs import Knobs, Several, build, refuse_repeats, split_word
+from constellation.common.knobs import ADDED, Knobs, Says, Several, build, refuse_repeats, split_word
 
 Kind = Literal["dies", "hangs", "reboots", "corrupts", "late", "cut", "partial", "lies"]
+Forgets = Annotated[
+    str, Field(pattern=r"^(ground|[0-9]{1,4}):[0-9]{1,6}$"), Says("NODE:ROUND, as 3:2 or ground:2")
+]
 StageName = Literal["capture", "exchange", "coding", "downlink"]
 KINDS = ("dies", "hangs", "reboots", "corrupts", "late", "cut", "partial", "lies")
 STAGE_NAMES = ("capture", "exchange", "coding", "downlink")
@@ -76,3 +79,12 @@ class FaultKnobs(Knobs):
     """of what is drawn"""
     deadline_s: Annotated[float, Field(ge=0, le=1e6)] = 2.0
     """how long a stage waits for a satellite that the stage before has heard of"""
+    forgets: Annotated[tuple[Forgets, ...], Field(strict=False, max_length=10000), ADDED] = ()
+    """NODE:ROUND, whose memory of earlier rounds is lost before a round: a satellite, or ground"""
+
+    @property
+    def lost_memories(self) -> dict[int, tuple[int, ...]]:
+        """Node (-1: the ground) -> rounds at whose beginning it remembers nothing."""
+        pairs = [one.split(":") for one in self.forgets]
+        nodes = {node: -1 if node == "ground" else int(node) for node, _ in pairs}
+        return {nodes[node]: tuple(int(r) for n, r in pairs if n == node) for node, _ in pairs}

@@ -58,6 +58,7 @@ ENTRIES = {
             "loss of checkpoints on held-out pictures, beside JPEG 2000",
         ),
         Entry("export", "dlrc.commands.export", "contact plans, OEM, OMM, CZML, GeoJSON of a constellation"),
+        Entry("geo", "dlrc.commands.geo", "footprints and pictures of a run as GeoJSON and GeoTIFF"),
         Entry("verify", "dlrc.commands.verify", "check every file of a run against its manifest"),
         Entry("list", "dlrc.commands.listing", "finished runs: scenario, saving, quality, date, folder"),
         Entry("compare", "dlrc.commands.compare", "one page of several runs: what differs, what follows"),

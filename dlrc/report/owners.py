@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from codec.earlier import SATELLITES
 from codec.maps.assignment import KEPT, LOCAL, REMOTE
 from dlrc.report.sheet import (
     EMPTY,
@@ -98,10 +99,10 @@ def owner_grid(fates: Fates, colours: Mapping[int, Colour], satellite: int, cell
     grid = np.empty((*fates.fate.shape, 3))
     owning = np.where(fates.fate == REMOTE, fates.owner, satellite)
     for owner in np.unique(owning):
-        grid[owning == owner] = colours.get(int(owner), (90, 90, 90))
+        grid[owning == owner] = colours.get(int(owner) % SATELLITES, (90, 90, 90))
     predicted, cores = fates.fate == PREDICTED, np.zeros_like(grid)
     for source in np.unique(fates.owner[predicted]):
-        cores[predicted & (fates.owner == source)] = colours.get(int(source), (90, 90, 90))
+        cores[predicted & (fates.owner == source)] = colours.get(int(source) % SATELLITES, (90, 90, 90))
     grid[fates.fate == LOCAL] += 0.5 * (255 - grid[fates.fate == LOCAL])
     if cell_px < 6:
         grid[fates.fate == REMOTE] += 0.55 * (255 - grid[fates.fate == REMOTE])

@@ -11,6 +11,7 @@ import numpy as np
 from constellation.sight.geometry import Geometry
 from dlrc.report.command import knob_texts
 from dlrc.report.fates import CLASSES, OTHER, classes_of
+from dlrc.report.gains import gain_rows
 from dlrc.store.results import Run
 from ground.records import RoundRecord, SatelliteRecord
 
@@ -32,6 +33,7 @@ def tables(run: Run) -> dict[str, Table]:
             for one in record.satellites
             if one.geometry is not None
         ],
+        "gains": gain_rows(run.rounds) if run.scenario.dlrc.remembers else [],
         "spans": [row for record in run.rounds for row in span_rows(record)],
         "links": [row for record in run.rounds for row in link_rows(record)],
         "passes": [row for record in run.rounds for row in pass_rows(record)],

@@ -148,7 +148,7 @@ class Folder:
                 (aside / "record.json").write_text(record.to_json() + "\n", encoding="utf-8")
                 for kind, sent in streams.items():
                     for satellite, data in sent.items():
-                        (aside / _name(record.number, satellite, kind, "bin")).write_bytes(data)
+                        (aside / name_of(record.number, satellite, kind, "bin")).write_bytes(data)
                 for satellite, view in images.items():
                     _write_images(aside, record.number, satellite, view)
                 files = {f"rounds/{place.name}/{path.name}": sha256(path) for path in sorted(aside.iterdir())}
@@ -188,7 +188,8 @@ class Folder:
             self._claim = None
 
 
-def _name(number: int, satellite: int, kind: str, suffix: str) -> str:
+def name_of(number: int, satellite: int, kind: str, suffix: str) -> str:
+    """Of a file of a round."""
     return f"round{number:03d}_satellite{satellite:03d}_{kind}.{suffix}"
 
 
@@ -198,7 +199,7 @@ def _write_images(folder: Path, number: int, satellite: int, images: Images) -> 
     for kind in KINDS:
         pixels = getattr(images, kind)
         if pixels is not None:
-            path = folder / _name(number, satellite, kind, "png")
+            path = folder / name_of(number, satellite, kind, "png")
             Image.fromarray(np.ascontiguousarray(pixels)).save(path, compress_level=1)
 
 
@@ -216,7 +217,7 @@ class Stored:
         if number >= PICTURED_ROUNDS:
             return NO_IMAGES
         round_ = self.folder / "rounds" / f"{number:03d}"
-        return Images(**{kind: _image(round_ / _name(number, satellite, kind, "png")) for kind in KINDS})
+        return Images(**{kind: _image(round_ / name_of(number, satellite, kind, "png")) for kind in KINDS})
 
 
 def _image(path: Path) -> np.ndarray | None:

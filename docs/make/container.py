@@ -38,6 +38,8 @@ latent positions (16 px each) and a map {positions}.
   copy, so their digest is over all of them, and is that of the satellite's independent stream. The owner's
   index of a copy is a position of the owner's grid, not an entry of a list. `prediction` begins with the
   first 4 bytes of the SHA-256 of the weights that predict.
+- **Earlier rounds** (`dlrc.memory=rounds`): a stream that refers to them is of version 5 and lists them in
+  `earlier`; map and guide name participants first, then these. Nothing else differs from version 4.
 - **What a section holds**: z and y are rANS words (`codec/entropy/rans.py`) in the order of
   `codec/entropy/order.py: groups`; the map is `successor` or raw LZMA2 (`codec/maps/coding.py: encode_map`).
 - **What it does not hold**: place, time, and what the sensor was. A ground segment wraps its own frames

@@ -6,7 +6,7 @@ them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -25,14 +25,20 @@ T = TypeVar("T")
 
 
 class Neighbours:
-    """The offers of a round, decoded and synthesised when somebody asks.
+    """The offers of a round and, by number of the source, of earlier ones; decoded and synthesised when
+    somebody asks. earlier: what each satellite of the crew remembers.
 
     On the simulated clock everybody who asks pays in full, as if it flew alone. So a watch that measures has
     crew-mates' streams decoded too.
     """
 
-    def __init__(self, crew: Crew, offers: Mapping[int, Offer], views: Iterable[View]) -> None:
-        self.offers = offers
+    def __init__(self, crew: Crew, offers: Mapping[int, Offer], views: Sequence[View]) -> None:
+        looks, memory = [view.look for view in views], crew.memory
+        self.earlier = {
+            one.satellite: {} if memory is None else memory.offers(one.satellite, one.round) for one in looks
+        }
+        remembered = {number: offer for kept in self.earlier.values() for number, offer in kept.items()}
+        self.offers = {**offers, **remembered}
         self._board, self._rules, self._watch = crew.board, crew.rules, crew.watch
         self._mates = {} if crew.watch.measures else {view.look.satellite: view for view in views}
         self._made: dict[tuple[str, int], tuple[object, float]] = {}

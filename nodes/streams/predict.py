@@ -7,11 +7,13 @@ stream by its own framing at most (a byte or two), whatever the neighbours see."
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from codec.bitstream import Bitstream, pack
+from codec.earlier import is_earlier
 from codec.entropy import encoder as entropy
 from codec.entropy import estimate
 from codec.maps.assignment import KEPT, REMOTE, AssignmentMap, all_kept
@@ -82,7 +84,8 @@ class _Coding:
         self._heard = known.by.get(self._number, frozenset({self._number}))
         order = accord.order[: accord.order.index(self._number)] if self._number in accord.order else ()
         before = [s for s in order if s in self._heard and s in known.offers]
-        self._headers = {s: known.offers[s].header for s in before}
+        earlier = {number: one.header for number, one in neighbours.earlier[self._number].items()}
+        self._headers = {s: known.offers[s].header for s in before} | earlier
         self._own: Header | None = accord.headers.get(self._number)
         self._decoded, self._pictures, self._registered, self._predicted = set(), set(), 0, 0
 
@@ -109,7 +112,7 @@ class _Coding:
         near = ranked(self._own, self._headers.values(), patch_cells(everything))
         copied = plain.assignment
         if self._crew.rules.dlrc.dedup == "hybrid":
-            copied = self._copies(near)
+            copied = self._copies(self._few(near))
         kept = copied.fate == KEPT
         if not kept.all():
             yield Way(copied)
@@ -120,6 +123,11 @@ class _Coding:
         if not kept.all():
             yield from self._without_dear_copies(copied, predicted)
         yield predicted
+
+    def _few(self, near: list[int]) -> list[int]:
+        """Of views of earlier rounds only the most useful: all of them together are too much to decode."""
+        earlier = [number for number in near if is_earlier(number)][: 2 * self._crew.rules.dlrc.references]
+        return [number for number in near if not is_earlier(number)] + earlier
 
     def _copies(self, near: list[int]) -> AssignmentMap:
         """The exact copies that are worth their map."""
@@ -166,7 +174,7 @@ class _Coding:
             rules, number = self._crew.rules, self._view.look.round
             near = user_order(dlrc.reference_rule, own, self._headers, rules.seed, number)
         if dlrc.reference_rule == "bits":
-            return self._by_bits(near, copied, kept)
+            return self._by_bits(self._few(near), copied, kept)
         return self._plan(near[: dlrc.references], kept)
 
     def _by_bits(self, near: list[int], copied: AssignmentMap, kept: np.ndarray) -> Guide | None:
@@ -237,14 +245,17 @@ class _Coding:
         if guide or section:
             known = way.assignment.known()
             coded = entropy.encode(self._coder, self._z, self._y_hat, known, way.prediction)
-        header = header_of(board, rules, self._view, members, 0)
+        now = tuple(s for s in members if not is_earlier(s))
+        header = header_of(board, rules, self._view, now, 0)
+        header = replace(header, earlier=members[len(now) :])
         return pack(
             Bitstream(header, coded.z_bytes, coded.y_bytes, section, alone.y_digest, prediction=guide)
         )
 
     def _participants(self, way: Way) -> tuple[int, ...]:
         """Those that the stream refers to, and itself; all that were heard, where they are said in fewer
-        bytes."""
-        few, heard = way.referred | {self._number}, self._heard | {self._number}
+        bytes; then views of earlier rounds."""
+        earlier = sorted(number for number in way.referred if is_earlier(number))
+        few, heard = way.referred - {*earlier} | {self._number}, self._heard | {self._number}
         run = heard == frozenset(range(len(heard)))
-        return tuple(sorted(heard if run and max(few) > 20 else few))
+        return (*sorted(heard if run and max(few) > 20 else few), *earlier)

@@ -45,7 +45,7 @@ function drawCell(g, [x, y, w, h], mark, fill) {
 }
 
 function told(view, i) {  // one position, in words
-  const c = cells(view), kind = DATA.classes[c.kind[i]], at = `Row ${Math.floor(i / c.w)}, column ${i % c.w}: ${kind.told.replace("{owner}", c.owner[i])}`;
+  const c = cells(view), kind = DATA.classes[c.kind[i]], at = `Row ${Math.floor(i / c.w)}, column ${i % c.w}: ${kind.told.replace("{owner}", c.owner[i] < 1024 ? c.owner[i] : `${c.owner[i] % 1024} of ${c.owner[i] >> 10} rounds ago`)}`;
   const parts = [at];
   if (c.bits) parts.push(`${number(c.bits[i], 1)} bits (independent ${number(c.bits_independent[i], 1)})`);
   if (c.mse) parts.push(`mean squared error ${number(c.mse[i], 1)} (independent ${number(c.mse_independent[i], 1)})`);
