@@ -38,8 +38,9 @@ class Station:
         """Streams of a round by source, with this station's checkpoint, and what it remembers."""
         if not streams:
             return NOTHING
-        number = max(number for _, number in streams)
-        return decode(self.board, streams, {} if self.memory is None else self.memory.before(number))
+        if self.memory is None:
+            return decode(self.board, streams)
+        return decode(self.board, streams, self.memory.before(max(number for _, number in streams)))
 
     def remember(self, number: int, orders: Orders, decoded: Decoded) -> None:
         """Keep what a closed round has accepted."""
