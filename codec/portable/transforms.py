@@ -6,6 +6,8 @@ import zlib
 
 import numpy as np
 
+from codec.models.encoders.cosmic import LocalGate
+from codec.models.encoders.lsconv import LSConv
 from codec.models.model import LatentModel
 from codec.portable.compiler import compiled
 from codec.portable.kernels import to_picture
@@ -23,8 +25,15 @@ class Transforms:
     def __init__(self, model: LatentModel, backend: str = "auto") -> None:
         self.backend = chosen_backend(backend)
         self.m, self.bands = model.m, model.widths.bands
-        self._g_a = compiled(model.g_a, self.backend)
+        self._layers = model.g_a
         self._g_s = compiled(model.g_s, self.backend)
+        if self.exact_analysis:
+            self._g_a = compiled(model.g_a, self.backend)
+
+    @property
+    def exact_analysis(self) -> bool:
+        """Whether exact arithmetic knows every layer of g_a; `latents` needs it."""
+        return not any(isinstance(layer, LSConv | LocalGate) for layer in self._layers)
 
     def picture(self, y: np.ndarray) -> np.ndarray:
         """g_s: uint8 [16 H, 16 W, bands] of integers y [M, H, W]."""

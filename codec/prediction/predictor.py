@@ -50,4 +50,10 @@ def load_predictor(model: LatentModel, info: CheckpointInfo, path: str = "") -> 
             "`dlrc train-prediction`, and name its file in codec.prediction"
         )
     fusion, digest = load_fusion(file, model, info.sha256)
-    return Predictor(model, fusion, digest)
+    predictor = Predictor(model, fusion, digest)
+    if not predictor.transforms.exact_analysis:
+        raise UserError(
+            f"dlrc.exchange=streams: exact arithmetic knows not all layers of {info.model}'s encoder, and "
+            "the ground must predict as the board does; an encoder file has its decoder's for that"
+        )
+    return predictor

@@ -38,7 +38,7 @@ def initialise(model: LatentModel, sample: Tensor, lambda_: float) -> None:
     """Set the transforms of `model` to the Karhunen-Loeve transform of sample [B, 3, H, W] in 0..1, and its
     entropy model to fit."""
     _silence(model.net)
-    forward, backward = _analysis_layers(model), _synthesis_layers(model)
+    forward, backward = halving_layers(model), _synthesis_layers(model)
     values = before = sample
     for layer in model.g_a:
         carrier = getattr(layer, "skip", layer)
@@ -89,7 +89,7 @@ def pass_cells(depthwise: nn.Conv2d) -> None:
         depthwise.weight[channel, 0, at + row, at + column] = 1.0
 
 
-def _analysis_layers(model: LatentModel) -> list[nn.Conv2d]:
+def halving_layers(model: LatentModel) -> list[nn.Conv2d]:
     """The layers of g_a that halve the size, in order; of a depthwise one the pointwise that comes after
     it."""
     whole = [getattr(layer, "skip", layer) for layer in model.g_a]

@@ -101,7 +101,17 @@ class TrainKnobs(Knobs):
     teacher: str = ""
     """trained checkpoint whose latents g_a first learns to imitate"""
     distill: Annotated[float, Field(ge=0, le=1)] = 0.25
-    """first share of the run with the teacher"""
+    """first share of the run with the teacher; with kd or freeze the whole run has it"""
+    kd: Annotated[float, Field(ge=0, le=1000)] = 0.0
+    """weight of the squared error between g_a's features and those of a teacher of the same widths"""
+    kd_target: Literal["latent", "paper"] = "latent"
+    """y alone, or the outputs of all four layers that halve the size"""
+    freeze: bool = False
+    """train g_a alone before the teacher's entropy model and decoder; leaves an encoder file"""
+    norm: Literal["", "frozen", "group", "position", "none"] = ""
+    """rsllic: of its dynamic kernels; none given: frozen"""
+    norm_freeze: Annotated[float, Field(ge=0, le=1)] = 0.3
+    """share of the run after which frozen statistics stay as they are"""
     resume: bool = False
     """go on from the state beside out"""
     val_every: Annotated[int, Field(ge=1)] = 1000
@@ -117,7 +127,16 @@ class TrainKnobs(Knobs):
             raise ValueError(f"crop={self.crop}: halo= needs crops of 192 px and more")
         if self.halo and self.grid == "centred":
             raise ValueError("grid=centred: halo= needs grid=fixed, on which the ground can place patches")
+        if (self.kd or self.freeze) and not self.teacher:
+            raise ValueError(f"{'kd' if self.kd else 'freeze'}: needs teacher=, a checkpoint")
+        if (self.kd or self.freeze) and "distill" in self.model_fields_set and self.distill:
+            raise ValueError("distill: either that, or kd= and freeze=, with the teacher for the whole run")
         return self
+
+    @property
+    def tutored(self) -> bool:
+        """Whether the teacher is there for the whole run."""
+        return bool(self.kd or self.freeze)
 
     @property
     def shape(self) -> Widths:
@@ -127,11 +146,11 @@ class TrainKnobs(Knobs):
         )
         check = registry.family(self.model).check
         if self.m is not None:
-            return check(Widths(self.n, self.m, stages, groups))
+            return check(Widths(self.n, self.m, stages, groups, norm=self.norm))
         try:
-            return check(Widths(self.n, DEFAULT_M, stages, groups))
+            return check(Widths(self.n, DEFAULT_M, stages, groups, norm=self.norm))
         except UserError:  # a family of one width; if it is not that, the same error comes again
-            return check(Widths(self.n, self.n, stages, groups))
+            return check(Widths(self.n, self.n, stages, groups, norm=self.norm))
 
     @property
     def on_gpu(self) -> bool:

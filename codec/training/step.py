@@ -34,6 +34,7 @@ from codec.entropy import smooth
 from codec.entropy.smooth import LIKELIHOOD_MIN, gaussian_likelihood
 from codec.models.model import LATENT_STRIDE_PX, LatentModel
 from codec.surroundings import RING, ring_index
+from codec.training.students import Lesson, staged
 from constellation.common.errors import UserError
 
 IMITATION_WEIGHT = 0.1  # Adam makes it nearly irrelevant: while g_a imitates, no other loss reaches it
@@ -149,6 +150,8 @@ class Batch:
     """a teacher's y to work on, and for g_a to imitate"""
     halo: HaloViews | None = None
     """parts to code and to judge instead of whole crops"""
+    lesson: Lesson | None = None
+    """what g_a should come near to besides"""
 
 
 class RateDistortion(nn.Module):
@@ -162,8 +165,10 @@ class RateDistortion(nn.Module):
         """Scalars `loss` (with the auxiliary loss), `bpp`, `mse` (of 0..1 values)."""
         model, x, halo = self.model, batch.x, batch.halo
         with torch.autocast(x.device.type, torch.bfloat16, enabled=knobs.bf16):
-            y = model.analysis(x)
+            y, seen = staged(model.g_a, batch.lesson.layers if batch.lesson else (), x)
         y, imitation, whole = y.float(), 0.0, None
+        if batch.lesson is not None:
+            imitation = batch.lesson.error(seen)
         if batch.taught is not None:
             imitation = IMITATION_WEIGHT * (y - batch.taught).square().sum(1).mean()
             y = batch.taught

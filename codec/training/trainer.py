@@ -39,6 +39,7 @@ from codec.training.step import (
     missing_positions,
     optimizer_for,
 )
+from codec.training.students import Tutor, as_flown, begin_norms, set_norms
 from codec.training.warmstart import copy_transforms, warm_start
 from constellation.common.errors import UserError
 from constellation.common.files import check_target, write_bytes
@@ -87,19 +88,30 @@ class Trainer:
 
     def _start(self) -> None:
         """Weights to start from, and the teacher, if any."""
-        knobs, self.teacher = self.knobs, None
+        knobs, self.teacher, self.tutor = self.knobs, None, None
+        fresh = True  # norms begin by following the batches
+        if knobs.tutored:
+            self.tutor = Tutor(knobs.teacher, self.model, knobs.kd, knobs.kd_target)
+            self.tutor.hand_over(self.model)
         if knobs.init == "klt":
             crops = max(SAMPLE_CROPS, KLT_PIXELS // knobs.crop**2)
             initialise(self.model, self._sample(crops), knobs.lambda_)
         elif knobs.init:
             source, info = load_checkpoint(knobs.init)
+            fresh = source.name != self.model.name
             warm_start(self.model, source, self._sample(), math.sqrt(knobs.lambda_ / info.lambda_))
         if knobs.transforms:
             source, _ = load_checkpoint(knobs.transforms)
             copy_transforms(self.model, source, self._sample())
-        if knobs.teacher:
+        if self.tutor is not None:
+            self.tutor.teacher.net.to(self.device)
+            if knobs.freeze:
+                self.tutor.keep_rest(self.model, knobs.lambda_)
+        elif knobs.teacher:
             self.teacher = Teacher(load_checkpoint(knobs.teacher)[0], self.model.m, self._sample())
             self.teacher.g_a.to(self.device)
+        if fresh:
+            begin_norms(self.model)
 
     def _sample(self, count: int = SAMPLE_CROPS) -> Tensor:
         return _pixels(self.sampler.batch(0, range(count)))
@@ -166,6 +178,7 @@ class Trainer:
             k.lambda_, k.grid, progress > 1 - k.rounding, k.uses_bf16 and progress < 1 - k.float32_share
         )
         self.optimizer.zero_grad(set_to_none=True)
+        set_norms(self.model, progress >= k.norm_freeze)
         result = self.wrapped(self._batch(x, progress), step)
         result["loss"].backward()
         norm = torch.nn.utils.clip_grad_norm_(self.optimizer.param_groups[0]["params"], k.clip)
@@ -195,7 +208,7 @@ class Trainer:
         if self.model.has_context and float(torch.rand((), generator=random)) < k.missing_context:
             missing = missing_positions(len(x), side, side, random).to(self.device)
         taught = self.teacher(x) if self.teacher and progress < k.distill else None
-        return Batch(x, random, missing, taught, halo)
+        return Batch(x, random, missing, taught, halo, self.tutor.lesson(x) if self.tutor else None)
 
     def _seed(self, purpose: int) -> int:
         """Of this step and rank: nothing about random numbers has to be saved."""
@@ -237,7 +250,8 @@ class Trainer:
         loss, bpp, mse = self.since[:3] / self.since[3] if self.since[3] else (math.nan,) * 3
         self.since = np.zeros(4)
         if self.rank == 0:
-            parts = [rate_and_error(self.model, part.to(self.device)) for part in self.held_out.split(4)]
+            with as_flown(self.model):
+                parts = [rate_and_error(self.model, part.to(self.device)) for part in self.held_out.split(4)]
             val_bpp, val_psnr = rate_and_psnr(torch.cat(parts))
             lr, minutes = self.optimizer.param_groups[0]["lr"], self.elapsed_s() / 60
             row = (self.step, minutes, lr, loss, bpp, psnr_db(mse), val_bpp, val_psnr)
@@ -256,7 +270,13 @@ class Trainer:
             return
         k = self.knobs
         notes = {"train_loss": f"{self.curve[-1][3]:.4f}"} if self.curve else {}
-        save_checkpoint(self.out, self.model, k.lambda_, self.step, {**notes, "data": self.digest})
+        notes["data"] = self.digest
+        if self.tutor is not None and k.freeze:
+            self.tutor.save(
+                self.out, self.model, {**notes, "lambda": repr(k.lambda_), "steps": str(self.step)}
+            )
+        else:
+            save_checkpoint(self.out, self.model, k.lambda_, self.step, notes)
         state = State(
             net=self._net_state(),
             optimizer=self.optimizer.state_dict(),

@@ -29,8 +29,8 @@ class LightBlock(nn.Module):
         self.depthwise = nn.Conv2d(channels, channels, 5, padding=2, groups=channels)
         self.act = nn.LeakyReLU(0.1)
         self.pointwise = nn.Conv2d(channels, channels, 1)
-        nn.init.zeros_(self.pointwise.weight)
-        nn.init.zeros_(self.pointwise.bias)
+        for part in self.pointwise.parameters():
+            nn.init.zeros_(part)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> the same shape."""
@@ -47,8 +47,9 @@ class LocalGate(nn.Module):
         self.look = nn.Conv2d(half, half, 7, padding=3, groups=half)
         self.act = nn.LeakyReLU(0.1)
         self.gate = nn.Conv2d(half, channels, 1)
-        nn.init.zeros_(self.gate.weight)
-        nn.init.constant_(self.gate.bias, GATE_BIAS)
+        weight, bias = self.gate.parameters()
+        nn.init.zeros_(weight)
+        nn.init.constant_(bias, GATE_BIAS)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> the same shape."""

@@ -121,8 +121,8 @@ class LSConv(nn.Module):
         self.norm = norm_of(norm, kernels)
         if norm in ("frozen", "none"):
             with torch.no_grad():  # no gain of a norm keeps the fresh branch quiet
-                self.kernels.weight.mul_(QUIET)
-                self.kernels.bias.mul_(QUIET)
+                for part in self.kernels.parameters():
+                    part.mul_(QUIET)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> the same shape."""
