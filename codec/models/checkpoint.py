@@ -25,6 +25,8 @@ from torch import Tensor
 from codec.models import registry
 from codec.models.encoders.files import PREFIX, host_file, host_of, is_encoder, placed_before, serialized
 from codec.models.encoders.lsconv import folded_state
+from codec.models.foreign.archive import is_archive, read_archive
+from codec.models.foreign.zoo import zoo_checkpoint
 from codec.models.model import LatentModel, Widths, mask_context_weights
 from codec.models.storage import (
     MAX_TABLE_LENGTH,
@@ -36,7 +38,6 @@ from codec.models.storage import (
     sha256_of,
     unpacked,
 )
-from codec.models.zoo import zoo_checkpoint
 from constellation.common.errors import UserError
 from constellation.common.files import write_bytes
 
@@ -209,11 +210,24 @@ def shipped_weights(model: str, lambda_: float, folder: Path = WEIGHTS_FOLDER) -
 
 def load_weights(weights: str, model: str, lambda_: float) -> tuple[LatentModel, CheckpointInfo]:
     """What the scenario's `codec.weights` means: "" the shipped checkpoint, "zoo" CompressAI's own, anything
-    else a file."""
+    else a file: ours, or one of CompressAI's that is taken in (`imported`)."""
     if weights != "zoo":
-        return load_checkpoint(weights or shipped_weights(model, lambda_), expect_model=model)
+        return load_checkpoint(imported(weights, model, lambda_), expect_model=model)
     wrapped, sha256 = zoo_checkpoint(model, lambda_)
     return wrapped, CheckpointInfo(model, wrapped.widths, lambda_, 0, "CompressAI zoo", sha256)
+
+
+def imported(weights: str, model: str, lambda_: float) -> Path:
+    """The checkpoint of ours behind `codec.weights`: the shipped one for "", a file as it is, and for one of
+    CompressAI's (.pth.tar) what was or now is made of it, beside it. Raises `UserError`."""
+    path = Path(weights) if weights else shipped_weights(model, lambda_)
+    if not is_archive(path):
+        return path
+    network, sha256 = read_archive(path, model)
+    ours = path.with_name(f"{path.name.split('.')[0]}.{sha256[:8]}.{model}_lambda{lambda_:g}.safetensors")
+    if not ours.is_file():
+        save_checkpoint(ours, network, lambda_, 0, {"data": f"CompressAI, {path.name[:100]}"})
+    return ours
 
 
 def weights_sha256(weights: str, model: str, lambda_: float, fleet: Sequence[str] = ()) -> str:
@@ -225,7 +239,7 @@ def weights_sha256(weights: str, model: str, lambda_: float, fleet: Sequence[str
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()
     if weights == "zoo":
         return zoo_checkpoint(model, lambda_)[1]
-    path = Path(weights) if weights else shipped_weights(model, lambda_)
+    path = imported(weights, model, lambda_)
     try:
         return sha256_of(path)
     except OSError as error:

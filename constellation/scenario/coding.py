@@ -23,7 +23,7 @@ class CodecKnobs(Knobs):
     lambda_: Annotated[float, Field(gt=0, le=10, alias="lambda")] = 0.013
     """trade of rate for quality; picks the shipped checkpoint"""
     weights: str = ""
-    """a checkpoint file; none: the shipped one; zoo: CompressAI's"""
+    """a checkpoint, also CompressAI's .pth.tar; none: the shipped one; zoo: CompressAI's"""
     norm: Annotated[Literal["", "frozen", "group", "position", "none"], ADDED] = ""
     """of rsllic's dynamic kernels, which the checkpoint must have; none given: whatever it has"""
     grid: Literal["fixed", "centred"] = "fixed"

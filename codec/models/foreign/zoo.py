@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import math
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -72,12 +73,21 @@ def fetch(url: str) -> Path:
 
 def read_state(path: Path) -> Mapping[str, Tensor]:
     """The tensors of one of CompressAI's files, under the names of today's classes."""
+    return read_tensors(path, lambda content: content)
+
+
+def read_tensors(path: Path, state_of: Callable[[Any], Mapping[str, Tensor]]) -> Mapping[str, Tensor]:
+    """`state_of` what a file of torch's holds, under the names of today's classes; no code of the file
+    runs. Raises `UserError`."""
     from compressai.zoo.pretrained import load_pretrained
 
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        return load_pretrained(state)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, AttributeError, TypeError) as error:
+        state = state_of(torch.load(path, map_location="cpu", weights_only=True))
+        return load_pretrained(dict(state))
+    except (
+        *(pickle.UnpicklingError, RuntimeError, EOFError, OSError),
+        *(AttributeError, TypeError, ValueError, KeyError),
+    ) as error:
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise UserError(f"weights {path.name}: not a file of tensors ({reason})") from None
 
