@@ -1,9 +1,11 @@
-"""JPEG 2000, JPEG XL and WebP on the very patches that the models coded, and the distance of a model to each
-at its own rate.
+"""JPEG 2000, JPEG XL, AVIF and WebP on the very patches that the models coded, and the distance of a model to
+each at its own rate.
 
 Each at its best for PSNR. JPEG 2000: OpenJPEG, irreversible 9/7 wavelet with the colour transform, bare
 codestream (a JP2 file adds boxes) without its comment, one quality layer at a target PSNR. JPEG XL: libjxl,
-lossy, effort 9, bare codestream. WebP: libwebp, lossy, method 6, without spatial noise shaping and segments
+lossy, effort 9, bare codestream. AVIF: libaom through libavif, 4:4:4, speed 4 (slower
+ones gain under 2 % and take seconds a patch), the AV1 picture without the boxes around it. WebP: libwebp,
+lossy, method 6, without spatial noise shaping and segments
 (both serve the eye and cost 0.3 dB of PSNR), with its RIFF container, which the format cannot do without;
 like every WebP it halves the colour planes. Through imagecodecs; WebP is written by GDAL, whose driver has
 these settings."""
@@ -28,10 +30,12 @@ from nodes.capture import Capture
 QUALITIES = {
     "jpeg2000": (20, 22, 24, 26, 28, 30, 32, 34, 36, 38, 40, 43, 47, 52),  # dB
     "jpegxl": (0.5, 0.8, 1.2, 1.8, 2.5, 3.5, 5.0, 7.0, 10.0, 15.0, 25.0),  # Butteraugli distance
+    "avif": (0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 82),
     "webp": (0, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90),
 }
 SLOPES = tuple(np.geomspace(0.001, 0.3, 18))
-LABELS = {"jpeg2000": "JPEG 2000 (OpenJPEG)", "jpegxl": "JPEG XL", "webp": "WebP"}
+LABELS = {"jpeg2000": "JPEG 2000 (OpenJPEG)", "jpegxl": "JPEG XL", "avif": "AVIF", "webp": "WebP"}
+Triple = tuple[float, float, float]  # bpp, PSNR, MS-SSIM
 FIELDS = ["codec", "quality", "round", "satellite", "bpp", "psnr_db", "ms_ssim"]
 
 
@@ -57,6 +61,8 @@ def encode(codec: str, image: np.ndarray, level: float) -> bytes:
     if codec == "jpegxl":
         options = {"lossless": False, "effort": 9, "usecontainer": False, "numthreads": 1}
         return bytes(imagecodecs.jpegxl_encode(image, distance=level, **options))
+    if codec == "avif":
+        return bytes(imagecodecs.avif_encode(image, level=int(level), speed=4, numthreads=1))
     return _webp(image, level)
 
 
@@ -99,13 +105,19 @@ def decode(codec: str, data: bytes) -> np.ndarray:
     return {
         "jpeg2000": imagecodecs.jpeg2k_decode,
         "jpegxl": imagecodecs.jpegxl_decode,
+        "avif": imagecodecs.avif_decode,
         "webp": imagecodecs.webp_decode,
     }[codec](data)[:, :, :3]
 
 
+def coded_bytes(codec: str, data: bytes) -> int:
+    """What counts of a coded picture: all, but of AVIF its boxes, which a bare picture does without."""
+    return len(data) - (data.index(b"mdat") + 4 if codec == "avif" else 0)
+
+
 def container_overhead(image: np.ndarray) -> dict[str, int]:
     """Bytes around the coded picture: JP2's boxes and comment (not counted in the curves), JPEG XL's (not
-    counted), WebP's RIFF header (counted)."""
+    counted), AVIF's boxes (not counted), WebP's RIFF header (counted)."""
     import imagecodecs
 
     jp2 = imagecodecs.jpeg2k_encode(image, level=30, codecformat="jp2", mct=True, reversible=False)
@@ -114,6 +126,7 @@ def container_overhead(image: np.ndarray) -> dict[str, int]:
         "jpeg2000": len(jp2) - len(encode("jpeg2000", image, 30)),
         "jpegxl": len(jxl)
         - len(imagecodecs.jpegxl_encode(image, distance=3.0, lossless=False, usecontainer=False)),
+        "avif": encode("avif", image, 40).index(b"mdat") + 4,
         "webp": 20,
     }
 
@@ -158,7 +171,7 @@ def _point(view: Capture, codec: str, level: float) -> Point:
     measured = quality(view.image, np.ascontiguousarray(decode(codec, data)), view.valid)
     assert measured is not None, "a view that shows nothing is left out"
     pixels = view.image[:, :, 0].size if view.valid is None else int(view.valid.sum())
-    rate = bpp(len(data), pixels)
+    rate = bpp(coded_bytes(codec, data), pixels)
     return Point(codec, level, view.round, view.satellite, rate, measured.psnr_db, measured.ms_ssim)
 
 
@@ -193,6 +206,11 @@ def curve(points: Sequence[Point], codec: str) -> np.ndarray:
     table = np.array([row[2:] for row in mine]).reshape(
         len({row[0] for row in mine}), -1, 3
     )  # [patches, qualities, 3]
+    return _lower_hull(table)
+
+
+def _lower_hull(table: np.ndarray) -> np.ndarray:
+    """`curve` of patches' points, [patches, qualities, 3]."""
     distortion = 255.0**2 * 10 ** (-table[:, :, 1] / 10)
     best = [np.argmin(table[:, :, 0] + slope * distortion, axis=1) for slope in SLOPES]
     return np.array(sorted({pooled(table[np.arange(len(table)), choice]) for choice in best}))
@@ -239,19 +257,28 @@ def bd_rate(anchor: np.ndarray, test: np.ndarray) -> float:
 
     if len(anchor) < 3 or len(test) < 3:
         return float("nan")
+    curves = (anchor[:, 0], anchor[:, 1], test[:, 0], test[:, 1])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return float(
-            cast(
-                float,
-                of(
-                    anchor[:, 0],
-                    anchor[:, 1],
-                    test[:, 0],
-                    test[:, 1],
-                    method="pchip",
-                    require_matching_points=False,
-                    min_overlap=0,
-                ),
-            )  # a tuple only with its interpolators
-        )
+        found = of(*curves, method="pchip", require_matching_points=False, min_overlap=0)
+    return float(cast(float, found))  # a tuple only with its interpolators
+
+
+def bd_interval(
+    points: Sequence[Point], codec: str, model: Sequence[dict[int, Triple]], draws: int = 400
+) -> tuple[float, float]:
+    """95 % interval of the BD-rate of a model against a codec, by bootstrap over windows: both curves are
+    those of the same drawn windows. model: (bpp, PSNR, MS-SSIM) by window, for each lambda."""
+    windows = sorted(set.intersection(*(set(found) for found in model)))
+    chosen = [[p for p in points if p.codec == codec and p.round == number] for number in windows]
+    table = np.array(
+        [[(p.bpp, p.psnr_db, p.ms_ssim) for p in sorted(c, key=lambda p: p.quality)] for c in chosen]
+    )
+    own = np.array([[found[number] for number in windows] for found in model])
+    random, rates = np.random.default_rng(0), []
+    for _ in range(draws):
+        drawn = random.integers(len(windows), size=len(windows))
+        test = np.array(sorted(pooled(found[drawn]) for found in own))
+        rates.append(bd_rate(_lower_hull(table[drawn]), test))
+    low, high = np.nanpercentile(rates, (2.5, 97.5))
+    return float(low), float(high)

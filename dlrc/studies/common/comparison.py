@@ -1,12 +1,16 @@
-"""The models without DLRC beside JPEG 2000, JPEG XL and WebP: what the rate-distortion study prints of it."""
+"""The models without DLRC beside JPEG 2000, JPEG XL, AVIF and WebP: what the rate-distortion study prints of
+it."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
-from dlrc.studies.common.baselines import QUALITIES, Point, bd_rate, curve, distances, pooled
+from constellation.common.files import make_folder, write_text
+from dlrc.studies.common.baselines import QUALITIES, Point, bd_interval, bd_rate, curve, distances, pooled
 from dlrc.studies.common.statistics import Line
 from dlrc.studies.paper.rd_report import markdown
 from dlrc.studies.paper.rd_rounds import Configuration, Row
@@ -26,6 +30,35 @@ def model_points(rows: Sequence[Row], points: Sequence[Point]) -> Patches:
     }
 
 
+def compared_of(rows: Mapping[Configuration, Sequence[Row]], points: Sequence[Point]) -> Compared:
+    """The models' own patches, without DLRC and without a halo, by model and lambda."""
+    return {
+        (c.model, c.lambda_): model_points(found, points)
+        for c, found in rows.items()
+        if c.density == "dense" and c.halo_px == 0
+    }
+
+
+def write_results(folder: Path, compared: Compared, points: Sequence[Point]) -> Path:
+    """One JSON file for each model and codec in CompressAI's evaluation layout, which its plotting tools
+    read: bpp, psnr-rgb (of the mean error) and ms-ssim-rgb, by rising rate. Returns the folder."""
+    curves = {codec: curve(points, codec) for codec in QUALITIES} if points else {}
+    for model in dict.fromkeys(model for model, _ in compared):
+        own = [
+            pooled(list(found.values())) for (name, _), found in compared.items() if name == model and found
+        ]
+        curves[model] = np.array(sorted(own)).reshape(-1, 3)
+    make_folder(folder)
+    for name, table in curves.items():
+        keys = ("bpp", "psnr-rgb", "ms-ssim-rgb")
+        results = {
+            key: [round(float(v), 6) for v in column] for key, column in zip(keys, table.T, strict=True)
+        }
+        content = {"name": name, "description": "bytes of real streams", "results": results}
+        write_text(folder / f"{name}.json", json.dumps(content, indent=2) + "\n")
+    return folder
+
+
 def codecs_text(
     rows: Mapping[Configuration, Sequence[Row]],
     lines: Mapping[Configuration, Line],
@@ -33,11 +66,7 @@ def codecs_text(
     overhead: Mapping[str, int],
 ) -> list[str]:
     """What is printed of models without DLRC against other codecs. overhead: as of `container_overhead`."""
-    compared = {
-        (c.model, c.lambda_): model_points(found, points)
-        for c, found in rows.items()
-        if c.density == "dense" and c.halo_px == 0
-    }
+    compared = compared_of(rows, points)
     gaps = {
         (key, codec): distances(points, codec, found)
         for key, found in compared.items()
@@ -52,7 +81,7 @@ def codecs_text(
         "mean rate the model's; per patch: at the model's rate on each patch, mean ± 95 %). Codecs at their "
         "best for PSNR (dlrc/studies/common/baselines.py). Our",
         f"bytes are whole containers. Not counted: {overhead['jpeg2000']} bytes of JP2 boxes and comment, "
-        f"{overhead['jpegxl']} of JPEG XL's container (bare codestreams); counted: "
+        f"{overhead['jpegxl']} of JPEG XL's container, {overhead['avif']} of AVIF's boxes; counted: "
         f"WebP's RIFF container, {overhead['webp']} bytes",
         *baseline_table(compared, gaps, {codec: curve(points, codec) for codec in QUALITIES}),
     ]
@@ -134,11 +163,15 @@ def bd_rates(compared: Compared, lines: Mapping[Configuration, Line], points: Se
         )
         if len(own) < 3:
             continue
-        parts = [f"{codec} {bd_rate(curve(points, codec), own):+.1f} %" for codec in QUALITIES]
+        each = [found for (name, _), found in compared.items() if name == model and found]
+        parts = []
+        for codec in QUALITIES:
+            low, high = bd_interval(points, codec, each)
+            parts.append(f"{codec} {bd_rate(curve(points, codec), own):+.1f} % [{low:+.1f}, {high:+.1f}]")
         text += [
             "",
             f"BD-rate of {model} (without DLRC, {len(own)} lambdas, PSNR of the mean MSE, negative: fewer "
-            f"bits) against {', '.join(parts)}",
+            f"bits; 95 %, bootstrap over windows) against {', '.join(parts)}",
         ]
         for density in ("dense", "sparse"):
             found = [

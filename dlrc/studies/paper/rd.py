@@ -1,5 +1,5 @@
 """Figures 6 and 7: rate and quality with and without DLRC, on real streams of every model, beside JPEG 2000,
-JPEG XL and WebP.
+JPEG XL, AVIF and WebP.
 
 Each window is one round of the scenario `dense` or `sparse`: eight satellites, real streams, the ground's own
 decoder for the first `decode` windows (bytes alone for the rest). Writes runs/rd-<digest>/: rows/*.csv (one
@@ -26,7 +26,8 @@ from constellation.scenario.load import SCENARIO, load_scenario, write_scenario
 from constellation.scenario.scenario import Scenario
 from dlrc.commands.models import known_models
 from dlrc.studies.common.baselines import Point, container_overhead, measure
-from dlrc.studies.common.comparison import codecs_text
+from dlrc.studies.common.comparison import codecs_text, compared_of, write_results
+from dlrc.studies.common.shared_ground import share_ground
 from dlrc.studies.common.sights import Sights
 from dlrc.studies.common.statistics import Line, summarise
 from dlrc.studies.common.terms import FLOWN, refuse_estimates
@@ -39,7 +40,7 @@ from dlrc.studies.paper.rd_halo import (
     ring_gain,
     ring_table,
 )
-from dlrc.studies.paper.rd_report import TABLE_FIELDS, breakdown_table, saving_table, table_rows
+from dlrc.studies.paper.rd_report import TABLE_FIELDS, breakdown_table, markdown, saving_table, table_rows
 from dlrc.studies.paper.rd_rounds import (
     Configuration,
     Logbook,
@@ -77,6 +78,8 @@ class RdKeys(Knobs):
     """windows on which border margins are measured; auto needs some"""
     surroundings: Annotated[int, Field(ge=0, le=1000)] = 4
     """windows on which it is measured what g_s makes of haloed latents, by what lies around them"""
+    shared: Annotated[int, Field(ge=0, le=1000)] = 10
+    """windows on which JPEG 2000 codes by footprint what several satellites see"""
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ class Request:
     surroundings: int
     overrides: tuple[str, ...]
     scenario: Scenario
+    own: RdKeys
 
     @property
     def folder(self) -> Path:
@@ -137,10 +141,30 @@ def study(given: Given) -> None:
         wide = [c for c in configurations if c.halo_px]
         gains = {c: ring_gain(c, request.overrides, request.surroundings) for c in wide}
         print("\n".join(ring_table(gains)))
+    if request.own.shared:
+        print("\n".join(shared_table(request)))
+    folder = write_results(request.folder / "compressai", compared_of(rows, points), points)
+    print(f"\nwrote {folder}/ (rate and quality in CompressAI's evaluation layout)")
     where = "real held-out scenes" if request.scenario.scene.path else "built-in procedural scene"
     draw(request.folder, where, lines, rows, points)
     some = f"{'halo.csv, ' if halos else ''}{'baselines.csv, ' if points else ''}"
     print(f"\nwrote {request.folder}/ (rows/, table.csv, {some}curves.png, breakdown.png)")
+
+
+def shared_table(request: Request) -> list[str]:
+    """JPEG 2000 with footprints beside JPEG 2000 alone: what the savings of DLRC stand against."""
+    lambdas = sorted({value for values in request.lambdas.values() for value in values})
+    head = ["overlap", "lambda", "JPEG 2000, bpp", "by footprint, bpp", "bytes saved, %"]
+    head.append("its dPSNR of the mean MSE, dB")
+    rows, windows = [], min(request.own.shared, request.windows)
+    for density in request.densities:
+        scenario = load_scenario(density, request.overrides)
+        sights = Sights(scenario.scene, scenario.capture, scenario.seed)
+        for found in share_ground(sights, scenario.satellites, windows, lambdas):
+            rates = (f"{found.bpp_alone:.4f}", f"{found.bpp:.4f}", f"{found.saved_pct:.1f}")
+            rows.append([density, f"{found.lambda_:g}", *rates, f"{found.d_psnr_db:+.2f}"])
+    about = "JPEG 2000 where each satellite leaves out, by footprint, what one before it sees; geometry known"
+    return ["", about, *markdown(head, rows)]
 
 
 def request_of(given: Given) -> Request:
@@ -164,6 +188,7 @@ def request_of(given: Given) -> Request:
         own.surroundings,
         given.words,
         scenario,
+        own,
     )
 
 

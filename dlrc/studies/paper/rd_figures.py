@@ -15,10 +15,14 @@ from dlrc.studies.common.figures import save
 from dlrc.studies.common.statistics import Line
 from dlrc.studies.paper.rd_rounds import Configuration, Row
 
-COLOURS = dict(
-    zip(registry.names(), ("#1f5fa8", "#3a8f5c", "#d9822b", "#8a4fa3", "#b03a5b", "#2b8fa8"), strict=True)
-)
-BASELINES = {"jpeg2000": ("#444444", "-"), "jpegxl": ("#8a8a8a", "--"), "webp": ("#8a8a8a", ":")}
+HUES = ("#1f5fa8", "#3a8f5c", "#d9822b", "#8a4fa3", "#b03a5b", "#2b8fa8")
+COLOURS = dict(zip(registry.names(), HUES, strict=True))
+BASELINES = {
+    "jpeg2000": ("#444444", "-"),
+    "jpegxl": ("#8a8a8a", "--"),
+    "avif": ("#8a8a8a", "-."),
+    "webp": ("#8a8a8a", ":"),
+}
 PARTS = (("y", "#4477aa"), ("z", "#ccbb44"), ("map", "#cc4455"), ("header", "#999999"))
 
 

@@ -22,7 +22,11 @@ def network(name):
 def test_what_compressai_saves_flies_here_in_any_of_its_wrappings(name, tmp_path):
     theirs = network(name)
     state = theirs.net.state_dict()
-    wrapped = {"epoch": 3, "loss": 1.5, "state_dict": {f"module.{key}": value for key, value in state.items()}}
+    wrapped = {
+        "epoch": 3,
+        "loss": 1.5,
+        "state_dict": {f"module.{key}": value for key, value in state.items()},
+    }
     found = []
     for label, content in (("plain", state), ("trained", wrapped)):
         folder = tmp_path / label

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from codec.models.foreign import zoo
 from codec.models.checkpoint import load_weights
-from codec.models.registry import build_model
+from codec.models.foreign import zoo
 from codec.models.foreign.zoo import from_compressai, zoo_checkpoint
+from codec.models.registry import build_model
 from constellation.common.errors import UserError
 
 

@@ -8,8 +8,20 @@ import pytest
 
 from constellation.common.cli import perform
 from constellation.common.errors import UserError
-from constellation.scenario.load import build_scenario
-from dlrc.studies.common.baselines import QUALITIES, Point, bd_rate, curve, decode, distances, encode, pooled
+from constellation.scenario.load import build_scenario, load_scenario
+from dlrc.studies.common.baselines import (
+    QUALITIES,
+    Point,
+    bd_interval,
+    bd_rate,
+    curve,
+    decode,
+    distances,
+    encode,
+    pooled,
+)
+from dlrc.studies.common.shared_ground import share_ground, smooth_fill
+from dlrc.studies.common.sights import Sights
 from dlrc.studies.common.statistics import bootstrap, summarise
 from dlrc.studies.paper import rd, visual
 from dlrc.studies.paper.rd_halo import against_plain
@@ -265,3 +277,35 @@ def test_a_lambda_that_a_model_is_not_shipped_at_is_named(capsys):
         UserError, match=r"lambdas=0\.013,0\.05: 0\.05 is of no model; shipped are bmshj: 0\.0067"
     ):
         lambdas_of(("bmshj", "mbt"), (0.013, 0.05))
+
+
+def test_what_is_filled_in_keeps_what_is_there_and_costs_little():
+    random = np.random.default_rng(1)
+    image = random.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    keep = np.zeros((64, 64), dtype=bool)
+    keep[:16] = True
+    filled = smooth_fill(image, keep)
+    assert np.array_equal(filled[keep], image[keep])
+    assert len(encode("jpeg2000", filled, 30)) < 0.5 * len(encode("jpeg2000", image, 30))
+    assert np.array_equal(smooth_fill(image, np.ones_like(keep)), image)
+
+
+def test_footprints_save_jpeg_2000_about_what_is_seen_twice():
+    scenario = load_scenario("dense", ("capture.patch_px=128", "capture.window_px=192"))
+    (found,) = share_ground(Sights(scenario.scene, scenario.capture, scenario.seed), 4, 1, [0.013])
+    assert 0 < found.bpp < found.bpp_alone and abs(found.d_psnr_db) < 3
+
+
+def test_equal_curves_have_an_interval_around_zero():
+    random = np.random.default_rng(5)
+    points, model = [], [{}, {}, {}, {}]
+    for number in range(12):
+        for quality in range(11):
+            rate = (0.1 + 0.2 * quality) * (1 + 0.2 * random.random())
+            psnr_db = 28 + 6 * np.log2(rate + 0.5) + random.random()
+            points.append(Point("jpegxl", float(quality), number, 0, rate, psnr_db, 0.9))
+        mine = [p for p in points if p.round == number]
+        for lambda_, found in zip((1, 3, 5, 8), model, strict=False):
+            found[number] = (mine[lambda_].bpp, mine[lambda_].psnr_db, 0.9)
+    low, high = bd_interval(points, "jpegxl", model, draws=50)
+    assert low <= high < 60 and low > -20
