@@ -121,14 +121,12 @@ def parts(net: Any, w: Widths, family: Family | None = None) -> LatentModel:
     )
 
 
-def widths_of(state: Mapping[str, Tensor]) -> Widths:
-    """N and M from the transforms, the groups from their heads' biases."""
+def widths_of(state: Mapping[str, Tensor], last: str = "g_a.13.weight") -> Widths:
+    """N and M from the transforms, the groups from their heads' biases. last: the layer that makes y."""
     pattern, groups = "latent_codec.y.latent_codec.y{}.entropy_parameters.4.bias", []
     while pattern.format(len(groups)) in state:
         groups.append(int(state[pattern.format(len(groups))].shape[0]) // 2)
-    return Widths(
-        int(state["g_a.0.weight"].shape[0]), int(state["g_a.13.weight"].shape[0]), groups=tuple(groups)
-    )
+    return Widths(int(state["g_a.0.weight"].shape[0]), int(state[last].shape[0]), groups=tuple(groups))
 
 
 TITAN_V = (8.31e-3, 251.45e-3, 14.31e-3)

@@ -7,6 +7,7 @@ that spirit: two such blocks and one local gate at each of three scales. No laye
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -96,7 +97,7 @@ FAMILY = Family(
     number=5,
     build=build,
     parts=parts,
-    widths_of=elic.widths_of,
+    widths_of=partial(elic.widths_of, last="g_a.15.weight"),
     check=check,
     has_context=True,
     zoo=None,

@@ -3,10 +3,11 @@ four strided convolutions, two LSConv blocks after each of the first three; no a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from codec.models import elic
 from codec.models.encoders.lsconv import NORMS, SHARED, LSConv
@@ -54,12 +55,18 @@ def parts(net: Any, w: Widths) -> LatentModel:
     return elic.parts(net, w, FAMILY)
 
 
+def widths_of(state: Mapping[str, Tensor]) -> Widths:
+    """N, M, groups; a norm that stands beside the convolutions is the published one, none is `frozen`."""
+    norm = "group" if "g_a.1.norm.weight" in state else NORM
+    return replace(elic.widths_of(state, "g_a.9.weight"), norm=norm)
+
+
 FAMILY = Family(
     name="rsllic",
     number=4,
     build=build,
     parts=parts,
-    widths_of=elic.widths_of,
+    widths_of=widths_of,
     check=check,
     has_context=True,
     zoo=None,
