@@ -8,6 +8,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from benchmarks.common.macs import on_board
 from codec.models.checkpoint import load_checkpoint, load_weights, save_checkpoint, weights_sha256
 from codec.models.encoders.files import bind, save_encoder
 from codec.models.encoders.lsconv import LSConv, aggregate, folded_state, freeze, thaw
@@ -156,3 +157,18 @@ def test_far_away_changes_reach_a_latent_only_where_the_norm_looks_at_the_whole_
     with torch.no_grad():
         difference = (model.analysis(x) - model.analysis(other))[..., :4].abs().max()
     assert bool(difference == 0) is local
+
+
+@pytest.mark.parametrize(
+    ("name", "widths", "g_a", "rest"),
+    [
+        ("bmshj", (128, 192), 42.2, None),
+        ("elic", (128, 320), 120.0, 46.0),
+        ("rsllic", (128, 320), 32.3, 46.0),
+    ],
+)
+def test_counted_multiply_adds_are_those_that_are_known(name, widths, g_a, rest):
+    found = on_board(build(name, Widths(*widths)))
+    assert found["g_a"] / 1e3 == pytest.approx(g_a, abs=0.06)
+    if rest is not None:
+        assert (found["hyperprior"] + found["context"]) / 1e3 == pytest.approx(rest, abs=0.06)
