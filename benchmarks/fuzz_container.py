@@ -23,7 +23,9 @@ import torch
 from pydantic import Field
 
 from benchmarks.fuzz.targets import ROUND, Target, decoded, make_targets
-from codec.bitstream import MAX_POSITIONS, MAX_SATELLITES, MAX_SIDE, pack, unpack
+from codec.bitstream import pack, unpack
+from codec.fields import MAX_POSITIONS, MAX_SIDE
+from codec.framing import MAX_SATELLITES
 from codec.models import registry
 from codec.settings import DEDUPS
 from constellation.common.cli import Command, Given, main_of

@@ -3,8 +3,9 @@ each.
 
 A stream is the fields of `FIELDS` one after the other (`python -m codec.bitstream` prints them as a table).
 Integers are LEB128 varints in their shortest form unless their width is given. Any change of these bytes is a
-new version; streams of earlier versions, which lack what is marked as newer, are still read. Version 5 is a
-version 4 that refers to earlier rounds: streams that do not are written as version 4.
+new version; streams of earlier versions, which lack what is marked as newer, are still read. Streams are
+written as version 4, but for those that refer to earlier rounds (5) and those of pictures of other bands than
+8-bit RGB (6).
 
 A stream says which round of which run it is of in one word, `accord`: a checksum of what all satellites of
 the round agreed on, their numbers and the checksums of their lists (nodes/arbiter.py). A follower copies
@@ -13,22 +14,25 @@ each other's gaps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from codec.earlier import SATELLITES, code_of, numbers_of
-from codec.framing import Reader, crc16, varint
+from codec.fields import (
+    BANDED,
+    FIELDS,
+    MAGIC,
+    MAX_POSITIONS,
+    MAX_STREAM_BYTES,
+    REMEMBERING,
+    VERSION,
+    VERSIONS,
+    Field,
+)
+from codec.framing import Reader, crc16, participants_code, participants_of, varint
+from codec.imagery.scaling import Bands
 from codec.settings import SETTINGS, StreamSettings, settings_bits, settings_of
 from constellation.common.errors import BitstreamError
-
-MAGIC = b"\xd7L"
-VERSION, REMEMBERING = 4, 5  # the latter refers to earlier rounds
-VERSIONS = (2, 3, 4, 5)  # that can be read
-MAX_STREAM_BYTES = 64 << 20
-MAX_SATELLITES = 32768
-MAX_SIDE = 4096  # latent positions: 65,536 px
-MAX_POSITIONS = 1 << 17  # 4,096 px squared, twice
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,8 @@ class Header:
     """32 bits, alike in all streams that may refer to each other by their lists; else 0"""
     picture_digest: int = 0
     """CRC-32 of the picture, row by row, where `settings.shows`; else 0"""
+    bands: Bands | None = None
+    """of a picture that is not 8-bit RGB"""
     earlier: tuple[int, ...] = ()
     """views of earlier rounds that it may refer to, by number (codec/earlier.py), ascending"""
 
@@ -57,6 +63,21 @@ class Header:
     def sources(self) -> tuple[int, ...]:
         """All that map and prediction may name: participants, then earlier views."""
         return self.participants + self.earlier
+
+    @property
+    def version(self) -> int:
+        """The oldest that has all of this."""
+        if self.bands is not None:
+            return BANDED
+        return REMEMBERING if self.earlier else VERSION
+
+    @property
+    def band_count(self) -> int:
+        return 3 if self.bands is None else self.bands.count
+
+    @property
+    def scales(self) -> bytes:
+        return b"" if self.bands is None else self.bands.packed
 
 
 @dataclass(frozen=True)
@@ -73,87 +94,6 @@ class Bitstream:
     prediction: bytes = b""
 
 
-@dataclass(frozen=True)
-class Field:
-    """One field of the container. kind: raw bytes `bytes`, little-endian `uint`, `varint`, or a `section`,
-    whose length is an earlier field. size: bytes of the first two. present: whether a stream has it, by
-    version and settings."""
-
-    name: str
-    kind: str
-    size: int
-    says: str
-    present: Callable[[int, StreamSettings], bool] = lambda version, settings: True
-    low: int = 0
-    high: int | None = None
-
-
-FIELDS = (
-    Field("magic", "bytes", 2, "`d7 4c`"),
-    Field("version", "uint", 1, f"{VERSION}; {REMEMBERING} where it refers to earlier rounds"),
-    Field("settings", "uint", 2, "how the stream was coded, in bits (below)"),
-    Field("weights", "bytes", 4, "first bytes of the SHA-256 of the checkpoint"),
-    Field("satellite", "varint", 0, "who sends", high=MAX_SATELLITES - 1),
-    Field("round", "varint", 0, "number of the round", high=(1 << 32) - 1),
-    Field("height", "varint", 0, "latent positions, a multiple of 4", low=1, high=MAX_SIDE),
-    Field("width", "varint", 0, "latent positions, a multiple of 4", low=1, high=MAX_SIDE),
-    Field("k", "varint", 0, "hash rounds", high=255),
-    Field(
-        "participants",
-        "varint",
-        0,
-        "whose lists the sender heard: 2 n for satellites 0 to n - 1, else 1 + twice a bit mask",
-    ),
-    Field(
-        "earlier",
-        "varint",
-        0,
-        "new in 5, with a prediction_size: views of earlier rounds, satellite + 1024 x rounds ago, "
-        "ascending, "
-        "steps from 1023 on of 15 bits, the first lowest",
-        lambda version, settings: version >= REMEMBERING and settings.predicts,
-    ),
-    Field("z_size", "varint", 0, "bytes"),
-    Field("y_size", "varint", 0, "bytes"),
-    Field("map_size", "varint", 0, "bytes"),
-    Field(
-        "prediction_size",
-        "varint",
-        0,
-        "bytes; new in 4, with dedup conditional or hybrid",
-        lambda version, settings: settings.predicts,
-    ),
-    Field(
-        "accord",
-        "uint",
-        4,
-        "new in 3, with dedup signature or footprint: checksum of what all satellites of the round agreed on",
-        lambda version, settings: version >= 3 and settings.dlrc and not settings.predicts,
-    ),
-    Field(
-        "picture_digest",
-        "uint",
-        4,
-        "new in 4, with portable_pictures where no halo and no vector of another value is in the picture: "
-        "CRC-32 of the picture (uint8, row by row, bands fastest)",
-        lambda version, settings: settings.shows,
-    ),
-    Field("z_check", "uint", 2, "CRC-16 (low half of CRC-32) of everything before it, and z"),
-    Field("z", "section", 0, "hyper-latents (codec/entropy/encoder.py)"),
-    Field("y_check", "uint", 2, "CRC-16 of y"),
-    Field("y", "section", 0, "latents (codec/entropy/encoder.py)"),
-    Field("map_check", "uint", 2, "CRC-16 of map; absent where there is no map"),
-    Field("map", "section", 0, "assignment map (codec/maps/coding.py)"),
-    Field("prediction_check", "uint", 2, "CRC-16 of prediction; absent where there is none"),
-    Field("prediction", "section", 0, "what its vectors are predicted from (codec/prediction/)"),
-    Field(
-        "digest",
-        "uint",
-        4,
-        "CRC-32 of the known vectors, continued over the map's references; with a prediction_size: of all "
-        "vectors",
-    ),
-)
 _SECTIONS = ("z", "y", "map", "prediction")
 _OPTIONAL = _SECTIONS[2:]  # sections that may be empty, and then have no checksum
 
@@ -166,13 +106,12 @@ def pack(stream: Bitstream) -> bytes:
         raise ValueError(f"weights digest of {len(header.weights)} bytes, expected 4")
     if stream.prediction and not header.settings.predicts:
         raise ValueError(f"a prediction with dedup {header.settings.dedup}, dlrc {header.settings.dlrc}")
-    version = REMEMBERING if header.earlier else VERSION
     values = {
         **{part.name: getattr(header, part.name) for part in FIELDS if hasattr(header, part.name)},
         "magic": MAGIC,
-        "version": version,
+        "version": header.version,
         "settings": settings_bits(header.settings),
-        "participants": _participants_code(header.participants),
+        "participants": participants_code(header.participants),
         "earlier": code_of(header.earlier),
         **{f"{name}_size": len(getattr(stream, name)) for name in _SECTIONS},
         **{name: getattr(stream, name) for name in (*_SECTIONS, "digest")},
@@ -180,7 +119,7 @@ def pack(stream: Bitstream) -> bytes:
     out = bytearray()
     for part in FIELDS:
         name = part.name.removesuffix("_check")
-        if not part.present(version, header.settings) or (name in _OPTIONAL and not values[name]):
+        if not part.present(header.version, header.settings) or (name in _OPTIONAL and not values[name]):
             continue
         if part.name.endswith("_check"):
             values[part.name] = crc16((bytes(out) if name == "z" else b"") + values[name])
@@ -188,7 +127,9 @@ def pack(stream: Bitstream) -> bytes:
         if part.kind == "varint":
             out += varint(value)
         else:
-            out += value if part.kind in ("bytes", "section") else value.to_bytes(part.size, "little")
+            out += (
+                value if part.kind in ("bytes", "section", "scales") else value.to_bytes(part.size, "little")
+            )
     return bytes(out)
 
 
@@ -200,7 +141,8 @@ def unpack(data: bytes) -> Bitstream:
     if data[:2] != MAGIC:
         raise BitstreamError(f"not a DLRC stream: begins with {bytes(data[:2])!r}, expected {MAGIC!r}")
     reader, settings = Reader(bytes(data)), StreamSettings()
-    found: dict[str, Any] = {"accord": 0, "prediction_size": 0, "picture_digest": 0, "earlier": 0}
+    found: dict[str, Any] = dict.fromkeys(("accord", "prediction_size", "picture_digest", "earlier"), 0)
+    found["scales"] = b""
     for part in FIELDS:
         name = part.name.removesuffix("_check")
         if name in _OPTIONAL and not found[f"{name}_size"]:
@@ -229,8 +171,8 @@ def _read(reader: Reader, part: Field, found: dict[str, Any]) -> bytes | int:
             what = "header and z" if part.name == "z" else f"section {part.name}"
             raise BitstreamError(f"checksum of {what} does not match: the stream is damaged")
         return data
-    if part.kind == "bytes":
-        return reader.take(part.size)
+    if part.kind in ("bytes", "scales"):
+        return reader.take(part.size * (found["band_count"] if part.kind == "scales" else 1))
     value = reader.varint() if part.kind == "varint" else int.from_bytes(reader.take(part.size), "little")
     if part.name == "version" and value not in VERSIONS:
         known = " or ".join(map(str, VERSIONS))
@@ -242,13 +184,20 @@ def _read(reader: Reader, part: Field, found: dict[str, Any]) -> bytes | int:
 
 def _header(found: dict[str, Any], settings: StreamSettings) -> Header:
     names = ("weights", "satellite", "round", "height", "width", "k", "accord", "picture_digest")
-    members = _participants_of(found["participants"])
-    told = {name: found[name] for name in names}
-    header = Header(settings=settings, participants=members, earlier=numbers_of(found["earlier"]), **told)
-    if (found["version"] == REMEMBERING) != bool(header.earlier):
-        raise BitstreamError(f"version {found['version']}, expected {VERSION} without earlier rounds")
+    earlier, bands = numbers_of(found["earlier"]), _bands(found["scales"])
+    told = {name: found[name] for name in names} | {"participants": participants_of(found["participants"])}
+    header = Header(settings=settings, earlier=earlier, bands=bands, **told)
+    if found["version"] >= VERSION and found["version"] != header.version:
+        raise BitstreamError(f"version {found['version']}, expected {header.version}")
     _check(header, BitstreamError)
     return header
+
+
+def _bands(scales: bytes) -> Bands | None:
+    try:
+        return Bands.unpacked(scales) if scales else None
+    except ValueError as error:
+        raise BitstreamError(f"scales: {str(error)[:200]}") from None
 
 
 def _check(header: Header, error: type[Exception]) -> None:
@@ -265,6 +214,8 @@ def _check(header: Header, error: type[Exception]) -> None:
         raise error(f"{size}, expected multiples of 4 (64 px)")
     if header.participants and header.satellite not in header.participants:
         raise error(f"satellite {header.satellite} is not among its own participants")
+    if header.bands is not None and header.settings.predicts:
+        raise error(f"bands with dedup {header.settings.dedup}, which predicts pictures of 8-bit RGB")
     if header.earlier and not header.settings.predicts:
         raise error(f"refers to earlier rounds with dedup {header.settings.dedup}")
     if header.earlier and header.earlier[-1] // SATELLITES > header.round:
@@ -276,29 +227,9 @@ def _check(header: Header, error: type[Exception]) -> None:
         raise error(f"picture digest {header.picture_digest}, expected 32 bits, and 0 where none is given")
 
 
-def _participants_code(participants: tuple[int, ...]) -> int:
-    if tuple(participants) == tuple(range(len(participants))):
-        return len(participants) << 1
-    return sum(1 << satellite for satellite in participants) << 1 | 1
-
-
-def _participants_of(code: int) -> tuple[int, ...]:
-    if not code & 1:
-        if code >> 1 > MAX_SATELLITES:
-            raise BitstreamError(f"{code >> 1} participants, expected at most {MAX_SATELLITES}")
-        return tuple(range(code >> 1))
-    mask = code >> 1
-    if mask.bit_length() > MAX_SATELLITES:
-        raise BitstreamError(f"participant {mask.bit_length() - 1}, expected at most {MAX_SATELLITES - 1}")
-    members = tuple(bit for bit, digit in enumerate(reversed(f"{mask:b}")) if digit == "1")
-    if members == tuple(range(len(members))):
-        raise BitstreamError("participants are not in their shortest form")
-    return members
-
-
 def layout() -> str:
     """The fields of a stream and the bits of its settings, as two tables for people (Markdown)."""
-    width = {"varint": "varint", "section": "its length"}
+    width = {"varint": "varint", "section": "its length", "scales": "8 a band"}
     lines = ["| bytes | field | what it says |", "| --- | --- | --- |"]
     lines += [f"| {width.get(part.kind, part.size)} | {part.name} | {part.says} |" for part in FIELDS]
     lines += ["", "| bits | setting | values, by number |", "| --- | --- | --- |"]

@@ -6,7 +6,8 @@ import zlib
 
 from constellation.common.errors import BitstreamError
 
-MAX_BITS = 32768 + 14  # of a number: a bit for each satellite, and what varints waste
+MAX_SATELLITES = 32768
+MAX_BITS = MAX_SATELLITES + 14  # of a number: a bit for each satellite, and what varints waste
 
 
 def varint(value: int) -> bytes:
@@ -54,3 +55,25 @@ class Reader:
         for digit in reversed(digits):
             value = value << 7 | digit
         return value
+
+
+def participants_code(participants: tuple[int, ...]) -> int:
+    """Satellites' ids as one number: 2 n for 0 to n - 1, else 1 + twice a bit mask."""
+    if tuple(participants) == tuple(range(len(participants))):
+        return len(participants) << 1
+    return sum(1 << satellite for satellite in participants) << 1 | 1
+
+
+def participants_of(code: int) -> tuple[int, ...]:
+    """Inverse of `participants_code`. Raises `BitstreamError`."""
+    if not code & 1:
+        if code >> 1 > MAX_SATELLITES:
+            raise BitstreamError(f"{code >> 1} participants, expected at most {MAX_SATELLITES}")
+        return tuple(range(code >> 1))
+    mask = code >> 1
+    if mask.bit_length() > MAX_SATELLITES:
+        raise BitstreamError(f"participant {mask.bit_length() - 1}, expected at most {MAX_SATELLITES - 1}")
+    members = tuple(bit for bit, digit in enumerate(reversed(f"{mask:b}")) if digit == "1")
+    if members == tuple(range(len(members))):
+        raise BitstreamError("participants are not in their shortest form")
+    return members

@@ -14,6 +14,8 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BeforeValidator, ConfigDict, PlainSerializer
 
+from ground.metrics import count_of
+
 _NAMES = ("bits", "bits_independent", "mse", "mse_independent")
 _MOST = 65504.0  # of float16
 MAX_POSITIONS = 1 << 20
@@ -49,18 +51,18 @@ class Cells:
 def mse_by_cell(
     original: np.ndarray, decoded: np.ndarray | None, valid: np.ndarray | None, shape: tuple[int, int]
 ) -> np.ndarray:
-    """Mean squared error of uint8 [P, P, B] images below each of [H, W] positions, float64; zero without an
-    image. valid: bool [P, P], None: all."""
+    """Mean squared error, squared 8-bit counts, of uint8 or uint16 [P, P, B] images below each of [H, W]
+    positions, float64; zero without an image. valid: bool [P, P], None: all."""
     height, width = shape
     if decoded is None or decoded.shape != original.shape:
         return np.zeros(shape)
-    squared = (original.astype(np.int32) - decoded.astype(np.int32)) ** 2
+    squared = (original.astype(np.int64) - decoded.astype(np.int64)) ** 2
     mask = np.ones(original.shape[:2], dtype=bool) if valid is None else valid
     sums, counts = (
         of.reshape(height, len(of) // height, width, of.shape[1] // width).sum(axis=(1, 3))
         for of in ((squared.sum(axis=2) * mask).astype(np.float64), mask.astype(np.float64))
     )
-    return sums / np.maximum(1.0, counts * original.shape[2])
+    return sums / np.maximum(1.0, counts * original.shape[2]) / count_of(original) ** 2
 
 
 def _to_json(cells: Cells | None) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ same."""
 from __future__ import annotations
 
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -18,15 +19,19 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from codec.bitstream import MAX_STREAM_BYTES, Header, unpack
+from codec.bitstream import Header, unpack
 from codec.earlier import MAX_AGE, Source
+from codec.fields import MAX_STREAM_BYTES
+from codec.imagery.colours import false_colour, range_of
+from codec.imagery.scaling import WIDE
 from codec.models.checkpoint import load_checkpoint
 from codec.models.storage import WEIGHTS_FOLDER
 from constellation.common.cli import Command, Given, main_of
 from constellation.common.errors import BitstreamError, UserError
 from constellation.common.files import make_folder, replacing
 from constellation.common.frozen import value
-from constellation.common.knobs import Knobs, Several
+from constellation.common.knobs import Knobs, Says, Several
+from constellation.scenario.imaging import COLOURS
 from ground.decoder import Decoded, decode
 from ground.reconstructor import reconstruct
 from nodes.process.board import Board
@@ -58,11 +63,14 @@ class DecodeKeys(Knobs):
     streams: Several[str]
     """folders of runs or of streams, and .bin files"""
     out: Annotated[str, Field(min_length=1)]
-    """folder for the images, NAME.png each"""
+    """folder for the images, NAME.png each; of other bands than 8-bit RGB NAME.tif, in the samples' own unit,
+    and NAME.png in false colours"""
     weights: str = ""
     """checkpoint that coded them; none: a shipped one"""
     prediction: str = ""
     """weights that predicted them from other views; none: the shipped ones"""
+    colours: Annotated[str, Field(pattern=COLOURS), Says("one number or three, as 4 or 3,2,1")] = ""
+    """bands to show as red, green and blue, of pictures of more than three; none: 3,2,1"""
 
 
 def turn(given: Given) -> None:
@@ -81,8 +89,11 @@ def turn(given: Given) -> None:
             continue
         for path, image in images.items():
             target = out / f"{names[path]}.png"
-            write_png(target, image)
-            print(f"{path.name} -> {target}")
+            bands = next(one.header.bands for one in files if one.path == path)
+            if bands is not None:
+                write_tiff(out / f"{names[path]}.tif", bands.from_counts(image.transpose(2, 0, 1)))
+            write_png(target, _shown(image, own.colours))
+            print(f"{path.name} -> {target if bands is None else target.with_suffix('.tif')}")
         faults += [f"{path.name}: {error}" for path, error in failures.items()]
     if faults:
         for fault in faults[1:]:
@@ -195,6 +206,31 @@ def board_of(header: Header, weights: str) -> Board:
         f"weights: none of the {len(candidates)} checkpoints for {name} is the one that coded these "
         f"streams of round {header.round} (SHA-256 {header.weights.hex()}...); name it with weights="
     )
+
+
+def _shown(image: np.ndarray, colours: str) -> np.ndarray:
+    if image.dtype == np.uint8:
+        return image
+    try:
+        return false_colour(image, colours, range_of(image))
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def write_tiff(path: Path, samples: np.ndarray) -> None:
+    """Samples float64 [bands, H, W] as TIFF, through a temporary name: uint16 where they are whole numbers
+    of it once rounded by at most half a step, else float32. Raises `UserError`."""
+    import rasterio
+
+    whole = np.rint(samples)
+    fits = whole.min() >= 0 and whole.max() <= WIDE and samples.max() > 2
+    stored = whole.astype(np.uint16) if fits else samples.astype(np.float32)
+    bands, height, width = stored.shape
+    size = {"count": bands, "height": height, "width": width, "dtype": stored.dtype.name}
+    with replacing(path) as temporary, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # no georeference: none is known
+        with rasterio.open(temporary, "w", driver="GTiff", compress="deflate", **size) as dataset:
+            dataset.write(stored)
 
 
 def write_png(path: Path, image: np.ndarray) -> None:

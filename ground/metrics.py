@@ -6,6 +6,9 @@ images' own values (dB), as is usual in learned compression. `pooled_psnr_db` is
 instead: never above the former, and the one that follows from the training loss. Equal images have an
 infinite PSNR; it is capped at 100 dB, so that means and JSON stay finite.
 
+Pictures of 16-bit counts, any number of bands, are measured in the same unit: 257 of their counts are one of
+8 bits, so their peak is 65535, the whole scale of each band.
+
 `valid`, np.bool_ [H, W], says which pixels of an image show anything (a capture's mask: no no-data cells);
 None: all. What is hidden counts for nothing: neither in the MSE, nor in MS-SSIM, nor in the pixels that a
 rate is divided by. Where nothing is valid, values are NaN."""
@@ -34,14 +37,20 @@ class Quality:
 
 
 def mse(original: np.ndarray, decoded: np.ndarray, valid: np.ndarray | None = None) -> float:
-    """Mean squared error of two np.uint8 arrays of one shape, in squared 8-bit counts, exact."""
+    """Mean squared error of two np.uint8 or np.uint16 arrays of one shape, in squared 8-bit counts, exact up
+    to the last division."""
     _check(original, decoded, valid)
-    error = original.astype(np.int32) - decoded.astype(np.int32)
+    error = original.astype(np.int64) - decoded.astype(np.int64)
     if valid is not None:
         error = error[valid]
     if not error.size:
         return math.nan
-    return float(np.sum(error * error, dtype=np.int64)) / error.size
+    return float(np.sum(error * error, dtype=np.int64)) / error.size / count_of(original) ** 2
+
+
+def count_of(picture: np.ndarray) -> int:
+    """Counts of a picture, np.uint8 or np.uint16, that make one of 8 bits: 1 or 257."""
+    return int(np.iinfo(picture.dtype).max) // 255
 
 
 def psnr_db(original: np.ndarray, decoded: np.ndarray, valid: np.ndarray | None = None) -> float:
@@ -72,7 +81,8 @@ def ms_ssim(original: np.ndarray, decoded: np.ndarray, valid: np.ndarray | None 
     if valid is not None and not valid.all():
         decoded = np.where(valid[:, :, None], decoded, original)
     x, y = (
-        torch.from_numpy(image.transpose(2, 0, 1).astype(np.float32))[None] for image in (original, decoded)
+        torch.from_numpy(image.transpose(2, 0, 1).astype(np.float32) / count_of(image))[None]
+        for image in (original, decoded)
     )
     if valid is not None and not valid.all():
         return _partly_hidden(x, y, torch.from_numpy(valid.astype(np.float32))[None, None], scales)
@@ -114,17 +124,18 @@ def mean_quality(values: Sequence[Quality]) -> Quality:
 
 
 def bpp(n_bytes: float, pixels: int) -> float:
-    """Bits per pixel: bytes * 8 / pixels (a pixel has three bands)."""
+    """Bits per pixel: bytes * 8 / pixels (a pixel has all its bands)."""
     if pixels <= 0:
         raise ValueError(f"bits per pixel of {pixels} pixels")
     return 8.0 * n_bytes / pixels
 
 
 def _check(original: np.ndarray, decoded: np.ndarray, valid: np.ndarray | None = None) -> None:
-    if original.shape != decoded.shape or original.dtype != np.uint8 or decoded.dtype != np.uint8:
+    kinds = {original.dtype, decoded.dtype}
+    if original.shape != decoded.shape or len(kinds) > 1 or not kinds <= {np.dtype("u1"), np.dtype("u2")}:
         raise ValueError(
             f"images {original.shape} {original.dtype} and {decoded.shape} {decoded.dtype}: expected uint8 "
-            "of one shape"
+            "(or uint16) of one shape"
         )
     if valid is not None and (valid.shape != original.shape[:2] or valid.dtype != np.bool_):
         raise ValueError(

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from codec.bitstream import Header
+from codec.imagery.scaling import WIDE
 from codec.models.model import LATENT_STRIDE_PX, LatentModel
 from codec.portable.transforms import picture_digest
 from codec.surroundings import RING
@@ -39,8 +40,8 @@ class Grid:
 
 
 def reconstruct(board: Board, *sets: Mapping[int, Grid]) -> list[dict[int, np.ndarray]]:
-    """x_hat = g_s(y_tilde), uint8 [16 H, 16 W, B], by satellite, of each set of grids; equal latents are
-    synthesised once.
+    """x_hat = g_s(y_tilde), uint8 or uint16 [16 H, 16 W, B], by satellite, of each set of grids; equal
+    latents are synthesised once.
 
     Latents that were made with a halo are given surroundings from the others of their set (ground.mosaic)
     before g_s. Portable pictures are made in exact arithmetic; raises `BitstreamError` for one that is not
@@ -51,7 +52,8 @@ def reconstruct(board: Board, *sets: Mapping[int, Grid]) -> list[dict[int, np.nd
         key = grid.portable, ring, given.shape, given.tobytes()
         if key not in done:
             made = synthesise_exactly(board, given, ring) if grid.portable else None
-            done[key] = synthesise(board.model, given, ring) if made is None else made
+            peak = 255 if grid.header.bands is None else WIDE
+            done[key] = synthesise(board.model, given, ring, peak) if made is None else made
         if grid.whole:
             _check(grid.header, done[key])
         return done[key]
@@ -88,9 +90,11 @@ def synthesise_exactly(board: Board, latents: np.ndarray, ring: int) -> np.ndarr
 
 
 @torch.no_grad()
-def synthesise(model: LatentModel, latents: np.ndarray, ring: int) -> np.ndarray:
-    """uint8 [16 H, 16 W, B] from latents [M, H + 2 ring, W + 2 ring]: the ring feeds g_s and is cut off."""
+def synthesise(model: LatentModel, latents: np.ndarray, ring: int, peak: int = 255) -> np.ndarray:
+    """uint8 (with `peak` 65535: uint16) [16 H, 16 W, B] from latents [M, H + 2 ring, W + 2 ring]: the ring
+    feeds g_s and is cut off."""
     y_tilde = torch.from_numpy(latents.astype(np.float32))[None].to(model.device)
     x_hat = model.synthesis(y_tilde)[0].clamp(0, 1).permute(1, 2, 0).float().cpu().numpy()
     edge = ring * LATENT_STRIDE_PX
-    return np.rint(x_hat[edge : x_hat.shape[0] - edge, edge : x_hat.shape[1] - edge] * 255).astype(np.uint8)
+    inside = x_hat[edge : x_hat.shape[0] - edge, edge : x_hat.shape[1] - edge]
+    return np.rint(inside * peak).astype(np.uint8 if peak == 255 else np.uint16)

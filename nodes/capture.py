@@ -18,6 +18,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from codec.imagery.scaling import WIDE
 from codec.imagery.scene import Scene
 from constellation.common.errors import UserError
 from constellation.scenario.imaging import CaptureKnobs
@@ -33,10 +34,10 @@ _WINDOW, _OFFSET, _POSE, _GAIN, _NOISE, _CLOUD = range(0xCA90, 0xCA96)  # names 
 class Capture:
     """One view. P = `capture.patch_px`, h = `capture.halo_px`, H = W = P / 16 latent positions.
 
-    image: np.uint8 [P, P, 3], the patch: what is coded, and what quality is measured against. padded:
-    np.uint8 [P + 2h, P + 2h, 3], the patch in its surroundings; beyond the scene's border its pixels are
-    mirrored about
-        the border pixel, so two views still agree wherever they overlap.
+    image: np.uint8 [P, P, 3] (np.uint16 [P, P, bands] for a codec of other bands), the patch: what is coded,
+    and what quality is measured against. padded: alike, [P + 2h, P + 2h, bands], the patch in its
+    surroundings; beyond the scene's border pixels are mirrored about the border pixel, so two views still
+    agree wherever they overlap.
     row, col: top left corner of the patch in the window, px. window_row, window_col: of the window in the
     scene, px. footprint: np.int64 [H, W], the id of the ground cell below each latent position
     (`ground_cells`), from the nominal
@@ -109,7 +110,7 @@ def capture(scene: Scene, knobs: CaptureKnobs, seed: int, round: int, satellite:
     pose = _Pose(window_row + row - halo, window_col + col - halo, size + 2 * halo, shift, rotation)
     seen = _seen(scene, pose)
     padded, gain, cloud_share = weathered(
-        _look(scene.read, scene, pose), knobs, (seed, round, satellite), seen
+        _look(scene.read, scene, pose), knobs, (seed, round, satellite), seen, scene.bands > 0
     )
     corners = row, col, window_row, window_col
     return Capture(
@@ -128,23 +129,26 @@ def capture(scene: Scene, knobs: CaptureKnobs, seed: int, round: int, satellite:
 
 
 def weathered(
-    padded: np.ndarray, knobs: CaptureKnobs, key: tuple[int, int, int], seen: np.ndarray | None
+    padded: np.ndarray, knobs: CaptureKnobs, key: tuple[int, int, int], seen: Any, wide: bool = False
 ) -> tuple[np.ndarray, float, float]:
-    """What air and sensor make of a view, uint8 or float [P + 2h, P + 2h, 3]: as uint8, with the gain and the
-    share of the patch under clouds. key: (seed, round, satellite); seen: bool, where it shows the scene,
-    None: everywhere."""
-    size, halo = knobs.patch_px, knobs.halo_px
+    """What air and sensor make of a view, [P + 2h, P + 2h, bands]: as uint8, with the gain and the share of
+    the patch under clouds. key: (seed, round, satellite); seen: bool, where it shows the scene, None:
+    everywhere. wide: of 16-bit counts, 257 to one of 8 bits, which come back as uint16; clouds are alike in
+    all bands then."""
+    size, halo, bands = knobs.patch_px, knobs.halo_px, padded.shape[2]
+    count, peak = (WIDE / 255, WIDE) if wide else (1.0, 255)
     brighter = _stream(_GAIN, *key).uniform(-1, 1)
     gain = 1.0 + float((np.sign(brighter) if knobs.flaws == "bound" else brighter) * knobs.gain)
     cloud_share = 0.0
     if knobs.clouds > 0:
         cover, shade = _clouds(size, halo, knobs.clouds, _stream(_CLOUD, *key))
-        padded = padded + cover[:, :, None] * (CLOUD_COLOUR - shade[:, :, None] - padded)
+        colour = np.full(bands, CLOUD_COLOUR.mean()) if wide else CLOUD_COLOUR
+        padded = padded + cover[:, :, None] * (count * (colour - shade[:, :, None]) - padded)
         cloud_share = float((_centre(cover, halo) > 0.5).mean())
     padded = padded * gain
     if knobs.noise > 0:
-        padded = padded + knobs.noise * _noise(size, halo, _stream(_NOISE, *key))
-    padded = np.clip(np.rint(padded), 0, 255).astype(np.uint8)
+        padded = padded + count * knobs.noise * _noise(size, halo, _stream(_NOISE, *key), bands)
+    padded = np.clip(np.rint(padded), 0, peak).astype(np.uint16 if wide else np.uint8)
     if seen is not None:
         padded[~seen] = 0  # no cloud, gain or noise over what is not there
     return padded, gain, cloud_share
@@ -289,11 +293,10 @@ def _seen(scene: Scene, pose: _Pose) -> np.ndarray | None:
 # ---------------------------------------------------------------- clouds and noise
 
 
-def _noise(size: int, halo: int, stream: np.random.Generator) -> np.ndarray:
-    """Standard normal noise, [size + 2 halo, size + 2 halo, 3]; the patch's own values do not depend on the
-    halo."""
-    patch = stream.standard_normal((size, size, 3))
-    noise = stream.standard_normal((size + 2 * halo, size + 2 * halo, 3))
+def _noise(size: int, halo: int, stream: np.random.Generator, bands: int) -> np.ndarray:
+    """Standard normal noise, of the padded view; the patch's own values do not depend on the halo."""
+    patch = stream.standard_normal((size, size, bands))
+    noise = stream.standard_normal((size + 2 * halo, size + 2 * halo, bands))
     _centre(noise, halo)[:] = patch
     return noise
 

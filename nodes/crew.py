@@ -150,7 +150,7 @@ class Rules:
 class Look:
     """What one satellite sees in a round.
 
-    image: uint8 [P, P, B], the patch. padded: uint8 [P + 2h, P + 2h, B], the patch in its surroundings.
+    image: uint8 or uint16 [P, P, B], the patch. padded: alike [P + 2h, P + 2h, B], with its surroundings.
     footprint: int64 [H, W], ids of the ground cells below. place: (row, col) of the patch in the window and
     of the window in the scene, px, and the scene's name. valid: bool [P, P], where the patch shows the scene;
     None: everywhere.

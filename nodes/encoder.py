@@ -23,9 +23,9 @@ from nodes.timeline import Watch
 
 @torch.no_grad()
 def analyse(board: Board, padded: np.ndarray, halo_px: int, satellite: int = 0) -> np.ndarray:
-    """y of a patch, float32 [M, P/16, P/16], from uint8 [P + 2h, P + 2h, B]: the halo feeds the satellite's
-    g_a and is then cut off."""
-    pixels = torch.from_numpy(padded.astype(np.float32) / 255)
+    """y of a patch, float32 [M, P/16, P/16], from uint8 or uint16 [P + 2h, P + 2h, B]: the halo feeds
+    the satellite's g_a and is then cut off."""
+    pixels = torch.from_numpy(padded.astype(np.float32) / np.iinfo(padded.dtype).max)
     y = board.of(satellite).analysis(pixels.permute(2, 0, 1)[None].to(board.device))[0].float().cpu().numpy()
     cut = halo_px // LATENT_STRIDE_PX
     return np.ascontiguousarray(y[:, cut : y.shape[1] - cut, cut : y.shape[2] - cut])
@@ -98,7 +98,8 @@ def header_of(
     height, width = view.y.shape[1:]
     place = look.satellite, look.round, height, width
     digest = view.picture_digest if settings.shows else 0
-    return Header(settings, weights, *place, rules.dlrc.k, participants, accord or 0, digest)
+    bands = board.checkpoint.bands
+    return Header(settings, weights, *place, rules.dlrc.k, participants, accord or 0, digest, bands)
 
 
 def _grid(y: np.ndarray) -> np.ndarray:

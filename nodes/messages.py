@@ -33,6 +33,7 @@ _HEADER = struct.Struct("<qqdqI")
 _PLACED = struct.Struct("<qqdqiiI")
 _WITNESS = struct.Struct("<IIIHHH")
 _MASKED = 1 << 15  # beside the number of bands: a mask follows the picture
+_WIDE = 1 << 14  # the picture has 16-bit counts
 
 
 class MessageError(Exception):
@@ -221,9 +222,9 @@ class Witness:
     """What the ground hears of a satellite outside the simulated link, to measure quality and savings by; the
     decoder never sees it.
 
-    original: uint8 [P, P, B]. alone: the independent stream. stream_bytes: of the stream that it sent, which
-    may be lost. valid: bool [P, P], which pixels of the original show anything; None: all. Only a mask with
-    hidden pixels takes bytes.
+    original: uint8 or uint16 [P, P, B]. alone: the independent stream. stream_bytes: of the stream that it
+    sent, which may be lost. valid: bool [P, P], which pixels of the original show anything; None: all. Only
+    a mask with hidden pixels takes bytes.
     """
 
     original: np.ndarray
@@ -237,9 +238,11 @@ class Witness:
         note = json.dumps(told).encode()
         height, width, bands = self.original.shape
         masked = _MASKED if self.valid is not None else 0
+        masked |= _WIDE if self.original.dtype == np.uint16 else 0
         head = _WITNESS.pack(len(note), len(self.alone), self.stream_bytes, height, width, bands | masked)
         mask = b"" if self.valid is None else np.packbits(self.valid).tobytes()
-        return b"".join([head, note, self.alone, np.ascontiguousarray(self.original).tobytes(), mask])
+        pixels = self.original.astype(self.original.dtype.newbyteorder("<"), order="C").tobytes()
+        return b"".join([head, note, self.alone, pixels, mask])
 
     @classmethod
     def unpack(cls, data: bytes) -> Witness:
@@ -247,16 +250,17 @@ class Witness:
         if len(data) < _WITNESS.size:
             raise MessageError(f"witness of {len(data)} bytes")
         note, alone, stream_bytes, height, width, bands = _WITNESS.unpack_from(data)
-        bands, masked = bands & ~_MASKED, bool(bands & _MASKED)
+        kind = np.dtype("<u2" if bands & _WIDE else "u1")
+        bands, masked = bands & ~(_MASKED | _WIDE), bool(bands & _MASKED)
         mask = -(-height * width // 8) if masked else 0
-        ends = np.cumsum([_WITNESS.size, note, alone, height * width * bands, mask]).tolist()
+        ends = np.cumsum([_WITNESS.size, note, alone, height * width * bands * kind.itemsize, mask]).tolist()
         if ends[-1] != len(data):
             raise MessageError(f"witness of {len(data)} bytes, expected {ends[-1]}")
         values = json.loads(data[ends[0] : ends[1]])
         values |= {key: tuple(values[key]) for key in ("order", "heard")}
         values["spans"] = tuple(tuple(span) for span in values["spans"])
         values["geometry"] = Geometry.of(values.get("geometry"))
-        pixels = np.frombuffer(data[ends[2] : ends[3]], dtype=np.uint8)
+        pixels = np.frombuffer(data[ends[2] : ends[3]], dtype=kind)
         original, valid = pixels.reshape(height, width, bands), None
         if masked:
             bits = np.frombuffer(data[ends[3] :], dtype=np.uint8)

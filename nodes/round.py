@@ -52,8 +52,11 @@ def crew_of(
     if rules.dlrc.streams:
         board.predictor  # noqa: B018  # its weights are there, or this says so before any round
     watch = Watch.of(scenario.clock, scenario.capture, rules.codec.flown, rules.dlrc.k)
-    seen = scenario.scene, scenario.capture
-    looker = orbital(network, scenario, seen) if scenario.orbital else windowed(*seen, scenario.seed)
+    seen, scaled = (scenario.scene, scenario.capture), board.checkpoint.bands
+    if scenario.orbital:
+        looker = orbital(network, scenario, seen, scaled)
+    else:
+        looker = windowed(*seen, scenario.seed, scaled)
     reach = Reach.of(scenario.dlrc, scenario.faults)
     memory = None if reach is None else Memory(reach)
     return Crew(tuple(numbers), board, rules, network, watch, seeing(board, rules, looker, watch), memory)

@@ -8,11 +8,11 @@ from itertools import groupby
 
 import numpy as np
 
-from codec.bitstream import MAX_POSITIONS
 from codec.entropy import order, rans
 from codec.entropy.coder import BATCH_ROWS, EntropyCoder, context_digest
 from codec.entropy.schedule import Rows, rows_of, schedule
 from codec.entropy.tables import code_lengths
+from codec.fields import MAX_POSITIONS
 from codec.maps.assignment import KNOWN
 from codec.maps.references import CIRCLE, References
 from codec.prediction.exact import Outlook

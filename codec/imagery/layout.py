@@ -77,6 +77,20 @@ def layout_of(dataset: Any, chosen: tuple[int, ...] = ()) -> Layout:
     )
 
 
+def layout_of_bands(dataset: Any, chosen: tuple[int, ...], count: int) -> Layout:
+    """The layout of a data set that is read as `count` bands of samples, whatever their colours: those
+    chosen, 1-based, or all of it but alpha. Raises `UnreadableError`."""
+    usable = tuple(b for b, colour in enumerate(dataset.colorinterp, 1) if colour.name != "alpha")
+    bands = chosen or usable
+    if len(bands) != count:
+        told = f"scene.bands={','.join(map(str, chosen))}" if chosen else f"{len(usable)} bands"
+        raise UnreadableError(f"{told}, expected {count}, as many as the codec has; scene.bands= chooses")
+    layout = layout_of(dataset, bands)
+    if layout.palette or layout.inverted:
+        raise UnreadableError("a palette, or 0 for white: expected bands of samples")
+    return layout
+
+
 def _check_size(dataset: Any) -> None:
     height, width, driver = dataset.height, dataset.width, dataset.driver
     limit = {"WEBP": MAX_WHOLE_PIXELS, "GTiff": MAX_SIDE_PX**2}.get(driver, MAX_PIXELS)

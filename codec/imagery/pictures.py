@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from codec.imagery.reader import ImageFile, open_image
+from codec.imagery.scaling import Bands
 from constellation.common.errors import UserError
 
 MAX_MEMORY_PIXELS = 64 << 20  # of a picture kept in memory; larger ones go through a temporary file
@@ -45,7 +46,8 @@ class Picture(Protocol):
         ...
 
     def read(self, top: int, left: int, height: int, width: int) -> np.ndarray:
-        """np.uint8 [height, width, 3]; the window lies inside the picture."""
+        """np.uint8 [height, width, 3], or np.uint16 [height, width, bands] of pictures of samples; the window
+        lies inside the picture."""
         ...
 
 
@@ -68,6 +70,11 @@ class PixelCache:
 
 def _nbytes(item: Any) -> int:
     return sum(array.nbytes for array in item) if isinstance(item, list) else item.nbytes
+
+
+def open_samples(path: Path, name: str, chosen: tuple[int, ...], scaled: Bands) -> Picture:
+    """A file of bands of samples, as 16-bit counts by the scale of each. Raises `UserError`."""
+    return WindowedPicture(name, open_image(path, f"data {name}", chosen, scaled=scaled))
 
 
 def open_picture_file(path: Path, name: str, cache: PixelCache) -> Picture:

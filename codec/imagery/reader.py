@@ -12,6 +12,8 @@ are neither read nor written, so two people with the same file see the same pixe
 * a palette of any depth is looked up; where 0 is white, counts are turned round; CMYK and YCbCr of 8 bits are
   converted by the format's driver, other colour spaces are refused;
 * samples become 8 bits by `scaling.py`, alike in every window;
+* for a codec of other pictures all of its bands are read, with the scale that it was trained with, as
+  16-bit counts;
 * EXIF's orientation is not applied: rows are as stored, as they are in the file's own coordinates.
 
 Files are opened and read through rasterio (GDAL), so a window of a 16,000 px image costs the window, some
@@ -33,7 +35,7 @@ from typing import Any
 
 import numpy as np
 
-from codec.imagery.layout import Layout, UnreadableError, layout_of
+from codec.imagery.layout import Layout, UnreadableError, layout_of, layout_of_bands
 from codec.imagery.scaling import Bands, of_depth, of_percentiles
 from constellation.common.errors import UserError
 
@@ -70,9 +72,12 @@ class ImageFile:
     label: str
     layout: Layout
     rule: str
+    scaled: Bands | None = None
+    """of a codec for other pictures than 8-bit RGB: every band of the layout becomes 16-bit counts by it"""
 
     def read(self, row: int, col: int, height: int, width: int) -> np.ndarray:
-        """The window with top left corner (row, col), inside the image: np.uint8 [height, width, 3].
+        """The window with top left corner (row, col), inside the image: np.uint8 [height, width, 3]; with
+        `scaled`, np.uint16 [height, width, bands].
 
         Raises `UserError` where the file turns out to be damaged."""
         self._prepare()
@@ -99,12 +104,15 @@ class ImageFile:
 
     def _prepare(self) -> None:
         """Read what all windows share, which opens the file by itself."""
-        _ = self.palette if self.layout.palette else self.scaling
+        if self.scaled is None:
+            _ = self.palette if self.layout.palette else self.scaling
 
     def _pixels(self, dataset: Any, place: tuple[int, int, int, int]) -> np.ndarray:
         window, layout = _window(*place), self.layout
         samples = dataset.read(list(layout.bands), window=window)  # [bands, height, width]
-        if layout.palette:
+        if self.scaled is not None:
+            pixels = self.scaled.to_counts(samples).transpose(1, 2, 0)
+        elif layout.palette:
             pixels = self._colours(samples)[:, :, :3]
         else:
             counts = self.scaling.to_8bit(samples)
@@ -160,9 +168,12 @@ class ImageFile:
             raise UserError(f"{self.label}: cannot be scaled to 8 bits: {error}") from None
 
 
-def open_image(path: Path, label: str, bands: tuple[int, ...] = (), rule: str = "percentile") -> ImageFile:
+def open_image(
+    path: Path, label: str, bands: tuple[int, ...] = (), rule: str = "percentile", scaled: Bands | None = None
+) -> ImageFile:
     """Read and check the header of a file; pixels are read later. bands: 1-based, one or three; empty: the
-    file decides.
+    file decides. scaled: of a codec for other pictures than 8-bit RGB, whose bands are as many as it has;
+    empty: all of the file.
 
     Raises `UserError` for what this project cannot or should not read."""
     try:
@@ -171,14 +182,30 @@ def open_image(path: Path, label: str, bands: tuple[int, ...] = (), rule: str = 
         raise UserError(f"{label}: not a readable image: {error.strerror}") from None
     if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for
         raise UserError(f"{label}: not a readable image: no regular file")
-    return _open_image(path, label, bands, rule, (status.st_mtime_ns, status.st_size))
+    return _open_image(path, label, (bands, rule), scaled, (status.st_mtime_ns, status.st_size))
+
+
+def read_samples(path: Path, label: str, chosen: tuple[int, ...] = ()) -> np.ndarray:
+    """All samples as they are, [bands, H, W], of the chosen bands (1-based; none: all but alpha). Raises
+    `UserError`."""
+    with opened(path, label) as dataset:
+        usable = tuple(b for b, colour in enumerate(dataset.colorinterp, 1) if colour.name != "alpha")
+        layout = layout_of(dataset, chosen or usable)
+        return dataset.read(list(layout.bands))
 
 
 @functools.lru_cache(maxsize=OPEN_FILES)
 def _open_image(
-    path: Path, label: str, bands: tuple[int, ...], rule: str, _version: tuple[int, int]
+    path: Path,
+    label: str,
+    reading: tuple[tuple[int, ...], str],
+    scaled: Bands | None,
+    _version: tuple[int, int],
 ) -> ImageFile:
+    bands, rule = reading
     with opened(path, label) as dataset:
+        if scaled is not None:
+            return ImageFile(path, label, layout_of_bands(dataset, bands, scaled.count), rule, scaled)
         return ImageFile(path, label, layout_of(dataset, bands), rule)
 
 

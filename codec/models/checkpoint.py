@@ -22,6 +22,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from codec.imagery.scaling import Bands, bands_told
 from codec.models import registry
 from codec.models.encoders.files import PREFIX, host_file, host_of, is_encoder, placed_before, serialized
 from codec.models.encoders.lsconv import folded_state
@@ -60,6 +61,8 @@ class CheckpointInfo:
     """SHA-256 (first 16 hex digits) of the training pictures' names and sizes, or a free description"""
     sha256: str
     """of the file; of the parameters where there is no file (zoo)"""
+    bands: Bands | None = None
+    """scale of each band; None: the codec sees 8-bit RGB"""
     host: CheckpointInfo | None = None
     """of an encoder file, which holds g_a alone: what it names for the rest"""
 
@@ -89,15 +92,16 @@ def save_checkpoint(
     `load_checkpoint` will say.
 
     The model itself is left as it is: rounding to float16, masking and fresh bottleneck tables happen in a
-    copy. `notes`: further metadata, strings to strings; `data` among them describes the training pictures."""
+    copy. `notes`: further metadata, strings to strings; `data` among them describes the training pictures,
+    `scales` is `Bands.text` of a codec for other pictures than 8-bit RGB."""
     path = Path(path)
     content = serialized(
         _tensors(path.name, _rounded(model)), {**_metadata(model, lambda_, steps), "data": "", **notes}
     )
     write_bytes(path, content)
-    return CheckpointInfo(
-        model.name, model.widths, float(lambda_), int(steps), notes.get("data", ""), sha256_of(path)
-    )
+    bands = Bands.of_text(notes["scales"]) if "scales" in notes else None
+    told = notes.get("data", ""), sha256_of(path), bands
+    return CheckpointInfo(model.name, model.widths, float(lambda_), int(steps), *told)
 
 
 def _rounded(model: LatentModel) -> LatentModel:
@@ -264,7 +268,8 @@ def _info(path: Path, metadata: dict[str, str]) -> CheckpointInfo:
     found = re.search(r"\d+", metadata.get("steps", "").replace(",", ""))
     steps = int(found.group()[:12]) if found else 0
     widths = Widths(n, m, stages, groups, bands, metadata.get("norm", ""))
-    return CheckpointInfo(name, widths, lambda_, steps, metadata.get("data", ""), sha256_of(path))
+    scaled = bands_told(metadata, f"weights {path.name}")
+    return CheckpointInfo(name, widths, lambda_, steps, metadata.get("data", ""), sha256_of(path), scaled)
 
 
 def _finite(name: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

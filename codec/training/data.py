@@ -27,16 +27,59 @@ from pathlib import Path
 import numpy as np
 
 from codec.imagery.earthview import open_earthview
-from codec.imagery.pictures import Picture, PixelCache, open_picture_file
-from codec.imagery.reader import SUFFIXES
+from codec.imagery.pictures import Picture, PixelCache, open_picture_file, open_samples
+from codec.imagery.reader import SUFFIXES, read_samples
+from codec.imagery.scaling import Bands, of_training
 from constellation.common.errors import UserError
 
 VALIDATION_CROPS, VALIDATION_PX, VALIDATION_SEED = 12, 256, 12345
 
 
+def open_bands(path: str | Path, bands: str, scaled: Bands | None, key: str = "data") -> list[Picture]:
+    """Every picture under `path` as bands of 16-bit counts. bands: numbers by commas, or all. scaled: of each
+    band; None: from these pictures. Raises `UserError`."""
+    chosen = () if bands == "all" else tuple(int(number) for number in bands.split(","))
+    base, files = _files(path, key)
+    named = [(file, file.relative_to(base).as_posix()) for file in files if file.suffix.lower() in SUFFIXES]
+    if not named:
+        raise UserError(f"{key}={path}: no pictures found, expected {', '.join(SUFFIXES)}")
+    if scaled is None:
+        try:
+            scaled = of_training([read_samples(file, f"{key} {name}", chosen) for file, name in named])
+        except ValueError as error:
+            raise UserError(f"{key}={path}: {error}; bands= chooses some that all have") from None
+    return [open_samples(file, name, chosen, scaled) for file, name in named]
+
+
+def open_data(path: str | Path, key: str, bands: str, scaled: Bands | None) -> list[Picture]:
+    """`open_bands`, or where none are named `open_pictures`. Raises `UserError`."""
+    return open_bands(path, bands, scaled, key) if bands else open_pictures(path, key)
+
+
+def scales_of(pictures: list[Picture]) -> Bands | None:
+    """What the pictures' samples are scaled by; None for 8-bit RGB."""
+    image = getattr(pictures[0], "image", None)
+    return None if image is None else image.scaled
+
+
 def open_pictures(path: str | Path, key: str = "data") -> list[Picture]:
     """Every picture under `path`, sorted by name; pixels are read later. Raises `UserError` for a file that
     cannot be read, or none; `key`: the command line's word for it."""
+    base, files = _files(path, key)
+    cache, pictures = PixelCache(), []
+    for file in files:
+        name = file.relative_to(base).as_posix()
+        if file.suffix.lower() == ".parquet":
+            pictures += open_earthview(file, name, cache)
+        elif file.suffix.lower() in SUFFIXES:
+            pictures.append(open_picture_file(file, name, cache))
+    if not pictures:
+        raise UserError(f"{key}={path}: no pictures found, expected {', '.join(SUFFIXES)} or .parquet")
+    return pictures
+
+
+def _files(path: str | Path, key: str) -> tuple[Path, list[Path]]:
+    """(what names are below, files that may be pictures, sorted). Raises `UserError`."""
     root = Path(path)
     try:
         root.stat()
@@ -48,16 +91,7 @@ def open_pictures(path: str | Path, key: str = "data") -> list[Picture]:
     base = root if root.is_dir() else root.parent
     if any("img" in p.relative_to(base).parts[:-1] for p in files):
         files = [p for p in files if "img" in p.relative_to(base).parts[:-1]]
-    cache, pictures = PixelCache(), []
-    for file in files:
-        name = file.relative_to(base).as_posix()
-        if file.suffix.lower() == ".parquet":
-            pictures += open_earthview(file, name, cache)
-        elif file.suffix.lower() in SUFFIXES:
-            pictures.append(open_picture_file(file, name, cache))
-    if not pictures:
-        raise UserError(f"{key}={path}: no pictures found, expected {', '.join(SUFFIXES)} or .parquet")
-    return pictures
+    return base, files
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
@@ -103,7 +137,7 @@ class CropSampler:
         self.cumulative, self.crop_px, self.seed = np.cumsum(areas / areas.sum()), crop_px, seed
 
     def batch(self, step: int, slots: range) -> np.ndarray:
-        """uint8 [len(slots), 3, crop, crop]: a pure function of (seed, step, slot)."""
+        """uint8 (samples: uint16) [len(slots), bands, crop, crop]: a pure function of (seed, step, slot)."""
         return np.stack([self._crop(step, slot) for slot in slots])
 
     def _crop(self, step: int, slot: int) -> np.ndarray:

@@ -43,6 +43,11 @@ class TrainKnobs(Knobs):
     """pictures for the validation curve; none: a held-out share of data"""
     val_share: Annotated[float, Field(ge=0, le=0.5)] = 0.02
     """pictures of data kept out of training"""
+    bands: Annotated[
+        str, Field(pattern=r"^(|all|[1-9][0-9]?(,[1-9][0-9]?){0,31})$"), Says("all, or numbers as 4 or 1,2,3")
+    ] = ""
+    """bands of the pictures, whatever their colours, as 16-bit counts: numbers, or all; none: 8-bit RGB. A
+    codec of 8-bit RGB as init= lends all but its first and last layer"""
     n: Annotated[int, Field(ge=2, le=1024)] = 128
     """channels N of the transforms"""
     m: Annotated[int | None, Field(ge=2, le=1024)] = None

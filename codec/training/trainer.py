@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,17 @@ from codec.models.checkpoint import load_checkpoint, save_checkpoint
 from codec.models.model import LATENT_STRIDE_PX
 from codec.models.storage import BOTTLENECK_TABLES
 from codec.training import curves
+from codec.training.bands import counts_to_unit as _pixels
+from codec.training.bands import spread
 from codec.training.curves import psnr_db
-from codec.training.data import CropSampler, data_digest, open_pictures, split_pictures, validation_crops
+from codec.training.data import (
+    CropSampler,
+    data_digest,
+    open_data,
+    scales_of,
+    split_pictures,
+    validation_crops,
+)
 from codec.training.evaluate import rate_and_error, rate_and_psnr
 from codec.training.initialise import initialise
 from codec.training.state import State, check_same, fill, lasting, read_state
@@ -62,11 +72,12 @@ class Trainer:
         self.device = torch.device("cpu")
         if knobs.on_gpu:
             self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-        torch.manual_seed(knobs.seed)
-        self.model = registry.build(knobs.model, knobs.shape)
         if self.rank == 0:
             check_target(self.out)
         self._open_pictures()
+        bands = 3 if self.bands is None else self.bands.count
+        torch.manual_seed(knobs.seed)
+        self.model = registry.build(knobs.model, replace(knobs.shape, bands=bands))
         self._start()
         self.model.net.to(self.device, memory_format=knobs.torch_memory_format)
         self.loss = RateDistortion(self.model)
@@ -80,8 +91,12 @@ class Trainer:
 
     def _open_pictures(self) -> None:
         knobs = self.knobs
-        training, held_out = split_pictures(open_pictures(knobs.data), knobs.val_share)
-        held_out = open_pictures(knobs.val, "val") if knobs.val else held_out
+        begun = knobs.bands and knobs.init not in ("", "klt")
+        given = load_checkpoint(knobs.init)[1].bands if begun else None
+        pictures = open_data(knobs.data, "data", knobs.bands, given)
+        self.bands = scales_of(pictures)
+        training, held_out = split_pictures(pictures, knobs.val_share)
+        held_out = open_data(knobs.val, "val", knobs.bands, self.bands) if knobs.val else held_out
         self.digest, self.sampler = data_digest(training), CropSampler(training, knobs.crop, knobs.seed)
         if self.rank == 0:
             self.held_out = _pixels(validation_crops(held_out, training, knobs.crop, bool(knobs.val)))
@@ -99,6 +114,9 @@ class Trainer:
         elif knobs.init:
             source, info = load_checkpoint(knobs.init)
             fresh = source.name != self.model.name
+            if self.bands is not None and info.bands is None:
+                spread(source, self.model, self._sample())
+                source = self.model
             warm_start(self.model, source, self._sample(), math.sqrt(knobs.lambda_ / info.lambda_))
         if knobs.transforms:
             source, _ = load_checkpoint(knobs.transforms)
@@ -270,7 +288,7 @@ class Trainer:
             return
         k = self.knobs
         notes = {"train_loss": f"{self.curve[-1][3]:.4f}"} if self.curve else {}
-        notes["data"] = self.digest
+        notes |= {"data": self.digest, **({} if self.bands is None else {"scales": self.bands.text})}
         if self.tutor is not None and k.freeze:
             self.tutor.save(
                 self.out, self.model, {**notes, "lambda": repr(k.lambda_), "steps": str(self.step)}
@@ -304,11 +322,6 @@ class Trainer:
         fill(state, self.state_path, self.model.net, self.optimizer, set(self._net_state()))
         self.step, self.earlier_s, self.curve = state.step, state.elapsed_s, state.curve
         self.since = np.array(state.since, dtype=np.float64)
-
-
-def _pixels(batch: np.ndarray) -> Tensor:
-    """uint8 [B, 3, H, W] -> float32 in 0..1."""
-    return torch.from_numpy(batch).float() / 255
 
 
 def _clock(seconds: float) -> str:

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from constellation.common.knobs import ADDED, Knobs, Says
 
-ONE_OR_THREE = r"^([0-9]{1,5}(,[0-9]{1,5},[0-9]{1,5})?)?$"
+NUMBERS = r"^([0-9]{1,5}(,[0-9]{1,5}){0,31})?$"
+COLOURS = r"^([1-9][0-9]?(,[1-9][0-9]?,[1-9][0-9]?)?)?$"
 
 
 class SceneKnobs(Knobs):
@@ -18,8 +19,11 @@ class SceneKnobs(Knobs):
     """an image file, or a folder of them; none: the built-in scene"""
     size_px: Annotated[int, Field(ge=64, le=16384)] = 2048
     """side of the built-in scene"""
-    bands: Annotated[str, Field(pattern=ONE_OR_THREE), Says("one number or three, as 4 or 3,2,1"), ADDED] = ""
-    """red, green and blue (or one band) by number, as in 3,2,1; none: the file's own names decide"""
+    bands: Annotated[str, Field(pattern=NUMBERS), Says("bands by number, as 4 or 3,2,1"), ADDED] = ""
+    """red, green and blue (or one band) by number, as in 3,2,1; none: the file's own names decide. For a
+    codec of more bands: which, in its order; none: all"""
+    colours: Annotated[str, Field(pattern=COLOURS), Says("one number or three, as 4 or 3,2,1"), ADDED] = ""
+    """bands of a codec of more than three to show as red, green and blue; none: 3,2,1"""
     scale_16bit: Literal["percentile", "full"] = "percentile"
     """how samples of more than 8 bits become 8"""
 

@@ -114,7 +114,7 @@ def _finite(number: float) -> float | None:
 def classical_points(patches: Sequence[Patch], around_db: float) -> tuple[ClassicalPoint, ...]:
     """JPEG 2000 and WebP at a few qualities, each the same for all patches: bytes over valid pixels, mean
     PSNR of the images. Nothing without patches of three bands, or where imagecodecs is not installed."""
-    patches = [patch for patch in patches if patch[0].shape[2] == 3]
+    patches = [patch for patch in patches if patch[0].shape[2] == 3 and patch[0].dtype == np.uint8]
     try:
         import imagecodecs  # noqa: F401
     except ImportError:

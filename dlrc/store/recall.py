@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from codec.bitstream import MAX_STREAM_BYTES
+from codec.fields import MAX_STREAM_BYTES
 from constellation.common.errors import UserError
 from constellation.scenario.scenario import Scenario
 from dlrc.store.folder import folder_of, name_of, pictures_sha256

@@ -12,9 +12,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
+import numpy as np
+
+from codec.imagery.colours import false_colour, range_of
 from codec.imagery.scene import open_scene
 from constellation.common.files import make_folder
 from constellation.scenario.scenario import Scenario
@@ -76,7 +80,7 @@ class Recording(AbstractContextManager["Recording"]):
         """Claim the folder, and say what is flown. board: the codec of the run. Raises `UserError`."""
         scenario = self.scenario
         fits_px = 1 if scenario.orbital else scenario.capture.window_px
-        scene = open_scene(scenario.scene, scenario.seed, 0, fits_px)
+        scene = open_scene(scenario.scene, scenario.seed, 0, fits_px, board.checkpoint.bands)
         self.facts = Facts(
             version=__version__,
             weights_sha256=board.weights_sha256,
@@ -122,7 +126,19 @@ class Recording(AbstractContextManager["Recording"]):
             self._rss_mib[rank] = max(self._rss_mib.get(rank, 0.0), witness.note.peak_rss_mib)
         came = {satellite: data for (satellite, _), data in arrived.streams.items()}
         alone = {satellite: data for (satellite, _), data in (arrived.spares | arrived.alone).items()}
-        self.keep(record, {"dlrc": came, "independent": alone}, _images(landed))
+        self.keep(record, {"dlrc": came, "independent": alone}, self._images(landed))
+
+    def _images(self, landed: Landed) -> dict[int, Images]:
+        """What is shown of a round: 8-bit RGB, of other pictures false colours between the same counts."""
+        witness = landed.arrived.witness
+        originals = {s: witness[s].original for s in landed.arrived.sends if s in witness}
+        wide = [picture for picture in originals.values() if picture.dtype != np.uint8]
+        between = range_of(np.stack(wide)) if wide else None
+        show = partial(false_colour, choice=self.scenario.scene.colours, range_=between)
+        kinds = originals, landed.images, landed.images_alone
+        return {
+            s: Images(*(show(held[s]) if s in held else None for held in kinds)) for s in landed.arrived.sends
+        }
 
     def keep(
         self, record: RoundRecord, streams: dict[str, dict[int, bytes]], images: dict[int, Images]
@@ -181,15 +197,3 @@ def _resumed(folder: Folder, rounds: int) -> str:
     if not folder.rounds:
         return f"resume: nothing to go on with in {folder.part}; the run begins"
     return f"resume: {folder.committed} of {rounds} rounds are in {folder.part}"
-
-
-def _images(landed: Landed) -> dict[int, Images]:
-    witness, dlrc, alone = landed.arrived.witness, landed.images, landed.images_alone
-    return {
-        satellite: Images(
-            witness[satellite].original if satellite in witness else None,
-            dlrc.get(satellite),
-            alone.get(satellite),
-        )
-        for satellite in landed.arrived.sends
-    }

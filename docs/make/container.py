@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from codec import bitstream
+from codec import bitstream, fields, framing
 from constellation.common.files import write_text
 
 TARGET = Path(__file__).resolve().parents[1] / "container.md"
@@ -51,13 +51,13 @@ latent positions (16 px each) and a map {positions}.
 def page() -> str:
     """The page's text."""
     head = HEAD.format(
-        version=bitstream.VERSION, versions=f"{bitstream.VERSIONS[0]} to {bitstream.VERSIONS[-1]}"
+        version=fields.VERSION, versions=f"{fields.VERSIONS[0]} to {fields.VERSIONS[-1]}"
     )
     tail = TAIL.format(
-        bytes=f"{bitstream.MAX_STREAM_BYTES:,}",
-        satellites=f"{bitstream.MAX_SATELLITES:,}",
-        side=f"{bitstream.MAX_SIDE:,}",
-        positions=f"{bitstream.MAX_POSITIONS:,}",
+        bytes=f"{fields.MAX_STREAM_BYTES:,}",
+        satellites=f"{framing.MAX_SATELLITES:,}",
+        side=f"{fields.MAX_SIDE:,}",
+        positions=f"{fields.MAX_POSITIONS:,}",
     )
     return f"{head}\n{bitstream.layout()}\n\n{tail}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from codec.imagery.scaling import Bands, bands_told
 from constellation.common.errors import UserError
 from constellation.scenario.coding import CodecKnobs
 from constellation.scenario.imaging import CaptureKnobs
@@ -33,13 +34,32 @@ def check_inputs(scenario: Scenario) -> None:
         from constellation.network import SpaceSegment
         from nodes.sights.seeing import check_targets
 
-        check_targets(scenario, scenario.scene)
+        scaled = check_fleet(scenario.codec)
+        check_targets(scenario, scenario.scene, scaled)
         _ = SpaceSegment(scenario).windows
-        check_fleet(scenario.codec)
+    else:
+        scaled = check_fleet(scenario.codec)
+        scene = open_scene(scenario.scene, scenario.seed, 0, scenario.capture.window_px, scaled)
+        check_window(scenario.capture, scene.height, scene.width, scene.name)
+    check_bands(scenario, scaled)
+
+
+def check_bands(scenario: Scenario, scaled: Bands | None) -> None:
+    """Refuse what is made for 8-bit RGB alone, and colours that are not there. scaled: of the codec."""
+    shown = scenario.scene.colours
+    if scaled is None:
+        if shown:
+            raise UserError(f"scene.colours={shown}: means nothing to a codec of 8-bit RGB")
         return
-    scene = open_scene(scenario.scene, scenario.seed, 0, scenario.capture.window_px)
-    check_window(scenario.capture, scene.height, scene.width, scene.name)
-    check_fleet(scenario.codec)
+    if scenario.dlrc.enabled and scenario.dlrc.streams:
+        raise UserError(
+            f"dlrc.dedup={scenario.dlrc.dedup}: predicts pictures of 8-bit RGB, the codec has {scaled.count} "
+            "bands; expected signature or footprint"
+        )
+    if scenario.codec.portable_pictures:
+        raise UserError("codec.portable_pictures=true: pictures of 8-bit RGB alone")
+    if any(int(band) > scaled.count for band in shown.split(",") if band):
+        raise UserError(f"scene.colours={shown}: the codec has bands 1 to {scaled.count}")
 
 
 def check_faults(scenario: Scenario) -> None:
@@ -59,18 +79,20 @@ def check_faults(scenario: Scenario) -> None:
             raise UserError(f"{name} {when}: expected a round before rounds={scenario.rounds}")
 
 
-def check_fleet(codec: CodecKnobs) -> None:
-    """The checkpoints of all encoders of a run are there (`check_weights`)."""
-    check_weights(codec)
+def check_fleet(codec: CodecKnobs) -> Bands | None:
+    """The checkpoints of all encoders of a run are there (`check_weights`). Returns the scales of the
+    codec's bands."""
+    scaled = check_weights(codec)
     for name in dict.fromkeys(codec.flown):
         if name != codec.model:
             knobs = {"model": name, "lambda": codec.lambda_}
             check_weights(CodecKnobs.model_validate(knobs))
+    return scaled
 
 
-def check_weights(codec: CodecKnobs) -> None:
+def check_weights(codec: CodecKnobs) -> Bands | None:
     """The checkpoint is there and says that it holds the model asked for; its tensors are checked when a
-    rank loads them."""
+    rank loads them. Returns the scales of its bands, None for 8-bit RGB."""
     from safetensors import SafetensorError, safe_open
 
     from codec.models.checkpoint import shipped_weights
@@ -78,7 +100,7 @@ def check_weights(codec: CodecKnobs) -> None:
     from nodes.process.board import check_norm
 
     if codec.weights == "zoo":
-        return
+        return None
     path = Path(codec.weights) if codec.weights else shipped_weights(codec.model, codec.lambda_)
     if not path.is_file():
         raise UserError(f"codec.weights={codec.weights}: no such file")
@@ -94,6 +116,10 @@ def check_weights(codec: CodecKnobs) -> None:
             host_file(path, metadata)
     else:
         raise UserError(f"codec.weights={path.name}: holds {held}, codec.model asks for {codec.model}")
+    scaled = bands_told(metadata, f"codec.weights={path.name}")
+    if scaled is None and metadata.get("bands", "3") != "3":
+        raise UserError(f"codec.weights={path.name}: {metadata['bands']} bands without the scale of each")
+    return scaled
 
 
 def check_window(capture: CaptureKnobs, height: int, width: int, name: str) -> None:

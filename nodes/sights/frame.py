@@ -109,7 +109,8 @@ def on_map(
     at = [part - first for part, first in zip(places, frame.origin, strict=True)]
     inside = np.logical_and.reduce([(part >= 0) & (part <= frame.seen.shape[0] - 1) for part in at])
     image = np.stack(
-        [map_coordinates(frame.image[:, :, b], at, order=3, mode="mirror") for b in range(3)], axis=2
+        [map_coordinates(plane, at, order=3, mode="mirror") for plane in np.moveaxis(frame.image, 2, 0)],
+        axis=2,
     )
     seen = map_coordinates(frame.seen.astype(np.float64), at, order=1, mode="nearest") > 1 - 1e-6
     return image, seen & inside

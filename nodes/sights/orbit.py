@@ -63,7 +63,7 @@ def look_from_orbit(
     if seen[halo : halo + size, halo : halo + size].mean() < LEAST_SEEN:
         return None
     seen = None if seen.all() else seen
-    padded, _, _ = weathered(image, captured, key, seen)
+    padded, _, _ = weathered(image, captured, key, seen, ground.scene.bands > 0)
     geometry = geometry_of(ground, held, captured, corner if sight.grid == "map" else None)
     view = np.ascontiguousarray(padded[halo : halo + size, halo : halo + size])
     cells = cells_of(geometry, (size // CELL_PX, size // CELL_PX))

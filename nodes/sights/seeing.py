@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from codec.imagery.scaling import Bands
 from codec.imagery.scene import open_scene
 from constellation.common.errors import UserError
 from constellation.network import SpaceSegment
@@ -37,23 +38,28 @@ def seeing(board: Board, rules: Rules, looker: Looker, watch: Watch) -> See:
     return see
 
 
-def windowed(scene: SceneKnobs, capturing: CaptureKnobs, seed: int) -> Looker:
-    """Patches at random places of a window (`capture.mode=window`)."""
+def windowed(scene: SceneKnobs, capturing: CaptureKnobs, seed: int, scaled: Bands | None = None) -> Looker:
+    """Patches at random places of a window (`capture.mode=window`). scaled: of the codec."""
 
     def looks(number: int, satellites: Sequence[int]) -> list[Look]:
-        opened = open_scene(scene, seed, number, capturing.window_px)
+        opened = open_scene(scene, seed, number, capturing.window_px, scaled)
         return [look_of(capture(opened, capturing, seed, number, s), opened.name) for s in satellites]
 
     return looks
 
 
-def orbital(space: SpaceSegment, knobs: NetworkScenario, seen: tuple[SceneKnobs, CaptureKnobs]) -> Looker:
-    """What orbits let satellites see (`capture.mode=orbit`)."""
+def orbital(
+    space: SpaceSegment,
+    knobs: NetworkScenario,
+    seen: tuple[SceneKnobs, CaptureKnobs],
+    scaled: Bands | None = None,
+) -> Looker:
+    """What orbits let satellites see (`capture.mode=orbit`). scaled: of the codec."""
     (scene, capturing), sight = seen, knobs.sight
     targets = targets_of(sight.targets, knobs.region)
 
     def looks(number: int, satellites: Sequence[int]) -> list[Look]:
-        ground = ground_seen(knobs, scene, number)
+        ground = ground_seen(knobs, scene, number, scaled)
         found = []
         for satellite in satellites:
             sighting = space.at(number).sightings.get(satellite)
@@ -66,15 +72,17 @@ def orbital(space: SpaceSegment, knobs: NetworkScenario, seen: tuple[SceneKnobs,
     return looks
 
 
-def ground_seen(knobs: NetworkScenario, scene: SceneKnobs, number: int) -> Ground:
+def ground_seen(
+    knobs: NetworkScenario, scene: SceneKnobs, number: int, scaled: Bands | None = None
+) -> Ground:
     """The ground of round `number`. Raises `UserError`."""
     place = knobs.region.longitude_deg, knobs.region.latitude_deg
-    return ground_of(open_scene(scene, knobs.seed, number), knobs.sight, place, knobs.seed)
+    return ground_of(open_scene(scene, knobs.seed, number, 1, scaled), knobs.sight, place, knobs.seed)
 
 
-def check_targets(knobs: NetworkScenario, scene: SceneKnobs) -> None:
+def check_targets(knobs: NetworkScenario, scene: SceneKnobs, scaled: Bands | None = None) -> None:
     """Refuse a run that looks where its first scene is not. Raises `UserError`."""
-    ground = ground_seen(knobs, scene, 0)
+    ground = ground_seen(knobs, scene, 0, scaled)
     targets = targets_of(knobs.sight.targets, knobs.region)
     if not any(ground.holds(one) for one in targets):
         lon, lat = ground.where.middle

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codec.bitstream import FIELDS, MAX_SIDE, Bitstream, Header, layout, pack, unpack
+from codec.bitstream import Bitstream, Header, layout, pack, unpack
+from codec.fields import FIELDS, MAX_SIDE
 from codec.models import registry
 from codec.settings import CONTEXTS, DEDUPS, GRIDS, MAP_CODINGS, REPRESENTATIVES, SIGNATURES, StreamSettings
 from codec.settings import SETTINGS as SETTING_BITS

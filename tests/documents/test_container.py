@@ -3,7 +3,7 @@
 import importlib.util
 from pathlib import Path
 
-from codec.bitstream import FIELDS
+from codec.fields import FIELDS
 from codec.settings import SETTINGS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

@@ -103,7 +103,7 @@ def test_bits_per_pixel():
 
 
 def test_images_of_other_shapes_or_types_are_refused():
-    with pytest.raises(ValueError, match="expected uint8 of one shape"):
+    with pytest.raises(ValueError, match=r"expected uint8 \(or uint16\) of one shape"):
         psnr_db(PICTURE, PICTURE[:-1])
     with pytest.raises(ValueError, match="expected uint8"):
         psnr_db(PICTURE.astype(float), PICTURE)

@@ -17,7 +17,7 @@ from typing import cast
 
 import numpy as np
 
-from codec.bitstream import VERSION
+from codec.fields import VERSION
 from codec.maps.assignment import KEPT, LOCAL, REMOTE
 from codec.models.storage import WEIGHTS_FOLDER
 from constellation.common.errors import UserError

@@ -90,7 +90,7 @@ def test_bands_are_chosen_by_number_for_files_that_name_none(tmp_path):
         scene_at(tmp_path / "a.tif", bands="3,2,9")
 
 
-@pytest.mark.parametrize("text", ["3,2", "a", "1,2,3,4", "-1", "3;2;1"])
+@pytest.mark.parametrize("text", ["a", "-1", "3;2;1", "1,,2"])
 def test_other_words_for_bands_are_refused(text):
     with pytest.raises(ValueError, match="bands"):
         SceneKnobs(bands=text)

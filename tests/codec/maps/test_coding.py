@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.map_coding import Overlap, make_round, measure
-from codec.bitstream import MAX_POSITIONS
+from codec.fields import MAX_POSITIONS
 from codec.maps.assignment import all_kept, validate
 from codec.maps.coding import _best_profile, _walked, decode_map, encode_map, map_arrays
 from codec.maps.model import PROFILES
