@@ -21,7 +21,13 @@ from constellation.scenario.load import SCENARIO
 
 HERE = Path(__file__).resolve().parents[1]
 CHECKOUT = HERE.parent
-STUDY_FOLDERS = ("studies.paper", "studies.questions", "studies.faults", "studies.encoders")
+STUDY_FOLDERS = (
+    "studies.paper",
+    "studies.questions",
+    "studies.downstream",
+    "studies.faults",
+    "studies.encoders",
+)
 BENCH_FOLDERS = ("benchmarks", "benchmarks.priors", "benchmarks.scale")
 _OURS = {"constellation", "codec", "nodes", "ground", "dlrc", "benchmarks"}
 _OF_STUDIES = {"imagecodecs", "bjontegaard"}  # the rest of what is optional comes with the codec

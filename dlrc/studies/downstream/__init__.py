@@ -1,0 +1,1 @@
+"""What compression does to maps that are made of the pictures."""

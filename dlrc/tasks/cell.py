@@ -1,0 +1,185 @@
+"""One cell of the study: a task, its bands and a fold. Methods are measured one by one, and kept in files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codec.imagery.scaling import WIDE, Bands, of_training
+from codec.models.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
+from codec.models.model import LatentModel
+from codec.training.classical import BandTransform
+from constellation.common.files import write_text
+from constellation.common.frozen import value
+from dlrc.tasks.coded import Coder, jpeg2000, learned, shown_by
+from dlrc.tasks.fitting import Course, Pair, fitted, marked
+from dlrc.tasks.scores import Counts, counts_of
+from dlrc.tasks.sources import Task, Tile
+from dlrc.tasks.thresholds import best_threshold, index_of
+from dlrc.tasks.tuning import Aim, begun, tuned
+from dlrc.tasks.unet import UNet
+
+
+@value
+class Measured:
+    """Of one method on a fold's test tiles. counts: by source. size: bytes of real streams. pixels: of the
+    tiles. squared: sum of squared errors of values in 0..1, over samples. samples: how many."""
+
+    counts: Mapping[str, Counts]
+    size: int
+    pixels: int
+    squared: float
+    samples: int
+
+
+@value
+class Budget:
+    """steps: of a segmenter; tune: of a codec; joint: of both together."""
+
+    steps: int
+    tune: int
+    joint: int
+    lambda_: float
+    mu: float
+
+
+@value
+class Cell:
+    """folder: of what is kept. training, test: tiles of other sources and of the fold's own."""
+
+    task: Task
+    folder: Path
+    training: Sequence[Tile]
+    test: Sequence[Tile]
+    budget: Budget
+
+    @cached_property
+    def bands(self) -> Bands:
+        """The scale of each band, from the training tiles."""
+        return of_training([tile.samples for tile in self.training])
+
+    @cached_property
+    def pairs(self) -> list[Pair]:
+        """Counts and masks of the training tiles."""
+        return [(self.bands.to_counts(tile.samples), tile.mask) for tile in self.training]
+
+    @cached_property
+    def transform(self) -> BandTransform:
+        """Over the bands, from the training tiles."""
+        return BandTransform.of([counts for counts, _ in self.pairs])
+
+    @cached_property
+    def segmenter(self) -> UNet:
+        """Trained on originals."""
+        return self.fitted("originals", self.pairs)
+
+    def fitted(self, name: str, pairs: Sequence[Pair], seed: int = 0) -> UNet:
+        """A segmenter trained on these pairs; its state is kept by name."""
+        course = Course(self.budget.steps, seed, self.folder / f"unet_{name}.pt")
+        return fitted(pairs, course, f"{self.task.name}: U-Net on {name}")
+
+    def retrained(self, name: str, coder: Coder) -> UNet:
+        """A segmenter trained on the training tiles as a codec shows them."""
+        return self.fitted(name, [(coder(counts).counts, mask) for counts, mask in self.pairs])
+
+    def measured(self, coder: Coder, segmenter: UNet) -> Measured:
+        """A codec and a segmenter on the test tiles."""
+        by_source: dict[str, list[Counts]] = {}
+        size, pixels, squared, samples = 0, 0, 0.0, 0
+        for tile in self.test:
+            counts = self.bands.to_counts(tile.samples)
+            coded = coder(counts)
+            found = counts_of(marked(segmenter, coded.counts), tile.mask)
+            by_source.setdefault(tile.source, []).append(found)
+            error = (coded.counts.astype(np.float64) - counts) / WIDE
+            size, pixels = size + coded.size, pixels + tile.mask.size
+            squared, samples = squared + float(np.square(error).sum()), samples + counts.size
+        return Measured(_summed(by_source), size, pixels, squared, samples)
+
+    def thresholded(self) -> Measured:
+        """The best threshold of the training tiles, on original test tiles."""
+        level = best_threshold(self.task.name, [(tile.samples, tile.mask) for tile in self.training])
+        found: dict[str, list[Counts]] = {}
+        for tile in self.test:
+            hit = index_of(self.task.name, tile.samples) >= level
+            found.setdefault(tile.source, []).append(counts_of(hit, tile.mask))
+        pixels = sum(tile.mask.size for tile in self.test)
+        size = sum(2 * tile.samples.size for tile in self.test)
+        return Measured(_summed(found), size, pixels, 0.0, size // 2)
+
+    def jpeg2000(self, level_db: float, transformed: bool) -> Coder:
+        """JPEG 2000 at one error, band by band or after the transform."""
+        return jpeg2000(level_db, self.transform if transformed else None)
+
+    def codec(self, weights: Path, name: str) -> tuple[LatentModel, CheckpointInfo]:
+        """A codec tuned on the training tiles, begun from an RGB checkpoint; kept by name."""
+        path = self.folder / f"{name}.safetensors"
+        if not path.is_file():
+            model = begun(weights, self.pairs)
+            course = Course(self.budget.tune, 0, self.folder / f"{name}.state.pt")
+            tuned(model, self.pairs, Aim(self.budget.lambda_), course)
+            self.save(path, model, self.budget.tune)
+        return load_checkpoint(path)
+
+    def save(self, path: Path, model: LatentModel, steps: int) -> None:
+        """A checkpoint with the scales of this cell."""
+        notes = {"scales": self.bands.text, "data": f"{self.task.name}, training folds"}
+        save_checkpoint(path, model, self.budget.lambda_, steps, notes)
+
+    def learned(self, codec: tuple[LatentModel, CheckpointInfo]) -> Coder:
+        """Its real streams."""
+        return learned(*codec, self.bands)
+
+    def trained_together(
+        self, codec: tuple[LatentModel, CheckpointInfo], mu: float, seed: int
+    ) -> tuple[Coder, UNet]:
+        """Codec and segmenter after further steps from the same start. mu=0: the control."""
+        name = f"{codec[1].model}_mu{mu:g}_seed{seed}"
+        path, state = self.folder / f"{name}.safetensors", self.folder / f"{name}.state.pt"
+        net = UNet(self.bands.count)
+        net.load_state_dict(self.segmenter.state_dict())
+        tuned(codec[0], self.pairs, Aim(self.budget.lambda_, mu), Course(self.budget.joint, seed, state), net)
+        self.save(path, codec[0], self.budget.tune + self.budget.joint)
+        return self.learned(load_checkpoint(path)), net.eval()
+
+    def shown_by(self, codec: tuple[LatentModel, CheckpointInfo]) -> Coder:
+        """What it makes of pictures, without streams."""
+        return shown_by(*codec)
+
+
+def _summed(found: Mapping[str, Sequence[Counts]]) -> dict[str, Counts]:
+    names = ("hits", "wrong", "missed")
+    return {
+        source: Counts(*(sum(getattr(one, name) for one in parts) for name in names))
+        for source, parts in found.items()
+    }
+
+
+def kept(path: Path, work: Callable[[], Measured]) -> Measured:
+    """From the file at `path`, or measured now and written there."""
+    if path.is_file():
+        return _from_json(json.loads(path.read_text(encoding="utf-8")))
+    found = work()
+    held = {**{name: getattr(found, name) for name in ("size", "pixels", "squared", "samples")}}
+    counts = {source: asdict(one) for source, one in found.counts.items()}
+    write_text(path, json.dumps({**held, "counts": counts}))
+    return found
+
+
+def _from_json(told: dict[str, Any]) -> Measured:
+    counts = {source: Counts(**one) for source, one in told.pop("counts").items()}
+    return Measured(counts, **told)
+
+
+def joined(parts: Iterable[Measured]) -> Measured:
+    """Folds of one method together: no source is in two."""
+    parts = list(parts)
+    counts = {source: one for part in parts for source, one in part.counts.items()}
+    names = ("size", "pixels", "squared", "samples")
+    return Measured(counts, *(sum(getattr(part, name) for part in parts) for name in names))

@@ -1,0 +1,120 @@
+"""Training a segmenter on pictures and masks, with resume, and marking pictures with it.
+
+Every draw follows from (seed, step): a resumed run is an unbroken one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from codec.imagery.scaling import WIDE
+from codec.training.step import learning_rate
+from constellation.common.errors import UserError
+from constellation.common.files import replacing
+from constellation.common.frozen import value
+from constellation.common.progress import watched
+from dlrc.tasks.unet import LEVELS, UNet
+
+CROP_PX, BATCH, RATE = 128, 2, 2e-3
+SAVED_EVERY = 100  # steps
+Pair = tuple[np.ndarray, np.ndarray]  # counts uint16 [bands, H, W], mask bool [H, W]
+
+
+@value
+class Course:
+    """Of a training. steps: of the optimiser. state: a file to go on from; None: none is kept."""
+
+    steps: int
+    seed: int
+    state: Path | None = None
+
+
+def crops(pairs: Sequence[Pair], seed: int, step: int, batch: int = BATCH) -> tuple[Tensor, Tensor]:
+    """(pictures [batch, bands, 128, 128] in 0..1, masks [batch, 128, 128]): half of them hold something to be
+    marked, where there is anything; turned and mirrored. Smaller pictures are mirrored at their border."""
+    random = np.random.Generator(np.random.Philox(np.random.SeedSequence((0x5E6, seed, step))))
+    pictures, masks = [], []
+    for slot in range(batch):
+        counts, mask = pairs[int(random.integers(len(pairs)))]
+        counts, mask = _at_least(counts, CROP_PX), _at_least(mask[None], CROP_PX)[0]
+        room = [side - CROP_PX for side in mask.shape]
+        top, left = (int(random.integers(r + 1)) for r in room)
+        if slot % 2 and mask.any():
+            marked = np.argwhere(mask)
+            row, col = marked[int(random.integers(len(marked)))]
+            shift = random.integers(CROP_PX, size=2)
+            top, left = (int(np.clip(p - s, 0, r)) for p, s, r in zip((row, col), shift, room, strict=True))
+        rows, cols = slice(top, top + CROP_PX), slice(left, left + CROP_PX)
+        turns, mirrored = int(random.integers(4)), bool(random.integers(2))
+        part, wanted = np.rot90(counts[:, rows, cols], turns, (1, 2)), np.rot90(mask[rows, cols], turns)
+        if mirrored:
+            part, wanted = part[:, :, ::-1], wanted[:, ::-1]
+        pictures.append(part.astype(np.float32) / WIDE)
+        masks.append(wanted.astype(np.float32))
+    return torch.from_numpy(np.stack(pictures)), torch.from_numpy(np.stack(masks))
+
+
+def _at_least(planes: np.ndarray, size: int) -> np.ndarray:
+    pads = [(0, max(0, size - side)) for side in planes.shape[1:]]
+    return np.pad(planes, [(0, 0), *pads], mode="reflect") if any(map(any, pads)) else planes
+
+
+def fitted(pairs: Sequence[Pair], course: Course, what: str = "segmenter") -> UNet:
+    """A segmenter in evaluation mode. Raises `UserError` where its state is another's."""
+    torch.manual_seed(course.seed)
+    net = UNet(len(pairs[0][0]))
+    values = np.concatenate([counts.reshape(len(counts), -1) for counts, _ in pairs], axis=1) / WIDE
+    net.mean.copy_(torch.from_numpy(values.mean(axis=1)))
+    net.deviation.copy_(torch.from_numpy(values.std(axis=1) + 1e-3))
+    optimizer = torch.optim.AdamW(net.parameters(), lr=RATE)
+    first = resumed(course, net, optimizer)
+    for step in watched(range(first, course.steps), what):
+        optimizer.param_groups[0]["lr"] = learning_rate(RATE, RATE / 50, 0.7, step / course.steps)
+        pictures, masks = crops(pairs, course.seed, step)
+        optimizer.zero_grad(set_to_none=True)
+        F.binary_cross_entropy_with_logits(net(pictures), masks).backward()
+        optimizer.step()
+        if (step + 1) % SAVED_EVERY == 0 or step + 1 == course.steps:
+            keep(course, net, optimizer, step + 1)
+    return net.eval()
+
+
+def resumed(course: Course, net: torch.nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    """The step to begin with, after filling network and optimiser from the state, if any. Raises
+    `UserError`."""
+    if course.state is None or not course.state.is_file():
+        return 0
+    try:
+        held = torch.load(course.state, map_location="cpu", weights_only=True)
+        if held["steps"] != course.steps or held["seed"] != course.seed:
+            raise ValueError(f"{held['steps']} steps with seed {held['seed']}")
+        net.load_state_dict(held["net"])
+        optimizer.load_state_dict(held["optimizer"])
+        return int(held["step"])
+    except (RuntimeError, KeyError, TypeError, ValueError, OSError, EOFError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{course.state}: no state of this training ({reason[:120]}); remove it") from None
+
+
+def keep(course: Course, net: torch.nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
+    """Write the state, whole or not at all."""
+    if course.state is None:
+        return
+    told = {"steps": course.steps, "seed": course.seed, "step": step}
+    with replacing(course.state) as temporary:
+        torch.save({"net": net.state_dict(), "optimizer": optimizer.state_dict(), **told}, temporary)
+
+
+@torch.no_grad()
+def marked(net: UNet, counts: np.ndarray) -> np.ndarray:
+    """Bool [H, W] of counts uint16 [bands, H, W] of any size."""
+    side = 2**LEVELS
+    pads = [(0, -extent % side) for extent in counts.shape[1:]]
+    padded = np.pad(counts, [(0, 0), *pads], mode="edge").astype(np.float32) / WIDE
+    logits = net(torch.from_numpy(padded)[None])[0].numpy()
+    return logits[: counts.shape[1], : counts.shape[2]] > 0
