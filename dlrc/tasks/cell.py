@@ -17,7 +17,7 @@ from codec.models.model import LatentModel
 from codec.training.classical import BandTransform
 from constellation.common.files import write_text
 from constellation.common.frozen import value
-from dlrc.tasks.coded import Coder, jpeg2000, learned, shown_by
+from dlrc.tasks.coded import Coded, Coder, jpeg2000, learned, shown_by
 from dlrc.tasks.fitting import Course, Pair, fitted, marked
 from dlrc.tasks.scores import Counts, counts_of
 from dlrc.tasks.sources import Task, Tile
@@ -121,11 +121,31 @@ class Cell:
         """A codec tuned on the training tiles, begun from an RGB checkpoint; kept by name."""
         path = self.folder / f"{name}.safetensors"
         if not path.is_file():
-            model = begun(weights, self.pairs)
+            model = begun(weights, self.pairs, self.budget.lambda_)
             course = Course(self.budget.tune, 0, self.folder / f"{name}.state.pt")
             tuned(model, self.pairs, Aim(self.budget.lambda_), course)
             self.save(path, model, self.budget.tune)
         return load_checkpoint(path)
+
+    def bandwise(self, weights: Path, name: str) -> Coder:
+        """A codec of one band, tuned on all bands of the training tiles one by one, codes every band alone.
+        Its lambda is that of all bands shared among them, so it trades bits for error at the same slope."""
+        count, path = self.bands.count, self.folder / f"{name}_bandwise.safetensors"
+        lambda_ = self.budget.lambda_ / count
+        if not path.is_file():
+            pairs = [(plane[None], mask) for counts, mask in self.pairs for plane in counts]
+            model = begun(weights, pairs, lambda_)
+            course = Course(self.budget.tune, 0, self.folder / f"{name}_bandwise.state.pt")
+            tuned(model, pairs, Aim(lambda_), course)
+            notes = {"scales": Bands.alike(1, 0.0, float(WIDE)).text, "data": self.task.name}
+            save_checkpoint(path, model, lambda_, self.budget.tune, notes)
+        coder = learned(*load_checkpoint(path), Bands.alike(1, 0.0, float(WIDE)))
+
+        def each(counts: np.ndarray) -> Coded:
+            parts = [coder(plane[None]) for plane in counts]
+            return Coded(sum(part.size for part in parts), np.concatenate([part.counts for part in parts]))
+
+        return each
 
     def save(self, path: Path, model: LatentModel, steps: int) -> None:
         """A checkpoint with the scales of this cell."""

@@ -39,14 +39,14 @@ class Aim:
     mu: float = 0.0
 
 
-def begun(weights: Path, pairs: Sequence[Pair]) -> LatentModel:
+def begun(weights: Path, pairs: Sequence[Pair], lambda_: float) -> LatentModel:
     """A codec for these pictures from a checkpoint of 8-bit RGB: first and last layer by least squares, and
     the latents so much finer or coarser that a band's error weighs in the mean over all bands as it did in
-    that over three. Raises `UserError`."""
-    source, _ = load_checkpoint(weights)
+    that over three, at the lambda that it had. Raises `UserError`."""
+    source, info = load_checkpoint(weights)
     sample, _ = crops(pairs, 0, 0, SAMPLE)
     model = of_three(source.name, source, sample)
-    rescale_latents(model, math.sqrt(3 / sample.shape[1]))
+    rescale_latents(model, math.sqrt(3 / sample.shape[1] * lambda_ / info.lambda_))
     return model
 
 

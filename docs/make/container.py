@@ -50,9 +50,7 @@ latent positions (16 px each) and a map {positions}.
 
 def page() -> str:
     """The page's text."""
-    head = HEAD.format(
-        version=fields.VERSION, versions=f"{fields.VERSIONS[0]} to {fields.VERSIONS[-1]}"
-    )
+    head = HEAD.format(version=fields.VERSION, versions=f"{fields.VERSIONS[0]} to {fields.VERSIONS[-1]}")
     tail = TAIL.format(
         bytes=f"{fields.MAX_STREAM_BYTES:,}",
         satellites=f"{framing.MAX_SATELLITES:,}",

@@ -136,7 +136,7 @@ def test_only_streams_with_bands_have_the_newer_version(scene, checkpoint):
     from nodes.messages import Note  # noqa: F401  # the header is all that is looked at
 
     header = unpack(_stream(scene, checkpoint)).header
-    assert header.version == 5 and dataclasses.replace(header, bands=None).version == 4
+    assert header.version == 6 and dataclasses.replace(header, bands=None).version == 4
 
 
 def _stream(scene, checkpoint):

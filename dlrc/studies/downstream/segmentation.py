@@ -18,6 +18,7 @@ import torch
 from pydantic import Field
 
 from codec.imagery.scene import default_data_folder
+from codec.models import registry
 from codec.models.storage import WEIGHTS_FOLDER
 from constellation.common.cli import Command, Given, main_of
 from constellation.common.errors import UserError
@@ -45,7 +46,7 @@ class SegmentationKeys(Knobs):
     """maps: cloud, fire (a proxy: burned area) and building"""
     bands: Several[Literal["one", "all"]] = ("one", "all")
     """one band (NIR, SWIR, grey), or all"""
-    codecs: Several[Word] = ("bmshj", "cheng", "elic")
+    codecs: Several[Word] = registry.whole()
     """learned ones, beside JPEG 2000"""
     lambda_: Annotated[float, Field(gt=0, le=10, alias="lambda")] = 0.013
     """of the learned ones"""
@@ -53,7 +54,7 @@ class SegmentationKeys(Knobs):
     """PSNR that JPEG 2000 aims at"""
     retrain_db: Annotated[float, Field(ge=5, le=90)] = 32.0
     """level of JPEG 2000 whose decoded pictures a segmenter is trained on"""
-    retrain: Several[Word] = ("jpeg2000", "klt", "bmshj", "cheng", "elic")
+    retrain: Several[Word] = ("jpeg2000", "klt", *registry.whole())
     """codecs on whose decoded pictures a U-Net is trained as well; none: no codec at all"""
     folds: Annotated[int, Field(ge=2, le=16)] = 3
     """folds of whole sources"""
@@ -65,12 +66,14 @@ class SegmentationKeys(Knobs):
     """optimiser steps of a codec"""
     joint: Annotated[int, Field(ge=0, le=10**6)] = 60
     """further steps of codec and U-Net together, and of the control; 0: none"""
-    joint_codec: Word = "bmshj"
+    joint_codec: Word = registry.names()[0]
     """which codec is trained together with a segmenter"""
     mu: Annotated[float, Field(gt=0, le=1000)] = 1.0
     """weight of the segmenter's loss; the control has 0"""
     seeds: Annotated[int, Field(ge=1, le=20)] = 3
     """of the joint training and its control"""
+    bandwise: bool = False
+    """the learned codecs band by band, too"""
     dlrc: bool = False
     """maps of captures that overlap, with and without DLRC (first fold, joint_codec)"""
     threads: Annotated[int, Field(ge=1, le=64)] = 1
@@ -81,7 +84,7 @@ def study(given: Given) -> None:
     """Measure what is not kept yet, then print and write everything."""
     own: SegmentationKeys = given.own
     torch.set_num_threads(own.threads)
-    known_models(own.codecs)
+    known_models((*own.codecs, own.joint_codec), "codecs")
     root = Path(own.data) if own.data else default_data_folder()
     if root is None or not root.is_dir():
         raise UserError(f"data={own.data}: no such folder; give one that has segmentation/ in it")
@@ -126,6 +129,8 @@ def _methods(own: SegmentationKeys, cell: Cell, fold: int) -> Iterator:
         yield (f"{label} {own.retrain_db:g} dB", "retrained"), partial(_retrained, cell, coder, label)
     for model in own.codecs:
         yield (model, "originals"), partial(_learned, own, cell, model)
+        if own.bandwise and cell.bands.count > 1:
+            yield (f"{model} band by band", "originals"), partial(_bandwise, own, cell, model)
         if model in own.retrain:
             yield (model, "retrained"), partial(_learned_retrained, own, cell, model)
     for seed in range(own.seeds if own.joint and fold == 0 else 0):
@@ -158,9 +163,16 @@ def _retrained(cell: Cell, coder, label: str):
     return cell.measured(coder, cell.retrained(label.replace(" ", ""), coder))
 
 
+def _bandwise(own: SegmentationKeys, cell: Cell, model: str):
+    return cell.measured(cell.bandwise(_weights(own, model), model), cell.segmenter)
+
+
+def _weights(own: SegmentationKeys, model: str) -> Path:
+    return Path(own.init or WEIGHTS_FOLDER) / f"{model}_lambda{own.lambda_:g}.safetensors"
+
+
 def _tuned(own: SegmentationKeys, cell: Cell, model: str):
-    weights = Path(own.init or WEIGHTS_FOLDER) / f"{model}_lambda{own.lambda_:g}.safetensors"
-    return cell.codec(weights, model)
+    return cell.codec(_weights(own, model), model)
 
 
 def _learned(own: SegmentationKeys, cell: Cell, model: str):
@@ -184,7 +196,7 @@ COMMAND = Command(
     work=study,
     examples=(
         "dlrc study segmentation data=FOLDER",
-        "dlrc study segmentation data=FOLDER tasks=fire bands=all codecs=bmshj steps=100 tune=40 joint=0",
+        "dlrc study segmentation data=FOLDER tasks=fire bands=all steps=100 tune=40 joint=0 dlrc=true",
     ),
 )
 

@@ -39,7 +39,16 @@ def data(tmp_path_factory):
 def test_every_method_has_a_line_and_a_second_call_measures_nothing_anew(data, tmp_path, capsys):
     pytest.importorskip("imagecodecs")
     words = [f"data={data}", f"init={data}", f"out={tmp_path}", "tasks=fire", "bands=all", "codecs=bmshj"]
-    words += ["folds=2", "steps=1", "tune=1", "joint=1", "seeds=1", "levels_db=32", "dlrc=true"]
+    words += [
+        "folds=2",
+        "steps=1",
+        "tune=1",
+        "joint=1",
+        "seeds=1",
+        "levels_db=32",
+        "dlrc=true",
+        "bandwise=true",
+    ]
     perform(COMMAND, words)
     first = capsys.readouterr().out
     assert "proxy: burned area, not flames; 4 independent sources" in first
@@ -47,6 +56,7 @@ def test_every_method_has_a_line_and_a_second_call_measures_nothing_anew(data, t
         rows = list(csv.DictReader(file))
     methods = {(row["method"], row["segmenter"]) for row in rows}
     assert {("original", "originals"), ("original", "threshold"), ("bmshj", "retrained")} <= methods
+    assert ("bmshj band by band", "originals") in methods
     assert {("bmshj joint seed 0", "joint"), ("bmshj control seed 0", "control")} <= methods
     assert ("JPEG 2000 KLT 32 dB", "originals") in methods and (tmp_path / "segmentation.png").is_file()
     assert {("bmshj patches captured", "originals"), ("bmshj patches dlrc", "originals")} <= methods
