@@ -13,7 +13,7 @@ TARGET = Path(__file__).resolve().parents[1] / "container.md"
 HEAD = """\
 # The container
 
-Made by `python docs/make/container.py` from `codec/bitstream.py: FIELDS` and `codec/settings.py: SETTINGS`;
+Made by `python docs/make/container.py` from `codec/fields.py: FIELDS` and `codec/settings.py: SETTINGS`;
 do not edit.
 
 The bytes of one satellite's stream of one round, version {version}. The fields follow one another without
