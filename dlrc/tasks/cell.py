@@ -18,7 +18,7 @@ from codec.training.classical import BandTransform
 from constellation.common.files import write_text
 from constellation.common.frozen import value
 from dlrc.tasks.coded import Coded, Coder, jpeg2000, learned, shown_by
-from dlrc.tasks.fitting import Course, Pair, fitted, marked
+from dlrc.tasks.fitting import Course, Pair, calibrate, fitted, marked
 from dlrc.tasks.scores import Counts, counts_of
 from dlrc.tasks.sources import Task, Tile
 from dlrc.tasks.thresholds import best_threshold, index_of
@@ -86,7 +86,11 @@ class Cell:
 
     def retrained(self, name: str, coder: Coder) -> UNet:
         """A segmenter trained on the training tiles as a codec shows them."""
-        return self.fitted(name, [(coder(counts).counts, mask) for counts, mask in self.pairs])
+        return self.fitted(name, self.decoded(coder))
+
+    def decoded(self, coder: Coder) -> list[Pair]:
+        """The training tiles as a codec shows them, and their masks."""
+        return [(coder(counts).counts, mask) for counts, mask in self.pairs]
 
     def measured(self, coder: Coder, segmenter: UNet) -> Measured:
         """A codec and a segmenter on the test tiles."""
@@ -166,7 +170,9 @@ class Cell:
         net.load_state_dict(self.segmenter.state_dict())
         tuned(codec[0], self.pairs, Aim(self.budget.lambda_, mu), Course(self.budget.joint, seed, state), net)
         self.save(path, codec[0], self.budget.tune + self.budget.joint)
-        return self.learned(load_checkpoint(path)), net.eval()
+        kept_one = load_checkpoint(path)
+        calibrate(net.eval(), self.decoded(self.shown_by(kept_one)))
+        return self.learned(kept_one), net
 
     def shown_by(self, codec: tuple[LatentModel, CheckpointInfo]) -> Coder:
         """What it makes of pictures, without streams."""

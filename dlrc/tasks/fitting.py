@@ -22,6 +22,7 @@ from dlrc.tasks.unet import LEVELS, UNet
 
 CROP_PX, BATCH, RATE = 128, 2, 2e-3
 SAVED_EVERY = 100  # steps
+LEVELS_TRIED = 200
 Pair = tuple[np.ndarray, np.ndarray]  # counts uint16 [bands, H, W], mask bool [H, W]
 
 
@@ -81,7 +82,26 @@ def fitted(pairs: Sequence[Pair], course: Course, what: str = "segmenter") -> UN
         optimizer.step()
         if (step + 1) % SAVED_EVERY == 0 or step + 1 == course.steps:
             keep(course, net, optimizer, step + 1)
-    return net.eval()
+    calibrate(net.eval(), pairs)
+    return net
+
+
+@torch.no_grad()
+def calibrate(net: UNet, pairs: Sequence[Pair]) -> None:
+    """Move the last bias so that logits above 0 give the best IoU on these pairs: a short training leaves
+    probabilities of small classes low."""
+    logits = np.concatenate([_logits(net, counts).ravel() for counts, _ in pairs])
+    truth = np.concatenate([mask.ravel() for _, mask in pairs])
+    inside, outside = np.sort(logits[truth]), np.sort(logits[~truth])
+    levels = np.quantile(logits, np.linspace(0, 1, LEVELS_TRIED, endpoint=False))
+    hits, wrong = (len(side) - np.searchsorted(side, levels, "right") for side in (inside, outside))
+    best = int(np.argmax(hits / np.maximum(1, hits + wrong + len(inside) - hits)))
+    _bias(net).sub_(float(levels[best]))
+
+
+def _bias(net: UNet) -> Tensor:
+    assert net.last.bias is not None
+    return net.last.bias
 
 
 def resumed(course: Course, net: torch.nn.Module, optimizer: torch.optim.Optimizer) -> int:
@@ -110,11 +130,15 @@ def keep(course: Course, net: torch.nn.Module, optimizer: torch.optim.Optimizer,
         torch.save({"net": net.state_dict(), "optimizer": optimizer.state_dict(), **told}, temporary)
 
 
-@torch.no_grad()
 def marked(net: UNet, counts: np.ndarray) -> np.ndarray:
     """Bool [H, W] of counts uint16 [bands, H, W] of any size."""
+    return _logits(net, counts) > 0
+
+
+@torch.no_grad()
+def _logits(net: UNet, counts: np.ndarray) -> np.ndarray:
     side = 2**LEVELS
     pads = [(0, -extent % side) for extent in counts.shape[1:]]
     padded = np.pad(counts, [(0, 0), *pads], mode="edge").astype(np.float32) / WIDE
     logits = net(torch.from_numpy(padded)[None])[0].numpy()
-    return logits[: counts.shape[1], : counts.shape[2]] > 0
+    return logits[: counts.shape[1], : counts.shape[2]]
