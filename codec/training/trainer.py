@@ -25,17 +25,11 @@ from codec.models.checkpoint import load_checkpoint, save_checkpoint
 from codec.models.model import LATENT_STRIDE_PX
 from codec.models.storage import BOTTLENECK_TABLES
 from codec.training import curves
-from codec.training.bands import counts_to_unit as _pixels
-from codec.training.bands import spread
+from codec.training.bands.pictures import pictures_of
+from codec.training.bands.start import counts_to_unit as _pixels
+from codec.training.bands.start import spread
 from codec.training.curves import psnr_db
-from codec.training.data import (
-    CropSampler,
-    data_digest,
-    open_data,
-    scales_of,
-    split_pictures,
-    validation_crops,
-)
+from codec.training.data import CropSampler, data_digest, validation_crops
 from codec.training.evaluate import rate_and_error, rate_and_psnr
 from codec.training.initialise import initialise
 from codec.training.state import State, check_same, fill, lasting, read_state
@@ -91,12 +85,7 @@ class Trainer:
 
     def _open_pictures(self) -> None:
         knobs = self.knobs
-        begun = knobs.bands and knobs.init not in ("", "klt")
-        given = load_checkpoint(knobs.init)[1].bands if begun else None
-        pictures = open_data(knobs.data, "data", knobs.bands, given)
-        self.bands = scales_of(pictures)
-        training, held_out = split_pictures(pictures, knobs.val_share)
-        held_out = open_data(knobs.val, "val", knobs.bands, self.bands) if knobs.val else held_out
+        training, held_out, self.bands = pictures_of(knobs)
         self.digest, self.sampler = data_digest(training), CropSampler(training, knobs.crop, knobs.seed)
         if self.rank == 0:
             self.held_out = _pixels(validation_crops(held_out, training, knobs.crop, bool(knobs.val)))

@@ -19,7 +19,7 @@ from codec.entropy import smooth
 from codec.entropy.smooth import gaussian_likelihood
 from codec.models.checkpoint import load_checkpoint
 from codec.models.model import LATENT_STRIDE_PX, LatentModel
-from codec.training.bands import of_three
+from codec.training.bands.start import of_three
 from codec.training.initialise import rescale_latents
 from codec.training.step import learning_rate, optimizer_for, straight_through_round
 from constellation.common.frozen import value

@@ -9,7 +9,7 @@ from codec.imagery.scaling import of_training
 from codec.models.checkpoint import load_checkpoint, save_checkpoint
 from codec.models.model import Widths
 from codec.models.registry import build
-from codec.training.bands import fit_last_layer, of_three, pseudo_colours
+from codec.training.bands.start import fit_last_layer, of_three, pseudo_colours
 from constellation.common.errors import UserError
 from tests.codec.training.training_cases import knobs, train
 

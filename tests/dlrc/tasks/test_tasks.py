@@ -7,7 +7,7 @@ import torch
 from codec.models.checkpoint import load_checkpoint, save_checkpoint
 from codec.models.model import Widths
 from codec.models.registry import build
-from codec.training.bands import of_three
+from codec.training.bands.start import of_three
 from constellation.common.errors import UserError
 from dlrc.tasks.cell import Budget, Cell, joined, kept
 from dlrc.tasks.coded import original
