@@ -185,8 +185,9 @@ def _read(reader: Reader, part: Field, found: dict[str, Any]) -> bytes | int:
 def _header(found: dict[str, Any], settings: StreamSettings) -> Header:
     names = ("weights", "satellite", "round", "height", "width", "k", "accord", "picture_digest")
     earlier, bands = numbers_of(found["earlier"]), _bands(found["scales"])
-    told = {name: found[name] for name in names} | {"participants": participants_of(found["participants"])}
-    header = Header(settings=settings, earlier=earlier, bands=bands, **told)
+    told: dict[str, Any] = {name: found[name] for name in names}
+    members = participants_of(found["participants"])
+    header = Header(settings=settings, participants=members, earlier=earlier, bands=bands, **told)
     if found["version"] >= VERSION and found["version"] != header.version:
         raise BitstreamError(f"version {found['version']}, expected {header.version}")
     _check(header, BitstreamError)

@@ -36,7 +36,8 @@ def maps(weights: Path, model: str, tiles: Sequence[Tile], segmenter: UNet) -> M
     """Fly one round over each tile, window by window, with the checkpoint at `weights`. Tiles smaller than
     the window are left out."""
     found: dict[str, dict[str, list[Counts]]] = {kind: {} for kind in KINDS}
-    sizes, captures, board = dict.fromkeys(KINDS[1:], 0), 0, None
+    sizes: dict[str, int] = dict.fromkeys(KINDS[1:], 0)
+    captures, board = 0, None
     for number, tile in enumerate(tiles):
         if min(tile.mask.shape) < WINDOW_PX:
             continue
