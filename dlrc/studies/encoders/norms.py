@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -69,10 +69,13 @@ def by_patch(model: LatentModel, sample: Tensor) -> Iterator[None]:
     """The model with norms over whole patches, for as long as the block lasts; statistics from `sample`."""
     blocks = [block for block in model.g_a.modules() if isinstance(block, LSConv)]
     seen: dict[int, Tensor] = {}
-    hooks = [
-        block.kernels.register_forward_hook(lambda _, __, out, k=k: seen.__setitem__(k, out))
-        for k, block in enumerate(blocks)
-    ]
+    hooks = []
+    for number, block in enumerate(blocks):
+
+        def keep(_layer: nn.Module, _given: Any, out: Any, number: int = number) -> None:
+            seen[number] = out
+
+        hooks.append(block.kernels.register_forward_hook(keep))
     model.analysis(sample)
     for hook in hooks:
         hook.remove()
