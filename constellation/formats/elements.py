@@ -51,7 +51,10 @@ def omm(constellation: Constellation, notation: Notation) -> str:
 def _messages(constellation: Constellation) -> Iterator[dict[str, Any]]:
     if not constellation.satrecs:
         raise UserError("export: an ephemeris has no mean elements; format=oem gives its positions")
-    for name, record in zip(constellation.names, constellation.satrecs, strict=True):
+    labels = [record.satnum for record in constellation.satrecs]
+    if len(set(labels)) < len(labels):  # several shells, each numbered from 0
+        labels = list(range(len(labels)))
+    for name, record, label in zip(constellation.names, constellation.satrecs, labels, strict=True):
         epoch = sat_epoch_datetime(record).astimezone(timezone.utc)
         yield {
             "OBJECT_NAME": name,
@@ -69,7 +72,7 @@ def _messages(constellation: Constellation) -> Iterator[dict[str, Any]]:
             "MEAN_ANOMALY": _plain(record.mo * _DEGREES),
             "EPHEMERIS_TYPE": 0,
             "CLASSIFICATION_TYPE": "U",
-            "NORAD_CAT_ID": record.satnum,
+            "NORAD_CAT_ID": label,
             "ELEMENT_SET_NO": 999,
             "REV_AT_EPOCH": 0,
             "BSTAR": _plain(record.bstar),

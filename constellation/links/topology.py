@@ -23,6 +23,7 @@ from constellation.links.nearest import greedy_matching
 from constellation.orbit.elements import text_of
 from constellation.orbit.frames import EARTH_RADIUS_KM, itrs_of_ground_point_km
 from constellation.orbit.orbits import Constellation
+from constellation.orbit.planes import file_grid
 from constellation.orbit.walker import WalkerPattern
 from constellation.scenario.network import LinkKnobs, RegionKnobs, TopologyKnobs
 
@@ -114,16 +115,15 @@ def sight_can_be_blocked(positions_km: np.ndarray, knobs: TopologyKnobs) -> bool
 
 
 def grid_edges(constellation: Constellation | None) -> np.ndarray:
-    """The +grid pairs of a Walker pattern: int64 [E, 2], first < second. In a star pattern no link crosses
-    the seam.
+    """The +grid pairs: int64 [E, 2], first < second. In a star pattern no link crosses the seam. Satellites
+    of a file are put into planes first (`orbit/planes`).
 
     The last plane of a delta pattern meets plane 0 with a slot shift of F, because P steps of phase F * 360 /
     T are F slots."""
-    if constellation is None or not constellation.shells:
-        raise UserError(
-            "topology.rule=grid: the planes are unknown, expected orbit.source=walker; other rules are "
-            "distance, nearest, list"
-        )
+    if constellation is None:
+        raise UserError("topology.rule=grid: the planes are unknown, expected rule=distance or nearest")
+    if not constellation.shells:
+        return file_grid(constellation)
     found, first = [], 0
     for shell in constellation.shells:  # no link leaves a shell: its neighbours stay
         found.append(first + _grid_pairs(shell.pattern, shell.closed))

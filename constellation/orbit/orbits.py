@@ -1,4 +1,5 @@
-"""Satellites of a constellation and where they are: Walker patterns or TLE/OMM files, propagated by SGP4.
+"""Satellites of a constellation and where they are: Walker patterns or TLE/OMM files, propagated by SGP4, or
+ephemerides (OEM).
 
 Frames. SGP4 answers in TEME (true equator, mean equinox: inertial for our purpose). Distances, line of sight
 and therefore links and routes are the same in every frame; ground geometry needs ITRS (Earth-fixed), which
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from constellation.common.errors import UserError
 from constellation.common.text import counted
 from constellation.orbit.decay import epochs_jd, fails, faults_between, highest_radius_km, told
 from constellation.orbit.elements import usable
+from constellation.orbit.ephemeris import J2000, Ephemeris, read_oem, states_of
 from constellation.orbit.frames import julian_date_utc, parse_epoch, teme_to_itrs_at, timescale
 from constellation.orbit.omm import read_omm
 from constellation.orbit.tle import read_tle
@@ -45,7 +47,8 @@ class Constellation:
     epoch: UTC time of `times_s` = 0. walker: the pattern, or None for satellites read from a file and for
     several shells. shells: the patterns that the satellites are of, in their order; none of a file's.
     max_age_days: how far from its own epoch an element set may be used (None: unlimited, for patterns, which
-    have no drag to mispredict). skipped: a line for each satellite that `orbit.skip_bad` left out."""
+    have no drag to mispredict). skipped: a line for each satellite that `orbit.skip_bad` left out.
+    ephemerides: in the place of SGP4 records, of which there are none then."""
 
     names: tuple[str, ...]
     satrecs: tuple[Satrec, ...]
@@ -55,6 +58,7 @@ class Constellation:
     max_age_days: float | None = None
     skipped: tuple[str, ...] = ()
     shells: tuple[Shell, ...] = ()
+    ephemerides: tuple[Ephemeris, ...] = ()
     _array: SatrecArray = field(init=False, repr=False)
     _followed_jd: list[float] = field(init=False, repr=False, default_factory=list)  # span found sound so far
 
@@ -120,13 +124,15 @@ class Constellation:
             time.whole,
             time.tai_fraction - time._leap_seconds() / 86400.0,
         )  # UTC, split as skyfield does
+        if self.ephemerides:
+            states = states_of(self.ephemerides, ((whole - 2451545.0) + fraction) * 86400.0)
+            return states if velocity else np.ascontiguousarray(states[..., :3])
         if self.max_age_days is not None and len(whole):
             utc = whole + fraction
             self._refuse_unsound(float(utc.min()), float(utc.max()))
         error, position_km, velocity_km_s = self._array.sgp4(
             np.ascontiguousarray(whole), np.ascontiguousarray(fraction)
         )
-        # A pattern's orbit is its own and has no drag; a file's may leave what its elements allow
         patterned = self.max_age_days is None
         bad = (error != 0) if patterned else fails(error, position_km, highest_radius_km(self.satrecs))
         if bad.any():
@@ -186,7 +192,8 @@ def subset(constellation: Constellation, satellites: Any) -> Constellation:
     return replace(
         constellation,
         names=tuple(constellation.names[s] for s in satellites),
-        satrecs=tuple(constellation.satrecs[s] for s in satellites),
+        satrecs=tuple(constellation.satrecs[s] for s in satellites if constellation.satrecs),
+        ephemerides=tuple(constellation.ephemerides[s] for s in satellites if constellation.ephemerides),
         walker=None,
         shells=(),
     )
@@ -201,6 +208,8 @@ def load_constellation(orbit: OrbitKnobs) -> Constellation:
         return _of_patterns(orbit, parse_epoch(orbit.epoch))
     if not orbit.path:
         raise UserError(f"orbit.path: found nothing, expected a file because orbit.source={orbit.source}")
+    if orbit.source == "oem":
+        return _of_ephemerides(orbit)
     found = read_tle(orbit.path) if orbit.source == "tle" else read_omm(orbit.path)
     if len(found) > MAX_SATELLITES:
         raise UserError(f"{orbit.path}: {len(found)} satellites, expected at most {MAX_SATELLITES}")
@@ -218,6 +227,24 @@ def load_constellation(orbit: OrbitKnobs) -> Constellation:
         skipped=tuple(skipped),
     )
     return _without_bad(satellites, orbit) if orbit.skip_bad else satellites
+
+
+def _of_ephemerides(orbit: OrbitKnobs) -> Constellation:
+    """Satellites of an OEM file, or of a folder of them."""
+    found = read_oem(orbit.path)
+    begun = J2000 + timedelta(seconds=max(one.arcs[0].begin_s for one in found))  # all of them
+    epoch = begun if orbit.epoch.strip().lower() == "file" else parse_epoch(orbit.epoch)
+    begin_s = (epoch - J2000).total_seconds()
+    ends_s = np.array([begin_s, begin_s + orbit.duration_s])
+    short = [one for one in found if orbit.skip_bad and np.isnan(one.states(ends_s)).any()]
+    good = [one for one in found if one not in short]
+    if not good:
+        raise UserError(
+            f"{orbit.path}: none of its satellites can be used ({short[0].name} holds {short[0].said})"
+        )
+    skipped = tuple(f"{one.name}: its ephemeris holds {one.said}" for one in short)
+    names, known = tuple(one.name for one in good), tuple(good)
+    return Constellation(names, (), epoch, kind=orbit.kind, skipped=skipped, ephemerides=known)
 
 
 def _of_patterns(orbit: OrbitKnobs, epoch: datetime) -> Constellation:
@@ -257,8 +284,7 @@ def _without_bad(satellites: Constellation, orbit: OrbitKnobs) -> Constellation:
 
 
 def constellation_positions(orbit: OrbitKnobs, times_s: np.ndarray) -> np.ndarray:
-    """Positions of all satellites in TEME, km: float64 [T] seconds after `orbit.epoch` -> float64 [T, S,
-    3]."""
+    """Positions of all satellites in TEME, km: float64 [T] after `orbit.epoch`, s -> float64 [T, S, 3]."""
     return load_constellation(orbit).positions_teme_km(times_s)
 
 

@@ -23,8 +23,8 @@ Longitude = Annotated[float, Field(ge=-180, le=180)]
 class OrbitKnobs(Knobs):
     """Where the satellites are, and over which time the network is looked at."""
 
-    source: Literal["walker", "tle", "omm"] = "walker"
-    """a Walker pattern, or elements read from `path`"""
+    source: Literal["walker", "tle", "omm", "oem"] = "walker"
+    """a Walker pattern, or elements (tle, omm) or ephemerides (oem) read from `path`"""
     kind: Literal["delta", "star"] = "delta"
     """planes over 360 deg, or over 180 deg"""
     pattern: str = "53:1000/25/1"
@@ -32,7 +32,7 @@ class OrbitKnobs(Knobs):
     altitude_km: Annotated[float, Field(gt=0, le=400000)] = 550.0
     """of the pattern's circular orbits, above the equator's radius; at most the Moon's"""
     path: str = ""
-    """file of two-line elements or OMM"""
+    """file of two-line elements, OMM or OEM; or folder of OEM files, one or more satellites each"""
     shells: Annotated[tuple[str, ...], Field(strict=False, max_length=64), ADDED] = ()
     """several patterns instead of one, each PATTERN@ALTITUDE_KM or PATTERN@ALTITUDE_KM@NODE_SPREAD_DEG"""
     node_spread_deg: Annotated[float, Field(ge=0, le=360), ADDED] = 0.0
@@ -82,7 +82,7 @@ class TopologyKnobs(Knobs):
     """Which links exist at an instant."""
 
     rule: Literal["distance", "grid", "nearest", "list"] = "distance"
-    """everybody in reach; four neighbours in the pattern; the nearest ones; or those listed in `path`"""
+    """everybody in reach; four neighbours in and beside the plane; the nearest; or those listed in `path`"""
     path: Annotated[str, ADDED] = ""
     """file of links for rule=list: two names or numbers (0 the first) of satellites a line"""
     max_distance_km: Annotated[float, Field(gt=0, le=1e6)] = 3000.0

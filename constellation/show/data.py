@@ -7,13 +7,11 @@ however large the steps are at which participants and links are looked at."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
 import numpy as np
-from sgp4.api import Satrec
 
 from constellation.common.errors import UserError
 from constellation.links.budget import noise_label
@@ -90,7 +88,7 @@ def view_data(
     satellites = load_constellation(setting.orbit)
     step_s = setting.orbit.step_s
     steps = max(1, math.ceil(duration_s / step_s - 1e-9))
-    sparse_s = track_step_s(satellites.satrecs)
+    sparse_s = track_step_s(satellites)
     finer = math.ceil(step_s / sparse_s - 1e-9)  # samples of the tracks per step
     if (steps * finer + 1) * len(satellites) > MAX_SAMPLES:
         raise UserError(
@@ -140,11 +138,17 @@ def _routing(
         return None
 
 
-def track_step_s(satrecs: Sequence[Satrec]) -> float:
+def track_step_s(satellites: Constellation) -> float:
     """How far apart samples of the tracks may be, from the fastest turn about the Earth, at a perigee."""
-    fastest = max(
-        record.no_kozai / 60 * (1 + record.ecco) ** 2 / (1 - record.ecco**2) ** 1.5 for record in satrecs
+    known = np.concatenate(
+        [np.zeros((1, 6)), *(arc.states for one in satellites.ephemerides for arc in one.arcs)]
     )
+    speed, radius = (np.linalg.norm(part, axis=1) for part in (known[:, 3:], known[:, :3]))
+    turns = [
+        record.no_kozai / 60 * (1 + record.ecco) ** 2 / (1 - record.ecco**2) ** 1.5
+        for record in satellites.satrecs
+    ]
+    fastest = max([float((speed / np.maximum(radius, 1.0)).max()), *turns])
     return min(_LONGEST_STEP_S, _RADIANS_PER_STEP / fastest)
 
 

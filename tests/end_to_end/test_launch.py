@@ -23,6 +23,7 @@ LAUNCH = str(ROOT / "launch.py")
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 SMALL = ["capture.patch_px=128", "capture.window_px=192", "scene.size_px=384"]
 PLAIN = ["scenario=smoke", *SMALL, "satellites=2", "rounds=2"]
+REMEMBERING = ["dlrc.exchange=streams", "dlrc.dedup=hybrid", "dlrc.memory=rounds"]
 FAULTY = ["scenario=smoke", *SMALL, "satellites=3", "rounds=4", "seed=4"]
 FAULTY += ["ground.stream_loss=0.6", "ground.silent_satellite=1"]
 TWO_MACHINES = ["--nnodes", "2", "--nproc", "1", "--node-rank", "1", "--master-port", "1"]
@@ -239,7 +240,8 @@ def test_an_interrupted_run_ends_without_a_word_and_keeps_whole_rounds(tmp_path)
 
 
 def test_a_run_whose_keeper_is_killed_is_resumed_to_the_same_bytes(tmp_path, monkeypatch):
-    words, there, here = [*PLAIN[:-1], "rounds=30"], tmp_path / "there", tmp_path / "here"
+    """Satellites and ground read back what they remembered of earlier rounds."""
+    words, there, here = [*PLAIN[:-1], "rounds=30", *REMEMBERING], tmp_path / "there", tmp_path / "here"
     there.mkdir()
     process, names = after_the_first_round([LAUNCH], words, there)
     os.kill(names["keeper"][0], signal.SIGKILL)

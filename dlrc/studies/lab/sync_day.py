@@ -113,8 +113,7 @@ def variants_of(setting: Setting) -> tuple[Variant, ...]:
     """The scenario's own first, then other networks, then other collectives."""
     own = Variant(setting.link.noise, setting.topology.rule, setting.sync.schedule, setting.sync.contention)
     noises = ("ktb", "paper") if setting.link.kind == "rf" else (own.noise,)  # a laser's rate is given
-    rules = [rule for rule in RULES if rule != "grid" or setting.orbit.source == "walker"]
-    networks = [(noise, rule, own.schedule, own.contention) for rule in rules for noise in noises]
+    networks = [(noise, rule, own.schedule, own.contention) for rule in RULES for noise in noises]
     collectives = [(own.noise, own.rule, plan, rival) for plan in SCHEDULES for rival in CONTENTIONS]
     first = (own.noise, own.rule, own.schedule, own.contention)
     return tuple(Variant(*each) for each in dict.fromkeys([first, *networks, *collectives]))

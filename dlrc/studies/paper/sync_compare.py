@@ -37,8 +37,6 @@ def compare_networks(setting: Setting, payloads_kib: Sequence[float]) -> str:
         f"noise  rule      {sizes}   unheard   direct   spread   hidden by a hyperprior-only model",
     ]
     for noise, rule in NETWORKS:
-        if rule == "grid" and setting.orbit.source != "walker":
-            continue
         series = simulate(_with(setting, noise, rule=rule), [kib * KIB for kib in payloads_kib])
         each = [series.figures(p) for p in range(len(payloads_kib))]
         times = "".join(f"{_ms(one.t_sync_mean_s, 9)} /{_ms(one.t_round_max_s, 7)}" for one in each)
