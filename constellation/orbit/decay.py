@@ -16,6 +16,7 @@ from constellation.orbit.walker import SGP4_RADIUS_KM
 _STEP_DAYS = 1 / 48  # a decaying orbit of the lowest kind is in error for hours
 _MAX_STEPS = 1500  # a month in half hours; longer spans in larger steps
 _BLOCK = 500_000  # satellites times steps at once: 40 MB
+_MOST = 4096  # satellites at once: SGP4 takes a copy of their records, 0.7 kB each
 # Beyond the apogee of the elements: short-period terms (some 30 km), lunisolar changes of eccentricity
 _APOGEE_FACTOR, _APOGEE_MARGIN_KM = 1.1, 100.0
 
@@ -45,7 +46,7 @@ def faults_between(
     steps = int(np.clip(np.ceil((last_jd - first_jd) / _STEP_DAYS), 1, _MAX_STEPS))
     times_jd = np.linspace(first_jd, last_jd, steps + 1)
     faults: dict[int, str] = {}
-    per_block = max(1, _BLOCK // len(times_jd))
+    per_block = max(1, min(_MOST, _BLOCK // len(times_jd)))
     for start in range(0, len(satrecs), per_block):
         block = slice(start, start + per_block)
         own_jd = epochs[block, None]

@@ -201,7 +201,7 @@ def _seconds(texts: list[str], scale: str, where: str) -> np.ndarray:
         with iers.conf.set_temp("auto_download", False):
             if plain[0].count("-") == 1:  # days of the year
                 plain = [text.replace("-", ":").replace("T", ":") for text in plain]
-            moments = Time(plain, format="isot" if "T" in plain[0] else "yday", scale=_SCALES[scale]).utc
+            moments: Any = Time(plain, format="isot" if "T" in plain[0] else "yday", scale=_SCALES[scale]).utc
             found = ((moments.jd1 - 2451545.0) + moments.jd2) * 86400.0
     except Exception:  # astropy's errors are of many classes
         raise UserError(

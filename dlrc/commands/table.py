@@ -27,6 +27,7 @@ STUDY_FOLDERS = (
     "studies.downstream",
     "studies.faults",
     "studies.encoders",
+    "studies.orbits",
 )
 BENCH_FOLDERS = ("benchmarks", "benchmarks.priors", "benchmarks.scale")
 _OURS = {"constellation", "codec", "nodes", "ground", "dlrc", "benchmarks"}

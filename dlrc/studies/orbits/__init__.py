@@ -1,0 +1,1 @@
+"""What orbits have to do with what is saved."""
