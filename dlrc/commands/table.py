@@ -74,7 +74,7 @@ ENTRIES = {
 }
 FAMILIES = {
     "study": "a figure or table of the paper, or a question",
-    "bench": "speed, memory or exactness",
+    "bench": "measurements",
 }
 
 
