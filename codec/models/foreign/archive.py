@@ -6,7 +6,6 @@ are made anew. Parameters become float16, as in every checkpoint of ours."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from codec.models.foreign.zoo import MAX_ZOO_BYTES, from_compressai, read_tensors
 from codec.models.model import LatentModel
+from codec.models.storage import sha256_of
 from constellation.common.errors import UserError
 
 SUFFIXES = (".tar", ".pth", ".pt")
@@ -38,8 +38,7 @@ def read_archive(path: Path, name: str) -> tuple[LatentModel, str]:
     if size > MAX_ZOO_BYTES:
         raise UserError(f"weights {path.name}: {size} bytes, expected at most {MAX_ZOO_BYTES}")
     model, _ = from_compressai(name, read_tensors(path, state_of))
-    with open(path, "rb") as file:
-        return model, hashlib.file_digest(file, "sha256").hexdigest()
+    return model, sha256_of(path)
 
 
 def state_of(content: Any) -> Mapping[str, Tensor]:

@@ -17,7 +17,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from codec.models import elic
 from codec.models.checkpoint import load_weights
+from codec.models.encoders import rsllic
 from codec.models.encoders.lsconv import EPS, TAPS, LSConv
 from codec.models.model import LATENT_STRIDE_PX, LatentModel
 from codec.training.data import CropSampler, open_pictures
@@ -35,7 +37,7 @@ class NormKeys(Knobs):
 
     data: Annotated[str, Field(min_length=1)]
     """folder of the scenes that `dlrc evaluate` takes"""
-    models: Several[Word] = ("elic", "rsllic")
+    models: Several[Word] = (elic.FAMILY.name, rsllic.FAMILY.name)
     """families; those with dynamic kernels are shown with both norms"""
     patches: Annotated[int, Field(ge=1, le=100)] = 2
     """pairs of each scene"""
