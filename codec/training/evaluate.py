@@ -127,8 +127,8 @@ def compare(given: Given) -> None:
     """Print one row per checkpoint; a bad one is refused before anything is printed."""
     own: EvaluateKeys = given.own
     files = [Path(file) for file in own.weights or sorted(WEIGHTS_FOLDER.glob("*.safetensors"))]
-    lambdas = {load_checkpoint(file)[1].lambda_ for file in files}
     patches = held_out_patches(own.data, own.scenes, own.patches)
+    lambdas = {load_checkpoint(file)[1].lambda_ for file in files}
     rival = _rival(patches, lambdas) if own.classical else {}
     columns = ("checkpoint", "N, M", "steps (last run)", "bpp (estimate)", "PSNR of the mean error, dB")
     print(f"| {' | '.join((*columns, 'R + lambda D', 'JPEG 2000', 'missing context'))} |")

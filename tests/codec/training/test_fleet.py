@@ -228,7 +228,6 @@ def test_students_take_their_teachers_decoder_as_it_is_and_keep_only_an_encoder(
     shares = {
         "elic": Share((0.013,), 1.0, 1.0, 1e-3, grouped=True),
         "rsllic": Share((0.013,), 0.0, 1.0, 1e-3, grouped=True, teacher="elic"),
-        "cosmic": Share((0.013,), 0.0, 1.0, 1e-3, grouped=True, teacher="elic"),
     }
     monkeypatch.setattr(plan, "FLEET", shares)
     monkeypatch.setattr(keeper, "ProcessPoolExecutor", lambda count, mp_context: ThreadPoolExecutor(count))
@@ -237,11 +236,11 @@ def test_students_take_their_teachers_decoder_as_it_is_and_keep_only_an_encoder(
     wanted = FleetKeys(
         data=str(tmp_path), out=str(tmp_path / "out"), batch=1, crop=192, workers=1, device="cpu", **shape
     )
-    fleet = Fleet(wanted.model_copy(update={"minutes": 0.1}), Clock())
+    fleet = Fleet(wanted.model_copy(update={"minutes": 0.06}), Clock())
     fleet.train()
     assert "failed" not in capsys.readouterr().out
     teacher = fleet.by_label["elic_lambda0.013"].model.net.state_dict()
-    for name in ("rsllic", "cosmic"):
+    for name in ("rsllic",):
         run = fleet.by_label[f"{name}_lambda0.013"]
         mine = run.model.net.state_dict()
         theirs = [key for key in mine if not key.startswith("g_a.")]
