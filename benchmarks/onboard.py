@@ -268,6 +268,7 @@ def draw(path: Path, rows: Sequence[Mapping], quality: Mapping[str, Mapping[str,
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.ticker import LogLocator
 
     size = min(row["size_px"] for row in rows)
     at = {row["model"]: (row["on_board_ms"], row["joules"]) for row in rows if row["size_px"] == size}
@@ -281,8 +282,13 @@ def draw(path: Path, rows: Sequence[Mapping], quality: Mapping[str, Mapping[str,
                 name, (place[k], quality[name]["loss"]), (4, 3), textcoords="offset points", fontsize=8
             )
         axis.set_xscale("log")
-        axis.set_xlabel(label)
-    axes[0].set_ylabel("R + lambda D")
+        axis.set_xlim(right=1.5 * max(place[k] for place in at.values()))  # room for the last name
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.xaxis.set_minor_formatter("")
+        axis.set_xlabel(f"{label} (log scale)")
+        axis.grid(alpha=0.25)
+    axes[0].set_ylabel("R + lambda 255² MSE, less is better")
     figure.tight_layout()
     figure.savefig(path, dpi=130)
     pyplot.close(figure)
