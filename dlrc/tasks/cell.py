@@ -19,10 +19,10 @@ from constellation.common.files import write_text
 from constellation.common.frozen import value
 from dlrc.tasks.coded import Coded, Coder, jpeg2000, learned, shown_by
 from dlrc.tasks.fitting import Course, Pair, calibrate, fitted, marked
-from dlrc.tasks.scores import Counts, counts_of
+from dlrc.tasks.scores import Counts, added, counts_of
 from dlrc.tasks.sources import Task, Tile
 from dlrc.tasks.thresholds import best_threshold, index_of
-from dlrc.tasks.tuning import Aim, begun, tuned
+from dlrc.tasks.tuning import Aim, Start, begun, tuned
 from dlrc.tasks.unet import UNet
 
 
@@ -40,34 +40,50 @@ class Measured:
 
 @value
 class Budget:
-    """steps: of a segmenter; tune: of a codec; joint: of both together."""
+    """Optimiser steps. steps: of a segmenter; further: more of it, on decoded pictures; tune: of a codec;
+    joint: of both together, mu: the segmenter's weight in it."""
 
     steps: int
+    further: int
     tune: int
     joint: int
-    lambda_: float
     mu: float
 
 
 @value
 class Cell:
-    """folder: of what is kept. training, test: tiles of other sources and of the fold's own."""
+    """folder: of what is kept. training, test: tiles of other sources and of the fold's own. more: samples
+    [bands, H, W] without masks, for the tuning of codecs."""
 
     task: Task
     folder: Path
     training: Sequence[Tile]
     test: Sequence[Tile]
     budget: Budget
+    more: Sequence[np.ndarray] = ()
 
     @cached_property
     def bands(self) -> Bands:
-        """The scale of each band, from the training tiles."""
-        return of_training([tile.samples for tile in self.training])
+        """The scale of each band: of 8-bit pictures their whole range, else from the training tiles."""
+        samples = [tile.samples for tile in self.training]
+        eight = all(one.dtype == np.uint8 for one in samples)
+        return Bands.alike(len(samples[0]), 0.0, 255.0) if eight else of_training(samples)
+
+    @cached_property
+    def rgb(self) -> bool:
+        """Whether a codec of 8-bit RGB is for these pictures as it is."""
+        return self.bands == Bands.alike(3, 0.0, 255.0)
 
     @cached_property
     def pairs(self) -> list[Pair]:
         """Counts and masks of the training tiles."""
         return [(self.bands.to_counts(tile.samples), tile.mask) for tile in self.training]
+
+    @cached_property
+    def for_codecs(self) -> list[Pair]:
+        """What codecs are tuned on alone: the training tiles, and more, in whose masks is nothing."""
+        more = [self.bands.to_counts(samples) for samples in self.more]
+        return self.pairs + [(counts, np.zeros(counts.shape[1:], bool)) for counts in more]
 
     @cached_property
     def transform(self) -> BandTransform:
@@ -77,16 +93,14 @@ class Cell:
     @cached_property
     def segmenter(self) -> UNet:
         """Trained on originals."""
-        return self.fitted("originals", self.pairs)
+        course = Course(self.budget.steps, 0, self.folder / "unet_originals.pt")
+        return fitted(self.pairs, course, f"{self.task.name}: U-Net on originals")
 
-    def fitted(self, name: str, pairs: Sequence[Pair], seed: int = 0) -> UNet:
-        """A segmenter trained on these pairs; its state is kept by name."""
-        course = Course(self.budget.steps, seed, self.folder / f"unet_{name}.pt")
-        return fitted(pairs, course, f"{self.task.name}: U-Net on {name}")
-
-    def retrained(self, name: str, coder: Coder) -> UNet:
-        """A segmenter trained on the training tiles as a codec shows them."""
-        return self.fitted(name, self.decoded(coder))
+    def retrained(self, name: str, pairs: Sequence[Pair]) -> UNet:
+        """The segmenter after further steps on these pairs, `decoded` or, as a control, `pairs`; its state is
+        kept by name."""
+        course = Course(self.budget.further, 0, self.folder / f"unet_{name}.pt")
+        return fitted(pairs, course, f"{self.task.name}: U-Net goes on with {name}", self.segmenter)
 
     def decoded(self, coder: Coder) -> list[Pair]:
         """The training tiles as a codec shows them, and their masks."""
@@ -121,29 +135,32 @@ class Cell:
         """JPEG 2000 at one error, band by band or after the transform."""
         return jpeg2000(level_db, self.transform if transformed else None)
 
-    def codec(self, weights: Path, name: str) -> tuple[LatentModel, CheckpointInfo]:
-        """A codec tuned on the training tiles, begun from an RGB checkpoint; kept by name."""
-        path = self.folder / f"{name}.safetensors"
+    def codec(self, start: Start) -> tuple[LatentModel, CheckpointInfo]:
+        """A codec tuned on the training tiles; kept by name. One of 8-bit RGB is taken as it is, where it is
+        for such pictures and of this lambda."""
+        path = self.folder / f"{start.name}.safetensors"
         if not path.is_file():
-            model = begun(weights, self.pairs, self.budget.lambda_)
-            course = Course(self.budget.tune, 0, self.folder / f"{name}.state.pt")
-            tuned(model, self.pairs, Aim(self.budget.lambda_), course)
-            self.save(path, model, self.budget.tune)
+            shipped = load_checkpoint(start.weights)
+            if self.rgb and shipped[1].lambda_ == start.lambda_:
+                return shipped
+            model = begun(start, self.for_codecs, self.rgb)
+            course = Course(self.budget.tune, 0, self.folder / f"{start.name}.state.pt")
+            tuned(model, self.for_codecs, Aim(start.weight(self.bands.count)), course)
+            self.save(path, model, start)
         return load_checkpoint(path)
 
-    def bandwise(self, weights: Path, name: str) -> Coder:
-        """A codec of one band, tuned on all bands of the training tiles one by one, codes every band alone.
-        Its lambda is that of all bands shared among them, so it trades bits for error at the same slope."""
-        count, path = self.bands.count, self.folder / f"{name}_bandwise.safetensors"
-        lambda_ = self.budget.lambda_ / count
+    def bandwise(self, start: Start) -> Coder:
+        """A codec of one band, tuned on all bands of the training tiles one by one, codes every band alone,
+        at the slope of the codec of all bands."""
+        path, alike = self.folder / f"{start.name}_bandwise.safetensors", Bands.alike(1, 0.0, float(WIDE))
         if not path.is_file():
-            pairs = [(plane[None], mask) for counts, mask in self.pairs for plane in counts]
-            model = begun(weights, pairs, lambda_)
-            course = Course(self.budget.tune, 0, self.folder / f"{name}_bandwise.state.pt")
-            tuned(model, pairs, Aim(lambda_), course)
-            notes = {"scales": Bands.alike(1, 0.0, float(WIDE)).text, "data": self.task.name}
-            save_checkpoint(path, model, lambda_, self.budget.tune, notes)
-        coder = learned(*load_checkpoint(path), Bands.alike(1, 0.0, float(WIDE)))
+            pairs = [(plane[None], mask) for counts, mask in self.for_codecs for plane in counts]
+            model = begun(start, pairs)
+            course = Course(self.budget.tune, 0, self.folder / f"{start.name}_bandwise.state.pt")
+            tuned(model, pairs, Aim(start.weight(1)), course)
+            notes = {"scales": alike.text, "data": f"{self.task.name}, training folds, band by band"}
+            save_checkpoint(path, model, start.weight(1), self.budget.tune, notes)
+        coder = learned(*load_checkpoint(path))
 
         def each(counts: np.ndarray) -> Coded:
             parts = [coder(plane[None]) for plane in counts]
@@ -151,40 +168,29 @@ class Cell:
 
         return each
 
-    def save(self, path: Path, model: LatentModel, steps: int) -> None:
+    def save(self, path: Path, model: LatentModel, start: Start) -> None:
         """A checkpoint with the scales of this cell."""
-        notes = {"scales": self.bands.text, "data": f"{self.task.name}, training folds"}
-        save_checkpoint(path, model, self.budget.lambda_, steps, notes)
+        notes = {"data": f"{self.task.name}, training folds"}
+        notes |= {} if self.rgb else {"scales": self.bands.text}
+        lambda_ = start.lambda_ if self.rgb else start.weight(self.bands.count)
+        save_checkpoint(path, model, lambda_, self.budget.tune, notes)
 
-    def learned(self, codec: tuple[LatentModel, CheckpointInfo]) -> Coder:
-        """Its real streams."""
-        return learned(*codec, self.bands)
-
-    def trained_together(
-        self, codec: tuple[LatentModel, CheckpointInfo], mu: float, seed: int
-    ) -> tuple[Coder, UNet]:
+    def trained_together(self, start: Start, mu: float, seed: int) -> tuple[Coder, UNet]:
         """Codec and segmenter after further steps from the same start. mu=0: the control."""
-        name = f"{codec[1].model}_mu{mu:g}_seed{seed}"
+        name, (model, _) = f"{start.name}_mu{mu:g}_seed{seed}", self.codec(start)
         path, state = self.folder / f"{name}.safetensors", self.folder / f"{name}.state.pt"
         net = UNet(self.bands.count)
         net.load_state_dict(self.segmenter.state_dict())
-        tuned(codec[0], self.pairs, Aim(self.budget.lambda_, mu), Course(self.budget.joint, seed, state), net)
-        self.save(path, codec[0], self.budget.tune + self.budget.joint)
+        aim = Aim(start.weight(self.bands.count), mu)
+        tuned(model, self.pairs, aim, Course(self.budget.joint, seed, state), net)
+        self.save(path, model, start)
         kept_one = load_checkpoint(path)
-        calibrate(net.eval(), self.decoded(self.shown_by(kept_one)))
-        return self.learned(kept_one), net
-
-    def shown_by(self, codec: tuple[LatentModel, CheckpointInfo]) -> Coder:
-        """What it makes of pictures, without streams."""
-        return shown_by(*codec)
+        calibrate(net.eval(), self.decoded(shown_by(*kept_one)))
+        return learned(*kept_one), net
 
 
-def _summed(found: Mapping[str, Sequence[Counts]]) -> dict[str, Counts]:
-    names = ("hits", "wrong", "missed")
-    return {
-        source: Counts(*(sum(getattr(one, name) for one in parts) for name in names))
-        for source, parts in found.items()
-    }
+def _summed(found: Mapping[str, list[Counts]]) -> dict[str, Counts]:
+    return {source: added(parts) for source, parts in found.items()}
 
 
 def kept(path: Path, work: Callable[[], Measured]) -> Measured:

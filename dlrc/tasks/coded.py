@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from codec.bitstream import Bitstream, Header, pack
-from codec.imagery.scaling import WIDE, Bands
+from codec.imagery.scaling import WIDE
 from codec.maps.assignment import all_kept
 from codec.models.checkpoint import CheckpointInfo
 from codec.models.model import HYPER_STRIDE_PX, LatentModel
@@ -16,9 +16,12 @@ from codec.training.classical import BandTransform, code_bands
 from constellation.common.frozen import value
 from constellation.common.knobs import build
 from constellation.scenario.coding import CodecKnobs
-from ground.reconstructor import synthesise
+from ground.decoder import decode
+from ground.reconstructor import reconstruct, synthesise
 from nodes.encoder import analyse, code, hyper_symbols
 from nodes.process.board import Board
+
+BYTE_STEP = WIDE // 255  # counts of a step of 8-bit pixels: 257, so that both ends of the range are kept
 
 
 @value
@@ -42,36 +45,55 @@ def jpeg2000(level_db: float, transform: BandTransform | None) -> Coder:
     return lambda counts: Coded(*code_bands(counts, level_db, transform))
 
 
-def learned(model: LatentModel, info: CheckpointInfo, bands: Bands) -> Coder:
-    """A codec's own stream, container and all, of the picture made larger to multiples of 64 px; rates are
-    over its real pixels. That such streams decode is what tests and benchmarks show; the picture is that of
-    the same latents."""
-    board, knobs = Board(model, info, "cpu"), build(CodecKnobs, {"model": info.model})
-    settings, weights = StreamSettings(model=info.model, dlrc=False), bytes.fromhex(info.sha256)[:4]
+def learned(model: LatentModel, info: CheckpointInfo) -> Coder:
+    """A codec's own stream, container and all, of the picture made larger to multiples of 64 px, and what
+    the ground decodes from its bytes; rates are over real pixels. A codec of 8-bit RGB is given 8 bits.
+    Raises `BitstreamError` where a stream does not decode."""
+    board = Board(model, info, "cpu")
 
-    def stream(counts: np.ndarray) -> Coded:
-        y = _latents(board, counts)
-        y_hat, known = np.rint(y).astype(np.int32), all_kept(*y.shape[1:]).known()
-        coded = code(board, knobs, hyper_symbols(board, knobs, y), (y, y_hat), known)
-        header = Header(settings, weights, 0, 0, y.shape[1], y.shape[2], 0, (0,), bands=bands)
-        size = len(pack(Bitstream(header, coded.z_bytes, coded.y_bytes, b"", coded.y_digest)))
-        return Coded(size, _picture(model, y_hat, counts.shape))
+    def through(counts: np.ndarray) -> Coded:
+        data = _sent(board, _latents(board, counts))
+        decoded = decode(board, {(0, 0): data})
+        for fault in decoded.faults.values():
+            raise fault
+        (pictures,) = reconstruct(board, decoded.grids)
+        return Coded(len(data), _counts(pictures[0], counts.shape))
 
-    return stream
+    return through
 
 
 def shown_by(model: LatentModel, info: CheckpointInfo) -> Coder:
-    """What a codec makes of pictures, without streams: size 0. For training on decoded pictures."""
-    board = Board(model, info, "cpu")
-    return lambda counts: Coded(0, _picture(model, np.rint(_latents(board, counts)), counts.shape))
+    """What `learned` shows, without streams: size 0. For training on decoded pictures."""
+    board, peak = Board(model, info, "cpu"), 255 if info.bands is None else WIDE
+
+    def shown(counts: np.ndarray) -> Coded:
+        picture = synthesise(model, np.rint(_latents(board, counts)), 0, peak)
+        return Coded(0, _counts(picture, counts.shape))
+
+    return shown
+
+
+def _sent(board: Board, y: np.ndarray) -> bytes:
+    """The stream of latents, float32 [M, H, W], as satellite 0 sends it without DLRC."""
+    knobs = build(CodecKnobs, {"model": board.checkpoint.model})
+    known = all_kept(*y.shape[1:]).known()
+    coded = code(board, knobs, hyper_symbols(board, knobs, y), (y, np.rint(y).astype(np.int32)), known)
+    settings = StreamSettings(model=board.checkpoint.model, dlrc=False)
+    weights, size = bytes.fromhex(board.checkpoint.sha256)[:4], (y.shape[1], y.shape[2])
+    header = Header(settings, weights, 0, 0, *size, 0, (0,), bands=board.checkpoint.bands)
+    return pack(Bitstream(header, coded.z_bytes, coded.y_bytes, b"", coded.y_digest))
 
 
 def _latents(board: Board, counts: np.ndarray) -> np.ndarray:
     pads = [(0, -side % HYPER_STRIDE_PX) for side in counts.shape[1:]]
     padded = np.pad(counts, [(0, 0), *pads], mode="edge").transpose(1, 2, 0)
+    if board.checkpoint.bands is None:
+        padded = np.rint(padded / BYTE_STEP).astype(np.uint8)
     return analyse(board, np.ascontiguousarray(padded), 0)
 
 
-def _picture(model: LatentModel, y_hat: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    shown = synthesise(model, y_hat, 0, WIDE).transpose(2, 0, 1)
-    return np.ascontiguousarray(shown[:, : shape[1], : shape[2]])
+def _counts(picture: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Counts np.uint16 [bands, H, W] of a picture uint8 or uint16 [16 H, 16 W, bands] that is larger."""
+    inside = picture[: shape[1], : shape[2]].transpose(2, 0, 1)
+    wide = inside.astype(np.uint16) * BYTE_STEP if picture.dtype == np.uint8 else inside
+    return np.ascontiguousarray(wide)

@@ -20,7 +20,8 @@ from constellation.common.frozen import value
 from constellation.common.progress import watched
 from dlrc.tasks.unet import LEVELS, UNet
 
-CROP_PX, BATCH, RATE = 128, 2, 2e-3
+CROP_PX, BATCH, RATE, FURTHER_RATE = 128, 2, 2e-3, 1e-3
+FURTHER_SEED = 1000  # further steps draw other crops
 SAVED_EVERY = 100  # steps
 LEVELS_TRIED = 200
 Pair = tuple[np.ndarray, np.ndarray]  # counts uint16 [bands, H, W], mask bool [H, W]
@@ -65,20 +66,27 @@ def _at_least(planes: np.ndarray, size: int) -> np.ndarray:
     return np.pad(planes, [(0, 0), *pads], mode="reflect") if any(map(any, pads)) else planes
 
 
-def fitted(pairs: Sequence[Pair], course: Course, what: str = "segmenter") -> UNet:
-    """A segmenter in evaluation mode. Raises `UserError` where its state is another's."""
+def fitted(pairs: Sequence[Pair], course: Course, what: str = "segmenter", begin: UNet | None = None) -> UNet:
+    """A segmenter in evaluation mode, from scratch or going on from `begin`, which stays as it is. Raises
+    `UserError` where its state is another's."""
     torch.manual_seed(course.seed)
     net = UNet(len(pairs[0][0]))
-    values = np.concatenate([counts.reshape(len(counts), -1) for counts, _ in pairs], axis=1) / WIDE
-    net.mean.copy_(torch.from_numpy(values.mean(axis=1)))
-    net.deviation.copy_(torch.from_numpy(values.std(axis=1) + 1e-3))
-    optimizer = torch.optim.AdamW(net.parameters(), lr=RATE)
+    if begin is None:
+        values = np.concatenate([counts.reshape(len(counts), -1) for counts, _ in pairs], axis=1) / WIDE
+        net.mean.copy_(torch.from_numpy(values.mean(axis=1)))
+        net.deviation.copy_(torch.from_numpy(values.std(axis=1) + 1e-3))
+    else:
+        net.load_state_dict(begin.state_dict())
+    net.to(memory_format=torch.channels_last)  # a third less time on a CPU
+    rate = RATE if begin is None else FURTHER_RATE
+    optimizer = torch.optim.AdamW(net.parameters(), lr=rate)
     first = resumed(course, net, optimizer)
     for step in watched(range(first, course.steps), what):
-        optimizer.param_groups[0]["lr"] = learning_rate(RATE, RATE / 50, 0.7, step / course.steps)
-        pictures, masks = crops(pairs, course.seed, step)
+        optimizer.param_groups[0]["lr"] = learning_rate(rate, rate / 50, 0.7, step / course.steps)
+        pictures, masks = crops(pairs, course.seed + (0 if begin is None else FURTHER_SEED), step)
         optimizer.zero_grad(set_to_none=True)
-        F.binary_cross_entropy_with_logits(net(pictures), masks).backward()
+        shown = pictures.to(memory_format=torch.channels_last)
+        F.binary_cross_entropy_with_logits(net(shown), masks).backward()
         optimizer.step()
         if (step + 1) % SAVED_EVERY == 0 or step + 1 == course.steps:
             keep(course, net, optimizer, step + 1)

@@ -3,13 +3,15 @@ sources anew."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from constellation.common.frozen import value
 
 RESAMPLES, LEVEL = 2000, 0.95
+Measure = Callable[[Any, Any, Any], np.ndarray]  # of hits, wrong, missed
 
 
 @value
@@ -59,24 +61,34 @@ def score(by_source: Mapping[str, Counts]) -> Score:
     return Score(float(iou), float(f1), float(precision), float(recall), float(low), float(high), len(table))
 
 
-def difference(first: Mapping[str, Counts], second: Mapping[str, Counts]) -> tuple[float, float, float]:
-    """IoU of the second less that of the first, with its interval: the same sources are drawn for both."""
+def difference(
+    first: Mapping[str, Counts], second: Mapping[str, Counts], of: Measure | None = None
+) -> tuple[float, float, float]:
+    """IoU (or another measure) of the second less that of the first, with its interval: the same sources are
+    drawn for both."""
+    of = of or iou_of
     tables = [
-        np.array([[one.hits, one.wrong, one.missed] for _, one in sorted(of.items())], np.float64)
-        for of in (first, second)
+        np.array([[one.hits, one.wrong, one.missed] for _, one in sorted(some.items())], np.float64)
+        for some in (first, second)
     ]
     draws = _draws(len(tables[0]))
-    values = iou_of(*(draws @ tables[1]).T) - iou_of(*(draws @ tables[0]).T)
-    value_ = float(iou_of(*tables[1].sum(axis=0)) - iou_of(*tables[0].sum(axis=0)))
+    values = of(*(draws @ tables[1]).T) - of(*(draws @ tables[0]).T)
+    change = float(of(*tables[1].sum(axis=0)) - of(*tables[0].sum(axis=0)))
     values = values[np.isfinite(values)]
     low, high = np.quantile(values, ((1 - LEVEL) / 2, (1 + LEVEL) / 2)) if values.size else (np.nan, np.nan)
-    return value_, float(low), float(high)
+    return change, float(low), float(high)
 
 
 def iou_of(hits, wrong, missed):
     """Intersection over union of numbers or arrays of pixels."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(hits / (hits + wrong + missed))
+
+
+def f1_of(hits, wrong, missed):
+    """Harmonic mean of precision and recall, of numbers or arrays of pixels."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(2 * hits / (2 * hits + wrong + missed))
 
 
 def _draws(count: int) -> np.ndarray:

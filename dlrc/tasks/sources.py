@@ -24,21 +24,24 @@ KAMPALA_WEST = 309606  # column of the western place at zoom 19
 @value
 class Task:
     """One kind of map. folder: below the data. single: the band (1-based) of its one-band cell; 0: grey.
-    proxy: what its line must say."""
+    label: what each of its lines must say. folds: as many as its sources are good for. series: bands of the
+    12-band Sentinel-2 series (0-based) that are those of its pictures; none: it has no such bands."""
 
     name: str
     folder: str
     single: int
     single_name: str
-    proxy: str
+    label: str
+    folds: int
+    series: tuple[int, ...] = ()
 
 
 TASKS = {
     task.name: task
     for task in (
-        Task("cloud", "clouds", 4, "NIR", "three scenes, two of Landsat at 30 m"),
-        Task("fire", "burned_area", 5, "SWIR (B12)", "proxy: burned area, not flames"),
-        Task("building", "buildings", 0, "grey", "RGB of 8 bits, 0.08 to 1 m: no 10 bands of Sentinel-2"),
+        Task("cloud", "clouds", 4, "NIR", "clouds, reflected light", 3, (1, 2, 3, 7, 10, 11)),
+        Task("fire", "burned_area", 5, "SWIR (B12)", "proxy: burned area, not flames", 2, (1, 2, 3, 7, 11)),
+        Task("building", "buildings", 0, "grey", "proxy: buildings, aerial RGB of 8 bits", 2),
     )
 }
 
@@ -71,6 +74,17 @@ def load(task: Task, root: Path, bands: str) -> list[Tile]:
         found.append(Tile(name, source, *_middle(_chosen(task, samples, bands), positive)))
     if not found:
         raise UserError(f"data={root}: no labelled pictures in segmentation/{task.folder}")
+    return found
+
+
+def series(task: Task, root: Path, bands: str) -> list[np.ndarray]:
+    """Samples int16 [bands, H, W] of the 12-band Sentinel-2 series (three places, four dates each) in this
+    task's bands; none where it has none of them, or there is no series below `root`."""
+    found = []
+    for path in sorted((root / "multispectral").glob("s2l2a_*.tif")) if task.series else ():
+        samples = read_samples(path, f"data {path.name}")
+        if len(samples) > max(task.series):
+            found.append(_chosen(task, samples[list(task.series)], bands))
     return found
 
 

@@ -6,6 +6,7 @@ the same decoded pictures, and the codec hears nothing of it."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from codec.models.model import LATENT_STRIDE_PX, LatentModel
 from codec.training.bands.start import of_three
 from codec.training.initialise import rescale_latents
 from codec.training.step import learning_rate, optimizer_for, straight_through_round
+from constellation.common.errors import UserError
 from constellation.common.frozen import value
 from constellation.common.progress import watched
 from dlrc.tasks.fitting import Course, Pair, crops, keep, resumed
@@ -39,14 +41,45 @@ class Aim:
     mu: float = 0.0
 
 
-def begun(weights: Path, pairs: Sequence[Pair], lambda_: float) -> LatentModel:
-    """A codec for these pictures from a checkpoint of 8-bit RGB: first and last layer by least squares, and
-    the latents so much finer or coarser that a band's error weighs in the mean over all bands as it did in
-    that over three, at the lambda that it had. Raises `UserError`."""
-    source, info = load_checkpoint(weights)
-    sample, _ = crops(pairs, 0, 0, SAMPLE)
-    model = of_three(source.name, source, sample)
-    rescale_latents(model, math.sqrt(3 / sample.shape[1] * lambda_ / info.lambda_))
+@value
+class Start:
+    """Where a codec begins. weights: a checkpoint of 8-bit RGB. lambda_: what an error is to cost, as for
+    RGB: of B bands B / 3 of it weighs their mean squared error, so a band's error costs the same in all."""
+
+    model: str
+    weights: Path
+    lambda_: float
+
+    @property
+    def name(self) -> str:
+        """Of its files."""
+        return f"{self.model}_{self.lambda_:g}"
+
+    def weight(self, bands: int) -> float:
+        """Lambda of the mean over so many bands."""
+        return self.lambda_ * bands / 3
+
+
+def start_of(folder: Path, model: str, lambda_: float) -> Start:
+    """From the checkpoint of this family in `folder` whose lambda is the nearest. Raises `UserError`."""
+    found = {}
+    for path in sorted(folder.glob(f"{model}_lambda*.safetensors")):
+        with contextlib.suppress(ValueError):
+            found[float(path.stem.partition("_lambda")[2])] = path
+    if not found:
+        raise UserError(f"init={folder}: no {model}_lambda*.safetensors to begin from")
+    nearest = min(found, key=lambda one: abs(math.log(one / lambda_)))
+    return Start(model, found[nearest], lambda_)
+
+
+def begun(start: Start, pairs: Sequence[Pair], rgb: bool = False) -> LatentModel:
+    """A codec for these pictures from a checkpoint of 8-bit RGB: first and last layer by least squares (rgb:
+    as they are), and the latents so much finer or coarser as lambda is larger or smaller than it was. Raises
+    `UserError`."""
+    source, info = load_checkpoint(start.weights)
+    model = source if rgb else of_three(source.name, source, crops(pairs, 0, 0, SAMPLE)[0])
+    with torch.no_grad():
+        rescale_latents(model, math.sqrt(start.lambda_ / info.lambda_))
     return model
 
 

@@ -1,4 +1,4 @@
-"""Rows of the study of maps: as a table for people, as CSV, as curves."""
+"""Rows of the study of maps: as tables for people, as CSV; bits at equal PSNR."""
 
 from __future__ import annotations
 
@@ -9,18 +9,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from constellation.common.files import write_bytes, write_text
 from constellation.common.frozen import value
+from dlrc.studies.downstream.segmentation_figures import curves
 from dlrc.tasks.cell import Measured
-from dlrc.tasks.scores import score
+from dlrc.tasks.scores import difference, f1_of, score
 
-CSV, PNG = "segmentation.csv", "segmentation.png"
+CSV = "segmentation.csv"
 
 
 @value
 class Row:
-    """One method of one cell. bpp: bits per pixel, all bands; bppb: per pixel and band. psnr_db: peak is the
-    scale of each band; infinite for originals. low, high: of iou, 95 %, over sources."""
+    """One method of one cell. says: what is a proxy in it. bpp: bits per pixel, all bands; bppb: per pixel
+    and band. psnr_db: peak is the scale of each band; infinite for originals, NaN where not measured. low,
+    high: of iou, 95 %, over sources. d_iou, d_f1: change against the method's reference (same sources drawn),
+    with intervals."""
 
     task: str
     bands: str
@@ -35,49 +40,58 @@ class Row:
     iou: float
     low: float
     high: float
+    d_iou: float
+    d_iou_low: float
+    d_iou_high: float
     f1: float
+    d_f1: float
+    d_f1_low: float
+    d_f1_high: float
     precision: float
     recall: float
 
 
 COLUMNS = tuple(Row.__annotations__)
+NO_CHANGE = (math.nan,) * 3
 
 
-def row_of(cell: tuple[str, str, str], method: str, segmenter: str, parts: tuple[int, Measured]) -> Row:
-    """cell: task, bands and what its line must say. parts: how many folds, and all of them together."""
-    count, found = parts
-    bits, mse = 8 * found.size, found.squared / found.samples
-    got = score(found.counts)
-    return Row(
-        *cell,
-        method,
-        segmenter,
-        count,
-        got.sources,
-        bits / found.pixels,
-        bits / found.samples,
-        -10 * math.log10(mse) if mse else math.inf,
-        *(got.iou, got.low, got.high, got.f1, got.precision, got.recall),
-    )
+def row_of(
+    cell: tuple[str, str, str], key: tuple[str, str], folds: int, parts: tuple[Measured, Measured | None]
+) -> Row:
+    """cell: task, bands and what its line must say. key: who codes and what the segmenter saw. folds: how
+    many. parts: all of them together, and the reference."""
+    found, against = parts
+    bits, got = 8 * found.size, score(found.counts)
+    d_iou = d_f1 = NO_CHANGE
+    if against is not None and against.counts.keys() == found.counts.keys():
+        d_iou = difference(against.counts, found.counts)
+        d_f1 = difference(against.counts, found.counts, f1_of)
+    place = (*cell, *key, folds, got.sources, bits / found.pixels, bits / found.samples, _psnr_db(key, found))
+    scores = (got.iou, got.low, got.high, *d_iou, got.f1, *d_f1, got.precision, got.recall)
+    return Row(*place, *scores)
+
+
+def _psnr_db(key: tuple[str, str], found: Measured) -> float:
+    if found.squared:
+        return -10 * math.log10(found.squared / found.samples)
+    return math.nan if "patches" in key[0] else math.inf
 
 
 def report(rows: Sequence[Row], out: Path) -> list[str]:
-    """Write CSV and PNG below `out`; return the table's lines (Markdown), one table a cell."""
+    """Write CSV and PNGs below `out`; return the lines (Markdown) of two tables a cell."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     writer.writerows([_plain(getattr(row, name)) for name in COLUMNS] for row in rows)
     write_text(out / CSV, text.getvalue())
-    write_bytes(out / PNG, _picture(rows))
+    for task in dict.fromkeys(row.task for row in rows):
+        write_bytes(out / f"curves_{task}.png", curves([row for row in rows if row.task == task]))
     lines = []
     for cell in dict.fromkeys((row.task, row.bands, row.says) for row in rows):
         mine = [row for row in rows if (row.task, row.bands, row.says) == cell]
-        lines += [
-            "",
-            f"{cell[0]}, {cell[1]} ({cell[2]}; {mine[0].sources} independent sources)",
-            "",
-            *_table(mine),
-        ]
+        lines += ["", f"{cell[0]}, {cell[1]} ({cell[2]})", "", *_table(mine)]
+        if equal := equal_psnr(mine):
+            lines += ["", *equal]
     return lines
 
 
@@ -86,64 +100,67 @@ def _plain(held: Any) -> str:
 
 
 def _table(rows: Sequence[Row]) -> list[str]:
-    head = ("coded by", "U-Net trained on", "sources", "bit/px/band", "PSNR dB", "IoU [95 %]", "F1", "P", "R")
+    head = ("map", "coded by", "U-Net", "sources", "bit/px/band", "PSNR dB")
+    head += ("IoU [95 %]", "its change [95 %]", "F1", "its change [95 %]", "P", "R")
     lines = [f"| {' | '.join(head)} |", "|" + " --- |" * len(head)]
     for row in rows:
         cells = (
+            row.says,
             row.method,
             row.segmenter,
             str(row.sources),
             f"{row.bppb:.3f}",
-            "-" if math.isinf(row.psnr_db) else f"{row.psnr_db:.1f}",
+            f"{row.psnr_db:.1f}" if math.isfinite(row.psnr_db) else "-",
             f"{row.iou:.3f} [{row.low:.3f}, {row.high:.3f}]",
-            *(f"{figure:.3f}" for figure in (row.f1, row.precision, row.recall)),
+            _change(row.d_iou, row.d_iou_low, row.d_iou_high),
+            f"{row.f1:.3f}",
+            _change(row.d_f1, row.d_f1_low, row.d_f1_high),
+            f"{row.precision:.3f}",
+            f"{row.recall:.3f}",
         )
         lines.append(f"| {' | '.join(cells)} |")
-    lines.append("| nothing marked | - | - | 0.000 | - | 0.000 | 0.000 | - | 0.000 |")
+    floor = (rows[0].says, "nothing marked", "-", str(rows[0].sources), "0.000", "-")
+    lines.append(f"| {' | '.join(floor)} | 0.000 | - | 0.000 | - | - | 0.000 |")
     return lines
 
 
-def _picture(rows: Sequence[Row]) -> bytes:
-    """IoU over bits per pixel and band, a panel a cell: JPEG 2000 as curves, learned codecs as points."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+def _change(value_: float, low: float, high: float) -> str:
+    return f"{value_:+.3f} [{low:+.3f}, {high:+.3f}]" if math.isfinite(value_) else "-"
 
-    cells = list(dict.fromkeys((row.task, row.bands) for row in rows))
-    figure = Figure(figsize=(5 * max(1, len(cells)), 4), layout="constrained")
-    figure.suptitle(
-        "IoU of maps of decoded pictures: own small U-Net trained on originals (hollow: retrained)"
-    )
-    for axes, cell in zip(figure.subplots(1, max(1, len(cells)), squeeze=False)[0], cells, strict=False):
-        mine = [row for row in rows if (row.task, row.bands) == cell]
-        for label in ("JPEG 2000 KLT", "JPEG 2000"):
-            curve = sorted(
-                (row.bppb, row.iou)
-                for row in mine
-                if row.method.rsplit(" ", 2)[0] == label and row.segmenter == "originals"
-            )
-            if curve:
-                axes.plot(*zip(*curve, strict=True), "o-", markersize=3, label=label)
-        for row in mine:
-            if row.segmenter in ("originals", "retrained") and row.method not in ("original",):
-                filled = row.segmenter == "originals"
-                if row.method.startswith("JPEG") and filled:
-                    continue
-                label = row.method if filled else None
-                axes.plot(
-                    row.bppb,
-                    row.iou,
-                    "s" if filled else "^",
-                    fillstyle="full" if filled else "none",
-                    label=label,
-                )
-        for row in mine:
-            if row.method == "original":
-                style = "-" if row.segmenter == "originals" else ":"
-                axes.axhline(row.iou, color="0.5", linestyle=style, label=f"original, {row.segmenter}")
-        axes.set(title=f"{cell[0]}, {cell[1]}", xlabel="bit per pixel and band", ylabel="IoU")
-        axes.set_xscale("log")
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=7)
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)
-    return buffer.getvalue()
+
+def equal_psnr(rows: Sequence[Row]) -> list[str]:
+    """Bits per pixel and band of each learned codec beside what others need for its PSNR: from their measured
+    points, linear in dB over the logarithm of the rate; a dash outside of them."""
+    rated = [row for row in rows if row.segmenter == "originals" and math.isfinite(row.psnr_db)]
+    families = {name: [row for row in rated if _family(row) == name] for name in map(_family, rated)}
+    rivals = [name for name in ("JPEG 2000", "JPEG 2000 KLT") if name in families]
+    rivals += [name for name in families if name.endswith("band by band")]
+    learned = [row for row in rated if not _family(row).startswith("JPEG") and _family(row) not in rivals]
+    if not learned or not rivals:
+        return []
+    head = ("at the PSNR of", "PSNR dB", "its bit/px/band", *rivals)
+    lines = [f"| {' | '.join(head)} |", "|" + " --- |" * len(head)]
+    for row in learned:
+        cells = []
+        for name in rivals:
+            needed = rate_at(row.psnr_db, [(one.psnr_db, one.bppb) for one in families[name]])
+            cells.append(f"{needed:.3f} ({100 * (row.bppb / needed - 1):+.0f} %)" if needed else "-")
+        lines.append(f"| {row.method} | {row.psnr_db:.1f} | {row.bppb:.3f} | {' | '.join(cells)} |")
+    return lines
+
+
+def _family(row: Row) -> str:
+    """A method's name without its level or lambda."""
+    if row.method.startswith("JPEG"):
+        return row.method.rsplit(" ", 2)[0]
+    model, _, rest = row.method.partition(" ")
+    return f"{model} band by band" if rest.endswith("band by band") else model
+
+
+def rate_at(psnr_db: float, points: Sequence[tuple[float, float]]) -> float:
+    """The rate at a PSNR between measured points (PSNR, rate); 0 outside of them."""
+    found = sorted(points)
+    if len(found) < 2 or not found[0][0] <= psnr_db <= found[-1][0]:
+        return 0.0
+    levels, rates = zip(*found, strict=True)
+    return float(np.exp(np.interp(psnr_db, levels, np.log(rates))))

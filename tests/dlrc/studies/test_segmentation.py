@@ -42,24 +42,30 @@ def test_every_method_has_a_line_and_a_second_call_measures_nothing_anew(data, t
     words += [
         "folds=2",
         "steps=1",
+        "further=1",
         "tune=1",
         "joint=1",
         "seeds=1",
         "levels_db=32",
-        "dlrc=true",
-        "bandwise=true",
+        "lambdas=0.0067",
     ]
     perform(COMMAND, words)
     first = capsys.readouterr().out
-    assert "proxy: burned area, not flames; 4 independent sources" in first
+    line = "| proxy: burned area, not flames | bmshj 0.013 | originals | 4 |"
+    assert line in first and "nothing marked" in first and "at the PSNR of" in first
     with (tmp_path / "segmentation.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     methods = {(row["method"], row["segmenter"]) for row in rows}
-    assert {("original", "originals"), ("original", "threshold"), ("bmshj", "retrained")} <= methods
-    assert ("bmshj band by band", "originals") in methods
-    assert {("bmshj joint seed 0", "joint"), ("bmshj control seed 0", "control")} <= methods
-    assert ("JPEG 2000 KLT 32 dB", "originals") in methods and (tmp_path / "segmentation.png").is_file()
-    assert {("bmshj patches captured", "originals"), ("bmshj patches dlrc", "originals")} <= methods
+    assert {("original", "originals"), ("original", "threshold")} <= methods
+    assert {("bmshj 0.013", "went on with decoded"), ("bmshj 0.0067", "went on with decoded")} <= methods
+    assert ("bmshj 0.013 band by band", "originals") in methods
+    assert {("bmshj 0.013 joint seed 0", "joint"), ("bmshj 0.013 control seed 0", "control")} <= methods
+    assert {("JPEG 2000 KLT 32 dB", "originals"), ("JPEG 2000 24 dB", "went on with decoded")} <= methods
+    assert {
+        ("bmshj 0.013 patches captured", "originals"),
+        ("bmshj 0.013 patches dlrc", "originals"),
+    } <= methods
+    assert (tmp_path / "curves_fire.png").is_file() and (tmp_path / "masks_fire.png").is_file()
     stamps = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.json")}
     perform(COMMAND, words)
     assert capsys.readouterr().out == first

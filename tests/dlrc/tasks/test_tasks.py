@@ -8,14 +8,15 @@ from codec.models.checkpoint import load_checkpoint, save_checkpoint
 from codec.models.model import Widths
 from codec.models.registry import build
 from codec.training.bands.start import of_three
-from constellation.common.errors import UserError
+from constellation.common.errors import BitstreamError, UserError
+from dlrc.tasks import coded
 from dlrc.tasks.cell import Budget, Cell, joined, kept
-from dlrc.tasks.coded import original
+from dlrc.tasks.coded import learned, original, shown_by
 from dlrc.tasks.fitting import Course, crops, fitted, marked
-from dlrc.tasks.scores import Counts, counts_of, difference, score
+from dlrc.tasks.scores import Counts, counts_of, difference, f1_of, score
 from dlrc.tasks.sources import TASKS, Tile, folds, source_of
 from dlrc.tasks.thresholds import best_threshold
-from dlrc.tasks.tuning import Aim, tuned
+from dlrc.tasks.tuning import Aim, Start, start_of, tuned
 from dlrc.tasks.unet import UNet
 
 
@@ -64,6 +65,7 @@ def test_scores_are_pooled_over_sources_and_drawn_by_source():
     assert found.low == 0 and found.high == pytest.approx(0.6) and found.sources == 2
     alike = {"a": Counts(60, 20, 20), "b": Counts(10, 0, 90)}
     assert difference(alike, alike) == (0, 0, 0)
+    assert difference(alike, {"a": Counts(60, 20, 20), "b": Counts(20, 0, 80)}, f1_of)[0] > 0
 
 
 def test_a_picture_without_anything_to_mark_has_no_score():
@@ -117,15 +119,74 @@ def test_the_segmenters_loss_reaches_the_codec_and_that_of_the_control_does_not(
     assert not torch.equal(nets[0.0], nets[1e4])
 
 
+def rgb_codec(folder, lambda_=0.013):
+    torch.manual_seed(0)
+    path = folder / f"bmshj_lambda{lambda_:g}.safetensors"
+    save_checkpoint(path, build("bmshj", Widths(8, 24)), lambda_, 1)
+    return Start("bmshj", path, 0.013)
+
+
+def cell_of(folder, tiles=TILES, task="cloud", more=()):
+    training, test = folds(tiles, 3)[0]
+    return Cell(TASKS[task], folder, training, test, Budget(1, 1, 1, 1, 1.0), more)
+
+
 def test_a_cell_measures_real_bytes_and_keeps_what_it_has_measured(tmp_path):
-    save_checkpoint(tmp_path / "rgb.safetensors", build("bmshj", Widths(8, 24)), 0.013, 1)
-    training, test = folds(TILES, 3)[0]
-    cell = Cell(TASKS["cloud"], tmp_path, training, test, Budget(1, 1, 1, 0.013, 1.0))
-    codec = cell.codec(tmp_path / "rgb.safetensors", "bmshj")
-    assert load_checkpoint(tmp_path / "bmshj.safetensors")[1].bands == cell.bands
-    found = kept(tmp_path / "a.json", lambda: cell.measured(cell.learned(codec), cell.segmenter))
+    start, cell = rgb_codec(tmp_path), cell_of(tmp_path)
+    codec = cell.codec(start)
+    assert load_checkpoint(tmp_path / "bmshj_0.013.safetensors")[1].bands == cell.bands
+    found = kept(tmp_path / "a.json", lambda: cell.measured(learned(*codec), cell.segmenter))
     assert found.size > 2 * 50 and found.pixels == 2 * 136 * 136 and found.squared > 0
     again = kept(tmp_path / "a.json", lambda: pytest.fail("measured twice"))
     assert again.counts["a"].hits == found.counts["a"].hits and again.size == found.size
     none = cell.measured(original, cell.segmenter)
     assert none.squared == 0 and joined([found]).size == found.size
+
+
+def test_pictures_come_from_the_bytes_that_are_counted(tmp_path, monkeypatch):
+    codec, counts = cell_of(tmp_path).codec(rgb_codec(tmp_path)), pairs()[0][0]
+    assert np.array_equal(learned(*codec)(counts).counts, shown_by(*codec)(counts).counts)
+    sent = coded._sent
+    monkeypatch.setattr(coded, "_sent", lambda *given: sent(*given)[:-9] + b"\0" * 9)
+    with pytest.raises(BitstreamError):
+        learned(*codec)(counts)
+
+
+def test_a_codec_of_8_bit_rgb_is_flown_as_it_is(tmp_path):
+    start = rgb_codec(tmp_path)
+    tiles = [
+        Tile(t.name, t.source, np.repeat(t.samples[:1] // 10, 3, axis=0).astype(np.uint8), t.mask)
+        for t in TILES
+    ]
+    cell = cell_of(tmp_path / "cell", tiles, "building")
+    cell.folder.mkdir()
+    codec = cell.codec(start)
+    assert codec[1].bands is None and not list(cell.folder.iterdir())
+    counts = cell.bands.to_counts(tiles[0].samples)
+    assert np.array_equal(counts // 257, tiles[0].samples)
+    shown = learned(*codec)(counts).counts
+    assert shown.dtype == np.uint16 and not (shown % 257).any()
+
+
+def test_a_codec_begins_from_the_checkpoint_with_the_nearest_lambda(tmp_path):
+    rgb_codec(tmp_path), rgb_codec(tmp_path, 0.0067)
+    assert start_of(tmp_path, "bmshj", 0.0017).weights.name == "bmshj_lambda0.0067.safetensors"
+    assert start_of(tmp_path, "bmshj", 0.0483).weights.name == "bmshj_lambda0.013.safetensors"
+    assert start_of(tmp_path, "bmshj", 0.013).weight(6) == pytest.approx(0.026)
+    with pytest.raises(UserError, match="no elic_lambda"):
+        start_of(tmp_path, "elic", 0.013)
+
+
+def test_a_series_without_masks_tunes_the_codec_alone(tmp_path):
+    more = [np.full((2, 136, 136), 500, np.int16)]
+    cell = cell_of(tmp_path, more=more)
+    assert len(cell.for_codecs) == len(cell.pairs) + 1 and not cell.for_codecs[-1][1].any()
+    assert cell.bands == cell_of(tmp_path).bands
+
+
+def test_a_segmenter_goes_on_and_the_one_that_it_began_from_stays(tmp_path):
+    cell = cell_of(tmp_path)
+    before = [p.clone() for p in cell.segmenter.parameters()]
+    after = cell.retrained("further", cell.pairs)
+    assert all(torch.equal(a, b) for a, b in zip(before, cell.segmenter.parameters(), strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(before, after.parameters(), strict=True))

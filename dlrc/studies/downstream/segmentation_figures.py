@@ -1,0 +1,70 @@
+"""Curves of the study of maps: IoU and F1 over bits per pixel and band, one picture a task."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+COLOURS = {"JPEG 2000": "C0", "JPEG 2000 KLT": "C1", "bmshj": "C2", "cheng": "C3", "elic": "C4", "mbt": "C5"}
+
+
+def curves(rows: Sequence[Any]) -> bytes:
+    """A PNG of one task's rows (segmentation_report.Row): a column of panels for each choice of bands, IoU
+    above, F1 below. Full: U-Net trained on originals; hollow: it went on with decoded pictures. Lines across:
+    ceiling (originals), threshold, floor (nothing marked)."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    cells = list(dict.fromkeys(row.bands for row in rows))
+    figure = Figure(figsize=(6.5 * len(cells), 8.5), layout="constrained")
+    figure.suptitle(f"{rows[0].task} ({rows[0].says}): maps by an own small U-Net; real bytes")
+    panels = figure.subplots(2, len(cells), squeeze=False)
+    for column, bands in enumerate(cells):
+        mine = [row for row in rows if row.bands == bands]
+        for axes, name in zip(panels[:, column], ("iou", "f1"), strict=True):
+            _panel(axes, mine, name)
+        panels[0, column].set_title(f"{bands}, {mine[0].sources} independent sources")
+    panels[0, -1].legend(fontsize=7, loc="lower right")
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer)
+    return buffer.getvalue()
+
+
+def _panel(axes: Any, rows: Sequence[Any], name: str) -> None:
+    for label, mine in _families(rows).items():
+        for segmenter, filled in (("originals", True), ("went on with decoded", False)):
+            points = sorted((row.bppb, getattr(row, name)) for row in mine if row.segmenter == segmenter)
+            if points:
+                style = {"marker": "o", "fillstyle": "full" if filled else "none", "markersize": 6}
+                style |= {
+                    "linestyle": "-" if filled else ":",
+                    "color": COLOURS.get(label.partition(",")[0], "C6"),
+                }
+                if label.endswith("by band"):
+                    style |= {"linestyle": "--", "marker": "s"}
+                axes.plot(*zip(*points, strict=True), **style, label=label if filled else None)
+    for row in rows:
+        if row.method == "original" and row.segmenter != "went on with originals":
+            kind = "threshold, originals" if row.segmenter == "threshold" else "ceiling: originals"
+            axes.axhline(getattr(row, name), color="0.3", linestyle=":" if "thr" in kind else "-", label=kind)
+            if name == "iou" and kind.startswith("ceiling"):
+                axes.axhspan(row.low, row.high, color="0.9", zorder=0, label="its interval, 95 %")
+    axes.axhline(0, color="0.6", linestyle="--", label="floor: nothing marked")
+    axes.set(xlabel="bit per pixel and band", ylabel={"iou": "IoU", "f1": "F1"}[name], xscale="log")
+    axes.grid(alpha=0.3)
+
+
+def _families(rows: Sequence[Any]) -> dict[str, list[Any]]:
+    """Rows of codecs by who codes, whatever the level or lambda."""
+    found: dict[str, list[Any]] = {}
+    for row in rows:
+        if row.method.startswith("original") or " seed " in row.method or " patches " in row.method:
+            continue
+        if row.method.startswith("JPEG"):
+            label = row.method.rsplit(" ", 2)[0]
+        else:
+            label = row.method.partition(" ")[0]
+            label += ", band by band" if row.method.endswith("band by band") else ""
+        found.setdefault(label, []).append(row)
+    return found
