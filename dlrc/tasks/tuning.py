@@ -30,6 +30,7 @@ from dlrc.tasks.fitting import Course, Pair, crops, keep, resumed
 from dlrc.tasks.unet import UNet
 
 RATE, JOINT_RATE = 5e-4, 1e-4
+MOST_SKIPPED = 10  # steps without a finite gradient, one after the other
 SAMPLE = 4  # crops that the first and last layer are fitted on
 
 
@@ -114,7 +115,7 @@ def tuned(
         segmenter.train()
         both.append(segmenter)
         optimizer.add_param_group({"params": list(segmenter.parameters()), "lr": 10 * rate})
-    first = resumed(course, both, optimizer)
+    first, skipped = resumed(course, both, optimizer), 0
     for step in watched(range(first, course.steps), "joint" if joint else "codec"):
         optimizer.param_groups[0]["lr"] = learning_rate(rate, rate / 20, 0.7, step / course.steps)
         pictures, masks = crops(pairs, course.seed, step)
@@ -128,8 +129,12 @@ def tuned(
             loss = loss + (aim.mu or 1.0) * error
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(model.net.parameters(), 1.0)
-        optimizer.step()
+        norm = nn.utils.clip_grad_norm_(model.net.parameters(), 1.0)
+        skipped = 0 if bool(torch.isfinite(norm)) else skipped + 1
+        if skipped > MOST_SKIPPED:
+            raise UserError(f"tuning: no finite gradient in {skipped} steps, the last of them {step}")
+        if not skipped:  # else as in codec/training: a step without a finite gradient is left out
+            optimizer.step()
     if first < course.steps:
         keep(course, both, optimizer, course.steps)
     both.eval()

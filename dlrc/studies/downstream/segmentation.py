@@ -19,6 +19,7 @@ import torch
 from pydantic import Field
 
 from codec.imagery.scene import default_data_folder
+from codec.models import registry
 from codec.models.storage import WEIGHTS_FOLDER
 from constellation.common.cli import Command, Given, main_of
 from constellation.common.errors import UserError
@@ -35,6 +36,7 @@ from dlrc.tasks.sources import TASKS, folds, load, series, thinned
 Db = Annotated[float, Field(ge=5, le=90)]
 Lambda = Annotated[float, Field(gt=0, le=10)]
 TaskName = Literal["cloud", "fire", "building"]
+CODECS = registry.whole()[:1] + registry.whole()[2:]  # without the second: the first and a context model
 
 
 class SegmentationKeys(Knobs):
@@ -50,18 +52,18 @@ class SegmentationKeys(Knobs):
     """maps: cloud, fire (a proxy: burned area) and building"""
     bands: Several[Literal["one", "all"]] = ("all", "one")
     """one band (NIR, SWIR, grey), or all"""
-    codecs: Several[Word] = ("bmshj", "cheng", "elic")
+    codecs: Several[Word] = CODECS
     """learned ones, beside JPEG 2000"""
     lambda_: Annotated[Lambda, Field(alias="lambda")] = 0.013
     """of all learned ones; of RGB: a band's error costs the same whatever the number of bands"""
     lambdas: Several[Lambda] = (0.0017, 0.0067, 0.0483)
     """further ones of curve=, from the checkpoint that is nearest"""
-    curve: Word = "bmshj"
+    curve: Word = CODECS[0]
     """the learned codec with several lambdas, trained together with a segmenter, and flown"""
     levels_db: Several[Db] = (20.0, 24.0, 28.0, 32.0, 38.0)
     """PSNR that JPEG 2000 aims at"""
-    retrain: Several[Word] = ("jpeg2000", "klt", "bmshj", "cheng", "elic")
-    """codecs on whose decoded pictures the U-Net goes on as well, at retrain_db=, at lambda= and, of curve=, at
+    retrain: Several[Word] = ("jpeg2000", "klt", *CODECS)
+    """codecs on whose decoded pictures the U-Net goes on as well: at retrain_db=, at lambda=, and curve= at
     the least lambda; none: no codec at all"""
     retrain_db: Db = 24.0
     """level of JPEG 2000 whose decoded pictures the U-Net goes on with"""

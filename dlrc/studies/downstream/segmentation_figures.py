@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-COLOURS = {"JPEG 2000": "C0", "JPEG 2000 KLT": "C1", "bmshj": "C2", "cheng": "C3", "elic": "C4", "mbt": "C5"}
+_CLASSICAL = ("JPEG 2000", "JPEG 2000 KLT")
 
 
 def curves(rows: Sequence[Any]) -> bytes:
@@ -32,27 +32,31 @@ def curves(rows: Sequence[Any]) -> bytes:
 
 
 def _panel(axes: Any, rows: Sequence[Any], name: str) -> None:
-    for label, mine in _families(rows).items():
-        for segmenter, filled in (("originals", True), ("went on with decoded", False)):
+    families = _families(rows)
+    hues = [*_CLASSICAL, *sorted({label.partition(",")[0] for label in families} - {*_CLASSICAL})]
+    for label, mine in families.items():
+        alone = label.endswith("by band")
+        look = {"color": f"C{hues.index(label.partition(',')[0])}", "marker": "s" if alone else "o"}
+        for segmenter, line, fill in (("originals", "-", "full"), ("went on with decoded", ":", "none")):
             points = sorted((row.bppb, getattr(row, name)) for row in mine if row.segmenter == segmenter)
             if points:
-                style = {"marker": "o", "fillstyle": "full" if filled else "none", "markersize": 6}
-                style |= {
-                    "linestyle": "-" if filled else ":",
-                    "color": COLOURS.get(label.partition(",")[0], "C6"),
-                }
-                if label.endswith("by band"):
-                    style |= {"linestyle": "--", "marker": "s"}
-                axes.plot(*zip(*points, strict=True), **style, label=label if filled else None)
-    for row in rows:
-        if row.method == "original" and row.segmenter != "went on with originals":
-            kind = "threshold, originals" if row.segmenter == "threshold" else "ceiling: originals"
-            axes.axhline(getattr(row, name), color="0.3", linestyle=":" if "thr" in kind else "-", label=kind)
-            if name == "iou" and kind.startswith("ceiling"):
-                axes.axhspan(row.low, row.high, color="0.9", zorder=0, label="its interval, 95 %")
-    axes.axhline(0, color="0.6", linestyle="--", label="floor: nothing marked")
+                look |= {"linestyle": "--" if alone else line, "fillstyle": fill}
+                axes.plot(*zip(*points, strict=True), **look, label=label if fill == "full" else None)
+    _levels(axes, rows, name)
     axes.set(xlabel="bit per pixel and band", ylabel={"iou": "IoU", "f1": "F1"}[name], xscale="log")
     axes.grid(alpha=0.3)
+
+
+def _levels(axes: Any, rows: Sequence[Any], name: str) -> None:
+    """Ceiling, threshold and floor, across."""
+    for row in rows:
+        if row.method == "original" and row.segmenter == "threshold":
+            axes.axhline(getattr(row, name), color="0.3", linestyle=":", label="threshold, originals")
+        elif row.method == "original" and row.segmenter == "originals":
+            axes.axhline(getattr(row, name), color="0.3", label="ceiling: originals")
+            if name == "iou":
+                axes.axhspan(row.low, row.high, color="0.92", zorder=0, label="its interval, 95 %")
+    axes.axhline(0, color="0.6", linestyle="--", label="floor: nothing marked")
 
 
 def _families(rows: Sequence[Any]) -> dict[str, list[Any]]:

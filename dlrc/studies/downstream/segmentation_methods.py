@@ -1,4 +1,4 @@
-"""The methods of the study of maps on one fold of a cell: who codes, and what the segmenter was trained on."""
+"""Methods of the study of maps on one fold of a cell: who codes, and what the segmenter was trained on."""
 
 from __future__ import annotations
 
