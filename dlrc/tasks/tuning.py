@@ -29,7 +29,7 @@ from constellation.common.progress import watched
 from dlrc.tasks.fitting import Course, Pair, crops, keep, resumed
 from dlrc.tasks.unet import UNet
 
-RATE, JOINT_RATE = 5e-4, 1e-4
+RATE, JOINT_RATE = 2e-4, 1e-4
 MOST_SKIPPED = 10  # steps without a finite gradient, one after the other
 SAMPLE = 4  # crops that the first and last layer are fitted on
 

@@ -1,0 +1,1 @@
+"""Oriented boxes of objects: text files as DOTA and STAR have them, captures, mean average precision."""
