@@ -11,7 +11,6 @@ PNG. From nothing well under two hours on two cores."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -28,9 +27,9 @@ from constellation.common.knobs import Knobs, Several, Word
 from constellation.common.progress import note
 from dlrc.commands.models import known_models
 from dlrc.studies.downstream.segmentation_masks import draw_masks
-from dlrc.studies.downstream.segmentation_methods import Plan, methods, reference_of
-from dlrc.studies.downstream.segmentation_report import Row, report, row_of
-from dlrc.tasks.cell import Budget, Cell, Measured, joined, kept
+from dlrc.studies.downstream.segmentation_methods import Plan, methods
+from dlrc.studies.downstream.segmentation_report import Found, Table, report, table_of
+from dlrc.tasks.cell import Budget, Cell, kept
 from dlrc.tasks.sources import TASKS, folds, load, series, thinned
 
 Db = Annotated[float, Field(ge=5, le=90)]
@@ -67,6 +66,8 @@ class SegmentationKeys(Knobs):
     the least lambda; none: no codec at all"""
     retrain_db: Db = 24.0
     """level of JPEG 2000 whose decoded pictures the U-Net goes on with"""
+    once: Several[Word] = ("none",)
+    """codecs that are measured on the first fold alone: its sources are fewer, and so is the time"""
     folds: Annotated[int, Field(ge=0, le=16)] = 0
     """folds of whole sources; 0: three of clouds, which have three scenes, else two"""
     tiles: Annotated[int, Field(ge=1, le=1000)] = 6
@@ -103,21 +104,21 @@ def study(given: Given) -> None:
     root = Path(own.data) if own.data else default_data_folder()
     if root is None or not root.is_dir():
         raise UserError(f"data={own.data}: no such folder; give one that has segmentation/ in it")
-    out, rows = make_folder(Path(own.out), "out"), []
+    out, tables = make_folder(Path(own.out), "out"), []
     for bands in own.bands:
         for task in own.tasks:
-            rows += list(_cell_rows(own, root, (task, bands), out))
-            report(rows, out)
-    print("\n".join(report(rows, out)))
+            tables.append(_cell_table(own, root, (task, bands), out))
+            report(tables, out)
+    print("\n".join(report(tables, out)))
 
 
-def _cell_rows(own: SegmentationKeys, root: Path, which: tuple[str, str], out: Path) -> Iterator[Row]:
+def _cell_table(own: SegmentationKeys, root: Path, which: tuple[str, str], out: Path) -> Table:
     task, (name, bands) = TASKS[which[0]], which
     tiles = thinned(load(task, root, bands), own.tiles)
     more = series(task, root, bands) if own.series else []
     count = min(own.folds or task.folds, len({tile.source for tile in tiles}))
     budget = Budget(own.steps, own.further, own.tune, own.joint, own.mu)
-    found: dict[tuple[str, str], list[Measured]] = {}
+    found: Found = {}
     for fold, (training, test) in enumerate(folds(tiles, count)):
         folder = make_folder(out / f"{name}_{bands}_fold{fold}", "out")
         cell = Cell(task, folder, training, test, budget, more)
@@ -130,10 +131,7 @@ def _cell_rows(own: SegmentationKeys, root: Path, which: tuple[str, str], out: P
         if fold == 0 and bands == "all":
             draw_masks(plan, cell, out / f"masks_{name}.png")
     shown = task.single_name if bands == "one" else f"{len(tiles[0].samples)} bands"
-    whole = {key: joined(parts) for key, parts in found.items()}
-    for key, parts in found.items():
-        against = whole.get(reference_of(key))
-        yield row_of((name, shown, task.label), key, len(parts), (whole[key], against))
+    return table_of((name, shown, task.label), found)
 
 
 def _plan(own: SegmentationKeys, cell: Cell, fold: int) -> Plan:
@@ -141,7 +139,7 @@ def _plan(own: SegmentationKeys, cell: Cell, fold: int) -> Plan:
     also = cell.task.name in own.deep and cell.bands.count > 1
     return Plan(
         weights=Path(own.init or WEIGHTS_FOLDER),
-        codecs=own.codecs,
+        codecs=tuple(model for model in own.codecs if fold == 0 or model not in own.once),
         curve=own.curve,
         lambda_=own.lambda_,
         lambdas=own.lambdas,

@@ -14,7 +14,8 @@ import numpy as np
 from constellation.common.files import write_bytes, write_text
 from constellation.common.frozen import value
 from dlrc.studies.downstream.segmentation_figures import curves
-from dlrc.tasks.cell import Measured
+from dlrc.studies.downstream.segmentation_methods import Key, reference_of
+from dlrc.tasks.cell import Measured, joined
 from dlrc.tasks.scores import difference, f1_of, score
 
 CSV = "segmentation.csv"
@@ -53,32 +54,49 @@ class Row:
 
 COLUMNS = tuple(Row.__annotations__)
 NO_CHANGE = (math.nan,) * 3
+Found = dict[Key, list[Measured]]  # by method, of each fold
 
 
-def row_of(
-    cell: tuple[str, str, str], key: tuple[str, str], folds: int, parts: tuple[Measured, Measured | None]
-) -> Row:
-    """cell: task, bands and what its line must say. key: who codes and what the segmenter saw. folds: how
-    many. parts: all of them together, and the reference."""
-    found, against = parts
+@value
+class Table:
+    """Of one cell. equal: lines (Markdown) on bits at equal PSNR."""
+
+    rows: tuple[Row, ...]
+    equal: tuple[str, ...]
+
+
+def table_of(cell: tuple[str, str, str], found: Found) -> Table:
+    """cell: task, bands and what its lines must say."""
+    whole = {key: joined(parts) for key, parts in found.items()}
+    rows = (
+        row_of((*cell, *key), len(parts), whole[key], whole.get(reference_of(key)))
+        for key, parts in found.items()
+    )
+    return Table(tuple(rows), tuple(equal_psnr(found)))
+
+
+def row_of(place: tuple[str, ...], folds: int, found: Measured, against: Measured | None) -> Row:
+    """place: task, bands, what its line must say, who codes, what the segmenter saw. folds: how many are in
+    `found`. against: the reference, of these sources at least."""
     bits, got = 8 * found.size, score(found.counts)
     d_iou = d_f1 = NO_CHANGE
-    if against is not None and against.counts.keys() == found.counts.keys():
-        d_iou = difference(against.counts, found.counts)
-        d_f1 = difference(against.counts, found.counts, f1_of)
-    place = (*cell, *key, folds, got.sources, bits / found.pixels, bits / found.samples, _psnr_db(key, found))
+    if against is not None and found.counts.keys() <= against.counts.keys():
+        same = {source: against.counts[source] for source in found.counts}
+        d_iou, d_f1 = difference(same, found.counts), difference(same, found.counts, f1_of)
+    rates = (bits / found.pixels, bits / found.samples, _psnr_db(place[3], found))
     scores = (got.iou, got.low, got.high, *d_iou, got.f1, *d_f1, got.precision, got.recall)
-    return Row(*place, *scores)
+    return Row(*place, folds, got.sources, *rates, *scores)  # type: ignore[arg-type]
 
 
-def _psnr_db(key: tuple[str, str], found: Measured) -> float:
+def _psnr_db(method: str, found: Measured) -> float:
     if found.squared:
         return -10 * math.log10(found.squared / found.samples)
-    return math.nan if "patches" in key[0] else math.inf
+    return math.nan if "patches" in method else math.inf
 
 
-def report(rows: Sequence[Row], out: Path) -> list[str]:
+def report(tables: Sequence[Table], out: Path) -> list[str]:
     """Write CSV and PNGs below `out`; return the lines (Markdown) of two tables a cell."""
+    rows = [row for table in tables for row in table.rows]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -87,11 +105,10 @@ def report(rows: Sequence[Row], out: Path) -> list[str]:
     for task in dict.fromkeys(row.task for row in rows):
         write_bytes(out / f"curves_{task}.png", curves([row for row in rows if row.task == task]))
     lines = []
-    for cell in dict.fromkeys((row.task, row.bands, row.says) for row in rows):
-        mine = [row for row in rows if (row.task, row.bands, row.says) == cell]
-        lines += ["", f"{cell[0]}, {cell[1]} ({cell[2]})", "", *_table(mine)]
-        if equal := equal_psnr(mine):
-            lines += ["", *equal]
+    for table in tables:
+        first = table.rows[0]
+        lines += ["", f"{first.task}, {first.bands} ({first.says})", "", *_table(table.rows)]
+        lines += ["", *table.equal] if table.equal else []
     return lines
 
 
@@ -128,32 +145,42 @@ def _change(value_: float, low: float, high: float) -> str:
     return f"{value_:+.3f} [{low:+.3f}, {high:+.3f}]" if math.isfinite(value_) else "-"
 
 
-def equal_psnr(rows: Sequence[Row]) -> list[str]:
-    """Bits per pixel and band of each learned codec beside what others need for its PSNR: from their measured
-    points, linear in dB over the logarithm of the rate; a dash outside of them."""
-    rated = [row for row in rows if row.segmenter == "originals" and math.isfinite(row.psnr_db)]
-    families = {name: [row for row in rated if _family(row) == name] for name in map(_family, rated)}
-    rivals = [name for name in ("JPEG 2000", "JPEG 2000 KLT") if name in families]
-    rivals += [name for name in families if name.endswith("band by band")]
-    learned = [row for row in rated if not _family(row).startswith("JPEG") and _family(row) not in rivals]
+def equal_psnr(found: Found) -> list[str]:
+    """Bits per pixel and band of each learned codec beside what others need for its PSNR on the same sources:
+    from their measured points, linear in dB over the logarithm of the rate; a dash outside of them."""
+    rated = {method: parts for (method, segmenter), parts in found.items() if segmenter == "originals"}
+    rated = {method: parts for method, parts in rated.items() if all(part.squared for part in parts)}
+    families = {name: [one for one in rated if _family(one) == name] for name in map(_family, rated)}
+    rivals = [name for name in families if name.startswith("JPEG") or name.endswith("band by band")]
+    learned = [method for method in rated if _family(method) not in rivals]
     if not learned or not rivals:
         return []
-    head = ("at the PSNR of", "PSNR dB", "its bit/px/band", *rivals)
+    head = ("at the PSNR of", "sources", "PSNR dB", "its bit/px/band", *rivals)
     lines = [f"| {' | '.join(head)} |", "|" + " --- |" * len(head)]
-    for row in learned:
+    for method in learned:
+        folds = len(rated[method])
+        sources = sum(len(part.counts) for part in rated[method])
+        psnr_db, rate = _point(rated[method], folds)
         cells = []
         for name in rivals:
-            needed = rate_at(row.psnr_db, [(one.psnr_db, one.bppb) for one in families[name]])
-            cells.append(f"{needed:.3f} ({100 * (row.bppb / needed - 1):+.0f} %)" if needed else "-")
-        lines.append(f"| {row.method} | {row.psnr_db:.1f} | {row.bppb:.3f} | {' | '.join(cells)} |")
+            points = [_point(rated[one], folds) for one in families[name] if len(rated[one]) >= folds]
+            needed = rate_at(psnr_db, points)
+            cells.append(f"{needed:.3f} ({100 * (rate / needed - 1):+.0f} %)" if needed else "-")
+        lines.append(f"| {method} | {sources} | {psnr_db:.1f} | {rate:.3f} | {' | '.join(cells)} |")
     return lines
 
 
-def _family(row: Row) -> str:
+def _point(parts: Sequence[Measured], folds: int) -> tuple[float, float]:
+    """(PSNR, bits per pixel and band) of the first folds."""
+    one = joined(parts[:folds])
+    return -10 * math.log10(one.squared / one.samples), 8 * one.size / one.samples
+
+
+def _family(method: str) -> str:
     """A method's name without its level or lambda."""
-    if row.method.startswith("JPEG"):
-        return row.method.rsplit(" ", 2)[0]
-    model, _, rest = row.method.partition(" ")
+    if method.startswith("JPEG"):
+        return method.rsplit(" ", 2)[0]
+    model, _, rest = method.partition(" ")
     return f"{model} band by band" if rest.endswith("band by band") else model
 
 
