@@ -17,7 +17,7 @@ from codec.imagery.reader import open_image, read_samples
 from constellation.common.errors import UserError
 from constellation.common.frozen import value
 
-LARGEST_PX = 512  # of a tile's side: larger pictures give their middle
+LARGEST_PX = 384  # of a tile's side: larger pictures give their middle
 KAMPALA_WEST = 309606  # column of the western place at zoom 19
 
 

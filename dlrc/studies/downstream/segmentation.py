@@ -70,7 +70,7 @@ class SegmentationKeys(Knobs):
     """codecs that are measured on the first fold alone: its sources are fewer, and so is the time"""
     folds: Annotated[int, Field(ge=0, le=16)] = 0
     """folds of whole sources; 0: three of clouds, which have three scenes, else two"""
-    tiles: Annotated[int, Field(ge=1, le=1000)] = 6
+    tiles: Annotated[int, Field(ge=1, le=1000)] = 4
     """of a source at most, spread over its names"""
     steps: Annotated[int, Field(ge=1, le=10**6)] = 240
     """optimiser steps of a U-Net"""
