@@ -18,7 +18,7 @@ def curves(rows: Sequence[Any]) -> bytes:
 
     cells = list(dict.fromkeys(row.bands for row in rows))
     figure = Figure(figsize=(6.5 * len(cells), 8.5), layout="constrained")
-    figure.suptitle(f"{rows[0].task} ({rows[0].says}): maps by an own small U-Net; real bytes")
+    figure.suptitle(f"{rows[0].task} ({rows[0].says})\nmaps by an own small U-Net; real bytes", fontsize=11)
     panels = figure.subplots(2, len(cells), squeeze=False)
     for column, bands in enumerate(cells):
         mine = [row for row in rows if row.bands == bands]
