@@ -104,12 +104,12 @@ def study(given: Given) -> None:
     root = Path(own.data) if own.data else default_data_folder()
     if root is None or not root.is_dir():
         raise UserError(f"data={own.data}: no such folder; give one that has segmentation/ in it")
-    out, tables = make_folder(Path(own.out), "out"), []
+    out, tables, lines = make_folder(Path(own.out), "out"), [], []
     for bands in own.bands:
         for task in own.tasks:
             tables.append(_cell_table(own, root, (task, bands), out))
-            report(tables, out)
-    print("\n".join(report(tables, out)))
+            lines = report(tables, out)
+    print("\n".join(lines))
 
 
 def _cell_table(own: SegmentationKeys, root: Path, which: tuple[str, str], out: Path) -> Table:
