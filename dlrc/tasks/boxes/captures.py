@@ -39,7 +39,7 @@ def flown(
     if stage.is_file():
         return board, json.loads(stage.read_text(encoding="utf-8"))
     boxes = read_boxes(picture.parent.parent / "annfiles" / f"{picture.stem}.txt")
-    told = dict.fromkeys(("captures", "independent", "dlrc"), 0)
+    told: dict[str, int] = dict.fromkeys(("captures", "independent", "dlrc"), 0)
     sides = sides_of(scenario, board)
     for number in range(scenario.rounds):
         landed = fly(sides, number).landed

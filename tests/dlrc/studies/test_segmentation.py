@@ -39,16 +39,8 @@ def data(tmp_path_factory):
 def test_every_method_has_a_line_and_a_second_call_measures_nothing_anew(data, tmp_path, capsys):
     pytest.importorskip("imagecodecs")
     words = [f"data={data}", f"init={data}", f"out={tmp_path}", "tasks=fire", "bands=all", "codecs=bmshj"]
-    words += [
-        "folds=2",
-        "steps=1",
-        "further=1",
-        "tune=1",
-        "joint=1",
-        "seeds=1",
-        "levels_db=32",
-        "lambdas=0.0067",
-    ]
+    words += ["folds=2", "steps=1", "further=1", "tune=1", "joint=1", "seeds=1", "levels_db=32"]
+    words += ["lambdas=0.013", "retrain_db=32", "retrain=klt,bmshj"]
     perform(COMMAND, words)
     first = capsys.readouterr().out
     line = "| proxy: burned area, not flames | bmshj 0.013 | originals | 4 |"
@@ -57,10 +49,10 @@ def test_every_method_has_a_line_and_a_second_call_measures_nothing_anew(data, t
         rows = list(csv.DictReader(file))
     methods = {(row["method"], row["segmenter"]) for row in rows}
     assert {("original", "originals"), ("original", "threshold")} <= methods
-    assert {("bmshj 0.013", "went on with decoded"), ("bmshj 0.0067", "went on with decoded")} <= methods
+    assert ("bmshj 0.013", "went on with decoded") in methods
     assert ("bmshj 0.013 band by band", "originals") in methods
     assert {("bmshj 0.013 joint seed 0", "joint"), ("bmshj 0.013 control seed 0", "control")} <= methods
-    assert {("JPEG 2000 KLT 32 dB", "originals"), ("JPEG 2000 24 dB", "went on with decoded")} <= methods
+    assert {("JPEG 2000 32 dB", "originals"), ("JPEG 2000 KLT 32 dB", "went on with decoded")} <= methods
     assert {
         ("bmshj 0.013 patches captured", "originals"),
         ("bmshj 0.013 patches dlrc", "originals"),

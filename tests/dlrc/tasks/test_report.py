@@ -1,13 +1,15 @@
 """Tables of the study of maps: bits at equal PSNR, and changes against references of the same sources."""
 
 import math
+from pathlib import Path
 
 import pytest
 
-from dlrc.studies.downstream.segmentation_methods import reference_of
+from dlrc.studies.downstream.segmentation_methods import Plan, reference_of
 from dlrc.studies.downstream.segmentation_report import equal_psnr, rate_at, row_of, table_of
 from dlrc.tasks.cell import Measured
 from dlrc.tasks.scores import Counts
+from dlrc.tasks.tuning import Start
 
 
 def measured(bppb, psnr_db, hits=50, sources="ab"):
@@ -46,3 +48,15 @@ def test_changes_are_against_the_same_sources_and_the_same_training():
     assert reference_of(("bmshj 0.013 joint seed 1", "joint")) == ("bmshj 0.013 control seed 1", "control")
     assert reference_of(("x", "went on with decoded")) == ("original", "went on with originals")
     assert reference_of(("x patches dlrc", "originals")) == ("x patches independent", "originals")
+
+
+def test_a_segmenter_goes_on_at_the_main_lambda_and_of_the_curve_at_the_least(tmp_path):
+    for model, lambda_ in (("bmshj", 0.0067), ("bmshj", 0.0483), ("elic", 0.013)):
+        (tmp_path / f"{model}_lambda{lambda_}.safetensors").touch()
+    models, none = ("bmshj", "elic"), Path()
+    plan = Plan(tmp_path, models, "bmshj", 0.013, (0.0017, 0.0483), (), models, 24.0, False, 0, False)
+    names = [start.name for start in plan.starts]
+    assert names == ["bmshj_0.0017", "bmshj_0.013", "bmshj_0.0483", "elic_0.013"]
+    on = [(start.model, start.lambda_) for start in plan.starts if plan.goes_on(start)]
+    assert on == [("bmshj", 0.0017), ("bmshj", 0.013), ("elic", 0.013)]
+    assert not plan.goes_on(Start("other", none, 0.013))

@@ -169,7 +169,8 @@ def test_a_codec_of_8_bit_rgb_is_flown_as_it_is(tmp_path):
 
 
 def test_a_codec_begins_from_the_checkpoint_with_the_nearest_lambda(tmp_path):
-    rgb_codec(tmp_path), rgb_codec(tmp_path, 0.0067)
+    for lambda_ in (0.0067, 0.013):
+        rgb_codec(tmp_path, lambda_)
     assert start_of(tmp_path, "bmshj", 0.0017).weights.name == "bmshj_lambda0.0067.safetensors"
     assert start_of(tmp_path, "bmshj", 0.0483).weights.name == "bmshj_lambda0.013.safetensors"
     assert start_of(tmp_path, "bmshj", 0.013).weight(6) == pytest.approx(0.026)
