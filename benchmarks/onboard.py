@@ -7,14 +7,13 @@ One thread, CPU time, smallest of the repeats; joules are those milliseconds at 
 entropy side is on board too, so g_a alone flatters a light encoder: both are printed. `paper` widths are N =
 128, M = 320 (without groups 192; cheng 128) with random weights. A prediction is the exact g_a of the codec
 that decodes, which the ground has too. `data=` adds quality: R + lambda 255^2 MSE of held-out patches, with
-JPEG 2000. `board=` is a YAML file of a board of yours (name, compute_w, and gmac_s or times_slower than this
-machine): its milliseconds and joules by proportion."""
+JPEG 2000 and CCSDS 122. `board=` is a YAML file of a board of yours (name, compute_w, and gmac_s or
+times_slower than this machine): its milliseconds and joules by proportion."""
 
 from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -23,14 +22,14 @@ import numpy as np
 import torch
 from pydantic import Field, model_validator
 
+from benchmarks.common.classical import classical_rivals
 from benchmarks.common.macs import on_board, parameters
 from benchmarks.overhead import PARTS, fastest, measure
 from codec.models import registry
 from codec.models.checkpoint import CheckpointInfo, load_weights
 from codec.models.model import LatentModel, Widths
 from codec.portable.transforms import Transforms
-from codec.training import classical
-from codec.training.evaluate import held_out_patches, judged, loss_of
+from codec.training.evaluate import held_out_patches, judged
 from constellation.common import yaml_values
 from constellation.common.cli import Command, Given, main_of
 from constellation.common.errors import UserError
@@ -237,29 +236,24 @@ def tell_paper(rows: Sequence[Mapping]) -> None:
 
 
 def judge(models: Sequence[str], own: OnboardKeys, scenario: Scenario) -> dict[str, dict[str, float]]:
-    """Loss, bit/px and PSNR of what ships on held-out patches; of JPEG 2000 also its milliseconds."""
+    """Loss, bit/px and PSNR of what ships on held-out patches; of classical codecs also milliseconds."""
     lambda_, patches = scenario.codec.lambda_, held_out_patches(own.data, count=own.patches)
     found = {
         name: judged(load_weights("", name, lambda_)[0], torch.from_numpy(patches), lambda_)
         for name in models
     }
-    best = classical.best(classical.points(patches), lambda_)
-    found["jpeg2000"] = loss_of(best, lambda_)
-    image = np.ascontiguousarray(patches[0].transpose(1, 2, 0))
-    started = time.thread_time()
-    for _ in range(10):
-        classical.encode_jpeg2000(image, found["jpeg2000"][2])
-    jpeg_ms = 100 * (time.thread_time() - started)
-    print(
-        f"\n{len(patches)} held-out patches of 256 px, lambda {lambda_:g}; JPEG 2000 takes {jpeg_ms:.1f} ms\n"
-    )
+    rivals, clocked = classical_rivals(patches, lambda_)
+    found |= rivals
+    told = ", ".join(f"{name} {ms:.1f} ms" for name, ms in clocked.items())
+    print(f"\n{len(patches)} held-out patches of 256 px, lambda {lambda_:g}; encoding takes {told}\n")
     print("| codec | R + lambda D | bit/px | PSNR dB |\n|---|---|---|---|")
     for name, (loss, bpp, psnr) in found.items():
         print(f"| {name} | {loss:.4f} | {bpp:.4f} | {psnr:.2f} |")
     keys = ("loss", "bpp", "psnr_db")
-    told = {name: dict(zip(keys, figures, strict=True)) for name, figures in found.items()}
-    told["jpeg2000"]["on_board_ms"] = jpeg_ms
-    return told
+    out = {name: dict(zip(keys, figures, strict=True)) for name, figures in found.items()}
+    for name, ms in clocked.items():
+        out[name]["on_board_ms"] = ms
+    return out
 
 
 def draw(path: Path, rows: Sequence[Mapping], quality: Mapping[str, Mapping[str, float]]) -> None:
@@ -273,7 +267,9 @@ def draw(path: Path, rows: Sequence[Mapping], quality: Mapping[str, Mapping[str,
     size = min(row["size_px"] for row in rows)
     at = {row["model"]: (row["on_board_ms"], row["joules"]) for row in rows if row["size_px"] == size}
     watts = max(joules / ms for ms, joules in at.values())
-    at["jpeg2000"] = quality["jpeg2000"]["on_board_ms"], watts * quality["jpeg2000"]["on_board_ms"]
+    for name, figures in quality.items():
+        if "on_board_ms" in figures:
+            at[name] = figures["on_board_ms"], watts * figures["on_board_ms"]
     figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.6), sharey=True)
     for axis, k, label in zip(axes, (0, 1), (f"on board, ms a {size} px patch", "J a patch"), strict=True):
         for name, place in at.items():

@@ -1,15 +1,16 @@
-"""R + lambda D of checkpoints on held-out patches, beside JPEG 2000 at its best.
+"""R + lambda D of checkpoints on held-out patches, beside JPEG 2000 and CCSDS 122 at their best.
 
 The loss that decides between codecs, R + lambda 255^2 MSE, with everything rounded as it is when it is sent:
 of 84 patches of 256 px, six from each lossless picture of a folder of scenes that no training saw. The rate
 is an estimate (likelihoods on the fixed grid, full context); real bytes are what `dlrc study rd` measures.
-JPEG 2000 takes for each patch the quality with the least loss. The last column says what missing context
-costs: the bits of the right half of each patch when nothing of its left half is known, against the same bits
-with full context."""
+JPEG 2000 and CCSDS 122 (after JPEG 2000's reversible colour transform, and band by band, as missions code)
+take for each patch the quality with the least loss. The last column says what missing context costs: the bits
+of the right half of each patch when nothing of its left half is known, against the same bits with full
+context."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from codec.ccsds122 import bands
 from codec.entropy import smooth
 from codec.entropy.smooth import gaussian_likelihood
 from codec.models.checkpoint import CheckpointInfo, load_checkpoint
@@ -32,6 +34,7 @@ from constellation.common.knobs import Knobs, Several
 from constellation.common.progress import note, watched
 
 PATCH_PX, SEED, BATCH = 256, 7, 6
+RIVALS = ("JPEG 2000", "CCSDS 122 after RCT", "CCSDS 122, bands alone")
 LOSSLESS = (
     "aerial_nadir_flood_suburb_2504_half.png",
     "airport_dota_P2805.png",
@@ -120,7 +123,7 @@ class EvaluateKeys(Knobs):
     patches: Annotated[int, Field(ge=1, le=1000)] = 6
     """of each picture"""
     classical: bool = True
-    """JPEG 2000 beside the checkpoints"""
+    """JPEG 2000 and CCSDS 122 beside the checkpoints"""
 
 
 def compare(given: Given) -> None:
@@ -129,36 +132,49 @@ def compare(given: Given) -> None:
     files = [Path(file) for file in own.weights or sorted(WEIGHTS_FOLDER.glob("*.safetensors"))]
     patches = held_out_patches(own.data, own.scenes, own.patches)
     lambdas = {load_checkpoint(file)[1].lambda_ for file in files}
-    rival = _rival(patches, lambdas) if own.classical else {}
+    rivals = _rivals(patches, lambdas) if own.classical else {}
     columns = ("checkpoint", "N, M", "steps (last run)", "bpp (estimate)", "PSNR of the mean error, dB")
-    print(f"| {' | '.join((*columns, 'R + lambda D', 'JPEG 2000', 'missing context'))} |")
-    print(f"|{' --- |' * 8}")
+    print(f"| {' | '.join((*columns, 'R + lambda D', *RIVALS, 'missing context'))} |")
+    print(f"|{' --- |' * 10}")
     for file in watched(files, "checkpoints"):
         model, info = load_checkpoint(file)
-        print(_row(file, model, info, torch.from_numpy(patches), rival), flush=True)
+        print(_row(file, model, info, torch.from_numpy(patches), rivals), flush=True)
 
 
-def _rival(patches: np.ndarray, lambdas: set[float]) -> dict[float, float]:
-    """JPEG 2000's least loss at each lambda; nothing, and a note, where it cannot be measured."""
-    try:
-        found = classical.points(patches)
-    except UserError as error:
-        note(f"{error}; its column stays empty")
-        return {}
-    return {lambda_: loss_of(classical.best(found, lambda_), lambda_)[0] for lambda_ in lambdas}
+def _rivals(patches: np.ndarray, lambdas: set[float]) -> dict[str, dict[float, float]]:
+    """The least loss of each of RIVALS at each lambda; nothing, and a note, where it cannot be measured."""
+    slopes = bands.slopes_around(lambdas)
+    ways: tuple[Callable[[], np.ndarray], ...] = (
+        lambda: classical.points(patches),
+        lambda: bands.points(patches, slopes, colour=True),
+        lambda: bands.points(patches, slopes),
+    )
+    out: dict[str, dict[float, float]] = {}
+    for name, points in zip(RIVALS, ways, strict=True):
+        try:
+            found = points()
+        except UserError as error:
+            note(f"{error}; its column stays empty")
+            continue
+        out[name] = {lambda_: loss_of(classical.best(found, lambda_), lambda_)[0] for lambda_ in lambdas}
+    return out
 
 
 def _row(
-    file: Path, model: LatentModel, info: CheckpointInfo, patches: Tensor, rival: dict[float, float]
+    file: Path,
+    model: LatentModel,
+    info: CheckpointInfo,
+    patches: Tensor,
+    rivals: dict[str, dict[float, float]],
 ) -> str:
     loss, bpp, psnr_db = judged(model, patches, info.lambda_)
     cost = "none needed"
     if model.has_context:
         parts = patches.split(BATCH)
         cost = f"+{100 * np.mean([missing_context_cost(model, part.float() / 255) for part in parts]):.1f} %"
-    other = f"{rival[info.lambda_]:.4f}" if info.lambda_ in rival else "-"
+    others = [f"{rivals[name][info.lambda_]:.4f}" if name in rivals else "-" for name in RIVALS]
     cells = (f"`{file.stem}`", f"{info.n}, {info.m}", info.steps, f"{bpp:.4f}", f"{psnr_db:.2f}")
-    return f"| {' | '.join(map(str, (*cells, f'{loss:.4f}', other, cost)))} |"
+    return f"| {' | '.join(map(str, (*cells, f'{loss:.4f}', *others, cost)))} |"
 
 
 COMMAND = Command(

@@ -1,14 +1,15 @@
-"""JPEG 2000, JPEG XL, AVIF and WebP on the very patches that the models coded, and the distance of a model to
-each at its own rate.
+"""JPEG 2000, JPEG XL, AVIF, WebP and CCSDS 122 on the very patches that the models coded, and the distance of
+a model to each at its own rate.
 
 Each at its best for PSNR. JPEG 2000: OpenJPEG, irreversible 9/7 wavelet with the colour transform, bare
 codestream (a JP2 file adds boxes) without its comment, one quality layer at a target PSNR. JPEG XL: libjxl,
-lossy, effort 9, bare codestream. AVIF: libaom through libavif, 4:4:4, speed 4 (slower
-ones gain under 2 % and take seconds a patch), the AV1 picture without the boxes around it. WebP: libwebp,
-lossy, method 6, without spatial noise shaping and segments
-(both serve the eye and cost 0.3 dB of PSNR), with its RIFF container, which the format cannot do without;
-like every WebP it halves the colour planes. Through imagecodecs; WebP is written by GDAL, whose driver has
-these settings."""
+lossy, effort 9, bare codestream. AVIF: libaom through libavif, 4:4:4, speed 4 (slower ones gain under 2 % and
+take seconds a patch), the AV1 picture without the boxes around it. WebP: libwebp, lossy, method 6, without
+spatial noise shaping and segments (both serve the eye and cost 0.3 dB of PSNR), with its RIFF container,
+which the format cannot do without; like every WebP it halves the colour planes. Through imagecodecs; WebP is
+written by GDAL, whose driver has these settings. CCSDS 122.0-B-2 is ours (codec/ccsds122): real 9/7 wavelet,
+each band one segment, cut behind the stage of a bit plane that a slope asks for, after the reversible colour
+transform of JPEG 2000, which the standard does not have; and each band by itself, as missions code."""
 
 from __future__ import annotations
 
@@ -20,6 +21,7 @@ from typing import cast
 
 import numpy as np
 
+from codec.ccsds122 import bands
 from codec.training.classical import encode_jpeg2000
 from constellation.common.files import write_csv
 from constellation.common.progress import note
@@ -27,14 +29,25 @@ from dlrc.studies.common.sights import Sights
 from ground.metrics import bpp, quality
 from nodes.capture import Capture
 
+_CCSDS_SLOPES = tuple(float(f"{slope:.3g}") for slope in np.geomspace(0.0004, 0.6, 16))
 QUALITIES = {
     "jpeg2000": (20, 22, 24, 26, 28, 30, 32, 34, 36, 38, 40, 43, 47, 52),  # dB
     "jpegxl": (0.5, 0.8, 1.2, 1.8, 2.5, 3.5, 5.0, 7.0, 10.0, 15.0, 25.0),  # Butteraugli distance
     "avif": (0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 82),
     "webp": (0, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90),
+    "ccsds122": _CCSDS_SLOPES,
+    "ccsds122_bands": _CCSDS_SLOPES,
 }
 SLOPES = tuple(np.geomspace(0.001, 0.3, 18))
-LABELS = {"jpeg2000": "JPEG 2000 (OpenJPEG)", "jpegxl": "JPEG XL", "avif": "AVIF", "webp": "WebP"}
+LABELS = {
+    "jpeg2000": "JPEG 2000 (OpenJPEG)",
+    "jpegxl": "JPEG XL",
+    "avif": "AVIF",
+    "webp": "WebP",
+    "ccsds122": "CCSDS 122 after RCT",
+    "ccsds122_bands": "CCSDS 122, bands alone",
+}
+_COLOUR = {"ccsds122": True, "ccsds122_bands": False}  # whether after RCT
 Triple = tuple[float, float, float]  # bpp, PSNR, MS-SSIM
 FIELDS = ["codec", "quality", "round", "satellite", "bpp", "psnr_db", "ms_ssim"]
 
@@ -54,6 +67,8 @@ class Point:
 
 def encode(codec: str, image: np.ndarray, level: float) -> bytes:
     """Bytes of uint8 [H, W, 3] at a level of QUALITIES."""
+    if codec in _COLOUR:
+        return bands.encode(image, level, _COLOUR[codec])
     import imagecodecs
 
     if codec == "jpeg2000":
@@ -100,6 +115,8 @@ def _webp(image: np.ndarray, level: float) -> bytes:
 
 def decode(codec: str, data: bytes) -> np.ndarray:
     """uint8 [H, W, 3]."""
+    if codec in _COLOUR:
+        return bands.decode(data, _COLOUR[codec])
     import imagecodecs
 
     return {

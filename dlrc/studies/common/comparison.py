@@ -1,5 +1,5 @@
-"""The models without DLRC beside JPEG 2000, JPEG XL, AVIF and WebP: what the rate-distortion study prints of
-it."""
+"""The models without DLRC beside JPEG 2000, JPEG XL, AVIF, WebP and CCSDS 122: what the rate-distortion study
+prints of it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """Figures 6 and 7: rate and quality with and without DLRC, on real streams of every model, beside JPEG 2000,
-JPEG XL, AVIF and WebP.
+JPEG XL, AVIF, WebP and CCSDS 122.
 
 Each window is one round of the scenario `dense` or `sparse`: eight satellites, real streams, the ground's own
 decoder for the first `decode` windows (bytes alone for the rest). Writes runs/rd-<digest>/: rows/*.csv (one

@@ -22,6 +22,8 @@ BASELINES = {
     "jpegxl": ("#8a8a8a", "--"),
     "avif": ("#8a8a8a", "-."),
     "webp": ("#8a8a8a", ":"),
+    "ccsds122": ("#c08a5a", "--"),
+    "ccsds122_bands": ("#c08a5a", ":"),
 }
 PARTS = (("y", "#4477aa"), ("z", "#ccbb44"), ("map", "#cc4455"), ("header", "#999999"))
 
