@@ -29,9 +29,9 @@ class Coded(NamedTuple):
     stops: tuple[Stop, ...]
 
 
-def depth_of(values: np.ndarray) -> int:
-    """Bits of the largest magnitude."""
-    return int(np.abs(values).max(initial=0)).bit_length()
+def depths_of(magnitudes: np.ndarray) -> np.ndarray:
+    """Bits of whole numbers from 0 up, int64."""
+    return np.frexp(magnitudes.astype(np.float64))[1].astype(np.int64)
 
 
 def quantiser(depth_dc: int, depth_ac: int, shift: int) -> int:
@@ -51,8 +51,8 @@ def quantiser(depth_dc: int, depth_ac: int, shift: int) -> int:
 def encode(blocks: np.ndarray, shifts: np.ndarray, settings: Settings) -> Coded:
     """Bits of int32 blocks [K, 64], as far as DCStop, BitPlaneStop and StageStop let them go."""
     dc, ac = blocks[:, 0].astype(np.int64), np.ascontiguousarray(blocks[:, 1:])
-    depth_dc = 1 + depth_of(np.where(dc < 0, ~dc, dc))
-    depths = np.array([depth_of(row) for row in np.abs(ac).max(1)], dtype=np.int64)
+    depth_dc = 1 + int(depths_of(np.where(dc < 0, ~dc, dc)).max())
+    depths = depths_of(np.abs(ac).max(1))
     depth_ac, shift = int(depths.max()), int(shifts[0])
     buffer, state = bits.writer(64 + len(blocks) * (8 + 20 * (depth_ac + 2) + depth_dc))
     q = quantiser(depth_dc, depth_ac, shift)
@@ -101,6 +101,8 @@ def _put_planes(out: tuple, dc: tuple, ac: tuple, settings: Settings) -> list[St
                 order = encoding.REFINEMENT_ORDER
                 encoding.put_refinement(buffer, state, coefficients, own, order, depths, plane)
             stops.append(Stop(plane, stage, int(state[POSITION])))
+            if settings.byte_limit and state[POSITION] >= 8 * settings.byte_limit:
+                return stops  # what follows is cut off
     return stops
 
 
