@@ -127,7 +127,7 @@ def parse(data: bytes, at: int, before: Header | None) -> tuple[Header, int]:
     said = {} if before is None else dataclasses.asdict(before.settings)
     blocks, width = (0, 0) if before is None else (before.blocks, before.width)
     if parts[0]:
-        said |= {"byte_limit": take(27) or LIMIT, "dc_stop": bool(take(1)), "plane_stop": take(5)}
+        said |= {"byte_limit": take(27), "dc_stop": bool(take(1)), "plane_stop": take(5)}
         said |= {"stage_stop": take(2), "fill": bool(take(1))}
         take(4)
     if parts[1]:

@@ -7,7 +7,7 @@ import numpy as np
 from codec.ccsds122 import segment
 from codec.ccsds122.bits import POSITION
 from codec.ccsds122.blocks import SIZE_PX, shifts_of, to_blocks, to_pyramid
-from codec.ccsds122.header import LIMIT, Header, Settings, pack, parse
+from codec.ccsds122.header import BLOCKS, LIMIT, Header, Settings, pack, parse
 from codec.ccsds122.wavelet import SMALLEST_PX, forward, inverse
 
 WIDEST_PX = (1 << 20) - 1
@@ -52,7 +52,7 @@ def encode(image: np.ndarray, settings: Settings = REAL) -> bytes:
     """The stream of an image [H, W] of whole numbers. Lossless with the integer transform where nothing stops
     it. Raises `ValueError`."""
     blocks, shifts = transformed(image, settings)
-    per_segment = min(settings.segment_blocks or len(blocks), len(blocks))
+    per_segment = min(settings.segment_blocks or BLOCKS, len(blocks))
     out, starts = [], range(0, len(blocks), per_segment)
     for count, start in enumerate(starts):
         own = blocks[start : start + per_segment]
