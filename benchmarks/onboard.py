@@ -249,10 +249,11 @@ def judge(models: Sequence[str], own: OnboardKeys, scenario: Scenario) -> dict[s
     print("| codec | R + lambda D | bit/px | PSNR dB |\n|---|---|---|---|")
     for name, (loss, bpp, psnr) in found.items():
         print(f"| {name} | {loss:.4f} | {bpp:.4f} | {psnr:.2f} |")
-    keys = ("loss", "bpp", "psnr_db")
-    out = {name: dict(zip(keys, figures, strict=True)) for name, figures in found.items()}
-    for name, ms in clocked.items():
-        out[name]["on_board_ms"] = ms
+    out: dict[str, dict[str, float]] = {}
+    for name, (loss, bpp, psnr) in found.items():
+        out[name] = {"loss": loss, "bpp": bpp, "psnr_db": psnr}
+        if name in clocked:
+            out[name]["on_board_ms"] = clocked[name]
     return out
 
 

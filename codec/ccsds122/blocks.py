@@ -21,7 +21,7 @@ UNWEIGHTED = (0,) * 10
 
 def shifts_of(weights: tuple[int, ...]) -> np.ndarray:
     """The shift of every column of a block, int64 [64], of weights in the order of SUBBANDS."""
-    by_name = dict(zip(SUBBANDS, weights, strict=True))
+    by_name: dict[str, int] = dict(zip(SUBBANDS, weights, strict=True))
     out = [by_name["LL3"]]
     for family in ("HL", "LH", "HH"):
         out += [by_name[f"{family}3"]] + 4 * [by_name[f"{family}2"]] + 16 * [by_name[f"{family}1"]]

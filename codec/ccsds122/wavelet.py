@@ -104,8 +104,10 @@ def _filtered(around: np.ndarray, taps: tuple[float, ...], centre: int) -> np.nd
     def at(offset: int) -> np.ndarray:
         return around[..., centre + offset : centre + offset + 2 * count : 2]
 
-    pairs = (tap * (at(-k) + at(k)) for k, tap in enumerate(taps) if k)
-    return sum(pairs, taps[0] * at(0))
+    out = taps[0] * at(0)
+    for k in range(1, len(taps)):
+        out += taps[k] * (at(-k) + at(k))
+    return out
 
 
 def _join_real(low: np.ndarray, high: np.ndarray) -> np.ndarray:
