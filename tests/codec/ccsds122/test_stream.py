@@ -52,7 +52,7 @@ def test_flat_and_lonely_pixels_come_back():
 
 
 def test_streams_keep_the_bytes_that_other_implementations_write():
-    """Equal, byte by byte, to an independent encoder's (docs/results/ccsds122.md, third line of the table)."""
+    """Equal, byte by byte, to an independent encoder's (docs/results/ccsds122.md, last row)."""
     settings = Settings(True, 12, segment_blocks=32, optimum=False)
     y, x = np.mgrid[:200, :216]
     ramp = np.clip(10 * y + 8 * x, 0, 4095)
