@@ -117,7 +117,8 @@ def _walsh_hadamard(
     # [width * _BLOCK], channel by channel: whole runs of a butterfly lie side by side, so loops are long and
     # vectorise
 ):
-    span = _BLOCK
+    """All stages but the first."""
+    span = 2 * _BLOCK
     while span < len(flat):
         for base in range(0, len(flat), 2 * span):
             upper = flat[base : base + span]
@@ -131,15 +132,52 @@ def _walsh_hadamard(
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def _signed_argmax(x, width, best, codes):
-    index = np.zeros(_BLOCK, dtype=np.int32)
-    best[:] = -1
-    for c in range(width):
+def _signed(x, signs):
+    """The first stage of a butterfly, of channels times their signs."""
+    for c in range(0, len(signs), 2):
+        upper, lower, even, odd = x[c], x[c + 1], signs[c], signs[c + 1]
         for p in range(_BLOCK):
-            magnitude = abs(x[c, p])
-            better = magnitude > best[p]
-            best[p] = magnitude if better else best[p]
-            index[p] = np.int32(c) if better else index[p]
+            a = upper[p] * even
+            b = lower[p] * odd
+            upper[p] = a + b
+            lower[p] = a - b
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _rescale(flat, shift):
+    """Divide by 2^shift, halves up. The sum is cut to 32 bits, which it never exceeds, and callers give
+    shift as a constant: only so does the loop vectorise as 32 bits, twice as fast."""
+    half = 1 << (shift - 1)
+    for i in range(len(flat)):
+        flat[i] = np.int32(flat[i] + half) >> shift
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _rescaled(flat, shift):
+    if shift == 1:
+        _rescale(flat, 1)
+    elif shift == 2:
+        _rescale(flat, 2)
+    elif shift == 3:
+        _rescale(flat, 3)
+    elif shift == 4:
+        _rescale(flat, 4)
+    elif shift == 5:
+        _rescale(flat, 5)
+    elif shift > 0:  # over 1,024 channels
+        _rescale(flat, shift)
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _signed_argmax(x, best, index, codes):
+    best[:] = -1
+    for c in range(len(x)):
+        row, number = x[c], np.int32(c)
+        for p in range(_BLOCK):
+            magnitude = np.int32(abs(row[p]))
+            before = best[p]
+            best[p] = max(magnitude, before)
+            index[p] = number if magnitude > before else index[p]
     for p in range(codes.shape[0]):
         code = index[p] + 1
         codes[p] = -code if x[index[p], p] < 0 else code
@@ -155,24 +193,18 @@ def _hadamard_codes(grid, signs, k):  # grid: [C, L] -> codes [k, L]
     codes = np.zeros((k, length), dtype=np.int32)
     x = np.zeros((width, _BLOCK), dtype=np.int32)
     flat = x.reshape(-1)
-    best = np.zeros(_BLOCK, dtype=np.int32)
+    best, index = np.zeros(_BLOCK, dtype=np.int32), np.zeros(_BLOCK, dtype=np.int32)
     for start in range(0, length, _BLOCK):
         stop = min(start + _BLOCK, length)
         x[:] = 0
         x[:channels, : stop - start] = grid[:, start:stop]
         for r in range(rounds):
-            for c in range(width):
-                if signs[r, c] < 0:
-                    for p in range(_BLOCK):
-                        x[c, p] = -x[c, p]
+            _signed(x, signs[r])
             _walsh_hadamard(flat)
             # norm-preserving: log2(width) / 2 bits a round, half bits made up every second round
-            shift = ((r + 1) * log2_width) // 2 - (r * log2_width) // 2
-            half = np.int32(1 << (shift - 1)) if shift > 0 else np.int32(0)
-            for i in range(len(flat)):
-                flat[i] = (flat[i] + half) >> shift
+            _rescaled(flat, ((r + 1) * log2_width) // 2 - (r * log2_width) // 2)
             if r >= rounds - k:
-                _signed_argmax(x, width, best, codes[r - (rounds - k), start:stop])
+                _signed_argmax(x, best, index, codes[r - (rounds - k), start:stop])
     return codes
 
 
