@@ -8,7 +8,8 @@ entropy side is on board too, so g_a alone flatters a light encoder: both are pr
 128, M = 320 (without groups 192; cheng 128) with random weights. A prediction is the exact g_a of the codec
 that decodes, which the ground has too. `data=` adds quality: R + lambda 255^2 MSE of held-out patches, with
 JPEG 2000 and CCSDS 122. `board=` is a YAML file of a board of yours (name, compute_w, and gmac_s or
-times_slower than this machine): its milliseconds and joules by proportion."""
+times_slower than this machine): its milliseconds and joules by proportion. `profile=` writes what was
+measured for `clock.profile=FILE.yaml`: run this on the board, and simulate with its times."""
 
 from __future__ import annotations
 
@@ -20,8 +21,9 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 
+from benchmarks.common.boards import device_of, read_board, tell_board
 from benchmarks.common.classical import classical_rivals
 from benchmarks.common.macs import on_board, parameters
 from benchmarks.overhead import PARTS, fastest, measure
@@ -30,12 +32,12 @@ from codec.models.checkpoint import CheckpointInfo, load_weights
 from codec.models.model import LatentModel, Widths
 from codec.portable.transforms import Transforms
 from codec.training.evaluate import held_out_patches, judged
-from constellation.common import yaml_values
 from constellation.common.cli import Command, Given, main_of
 from constellation.common.errors import UserError
 from constellation.common.files import make_folder, write_text
-from constellation.common.knobs import Knobs, Positive, Several, build
+from constellation.common.knobs import Knobs, Says, Several
 from constellation.common.progress import watched
+from constellation.formats.device import write_device
 from constellation.scenario.load import SCENARIO
 from constellation.scenario.scenario import Scenario
 from dlrc.commands.models import known_models
@@ -48,29 +50,6 @@ COLUMNS = (
     "codec, widths", "px", "g_a", "hyper", "context", "on board kMAC/px", "g_a / all parameters, M",
     "g_a ms", "entropy ms", "on board ms", "J", "peak MiB", "DLRC ms", "%", "a prediction ms",
 )  # fmt: skip
-
-
-class OwnBoard(Knobs):
-    """A board of the user's, in a YAML file."""
-
-    name: Annotated[str, Field(min_length=1, max_length=60)]
-    """of the board"""
-    compute_w: Positive
-    """drawn while computing"""
-    gmac_s: Positive | None = None
-    """1e9 multiply-adds a second"""
-    times_slower: Positive | None = None
-    """than one thread of the machine that measures"""
-
-    @model_validator(mode="after")
-    def _one_measure(self) -> OwnBoard:
-        if (self.gmac_s is None) == (self.times_slower is None):
-            raise ValueError("expected either gmac_s or times_slower")
-        return self
-
-    def ms(self, measured: float, kmac: float) -> float:
-        """Milliseconds of what took `measured` here and has `kmac` thousand multiply-adds."""
-        return kmac / self.gmac_s / 1e3 if self.gmac_s else measured * (self.times_slower or 1)
 
 
 class OnboardKeys(Knobs):
@@ -92,6 +71,10 @@ class OnboardKeys(Knobs):
     """YAML file of a board"""
     out: str = ""
     """folder for onboard.json and onboard.png"""
+    profile: Annotated[str, Field(pattern=r"^(.+\.ya?ml)?$"), Says("a .yaml file")] = ""
+    """file to write for clock.profile: this machine's times with the first of widths and sizes"""
+    called: Annotated[str, Field(max_length=60)] = ""
+    """name of this machine in it"""
 
 
 def bench(given: Given) -> None:
@@ -115,6 +98,8 @@ def bench(given: Given) -> None:
                 print(line_of(row, model), flush=True)
     if own_board:
         tell_board(own_board, rows)
+    if own.profile:
+        write_device(device_of(rows, own.called, scenario.dlrc.k), Path(own.profile))
     tell_paper(rows)
     quality = judge(models, own, scenario) if own.data else {}
     if folder is not None:
@@ -122,11 +107,6 @@ def bench(given: Given) -> None:
         write_text(folder / "onboard.json", json.dumps(content, indent=1) + "\n")
         if quality:
             draw(folder / "onboard.png", [r for r in rows if r["widths"] == "shipped"], quality)
-
-
-def read_board(path: str) -> OwnBoard:
-    """A board's profile out of a YAML file. Raises `UserError`."""
-    return build(OwnBoard, yaml_values.read(Path(path)), Path(path).name)
 
 
 def loaded(name: str, kind: str, lambda_: float) -> tuple[LatentModel, CheckpointInfo]:
@@ -168,6 +148,9 @@ def times(trial: Trial, size: int, repeats: int) -> dict[str, float]:
         prediction_s = fastest(lambda: transforms.latents(picture), 1)
     return {
         "g_a_ms": ms["analysis"],
+        "hyperprior_ms": ms["hyperprior"],
+        "hash_ms": ms["recognizer"] + ms["selector"],
+        "arbitrate_ms": ms["arbiter"] + ms["filter"] + ms["map"],
         "entropy_ms": ms["coding"],
         "on_board_ms": codec,
         "dlrc_ms": dlrc,
@@ -207,16 +190,6 @@ def line_of(row: Mapping, model: LatentModel) -> str:
         f"{row['dlrc_share_pct']:.1f}", f"{row['prediction_ms']:.0f}",
     ]  # fmt: skip
     return f"| {' | '.join(map(str, cells))} |"
-
-
-def tell_board(board: OwnBoard, rows: Sequence[Mapping]) -> None:
-    """The same on a board of the user's."""
-    print(f"\non {board.name}, by proportion from its profile\n")
-    print("| codec | px | on board ms | J |\n|---|---|---|---|")
-    for row in rows:
-        ms = board.ms(row["on_board_ms"], row["on_board_kmac"] * row["size_px"] ** 2)
-        joules = 1e-3 * ms * board.compute_w
-        print(f"| {row['model']}, {row['widths']} | {row['size_px']} | {ms:.1f} | {joules:.2f} |")
 
 
 def tell_paper(rows: Sequence[Mapping]) -> None:

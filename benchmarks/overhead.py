@@ -133,6 +133,7 @@ def measure(trial: Trial, size: int, repeats: int) -> dict[str, float]:
     owned = arbiter()
     steps: dict[str, Callable[[], object]] = {
         "analysis": lambda: analyse(board, look.padded, look.halo_px),
+        "hyperprior": lambda: hyper_symbols(board, rules.codec, y),  # a part of coding
         "coding": coding,
         "recognizer": lambda: signatures(y, rules.hashes),
         "selector": lambda: select(y, chosen.signatures[chosen.entry_of], order, rules.dlrc.representative),

@@ -29,6 +29,7 @@ from constellation.clock import (
     Work,
     device_profile,
 )
+from constellation.formats.device import read_device
 from constellation.scenario.imaging import CaptureKnobs
 from constellation.scenario.operation import ClockKnobs
 
@@ -62,10 +63,13 @@ class Watch:
     @classmethod
     def of(cls, clock: ClockKnobs, capture: CaptureKnobs, models: Sequence[str], k: int) -> Watch:
         """The watch that `clock.profile` names, for captures coded by these models, satellite by satellite in
-        turn, and hashed k times."""
+        turn, and hashed k times. Raises `UserError`."""
         if clock.profile == "measured":
             return cls()
-        profile = device_profile(clock.profile, registry.seconds(clock.profile))
+        if clock.builtin:
+            profile = device_profile(clock.profile, registry.seconds(clock.profile))
+        else:
+            profile = read_device(clock.profile)
         return cls([profile.compute_times(m, capture.patch_px, k, capture.halo_px) for m in models])
 
     @contextmanager

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from constellation.common.knobs import Knobs
+from constellation.common.knobs import Knobs, Says
+
+PROFILES = Says("titan_v, measured, or a .yaml file of a board's times")
 
 
 class PriorityKnobs(Knobs):
@@ -31,5 +33,10 @@ class PriorityKnobs(Knobs):
 class ClockKnobs(Knobs):
     """Where simulated compute times come from."""
 
-    profile: Literal["titan_v", "measured"] = "titan_v"
-    """the paper's Table 2 (Titan V), or this machine's own"""
+    profile: Annotated[str, Field(pattern=r"^(titan_v|measured|.{1,1000}\.ya?ml)$"), PROFILES] = "titan_v"
+    """titan_v, the paper's Table 2; measured, this machine's own; or a board's, a YAML file"""
+
+    @property
+    def builtin(self) -> bool:
+        """Whether no file is read for it."""
+        return self.profile in ("titan_v", "measured")

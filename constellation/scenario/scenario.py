@@ -64,6 +64,18 @@ class NetworkScenario(Knobs):
         return False
 
     @property
+    def files(self) -> dict[str, str]:
+        """Paths of what is read beside checkpoints, by knob: no knob tells that such a file was changed."""
+        orbit, topology, sight = self.orbit, self.topology, self.sight
+        paths = {
+            "orbit.path": orbit.path,
+            "topology.path": topology.path,
+            "sight.targets": sight.targets,
+            "sight.dem": sight.dem,
+        }
+        return {knob: path for knob, path in paths.items() if path}
+
+    @property
     def digest(self) -> str:
         """First 8 hex digits of SHA-256 over every knob that can change a result: equal digests mean equal
         runs (over the same pictures and weights)."""
@@ -87,6 +99,13 @@ class Scenario(NetworkScenario):
     priority: PriorityKnobs = PriorityKnobs()
     clock: ClockKnobs = ClockKnobs()
     faults: Annotated[FaultKnobs, ADDED] = FaultKnobs()
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Paths of what is read beside checkpoints, by knob: no knob tells that such a file was changed."""
+        pictures = {"scene.path": self.scene.path} if self.scene.path else {}
+        boards = {} if self.clock.builtin else {"clock.profile": self.clock.profile}
+        return {**pictures, **super().files, **boards}
 
     @model_validator(mode="after")
     def _streams_need_what_predicts(self) -> Scenario:

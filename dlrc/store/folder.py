@@ -53,22 +53,6 @@ def key_of(digest: str, facts: Facts) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]
 
 
-def pictures_sha256(path: str) -> str:
-    """Of an image file's contents, or of the names and contents of all files of a folder; empty for the
-    built-in scene. Raises `UserError`."""
-    if not path:
-        return ""
-    place = Path(path).expanduser()
-    try:
-        if not place.is_dir():
-            return sha256(place)
-        files = sorted(file for file in place.iterdir() if file.is_file())
-        listed = [(file.name, sha256(file)) for file in files]
-    except OSError as error:
-        raise UserError(f"scene.path={path}: cannot be read ({error.strerror})") from None
-    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
-
-
 def folder_of(scenario: Scenario, facts: Facts) -> Path:
     """Where a run is kept once it is finished."""
     return Path(scenario.output) / f"{scenario.name}-{key_of(scenario.digest, facts)}"

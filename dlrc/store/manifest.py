@@ -8,8 +8,9 @@ such a round again."""
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -127,6 +128,27 @@ def sha256(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def inputs_sha256(files: Mapping[str, str]) -> str:
+    """Of what a run reads beside its checkpoint. files: paths by knob (`NetworkScenario.files`), each a file
+    or a folder, of which names and contents count; empty where there are none. Raises `UserError`."""
+    found = {}
+    for knob, path in files.items():
+        place = Path(path).expanduser()
+        try:
+            if place.is_dir():
+                inside = sorted(file for file in place.iterdir() if file.is_file())
+                found[knob] = _of([(file.name, sha256(file)) for file in inside])
+            else:
+                found[knob] = sha256(place)
+        except OSError as error:
+            raise UserError(f"{knob}={path}: cannot be read ({error.strerror})") from None
+    return found.get("scene.path", "") if found.keys() <= {"scene.path"} else _of(found)
+
+
+def _of(told: object) -> str:
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
 def verify(folder: Path | str) -> list[str]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from codec.fields import MAX_STREAM_BYTES
 from constellation.common.errors import UserError
 from constellation.scenario.scenario import Scenario
-from dlrc.store.folder import folder_of, name_of, pictures_sha256
+from dlrc.store.folder import folder_of, name_of
+from dlrc.store.manifest import inputs_sha256
 from dlrc.store.summary import Facts
 from dlrc.version import __version__
 from ground.records import RoundRecord
@@ -39,7 +40,7 @@ def recall_of(scenario: Scenario, board: Board) -> Recall:
     facts = Facts.model_construct(
         version=__version__,
         weights_sha256=board.checkpoint.sha256,
-        pictures_sha256=pictures_sha256(scenario.scene.path),
+        pictures_sha256=inputs_sha256(scenario.files),
     )
     path = folder_of(scenario, facts)
     part = path.with_name(path.name + ".part")

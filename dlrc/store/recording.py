@@ -29,8 +29,9 @@ from dlrc.report.page import RunPage, write_shelf
 from dlrc.store.beside import Beside, versions
 from dlrc.store.claim import now
 from dlrc.store.cost import Mishap
-from dlrc.store.folder import Folder, Stored, pictures_sha256
+from dlrc.store.folder import Folder, Stored
 from dlrc.store.folder import open as open_run
+from dlrc.store.manifest import inputs_sha256
 from dlrc.store.results import PICTURED_ROUNDS, Held, Images, Run
 from dlrc.store.summary import Facts
 from dlrc.version import __version__
@@ -84,7 +85,7 @@ class Recording(AbstractContextManager["Recording"]):
         self.facts = Facts(
             version=__version__,
             weights_sha256=board.weights_sha256,
-            pictures_sha256=pictures_sha256(scenario.scene.path),
+            pictures_sha256=inputs_sha256(scenario.files),
             scene_source=scene.source,
             scene_real=scene.real,
             began=now(),

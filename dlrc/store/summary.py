@@ -154,10 +154,10 @@ OF_THE_HOST = ("began", "wall_s", "peak_rss_mib", "starts", "accidents")
 class Facts(Part):
     """What neither the knobs nor the records of a run say.
 
-    version: of the program. weights_sha256: of the checkpoint's file. pictures_sha256: of what lies behind
-    `scene.path`, empty for the built-in scene. began, wall_s, peak_rss_mib, starts, accidents: of the host,
-    as in `dlrc.store.cost.Cost`; no other file of a run depends on them. versions: of Python
-    and of what computes, by name."""
+    version: of the program. weights_sha256: of the checkpoint's file. pictures_sha256: of the pictures and
+    other files that knobs name (`NetworkScenario.files`), empty for the built-in scene alone. began, wall_s,
+    peak_rss_mib, starts, accidents: of the host, as in `dlrc.store.cost.Cost`; no other file of a run depends
+    on them. versions: of Python and of what computes, by name."""
 
     version: str
     weights_sha256: str

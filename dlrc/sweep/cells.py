@@ -12,8 +12,8 @@ from codec.models.checkpoint import weights_sha256
 from constellation.common.errors import UserError
 from constellation.common.frozen import value
 from constellation.scenario.scenario import Scenario
-from dlrc.store.folder import folder_of, pictures_sha256
-from dlrc.store.manifest import Closed
+from dlrc.store.folder import folder_of
+from dlrc.store.manifest import Closed, inputs_sha256
 from dlrc.store.summary import Facts
 from dlrc.sweep.grid import Combination
 from dlrc.version import __version__
@@ -41,7 +41,7 @@ class Cell:
 def cells_of(combinations: Sequence[Combination]) -> tuple[dict[Path, Cell], list[Path]]:
     """The cells by folder, and the folder of each combination: several may be one run. Raises `UserError` for
     what a run would refuse at its start."""
-    weights, pictures = cache(weights_sha256), cache(pictures_sha256)
+    weights, inputs = cache(weights_sha256), cache(lambda given: inputs_sha256(dict(given)))
     cells: dict[Path, Cell] = {}
     folders = []
     for one in combinations:
@@ -50,7 +50,7 @@ def cells_of(combinations: Sequence[Combination]) -> tuple[dict[Path, Cell], lis
             facts = Facts(
                 version=__version__,
                 weights_sha256=weights(codec.weights, codec.model, codec.lambda_, codec.flown),
-                pictures_sha256=pictures(scenario.scene.path),
+                pictures_sha256=inputs(tuple(scenario.files.items())),
                 scene_source="",
                 scene_real=False,
                 began="",

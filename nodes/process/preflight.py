@@ -18,6 +18,7 @@ def check_inputs(scenario: Scenario) -> None:
     from codec.imagery.scene import open_scene
     from codec.models import registry
     from constellation.priority import check_rule
+    from nodes.timeline import Watch
 
     check_rule(scenario.priority.rule, registry.sequential(scenario.codec.model, scenario.codec.context))
     if scenario.ground.silent_satellite >= scenario.satellites:
@@ -26,6 +27,7 @@ def check_inputs(scenario: Scenario) -> None:
             f"satellites={scenario.satellites}"
         )
     check_faults(scenario)
+    Watch.of(scenario.clock, scenario.capture, scenario.codec.flown, scenario.dlrc.k)
     if scenario.codec.device == "cuda":
         from nodes.process.device import device_of
 

@@ -13,7 +13,8 @@ import dlrc
 import dlrc.store.claim as claim
 import dlrc.store.manifest as manifest
 from constellation.common.errors import UserError
-from dlrc.store.folder import Folder, key_of, pictures_sha256
+from dlrc.store.folder import Folder, key_of
+from dlrc.store.manifest import inputs_sha256
 from tests.dlrc.run_cases import FACTS, HELD, ROUNDS, images, run, scenario
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -121,13 +122,28 @@ def test_other_weights_pictures_knobs_or_program_are_another_run():
 
 
 def test_pictures_are_told_apart_by_what_is_in_them(tmp_path):
+    def of(path):
+        return inputs_sha256({"scene.path": str(path)})
+
     (tmp_path / "a.png").write_bytes(b"one")
-    one, folder = pictures_sha256(str(tmp_path / "a.png")), pictures_sha256(str(tmp_path))
+    one, folder = of(tmp_path / "a.png"), of(tmp_path)
     (tmp_path / "a.png").write_bytes(b"two")
-    assert pictures_sha256(str(tmp_path / "a.png")) != one and pictures_sha256(str(tmp_path)) != folder
-    assert pictures_sha256("") == ""
+    assert of(tmp_path / "a.png") != one and of(tmp_path) != folder
+    assert inputs_sha256({}) == ""
     with pytest.raises(UserError, match=r"scene\.path"):
-        pictures_sha256(str(tmp_path / "none.png"))
+        of(tmp_path / "none.png")
+
+
+def test_a_run_over_a_changed_file_of_orbits_or_of_a_board_is_another(tmp_path):
+    tle, board = tmp_path / "a.tle", tmp_path / "board.yaml"
+    tle.write_text("one")
+    board.write_text("one")
+    flown = scenario("orbit.source=tle", f"orbit.path={tle}", f"clock.profile={board}")
+    digests = {inputs_sha256(flown.files)}
+    for file in (tle, board):
+        file.write_text("two")
+        digests.add(inputs_sha256(flown.files))
+    assert set(flown.files) == {"orbit.path", "clock.profile"} and len(digests) == 3
 
 
 def test_the_same_run_again_takes_the_place_of_the_older_one(tmp_path, monkeypatch):
