@@ -24,6 +24,7 @@ from torch import Tensor
 
 from codec.imagery.scaling import Bands, bands_told
 from codec.models import registry
+from codec.models.compressai_shim import fill_gaussian_tables
 from codec.models.encoders.files import PREFIX, host_file, host_of, is_encoder, placed_before, serialized
 from codec.models.encoders.lsconv import folded_state
 from codec.models.foreign.archive import is_archive, read_archive
@@ -287,7 +288,7 @@ def _load_state(name: str, model: LatentModel, state: dict[str, Tensor]) -> None
         _check_tables(name, key, values, model.n)
     model.net.load_state_dict(unpacked(state, model.net.state_dict()))
     mask_context_weights(model)
-    model.net.update()  # the Gaussian tables alone: the bottleneck has its own already
+    fill_gaussian_tables(model.net)  # the bottleneck has its own already
     model.net.eval()
 
 

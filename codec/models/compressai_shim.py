@@ -9,9 +9,14 @@ Call `ensure_compressai()` before the first `import compressai`."""
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 _LEFT_OUT = ("compressai.datasets", "compressai.transforms")
 _REGISTRY = "compressai.registry.transforms"  # of names; the classes are torchvision's and torch_geometric's
@@ -31,3 +36,26 @@ def ensure_compressai() -> None:
             del sys.modules[name]
     for name in _LEFT_OUT:
         delattr(package, name.rpartition(".")[2])
+
+
+def fill_gaussian_tables(net: nn.Module) -> None:
+    """Give its Gaussian conditionals that have no tables those that CompressAI's `net.update()` would.
+
+    They are the same for all, but are computed there one by one, a quarter of a second for elic's."""
+    from compressai.entropy_models import GaussianConditional
+
+    for module in net.modules():
+        if isinstance(module, GaussianConditional) and not module._offset.numel():
+            for name, table in _gaussian_tables(module.tail_mass, module.entropy_coder_precision).items():
+                setattr(module, name, table.clone())
+
+
+@functools.cache
+def _gaussian_tables(tail_mass: float, precision: int) -> dict[str, Tensor]:
+    """The buffers of a Gaussian conditional over CompressAI's own scales."""
+    from compressai.entropy_models import GaussianConditional
+    from compressai.models.base import get_scale_table
+
+    made = GaussianConditional(None, tail_mass=tail_mass, entropy_coder_precision=precision)
+    made.update_scale_table(get_scale_table())
+    return {name: getattr(made, name) for name in ("scale_table", "_quantized_cdf", "_offset", "_cdf_length")}

@@ -77,6 +77,8 @@ class _Nowhere(TorchFunctionMode):
     """Memory that a layer asks for without contents, its weights, lies on torch's device `meta`: nowhere."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func is torch.ones_like:  # a mask; there, torch would import sympy for it, a second and a half
+            return torch.empty(args[0].shape, device="meta", dtype=args[0].dtype)
         there = {"device": "meta"} if func is torch.empty else {}
         return func(*args, **{**(kwargs or {}), **there})
 

@@ -1,9 +1,7 @@
 """Whole runs: real processes, real Gloo, real bytes; and what a user sees when something is wrong."""
 
-import contextlib
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -15,61 +13,24 @@ import pytest
 
 import dlrc
 from dlrc import launch
-from dlrc.store.manifest import Committed, lines
 from ground.records import Outcome
+from tests.end_to_end.launch_cases import (
+    LAUNCH,
+    PLAIN,
+    SMALL,
+    after_the_first_round,
+    committed,
+    family_of,
+    flown_here,
+    runs_in,
+    started,
+)
 
-ROOT = Path(__file__).resolve().parents[2]
-LAUNCH = str(ROOT / "launch.py")
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
-SMALL = ["capture.patch_px=128", "capture.window_px=192", "scene.size_px=384"]
-PLAIN = ["scenario=smoke", *SMALL, "satellites=2", "rounds=2"]
-REMEMBERING = ["dlrc.exchange=streams", "dlrc.dedup=hybrid", "dlrc.memory=rounds"]
 FAULTY = ["scenario=smoke", *SMALL, "satellites=3", "rounds=4", "seed=4"]
 FAULTY += ["ground.stream_loss=0.6", "ground.silent_satellite=1"]
 TWO_MACHINES = ["--nnodes", "2", "--nproc", "1", "--node-rank", "1", "--master-port", "1"]
 TWO_MACHINES += ["--rdzv-conf", "timeout=2"]
 WITHOUT_A_NAME = ["unshare", "-u", "sh", "-c", 'hostname nope-77 && exec "$0" "$@"']
-
-
-def started(*command, **options):
-    """A program whose output is captured, in a session of its own."""
-    pipe = subprocess.PIPE
-    return subprocess.Popen(
-        command, env=ENVIRONMENT, stdout=pipe, stderr=pipe, text=True, start_new_session=True, **options
-    )
-
-
-def runs_in(folder):
-    """The folders of runs below one; beside them stands the shelf."""
-    return [path for path in folder.iterdir() if path.is_dir()]
-
-
-def committed(folder):
-    """Digests of every stream, record and image of the one run below a folder, round by round."""
-    (run,) = runs_in(folder)
-    return [line.files for line in lines(run) if isinstance(line, Committed)]
-
-
-def flown_here(words, folder):
-    """The same run in this process: its digests."""
-    knobs = dict(word.split("=") for word in words[1:])
-    dlrc.run(words[0].partition("=")[2], output=str(folder), **knobs)
-    return committed(folder)
-
-
-def family_of(root):
-    """Processes that descend from `root`."""
-    parents = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parents[int(entry.name)] = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            except (OSError, IndexError):
-                continue
-    known = {root}
-    while more := {pid for pid, parent in parents.items() if parent in known} - known:
-        known |= more
-    return known
 
 
 def listening(processes):
@@ -137,39 +98,30 @@ def test_a_run_says_what_it_does_and_leaves_a_summary_pictures_and_a_trace(plain
         assert word in printed
 
 
-def names_of(processes):
-    """What processes call themselves, by process id."""
-    found = {}
-    for pid in processes:
-        with contextlib.suppress(OSError):
-            found[pid] = Path(f"/proc/{pid}/comm").read_text().strip()
-    return found
-
-
-def after_the_first_round(line, words, folder, output="runs"):
-    """A run that has flown one round: the process, and its family's process ids by name."""
-    process = started(sys.executable, "-u", *line, *words, f"output={output}", cwd=folder)
-    while "round 1/" not in (said := process.stdout.readline()):
-        assert said, process.communicate()
-    names = names_of(family_of(process.pid))
-    return process, {name: [pid for pid in names if names[pid] == name] for name in names.values()}
-
-
 @pytest.fixture(scope="module")
 def struck_run(tmp_path_factory):
-    """A run of two ranks under torchrun with loss and a silent satellite, in which the rank that flies two of
-    three satellites is killed and the ground stopped: its folder, and what it said."""
+    """A run of two ranks under two agents of torchrun, as on two machines, with loss and a silent satellite,
+    in which the rank that flies two of three satellites is killed and the ground stopped: its folder, and
+    what it said."""
     folder = tmp_path_factory.mktemp("struck")
-    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2", LAUNCH]
-    process, names = after_the_first_round(torchrun, [*FAULTY, "satellites_per_rank=2"], folder)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    line = ["env", "GLOO_SOCKET_IFNAME=lo", sys.executable, "-u", "-m", "torch.distributed.run"]
+    line += ["--nnodes", "2", "--nproc-per-node", "1"]
+    line += ["--master-addr", "127.0.0.1", "--master-port", port, "--node-rank"]
+    words = [*FAULTY, "satellites_per_rank=2"]
+    other = started(*line, "1", LAUNCH, *words, "output=runs", cwd=folder)
+    process, names = after_the_first_round([*line, "0", LAUNCH], words, folder)
     os.kill(names["rank 0"][0], signal.SIGKILL)
     os.kill(names["ground"][0], signal.SIGSTOP)  # ended by its keeper, and started again
     printed, errors = process.communicate(timeout=400)
     assert process.returncode == 0, errors
+    _, errors_there = other.communicate(timeout=60)
+    assert other.returncode == 0, errors_there
     return folder / "runs", printed, errors
 
 
-def test_with_loss_and_a_silent_satellite_torchrun_flies_what_one_process_flies(struck_run, tmp_path):
+def test_with_loss_and_a_silent_satellite_two_agents_fly_what_one_process_flies(struck_run, tmp_path):
     folder, printed, _ = struck_run
     assert "sent again" in printed
     assert committed(folder) == flown_here(FAULTY, tmp_path)
@@ -183,84 +135,6 @@ def test_a_rank_and_a_ground_that_are_killed_come_back_and_leave_no_trace(struck
     assert "rank 0 was ended by signal 9" in errors and "ground was stopped" in errors
     (run,) = runs_in(folder)
     assert {one.who for one in dlrc.open(run).facts.accidents} == {"satellites 0 to 1", "ground"}
-
-
-def test_two_agents_of_torchrun_fly_what_one_process_flies(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
-    words, there = [*PLAIN[:-1], "rounds=1"], tmp_path / "there"
-    line = ["-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"]
-    line += ["--master-addr", "127.0.0.1", "--master-port", port]
-    agents = [
-        started("env", "GLOO_SOCKET_IFNAME=lo", sys.executable, *line, "--node-rank", at, LAUNCH, *words,
-                f"output={there}")
-        for at in ("0", "1")
-    ]  # fmt: skip
-    for agent in agents:
-        _, errors = agent.communicate(timeout=400)
-        assert agent.returncode == 0, errors
-    assert committed(there) == flown_here(words, tmp_path / "here")
-
-
-def at_work(pid):
-    """Whether a process is there and not only waiting to be buried (proc(5))."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def ends_in_one_line_at_most(process, names, code, line):
-    """A run that was cut short: nobody is left of it, and its folder has whole rounds, to go on from."""
-    try:
-        _, errors = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    errors = re.sub(r"^note: .*\n", "", errors)
-    assert process.returncode == code and re.fullmatch(line, errors), errors
-    pids, until = [pid for pids in names.values() for pid in pids], time.time() + 60
-    while any(map(at_work, pids)) and time.time() < until:
-        time.sleep(0.2)
-    assert not any(map(at_work, pids))
-
-
-def part_in(folder):
-    """The folder of a run that is not over."""
-    (kept,) = runs_in(folder)
-    assert kept.name.endswith(".part") and not list(kept.rglob("*.tmp"))
-    return kept
-
-
-def test_an_interrupted_run_ends_without_a_word_and_keeps_whole_rounds(tmp_path):
-    words = ["scenario=smoke", *SMALL, "rounds=10000", "satellites=1"]
-    process, names = after_the_first_round([LAUNCH], words, tmp_path)
-    os.kill(process.pid, signal.SIGINT)
-    ends_in_one_line_at_most(process, names, 130, "")
-    part_in(tmp_path / "runs")
-
-
-def test_a_run_whose_keeper_is_killed_is_resumed_to_the_same_bytes(tmp_path, monkeypatch):
-    """Satellites and ground read back what they remembered of earlier rounds."""
-    words, there, here = [*PLAIN[:-1], "rounds=8", *REMEMBERING], tmp_path / "there", tmp_path / "here"
-    there.mkdir()
-    process, names = after_the_first_round([LAUNCH], words, there)
-    os.kill(names["keeper"][0], signal.SIGKILL)
-    line = r"error: satellite \d was ended by signal 9; the run is over, resume=true goes on\n"
-    ends_in_one_line_at_most(process, names, 3, line)
-    with (part_in(there / "runs") / "manifest.jsonl").open("ab") as manifest:
-        manifest.write(b'{"kind": "rou')  # as a crash of the machine may leave it
-    again = [sys.executable, LAUNCH, *words, "output=runs", "resume=true"]
-    done = subprocess.run(again, env=ENVIRONMENT, capture_output=True, text=True, check=False, cwd=there)
-    assert done.returncode == 0 and "of 8 rounds are in" in done.stdout, done
-    here.mkdir()
-    monkeypatch.chdir(here)
-    flown_here(words, Path("runs"))
-    (one,), (other,) = runs_in(there / "runs"), runs_in(here / "runs")
-    files = sorted(str(path.relative_to(one)) for path in one.rglob("*") if path.is_file())
-    assert files == sorted(str(path.relative_to(other)) for path in other.rglob("*") if path.is_file())
-    for name in set(files) - {"cost.json", "index.html"}:  # these two hold wall time
-        assert (one / name).read_bytes() == (other / name).read_bytes(), name
-    assert dlrc.open(one).facts.starts == 2
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Captures from orbits with memory, flown by ranks of their own: the bytes of a run in one process."""
+"""Captures from orbits with memory, flown by ranks of torchrun's: the bytes of a run in one process."""
 
 import os
 import subprocess
@@ -9,14 +9,15 @@ import dlrc
 
 ROOT = Path(__file__).resolve().parents[2]
 KNOBS = {
-    "rounds": 2, "satellites_per_rank": 12, "seed": 3, "capture.patch_px": 128, "capture.window_px": 192,
+    "rounds": 2, "satellites_per_rank": 12, "seed": 3, "capture.patch_px": 64, "capture.window_px": 128,
     "scene.size_px": 256, "dlrc.memory": "rounds",
 }  # fmt: skip
 
 
 def test_a_launched_run_from_orbits_is_the_run_flown_here(tmp_path):
     words = [f"{name}={value}" for name, value in KNOBS.items()]
-    command = [sys.executable, str(ROOT / "launch.py"), "--nproc", "2", "scenario=orbit_pass", *words]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    command = [*torchrun, str(ROOT / "launch.py"), "scenario=orbit_pass", *words]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [*command, f"output={tmp_path / 'there'}"],

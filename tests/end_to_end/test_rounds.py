@@ -13,7 +13,8 @@ from ground.round import Station
 from nodes.process.board import load_board
 
 MODELS = ["bmshj", "mbt", "cheng", "elic"]
-SMALL = ["capture.patch_px=192", "scene.size_px=384"]
+SMALL = ["capture.patch_px=128", "scene.size_px=384"]
+two_families = pytest.mark.parametrize("model", ["bmshj", "elic"], indirect=True)  # few passes, and many
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -21,7 +22,7 @@ def model(request):
     return request.param, load_board(load_scenario("dense", [f"codec.model={request.param}"]).codec)
 
 
-def fly(model, *overrides, window=256):
+def fly(model, *overrides, window=176):
     name, board = model
     scenario = load_scenario(
         "dense", [f"codec.model={name}", *SMALL, f"capture.window_px={window}", "satellites=3", *overrides]
@@ -40,15 +41,17 @@ def test_every_stream_decodes_to_what_was_coded(model, representative):
     assert sum(record.remote_copy for record in landed.record.satellites) > 0
 
 
+@two_families
 @pytest.mark.parametrize("satellites", [1, 2])
 def test_few_satellites_and_sparse_windows_decode_too(model, satellites):
-    landed = fly(model, f"satellites={satellites}", window=384)
+    landed = fly(model, f"satellites={satellites}", window=256)
     assert all_exact(landed)
 
 
+@two_families
 def test_with_a_halo_the_ground_surrounds_each_patch_with_the_others_and_loses_less_at_its_border(model):
     name, board = model
-    landed = fly(model, "capture.halo_px=64", "capture.window_px=256", "satellites=4")
+    landed = fly(model, "capture.halo_px=64", "satellites=4")
     assert all_exact(landed)
     errors = dict.fromkeys(("none", "ground"), 0.0)
     for (satellite, _), latents in landed.decoded.latents.items():
@@ -61,6 +64,7 @@ def test_with_a_halo_the_ground_surrounds_each_patch_with_the_others_and_loses_l
     assert errors["ground"] < errors["none"], name
 
 
+@two_families
 def test_a_stream_says_whether_its_latents_saw_surroundings(model):
     for halo in (0, 32):
         landed = fly(model, f"capture.halo_px={halo}", "satellites=2")
@@ -71,6 +75,7 @@ def test_a_stream_says_whether_its_latents_saw_surroundings(model):
         } == {halo > 0}
 
 
+@two_families
 def test_content_signatures_rebuild_exactly_what_independent_coding_rebuilds(model):
     landed = fly(model, "dlrc.signature=content")
     assert all_exact(landed)
@@ -104,7 +109,10 @@ def test_other_codings_of_the_same_round_decode_too(override):
 
 def test_balanced_owners_decode_with_a_codec_without_context_and_level_what_is_kept():
     board = load_board(load_scenario("dense", []).codec)
-    by_id, balanced = (fly(("bmshj", board), f"priority.rule={rule}") for rule in ("id", "balanced"))
+    by_id, balanced = (
+        fly(("bmshj", board), f"priority.rule={rule}", "capture.patch_px=192", window=256)
+        for rule in ("id", "balanced")
+    )
     assert all_exact(balanced)
     kept = [[one.kept for one in landed.record.satellites] for landed in (by_id, balanced)]
     assert sum(one.remote_copy for one in balanced.record.satellites) > 0

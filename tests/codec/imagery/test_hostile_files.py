@@ -43,7 +43,7 @@ def test_a_file_cut_anywhere_is_read_or_refused_in_one_line(tmp_path, name):
 def test_a_file_damaged_anywhere_is_read_or_refused_in_one_line(tmp_path, name):
     CASES[name][0](tmp_path / name)
     whole, random = (tmp_path / name).read_bytes(), np.random.default_rng(0)
-    for _ in range(60):
+    for _ in range(30):
         data = bytearray(whole)
         for at in random.integers(0, min(len(whole), 600), 3):
             data[at] = random.integers(256)
@@ -169,11 +169,11 @@ def test_links_in_a_circle_end(tmp_path):
 
 
 def test_a_folder_of_many_files_is_opened_once_and_its_notes_are_few(tmp_path, monkeypatch):
-    for number in range(3000):
+    for number in range(1000):
         (tmp_path / f"{number:05}.png").write_bytes(b"rubbish")
     Image.fromarray(RGB).save(tmp_path / "good.png")
     scene = scene_at(tmp_path)
-    assert scene.name == "good.png" and len(scene.notes) == 21 and "2980 more" in scene.notes[-1]
+    assert scene.name == "good.png" and len(scene.notes) == 21 and "980 more" in scene.notes[-1]
     opened = []
     monkeypatch.setattr(reader, "layout_of", lambda *_: opened.append(1))
     assert scene_at(tmp_path).name == "good.png" and not opened

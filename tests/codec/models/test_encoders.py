@@ -1,6 +1,9 @@
 """Encoder files: g_a of one family before another checkpoint's entropy model and decoder."""
 
+import functools
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,25 +30,36 @@ def name(request):
     return request.param
 
 
-def written(folder, name, widths=TINY, host_widths=TINY):
+@functools.cache
+def made(name, host_widths):
+    """An encoder file, its decoder's, and the model in it."""
     torch.manual_seed(3)
-    save_checkpoint(folder / "elic_lambda0.02.safetensors", build("elic", host_widths), 0.02, 1)
-    model = build(name, widths)
+    with tempfile.TemporaryDirectory() as folder:
+        host, path = Path(folder) / "elic_lambda0.02.safetensors", Path(folder) / "encoder.safetensors"
+        save_checkpoint(host, build("elic", host_widths), 0.02, 1)
+        model = build(name, TINY)
+        save_encoder(path, name, model.widths, model.net.state_dict(), {"lambda": "0.02", "steps": "7"})
+        bind(path, host)
+        return path.read_bytes(), host.read_bytes(), model
+
+
+def written(folder, name, host_widths=TINY):
     path = folder / "encoder.safetensors"
-    save_encoder(path, name, model.widths, model.net.state_dict(), {"lambda": "0.02", "steps": "7"})
-    bind(path, folder / "elic_lambda0.02.safetensors")
+    encoder, host, model = made(name, host_widths)
+    path.write_bytes(encoder)
+    (folder / "elic_lambda0.02.safetensors").write_bytes(host)
     return path, model
 
 
 def test_an_encoder_file_takes_the_rest_from_the_checkpoint_that_it_names(tmp_path, name):
-    path, made = written(tmp_path, name)
+    path, own = written(tmp_path, name)
     host, host_info = load_checkpoint(tmp_path / "elic_lambda0.02.safetensors")
     model, info = load_checkpoint(path, expect_model=name)
     assert (model.name, model.ground.name, info.host.sha256) == (name, "elic", host_info.sha256)
     assert info.ground is info.host and info.sha256 == weights_sha256(str(path), name, 0.02)
     x = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
-        assert torch.allclose(model.analysis(x), made.analysis(x), atol=0.02)
+        assert torch.allclose(model.analysis(x), own.analysis(x), atol=0.02)
         y = torch.round(10 * model.analysis(x))
         assert torch.equal(model.synthesis(y), host.synthesis(y))
         assert torch.equal(model.hyper_analysis(y), host.hyper_analysis(y))

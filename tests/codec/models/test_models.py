@@ -177,6 +177,16 @@ def test_a_loaded_checkpoint_codes_with_compressais_own_compress(tmp_path):
     assert decoded.shape == x.shape
 
 
+@pytest.mark.parametrize("name", ["mbt", "elic"])
+def test_a_loaded_checkpoint_has_the_gaussian_tables_that_compressai_computes(name, tmp_path):
+    save_checkpoint(tmp_path / "w.safetensors", tiny(name), 0.013, 1)
+    loaded, fresh = load_checkpoint(tmp_path / "w.safetensors")[0].net.state_dict(), tiny(name).net
+    fresh.update()
+    tables = {key: value for key, value in fresh.state_dict().items() if "gaussian_conditional." in key}
+    assert any(key.endswith("._quantized_cdf") and value.numel() for key, value in tables.items())
+    assert all(torch.equal(loaded[key], value) for key, value in tables.items())
+
+
 def spoil(tmp_path, change, metadata_change=None):
     path = tmp_path / "w.safetensors"
     save_checkpoint(path, tiny("bmshj"), 0.013, 1)

@@ -1,5 +1,7 @@
 """Training runs that end early, go wrong or are asked for odd things."""
 
+import shutil
+
 import pytest
 import torch
 
@@ -63,6 +65,14 @@ def test_a_run_without_finite_gradients_ends_with_one_line(pictures, tmp_path, m
         run(pictures, tmp_path / "m.safetensors", "steps=9")
 
 
+@pytest.fixture(scope="module")
+def trained(pictures, tmp_path_factory):
+    """The folder of a run of one step."""
+    folder = tmp_path_factory.mktemp("trained")
+    run(pictures, folder / "m.safetensors", "steps=1")
+    return folder
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -75,9 +85,10 @@ def test_a_run_without_finite_gradients_ends_with_one_line(pictures, tmp_path, m
         lambda s: s["net"].update({next(iter(s["net"])): torch.tensor([float("nan")])}),
     ],
 )
-def test_a_damaged_state_is_refused_in_one_line(pictures, tmp_path, spoil):
+def test_a_damaged_state_is_refused_in_one_line(pictures, trained, tmp_path, spoil):
+    for path in trained.iterdir():
+        shutil.copy(path, tmp_path)
     out = tmp_path / "m.safetensors"
-    run(pictures, out, "steps=1")
     state = torch.load(out.with_suffix(".state.pt"), weights_only=True)
     spoil(state)
     torch.save(state, out.with_suffix(".state.pt"))

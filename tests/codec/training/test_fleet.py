@@ -209,7 +209,7 @@ def test_a_fleet_trains_saves_and_goes_on(tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
     small_keys = {"batch": 1, "crop": 192, "n": 4, "m": 8, "widths": (4, 4, 8), "workers": 1, "device": "cpu"}
     wanted = FleetKeys(
-        data=str(tmp_path), out=str(out), models=("bmshj",), save_s=2.0, **small_keys, minutes=0.1
+        data=str(tmp_path), out=str(out), models=("bmshj",), save_s=1.0, **small_keys, minutes=0.05
     )
     Fleet(wanted, Clock()).train()
     assert sorted(read_pieces(out)) == ["bmshj_lambda0.013.safetensors", "bmshj_lambda0.0483.safetensors"]
@@ -236,7 +236,7 @@ def test_students_take_their_teachers_decoder_as_it_is_and_keep_only_an_encoder(
     wanted = FleetKeys(
         data=str(tmp_path), out=str(tmp_path / "out"), batch=1, crop=192, workers=1, device="cpu", **shape
     )
-    fleet = Fleet(wanted.model_copy(update={"minutes": 0.06}), Clock())
+    fleet = Fleet(wanted.model_copy(update={"minutes": 0.045}), Clock())
     fleet.train()
     assert "failed" not in capsys.readouterr().out
     teacher = fleet.by_label["elic_lambda0.013"].model.net.state_dict()
