@@ -4,8 +4,8 @@ each.
 A stream is the fields of `FIELDS` one after the other (`python -m codec.bitstream` prints them as a table).
 Integers are LEB128 varints in their shortest form unless their width is given. Any change of these bytes is a
 new version; streams of earlier versions, which lack what is marked as newer, are still read. Streams are
-written as version 4, but for those that refer to earlier rounds (5) and those of pictures of other bands than
-8-bit RGB (6).
+written as version 4, but for those that refer to earlier rounds (5), those of pictures of other bands than
+8-bit RGB (6), and those that are both (7).
 
 A stream says which round of which run it is of in one word, `accord`: a checksum of what all satellites of
 the round agreed on, their numbers and the checksums of their lists (nodes/arbiter.py). A follower copies
@@ -20,6 +20,7 @@ from typing import Any
 from codec.earlier import SATELLITES, code_of, numbers_of
 from codec.fields import (
     BANDED,
+    BOTH,
     FIELDS,
     MAGIC,
     MAX_POSITIONS,
@@ -68,7 +69,7 @@ class Header:
     def version(self) -> int:
         """The oldest that has all of this."""
         if self.bands is not None:
-            return BANDED
+            return BOTH if self.earlier else BANDED
         return REMEMBERING if self.earlier else VERSION
 
     @property
@@ -217,14 +218,19 @@ def _check(header: Header, error: type[Exception]) -> None:
         raise error(f"satellite {header.satellite} is not among its own participants")
     if header.bands is not None and header.settings.predicts:
         raise error(f"bands with dedup {header.settings.dedup}, which predicts pictures of 8-bit RGB")
-    if header.earlier and not header.settings.predicts:
-        raise error(f"refers to earlier rounds with dedup {header.settings.dedup}")
+    settings = header.settings
+    if header.earlier and not (settings.predicts or settings.remembers):
+        raise error(f"refers to earlier rounds with dedup {settings.dedup} and grid {settings.grid}")
+    if header.earlier and header.participants[-1:] >= (SATELLITES,):
+        raise error(
+            f"participant {header.participants[-1]}, expected below {SATELLITES} beside earlier rounds"
+        )
     if header.earlier and header.earlier[-1] // SATELLITES > header.round:
         raise error(f"refers to a view {header.earlier[-1] // SATELLITES} rounds before round {header.round}")
-    refers = header.settings.dlrc and not header.settings.predicts
+    refers = settings.dlrc and not settings.predicts
     if not 0 <= header.accord < 1 << 32 or (header.accord and not refers):
         raise error(f"accord {header.accord}, expected 32 bits, and 0 where no list is referred to")
-    if not 0 <= header.picture_digest < 1 << 32 or (header.picture_digest and not header.settings.shows):
+    if not 0 <= header.picture_digest < 1 << 32 or (header.picture_digest and not settings.shows):
         raise error(f"picture digest {header.picture_digest}, expected 32 bits, and 0 where none is given")
 
 

@@ -10,8 +10,8 @@ from codec.imagery.scaling import MAX_BANDS
 from codec.settings import StreamSettings
 
 MAGIC = b"\xd7L"
-VERSION, REMEMBERING, BANDED = 4, 5, 6  # plain; refers to earlier rounds; not of 8-bit RGB
-VERSIONS = (2, 3, 4, 5, 6)  # that can be read
+VERSION, REMEMBERING, BANDED, BOTH = 4, 5, 6, 7  # plain; refers to earlier rounds; not of 8-bit RGB; both
+VERSIONS = (2, 3, 4, 5, 6, 7)  # that can be read
 MAX_STREAM_BYTES = 64 << 20
 MAX_SIDE = 4096  # latent positions: 65,536 px
 MAX_POSITIONS = 1 << 17  # 4,096 px squared, twice
@@ -34,7 +34,12 @@ class Field:
 
 FIELDS = (
     Field("magic", "bytes", 2, "`d7 4c`"),
-    Field("version", "uint", 1, f"{VERSION}; {REMEMBERING} with earlier rounds, {BANDED} with bands"),
+    Field(
+        "version",
+        "uint",
+        1,
+        f"{VERSION}; {REMEMBERING} with earlier rounds, {BANDED} with bands, {BOTH} with both",
+    ),
     Field("settings", "uint", 2, "how the stream was coded, in bits (below)"),
     Field("weights", "bytes", 4, "first bytes of the SHA-256 of the checkpoint"),
     Field("satellite", "varint", 0, "who sends", high=MAX_SATELLITES - 1),
@@ -68,10 +73,9 @@ FIELDS = (
         "earlier",
         "varint",
         0,
-        "new in 5, with a prediction_size: views of earlier rounds, satellite + 1024 x rounds ago, "
-        "ascending, "
-        "steps from 1023 on of 15 bits, the first lowest",
-        lambda version, settings: version >= REMEMBERING and settings.predicts,
+        "new in 5, not in 6: views of earlier rounds, satellite + 1024 x rounds ago, ascending, steps from "
+        "1023 on of 15 bits, the first lowest",
+        lambda version, settings: version in (REMEMBERING, BOTH),
     ),
     Field("z_size", "varint", 0, "bytes"),
     Field("y_size", "varint", 0, "bytes"),
@@ -110,7 +114,7 @@ FIELDS = (
         "digest",
         "uint",
         4,
-        "CRC-32 of the known vectors, continued over the map's references; with a prediction_size: of all "
-        "vectors",
+        "CRC-32 of the known vectors, continued over the map's references, and over the content hashes of "
+        "what is copied from earlier rounds; with a prediction_size: of all vectors",
     ),
 )

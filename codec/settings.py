@@ -43,6 +43,11 @@ class StreamSettings:
         return self.dlrc and self.dedup in BY_STREAMS
 
     @property
+    def remembers(self) -> bool:
+        """Whether its map may name lists of earlier rounds."""
+        return self.dlrc and self.dedup == "signature" and self.grid == "fixed"
+
+    @property
     def shows(self) -> bool:
         """Whether who codes knows the picture to the bit, and gives its digest: all vectors are its own, or
         equal to them, and none from around the patch are needed."""

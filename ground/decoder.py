@@ -20,7 +20,7 @@ from codec.entropy.coder import EntropyCoder
 from codec.entropy.decoder import DecodedLatents, StreamItem
 from codec.entropy.decoder import decode as decode_streams
 from codec.entropy.order import rank
-from codec.maps.assignment import AssignmentMap, all_kept, combined_digest
+from codec.maps.assignment import AssignmentMap, all_kept, combined_digest, signature_positions
 from codec.maps.coding import decode_map
 from codec.maps.references import follow
 from codec.prediction.values import Guide
@@ -29,11 +29,13 @@ from constellation.common.frozen import value
 from constellation.scenario.coding import CodecKnobs
 from ground.predicted import Chain, guide_of, sources_of
 from ground.reconstructor import Grid
+from nodes.lists.given import Given, given_by
 from nodes.process.board import Board
 
 Source = tuple[int, int]  # satellite, round
 TOGETHER = 64  # streams that nothing ties to each other
 Maps = dict[Source, AssignmentMap]
+Faults = dict[Source, BitstreamError]
 
 
 @value
@@ -75,6 +77,17 @@ class Decoded:
         """The streams that one of `streams` refers to."""
         numbers = sources_of(self.maps[source], self.guides.get(source))
         return {source_of_number(number, source[1]) for number in numbers}
+
+    def entries(self, source: Source) -> np.ndarray:
+        """What streams of later rounds may refer to, int32: all vectors, [M, H, W], or those of its list,
+        [M, U]."""
+        vectors, settings = (
+            np.rint(self.latents[source]).astype(np.int32),
+            self.streams[source].header.settings,
+        )
+        if settings.predicts or not settings.dlrc:
+            return vectors
+        return vectors.reshape(len(vectors), -1)[:, signature_positions(self.maps[source])]
 
     @property
     def grids(self) -> dict[int, Grid]:
@@ -119,8 +132,8 @@ def decode(
     board: Board, streams: Mapping[Source, bytes], remembered: Mapping[Source, np.ndarray] = NO_MEMORY
 ) -> Decoded:
     """Decode streams: each under its source, in which it must name itself; those of one round follow each
-    other's references, and those to earlier rounds that are among the streams or `remembered`, y_hat [M, H,
-    W]."""
+    other's references, and those to earlier rounds that are among the streams or `remembered`, as of
+    `Decoded.entries`."""
     read = parse(board, streams)
     latents, missing, bits, faults = {}, {}, {}, dict(read.faults)
     past = dict(remembered)
@@ -128,9 +141,10 @@ def decode(
         settings = read.streams[group[0]].header.settings
         knobs = CodecKnobs.model_validate({"grid": settings.grid, "portable": settings.portable})
         apart = {s: read.maps[s] for s in group if not read.streams[s].header.settings.predicts}
-        results = _decoded(board.entropy(knobs), read.streams, apart, faults)
-        coded = {source: result.y_context for source, result in results.items()}
-        found, gaps = _copied({source: read.maps[source] for source in coded}, coded)
+        given = _given(board.model.m, read, apart, remembered, faults)
+        results = _decoded(board.entropy(knobs), read, given, faults)
+        coded = {source: given[source].over(result.y_context) for source, result in results.items()}
+        found, gaps = _copied({source: given[source].ends for source in coded}, coded)
         whole = {source: y for source, y in found.items() if not gaps[source].any()}
         chain = Chain(board, {s: read.streams[s] for s in group if s not in apart}, read.maps, read.guides)
         chain.decode(past | whole)
@@ -184,25 +198,49 @@ def _groups(read: Decoded) -> Iterable[list[Source]]:
     ]
 
 
+def _given(
+    m: int, read: Decoded, maps: Maps, remembered: Mapping[Source, np.ndarray], faults: Faults
+) -> dict[Source, Given]:
+    """Of each map what is there before any stream is decoded; of those that lack some of it a fault. m:
+    channels of the codec."""
+    given = {}
+    for source, one in maps.items():
+        try:
+            earlier = bool(read.streams[source].header.earlier)
+            given[source] = given_by(one, source[1], remembered, m) if earlier else Given(one)
+        except BitstreamError as error:
+            faults[source] = error
+    return given
+
+
 def _decoded(
-    coder: EntropyCoder, streams: Mapping[Source, Bitstream], maps: Maps, faults: dict[Source, BitstreamError]
+    coder: EntropyCoder, read: Decoded, given: Mapping[Source, Given], faults: Faults
 ) -> dict[Source, DecodedLatents]:
     """The coded vectors of those that decode to what was coded; the others' faults into `faults`."""
-    coded = {}
-    for some in _side_by_side(maps):
+    coded, streams = {}, read.streams
+    for some in _side_by_side({source: one.ends for source, one in given.items()}):
         items = [
-            StreamItem(streams[s].z, streams[s].y, one.known(streams[s].header.settings.context))
-            for s, one in some.items()
+            StreamItem(
+                streams[s].z,
+                streams[s].y,
+                read.maps[s].known(streams[s].header.settings.context),
+                given=given[s].vectors,
+                at=given[s].at,
+            )
+            for s in some
         ]
         results = decode_streams(coder, items, follow(_by_satellite(some)))
         for source, result in zip(some, results, strict=True):
             if isinstance(result, BitstreamError):
                 faults[source] = result
-            elif (fault := _mismatch(streams[source], maps[source], result.y_digest)) is not None:
+                continue
+            told = combined_digest(result.y_digest, read.maps[source], given[source].contents)
+            fault = _mismatch(streams[source], result.y_digest, told)
+            if fault is not None:
                 faults[source] = fault
             else:
                 coded[source] = result
-    return {source: coded[source] for source in maps if source in coded}
+    return {source: coded[source] for source in given if source in coded}
 
 
 def _side_by_side(maps: Maps) -> list[Maps]:
@@ -220,14 +258,14 @@ def _side_by_side(maps: Maps) -> list[Maps]:
     return [{source: maps[source] for source in part} for part in parts if part]
 
 
-def _mismatch(stream: Bitstream, assignment: AssignmentMap, y_digest: int) -> BitstreamError | None:
-    found = combined_digest(y_digest, assignment) if stream.header.settings.dlrc else y_digest
+def _mismatch(stream: Bitstream, y_digest: int, combined: int) -> BitstreamError | None:
+    found = combined if stream.header.settings.dlrc else y_digest
     if found == stream.digest:
         return None
     return BitstreamError(
         f"decoded latents have digest {found:08x}, the satellite coded {stream.digest:08x}: "
         + (
-            "the stream is damaged"
+            ("the stream is damaged" + ", or what is remembered is wrong" * bool(stream.header.earlier))
             if stream.header.settings.portable
             else "codec.portable=false decodes only where float32 sums come out as on board"
         )

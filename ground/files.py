@@ -171,7 +171,7 @@ def decode_files(
     board = replace(board_of(files[0].header, weights), prediction=prediction)
     past = {} if past is None else past
     decoded = decode(board, {one.source: one.data for one in files}, past)
-    past |= {source: decoded.latents[source] for source in decoded.whole}
+    past |= {source: decoded.entries(source) for source in decoded.whole}
     for old in [one for one in past if one[1] < files[0].header.round - MAX_AGE]:
         del past[old]
     (images,) = reconstruct(board, decoded.grids)

@@ -12,8 +12,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import count
 
-import numpy as np
-
 from constellation.common.frozen import value
 from constellation.scenario.coding import DlrcKnobs
 from constellation.scenario.faults import FaultKnobs
@@ -45,8 +43,7 @@ class Station:
     def remember(self, number: int, orders: Orders, decoded: Decoded) -> None:
         """Keep what a closed round has accepted."""
         if self.memory is not None:
-            kept = {s: decoded.latents[s, number] for s in orders.accepted}
-            self.memory.keep(number, {s: np.rint(y).astype(np.int32) for s, y in kept.items()})
+            self.memory.keep(number, {s: decoded.entries((s, number)) for s in orders.accepted})
 
 
 def station_of(board: Board, dlrc: DlrcKnobs, faults: FaultKnobs) -> Station:

@@ -13,7 +13,11 @@ references of one signature point up it and end.
 When is a remote copy *exact*? When the owner's content hash equals ours, and the owner is known to code the
 vector itself. The second needs care with partial views: if the owner heard a satellite that we did not, it
 may have dropped the vector in favour of one that is close but not equal. So exactness is claimed only if
-everyone whom the owner heard, we heard too."""
+everyone whom the owner heard, we heard too.
+
+What the ground is remembered to have (`dlrc.memory=rounds`) is neither coded nor taken from anybody in the
+round. Whoever refers to it announced the content of the remembered vector in its list, not of its own, so
+that what others conclude about copies of it holds."""
 
 from __future__ import annotations
 
@@ -23,6 +27,7 @@ import numpy as np
 
 from codec.maps.assignment import KEPT, LOCAL, REMOTE, AssignmentMap
 from nodes.crew import Known, Observation, Rules
+from nodes.lists.entries import Recalled
 from nodes.messages import SignatureList
 from nodes.timeline import Watch
 
@@ -39,27 +44,40 @@ def assignments(
     for one in seen:
         groups.setdefault(known.by[one.satellite], []).append(one)
     maps = {}
-    rank = {satellite: place for place, satellite in enumerate(order)}
-    complete = known.complete
     for heard, group in groups.items():
         with watch.span("arbitrate", *(one.satellite for one in group)):
-            lists = {s: known.lists[s] for s in sorted(heard & known.lists.keys(), key=rank.__getitem__)}
-            lists = lists or {one.satellite: one.own for one in group}  # of one that codes by itself
-            decided = owners_of(
-                {s: one.signatures for s, one in lists.items()},
-                [s for s in lists if s in rank] + [s for s in lists if s not in rank],
-                rules.priority.rule,
-                complete if rules.scope == "all" else known.closed(heard),
-                {s: one.header.metric for s, one in lists.items()},
-            )
+            alone = {one.satellite: one.own for one in group}  # of one that codes by itself
+            lists = {s: known.lists[s] for s in sorted(heard & known.lists.keys())} or alone
+            decided = decided_by(rules, order, known, heard, lists)
         for one in group:
             with watch.span("arbitrate", one.satellite):
                 owner, index = decided[one.satellite]
                 exact = np.zeros(len(owner), dtype=bool)
                 if rules.exact_context:
                     exact = _exact_entries(one.own, lists, owner, index, known.by)
+                if one.recalled is not None:
+                    owner, index, exact = _with_earlier(one, one.recalled, (owner, index, exact), rules)
                 maps[one.satellite] = _fill_map(one, owner, index, exact)
     return {one.satellite: maps[one.satellite] for one in seen}
+
+
+def decided_by(
+    rules: Rules,
+    order: Sequence[int],
+    known: Known,
+    heard: frozenset[int],
+    lists: Mapping[int, SignatureList],
+) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """`owners_of` as satellites decide who heard these, and so have these lists. order: satellites, highest
+    priority first."""
+    rank = {satellite: place for place, satellite in enumerate(order)}
+    return owners_of(
+        {s: one.signatures for s, one in lists.items()},
+        sorted(lists, key=lambda s: (rank.get(s, len(rank)), s)),
+        rules.priority.rule,
+        known.complete if rules.scope == "all" else known.closed(heard),
+        {s: one.header.metric for s, one in lists.items()},
+    )
 
 
 def owners_of(
@@ -166,6 +184,17 @@ def _exact_entries(
         else:
             exact[entries] = theirs[index[entries]] == mine[entries]
     return exact
+
+
+def _with_earlier(
+    one: Observation, recalled: Recalled, decided: tuple[np.ndarray, np.ndarray, np.ndarray], rules: Rules
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Owner, index and exactness of every entry, where what is remembered comes first, whoever owns it."""
+    at = recalled.owner >= 0
+    same = (recalled.contents == one.selection.contents) & rules.exact_context
+    parts = zip((recalled.owner, recalled.index, same), decided, strict=True)
+    owner, index, exact = (np.where(at, earlier, now).astype(now.dtype) for earlier, now in parts)
+    return owner, index, exact
 
 
 def _fill_map(one: Observation, owner: np.ndarray, index: np.ndarray, exact: np.ndarray) -> AssignmentMap:

@@ -30,6 +30,7 @@ from constellation.scenario.imaging import CaptureKnobs
 from constellation.scenario.operation import PriorityKnobs
 from constellation.scenario.scenario import Scenario
 from constellation.sight.geometry import Geometry
+from nodes.lists.entries import Entries, Recalled
 from nodes.messages import HEADER_WORDS, ORDER_BYTES, PLACE_WORDS, Header, Note, SignatureList
 from nodes.process.board import Board
 from nodes.recognizer import HashFamily, hash_family
@@ -190,11 +191,13 @@ class View:
 
 @value
 class Observation:
-    """A view and its clusters, ready to be exchanged. own: the list that the satellite sends."""
+    """A view and its clusters, ready to be exchanged. own: the list that the satellite sends. recalled: what
+    of it is in lists of earlier rounds, where these are remembered."""
 
     view: View
     selection: Selection
     own: SignatureList
+    recalled: Recalled | None = None
 
     @property
     def satellite(self) -> int:
@@ -233,12 +236,14 @@ class Known:
     """What follows from the lists or the streams of a round, alike on every satellite.
 
     lists, offers: those that arrived whole and reached somebody, of the kind that is exchanged. by: receiver
-    -> satellites of whom it heard, itself included; who is in neither of them heard itself alone.
+    -> satellites of whom it heard, itself included; who is in neither of them heard itself alone. entries: of
+    lists, those that later rounds may refer to, where lists are remembered.
     """
 
     lists: Mapping[int, SignatureList]
     by: Mapping[int, frozenset[int]]
     offers: Mapping[int, Offer] = field(default_factory=dict)
+    entries: Mapping[int, Entries] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:

@@ -3,6 +3,8 @@ coding, container."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -10,7 +12,7 @@ from codec.bitstream import Bitstream, Header, pack
 from codec.entropy import encoder as entropy
 from codec.entropy import estimate
 from codec.entropy.encoder import EncodedLatents
-from codec.maps.assignment import all_kept, combined_digest
+from codec.maps.assignment import all_kept, combined_digest, earlier_cells
 from codec.maps.coding import encode_map
 from codec.models.model import LATENT_STRIDE_PX
 from codec.portable.transforms import picture_digest
@@ -70,15 +72,18 @@ def alone_stream(board: Board, rules: Rules, view: View) -> bytes:
 def _product(board: Board, rules: Rules, task: Task, watch: Watch) -> Product:
     view, selection, kept = task.observation.view, task.observation.selection, task.assignment
     satellite = view.look.satellite
+    earlier, contents = _earlier(task)
     with watch.span("arbitrate", satellite):
         known = kept.known(rules.codec.context)
-        section = encode_map(kept, rules.dlrc.map_coding, participants=task.participants, satellite=satellite)
+        members = task.participants + earlier
+        section = encode_map(kept, rules.dlrc.map_coding, participants=members, satellite=satellite)
     with watch.span("modelling", satellite):
         z = hyper_symbols(board, rules.codec, selection.y)
     with watch.span("coding", satellite):
         coded = code(board, rules.codec, z, (selection.y, selection.y_hat), known)
-        header = header_of(board, rules, view, task.participants, task.accord)
-        digest = combined_digest(coded.y_digest, kept)  # of the context map and of the references
+        header = replace(header_of(board, rules, view, task.participants, task.accord), earlier=earlier)
+        # of the context map, of the references, and of what the ground is remembered to have
+        digest = combined_digest(coded.y_digest, kept, contents)
         stream = pack(Bitstream(header, coded.z_bytes, coded.y_bytes, section, digest))
     estimate_bits = float("nan")
     if rules.codec.context == "open":
@@ -86,6 +91,18 @@ def _product(board: Board, rules: Rules, task: Task, watch: Watch) -> Product:
             board, rules.codec, z, (selection.y, selection.y_hat), kept_positions(kept)
         )
     return Product(stream, alone_stream(board, rules, view), kept, estimate_bits)
+
+
+def _earlier(task: Task) -> tuple[tuple[int, ...], np.ndarray | None]:
+    """The lists of earlier rounds that a map refers to, by number, and the contents of what it takes from
+    there, int64 [E], in raster order."""
+    kept, recalled = task.assignment, task.observation.recalled
+    if recalled is None:
+        return (), None
+    at = earlier_cells(kept)
+    return tuple(np.unique(kept.owner[at]).tolist()), recalled.contents[
+        task.observation.selection.entry_of[at.reshape(-1)]
+    ]
 
 
 def header_of(

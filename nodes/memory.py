@@ -1,10 +1,10 @@
 """What both ends keep of closed rounds (`dlrc.memory=rounds`), so that a stream may refer to earlier views.
 
-The ground keeps the vectors of every stream that it accepted. A satellite keeps the offers that it heard,
-or made, of those that the ground accepted, if it heard the ground say so: acknowledged, never assumed. Both
-forget what is older than `dlrc.memory_rounds`. So whatever a satellite refers to the ground has, unless the
-ground lost its memory; then it asks for the independent stream as for any lost owner, and who is asked for
-that forgets all before.
+The ground keeps the vectors of every stream that it accepted. A satellite keeps the offers that it heard, or
+made, or entries of lists (nodes/lists), of those that the ground accepted, if it heard the ground say so:
+acknowledged, never assumed. Both forget what is older than `dlrc.memory_rounds`. So whatever a satellite
+refers to the ground has, unless the ground lost its memory; then it asks for the independent stream as for
+any lost owner, and who is asked for that forgets all before.
 
 Everything is kept by round, and a round reads only those before it: one that begins again after an accident
 finds what it found the first time."""
@@ -20,6 +20,7 @@ from codec.earlier import Source, number_of
 from constellation.common.frozen import value
 from constellation.scenario.coding import DlrcKnobs
 from constellation.scenario.faults import FaultKnobs
+from nodes.lists.entries import Entries
 from nodes.streams.offer import Offer
 from nodes.wire.stages import GROUND
 
@@ -36,10 +37,11 @@ class Closing:
 
 @value
 class Past:
-    """One closed round. offers: of the satellites that the ground accepted. heard: satellite -> whose
-    offers it may use; of those that heard the ground close the round. alone: as of `Closing`."""
+    """One closed round. offers: of the satellites that the ground accepted, streams or entries of lists.
+    heard: satellite -> whose offers it may use; of those that heard the ground close the round. alone: as of
+    `Closing`."""
 
-    offers: Mapping[int, Offer]
+    offers: Mapping[int, Offer | Entries]
     heard: Mapping[int, frozenset[int]]
     alone: frozenset[int] = frozenset()
 
@@ -79,16 +81,25 @@ class Memory:
             del self._rounds[old]
 
     def offers(self, satellite: int, number: int) -> dict[int, Offer]:
-        """What a satellite may refer to in round `number`, by number of the source, the latest rounds
-        first."""
+        """The streams that a satellite may refer to in round `number`, by number of the source, the latest
+        rounds first."""
+        kept = self._kept(satellite, number)
+        streams = {told: one for told, one in kept.items() if isinstance(one, Offer)}
+        return {told: Offer(replace(one.header, satellite=told), one.stream) for told, one in streams.items()}
+
+    def entries(self, satellite: int, number: int) -> dict[int, Entries]:
+        """The same of lists."""
+        kept = self._kept(satellite, number)
+        return {told: one for told, one in kept.items() if isinstance(one, Entries)}
+
+    def _kept(self, satellite: int, number: int) -> dict[int, Offer | Entries]:
         forgot = tuple(one for one, past in self._rounds.items() if satellite in past.alone)
         first = self._reach.first(satellite, number, forgot)
         found = {}
         for round_ in sorted((one for one in self._rounds if first <= one < number), reverse=True):
             past = self._rounds[round_]
             for sender in sorted(past.heard.get(satellite, frozenset()) & past.offers.keys()):
-                told, offer = number_of((sender, round_), number), past.offers[sender]
-                found[told] = Offer(replace(offer.header, satellite=told), offer.stream)
+                found[number_of((sender, round_), number)] = past.offers[sender]
         return found
 
     def restore(self, number: int, recall: Recall) -> None:
@@ -99,7 +110,7 @@ class Memory:
 
 
 class GroundMemory:
-    """The ground's: vectors, int32 [M, H, W], of accepted streams."""
+    """The ground's: vectors, int32, of accepted streams: [M, H, W], or of their lists, [M, U]."""
 
     def __init__(self, reach: Reach) -> None:
         self._reach = reach
@@ -117,15 +128,22 @@ class GroundMemory:
         kept = {one: held for one, held in self._rounds.items() if first <= one < number}
         return {(satellite, one): y for one, held in kept.items() for satellite, y in held.items()}
 
+    def lacks(self, number: int) -> bool:
+        """Whether rounds before `number` are not here that would be, had it been here."""
+        return any(one not in self._rounds for one in range(max(0, number - self._reach.rounds), number))
+
     def restore(self, number: int, recall: Recall, vectors: Callable[[Offer], np.ndarray]) -> None:
         """Before round `number`: what is not here from what was stored. vectors: of an independent stream,
         which are those of the stream that was accepted."""
         for round_ in range(max(0, number - self._reach.rounds), number):
             if round_ not in self._rounds and (past := recall(round_)) is not None:
-                self._rounds[round_] = {s: vectors(offer) for s, offer in past.offers.items()}
+                offers = past.offers.items()
+                self._rounds[round_] = {s: vectors(one) for s, one in offers if isinstance(one, Offer)}
 
 
-def past_of(offers: Mapping[int, Offer], by: Mapping[int, frozenset[int]], closing: Closing) -> Past:
+def past_of(
+    offers: Mapping[int, Offer | Entries], by: Mapping[int, frozenset[int]], closing: Closing
+) -> Past:
     """What of a round is kept. offers: that reached somebody; by: receiver -> whom it heard."""
     accepted = {s: offer for s, offer in offers.items() if s in closing.accepted}
     heard = {s: by[s] & accepted.keys() for s in closing.informed & by.keys()}

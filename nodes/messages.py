@@ -194,7 +194,7 @@ class Note:
     has. open_y_bits: the paper's open-loop estimate for the kept vectors, NaN unless asked for. spans: (name,
     start_s, duration_s, category). peak_rss_mib: of its process so far, what is shared with others by its
     share. geometry: where orbits decide what is seen. offered: whether a stream of its own was whole where
-    it was heard.
+    it was heard. entries: of its list, what later rounds may refer to (nodes/lists/entries.py), as text.
     """
 
     satellite: int
@@ -215,6 +215,7 @@ class Note:
     peak_rss_mib: float
     geometry: Geometry | None = None
     offered: bool | None = None
+    entries: str | None = None
 
 
 @value

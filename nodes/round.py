@@ -25,6 +25,8 @@ from nodes.accord import S, agree, alive, headers, nobody, payloads, understand
 from nodes.arbiter import assignments
 from nodes.crew import Accord, Crew, Flown, Known, Observation, Offering, Product, Rules, Task, View
 from nodes.encoder import alone_stream, encode, encode_alone
+from nodes.lists.entries import Entries, recall
+from nodes.lists.keeping import kept_of, understood
 from nodes.memory import Closing, Memory, Reach, past_of
 from nodes.messages import MessageError, Note, Orders, SignatureList, Witness
 from nodes.process.board import Board, load_board
@@ -78,6 +80,8 @@ def fly_round(crew: Crew, number: int) -> Side[Flown]:
         seen = [_recognised(crew, instant, view) for view in views]
         accord, known, seen = yield from share(crew, instant, seen)
         views = [one.view for one in seen]
+        if crew.memory is not None:
+            known = replace(known, entries=kept_of(crew.rules, accord.order, known, crew.numbers))
         tasks = arbitrate(crew, accord, known, seen)
         products = encode(crew.board, crew.rules, tasks, crew.watch)
     witnesses = {
@@ -86,7 +90,9 @@ def fly_round(crew: Crew, number: int) -> Side[Flown]:
     }
     closing = yield from hand_down(crew, number, products, witnesses)
     if crew.memory is not None:
-        crew.memory.close(number, past_of(known.offers, known.by, closing))
+        streams = crew.rules.dlrc.streams
+        past = (known.offers, known.by) if streams else (known.entries, understood(known.by))
+        crew.memory.close(number, past_of(*past, closing))
     notes = {satellite: one.note for satellite, one in witnesses.items()}
     return Flown(accord, tasks, products, notes, closing.accepted)
 
@@ -112,7 +118,8 @@ def share(crew: Crew, instant: Instant, seen: list[S]) -> Side[tuple[Accord, Kno
 def _recognised(crew: Crew, instant: Instant, view: View) -> Observation:
     satellite = view.look.satellite
     with crew.watch.span("hash", satellite):
-        return recognise(crew.rules, view, instant.metric(satellite, crew.rules.priority.rule))
+        earlier = None if crew.memory is None else crew.memory.entries(satellite, instant.number)
+        return recognise(crew.rules, view, instant.metric(satellite, crew.rules.priority.rule), earlier)
 
 
 def _offered(crew: Crew, instant: Instant, view: View) -> Offering:
@@ -124,8 +131,11 @@ def _offered(crew: Crew, instant: Instant, view: View) -> Offering:
     return Offering(view, Offer.of((look.satellite, look.round), metric, stream, place))
 
 
-def recognise(rules: Rules, view: View, metric: float) -> Observation:
-    """Recognizer and Selector: clusters by ground footprint, by content, or by LSH, and the list to send."""
+def recognise(
+    rules: Rules, view: View, metric: float, earlier: Mapping[int, Entries] | None = None
+) -> Observation:
+    """Recognizer and Selector: clusters by ground footprint, by content, or by LSH, and the list to send.
+    earlier: lists that are remembered, by number; None: none ever is."""
     y, look = view.y, view.look
     if rules.dlrc.dedup == "footprint":
         found = look.footprint.reshape(-1)
@@ -134,9 +144,12 @@ def recognise(rules: Rules, view: View, metric: float) -> Observation:
     else:
         found = signatures(y, rules.hashes)
     selection = select(y, found, rank(rules.passes, *y.shape[1:]), rules.dlrc.representative)
+    recalled = None if earlier is None else recall(earlier, selection.signatures)
     contents = selection.contents if rules.with_contents else None
+    if recalled is not None and contents is not None:  # what the ground will have, not what was seen
+        contents = np.where(recalled.owner >= 0, recalled.contents, contents)
     own = SignatureList.of((look.satellite, look.round), metric, selection.signatures, contents)
-    return Observation(view, selection, own)
+    return Observation(view, selection, own, recalled)
 
 
 def arbitrate(crew: Crew, accord: Accord, known: Known, seen: Sequence[Observation]) -> dict[int, Task]:
@@ -184,6 +197,7 @@ def witness(
         peak_rss_mib=peak_rss_mib(),
         geometry=look.geometry,
         offered=True if look.satellite in known.offers else None,
+        entries=known.entries[look.satellite].pack() if look.satellite in known.entries else None,
     )
     return Witness(look.image, product.alone, len(product.stream), note, look.valid)
 

@@ -27,9 +27,9 @@ Exchange = Callable[[np.ndarray, list[int], list[int], np.ndarray, slice], np.nd
 @value
 class StreamItem:
     """One stream to decode. known: int32 [H, W] (`AssignmentMap.known`). y_digest: what its header says,
-    checked if given. given: [M, H, W], where the vectors of its KNOWN cells are there before any stream is
-    decoded; read at those cells alone. prediction: in the light of which it was coded (fixed grid,
-    portable)."""
+    checked if given. given: [M, H, W], vectors that are there before any stream is decoded, of the cells
+    `at`, bool [H, W]; None: of all that are KNOWN. prediction: in the light of which it was coded (fixed
+    grid, portable)."""
 
     z_bytes: bytes
     y_bytes: bytes
@@ -37,6 +37,7 @@ class StreamItem:
     y_digest: int | None = None
     given: np.ndarray | None = None
     prediction: Prediction | None = None
+    at: np.ndarray | None = None
 
     @property
     def hyper_sent(self) -> np.ndarray:
@@ -47,7 +48,12 @@ class StreamItem:
     @property
     def away(self) -> np.ndarray:
         """Cells whose vectors come from other streams of the batch, bool [H * W]."""
-        return (self.known.reshape(-1) == KNOWN) & (self.given is None)
+        return (self.known.reshape(-1) == KNOWN) & (self.given is None or ~self.held)
+
+    @property
+    def held(self) -> np.ndarray:
+        """Cells whose vectors are given, bool [H * W]."""
+        return (self.known == KNOWN if self.at is None else self.at).reshape(-1)
 
 
 @value
@@ -90,17 +96,15 @@ class Walk:
         self._windows: dict[bytes, np.ndarray] = {}  # by the offsets: int64 [cells, window], rows
         self._earlier: dict[int, tuple[object, dict]] = {}  # image -> network, its rows by group
 
-    def give(self, b: int, known: np.ndarray, vectors: np.ndarray) -> None:
-        """Lay down the vectors of image b's KNOWN cells, [M, H, W], known int32 [H, W]; its cells must name
-        themselves."""
-        at = np.flatnonzero(known.reshape(-1) == KNOWN)
+    def give(self, b: int, held: np.ndarray, vectors: np.ndarray) -> None:
+        """Lay down those of image b's vectors, [M, H, W], that are `held`, bool [H * W]."""
+        at = np.flatnonzero(held)
         self._vectors[self.rows.first[b] + at] = vectors.reshape(len(vectors), -1)[:, at].T
 
     def run(self, exchange: Exchange) -> None:
         """`exchange(parameters [n, 2 C], images, counts, rows, channels)` gives the vectors' values [n, C] of
-        each step.
-
-        counts[i] of the n rows belong to images[i]; rows: their cells, numbered through all images."""
+        each step. counts[i] of the n rows belong to images[i]; rows: their cells, numbered through all
+        images."""
         for step in self.schedule.steps:
             for number in sorted({int(self.orders[b].passes[g]) for b, g in step}):
                 pairs = [(b, g) for b, g in step if self.orders[b].passes[g] == number]
@@ -128,9 +132,8 @@ class Walk:
         window = self._window(number)
         parts = []
         for at in range(0, len(rows), BATCH_ROWS):
-            some = rows[at : at + BATCH_ROWS]
-            part = None if earlier is None else earlier[at : at + BATCH_ROWS]
-            cells = self._vectors, window[some]
+            some, batch = rows[at : at + BATCH_ROWS], slice(at, at + BATCH_ROWS)
+            part, cells = None if earlier is None else earlier[batch], (self._vectors, window[some])
             parts.append(self._exact.parameters(number, self._hyper[some], part, cells))
         parameters = parts[0] if len(parts) == 1 else np.concatenate(parts)
         channels = self._exact.passes[number].step.channels
@@ -169,7 +172,6 @@ def decode(
     coder: EntropyCoder, items: Sequence[StreamItem], references: References | None = None
 ) -> list[DecodedLatents | BitstreamError]:
     """Decode streams side by side, following references between them.
-
     references: of the items' maps, in their order; None where no item has exact remote copies. In place of a
     result stands a BitstreamError for a damaged stream, another digest, references that lead nowhere or
     round in a circle, and a stream that has vectors of one of those in its context."""
@@ -190,13 +192,12 @@ def decode(
 def _decode(
     coder: EntropyCoder, items: Sequence[StreamItem], cell: np.ndarray | None
 ) -> list[DecodedLatents | str]:
-    """Latents, or what is wrong with a stream, of items whose references lead to each other. cell: as of
-    `rows_of`."""
+    """Latents, or what is wrong with a stream. cell: as of `rows_of`."""
     z_symbols, faults = _decode_hyper(coder, items)
     walk = Walk(coder, items, z_symbols, cell)
     for b, item in enumerate(items):
         if item.given is not None:
-            walk.give(b, item.known, item.given)
+            walk.give(b, item.held, item.given)
     decoder = rans.Decoder([item.y_bytes for item in items], coder.tables.code)
     bits = np.zeros(walk.rows.zero + 1, dtype=np.float32)
     walk.run(_receiver(coder, decoder, bits))
@@ -241,10 +242,8 @@ def _decode_hyper(coder: EntropyCoder, items: Sequence[StreamItem]) -> tuple[lis
     counts = [len(i) for i in indices]
     symbols = decoder.decode(np.concatenate(indices or [np.zeros(0)]), counts, np.arange(len(items)))
     parts = np.split(symbols, np.cumsum(counts)[:-1]) if items else []
-    faults = [
-        f"z section of {len(item.z_bytes)} bytes {fault}" if fault else ""
-        for item, fault in zip(items, decoder.faults(), strict=True)
-    ]
+    pairs = zip(items, decoder.faults(), strict=True)
+    faults = [f"z section of {len(one.z_bytes)} bytes {fault}" if fault else "" for one, fault in pairs]
     z = [np.zeros((coder.z_tables.count, *one.shape), np.int32) for one in sent]
     for image, part, one, fault in zip(z, parts, sent, faults, strict=True):
         image[:, one] = part.reshape(int(one.sum()), len(image)).T * (not fault)
@@ -316,5 +315,6 @@ def _cells(items: Sequence[StreamItem], sound: list[int], references: References
         cell = np.where(here[place], cell + shift[place], -1)
     for b, at in zip(sound, begin.tolist(), strict=True):
         if items[b].given is not None:
-            cell[at : at + items[b].known.size] = np.arange(at, at + items[b].known.size)
+            own = at + np.flatnonzero(items[b].held)
+            cell[own] = own
     return cell

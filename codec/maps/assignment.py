@@ -16,6 +16,7 @@ from collections.abc import Collection
 
 import numpy as np
 
+from codec.earlier import SATELLITES
 from constellation.common.errors import UserError
 from constellation.common.frozen import value
 
@@ -156,9 +157,25 @@ def signature_positions(assignment: AssignmentMap) -> np.ndarray:
     return np.flatnonzero(assignment.fate.reshape(-1) != LOCAL).astype(np.int32)
 
 
-def combined_digest(y_context_crc: int, assignment: AssignmentMap) -> int:
+def earlier_cells(assignment: AssignmentMap) -> np.ndarray:
+    """Which positions copy from lists of earlier rounds, bool [H, W], in the map of a stream that may."""
+    return assignment.owner >= SATELLITES
+
+
+def without_earlier(assignment: AssignmentMap) -> AssignmentMap:
+    """The same map, where what comes from earlier rounds is as good as coded: references end there."""
+    at = earlier_cells(assignment)
+    fate = np.where(at, KEPT, assignment.fate).astype(np.uint8)
+    owner, source = (
+        np.where(at, -1, part).astype(part.dtype) for part in (assignment.owner, assignment.source)
+    )
+    return AssignmentMap(fate, assignment.exact & ~at, owner, source)
+
+
+def combined_digest(y_context_crc: int, assignment: AssignmentMap, contents: np.ndarray | None = None) -> int:
     """CRC-32 of the known context (`y_context_crc`) continued over the map: what a decoder must reproduce,
-    values and references.
+    values and references. contents: int64 [E], hashes of the vectors at `earlier_cells`, continued over
+    where there are any: what is remembered may be wrong at either end.
 
     Where the context says zero (an inexact remote copy) the reference stands in for the vector.
     """
@@ -170,4 +187,6 @@ def combined_digest(y_context_crc: int, assignment: AssignmentMap) -> int:
         (assignment.source, "<i4"),
     ):
         value = zlib.crc32(np.ascontiguousarray(array.astype(dtype)).tobytes(), value)
+    if contents is not None and len(contents):
+        value = zlib.crc32(np.ascontiguousarray(contents, dtype="<i8").tobytes(), value)
     return value

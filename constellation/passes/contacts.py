@@ -5,7 +5,7 @@ Here a station has an antenna for every satellite in view; `passes.delivery` cou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -119,6 +119,16 @@ def contact_windows(
     named = dict(zip(_COLUMNS, columns, strict=True))
     named["satellite"] = named["satellite"].astype(np.int64)
     return ContactWindows(**named, begin_s=float(begin_s), end_s=float(end_s), ground=ground.name)
+
+
+def contact_blocks(
+    constellation: Constellation, ground: GroundKnobs, begin_s: float, end_s: float, at_once: int
+) -> Iterator[ContactWindows]:
+    """The passes over one station of so many satellites after the other, for those who cannot hold them all:
+    each part as of `contact_windows`. Raises as it does."""
+    for first in range(0, len(constellation), at_once):
+        some = range(first, min(first + at_once, len(constellation)))
+        yield contact_windows(constellation, ground, begin_s, end_s, some)
 
 
 def station_windows(

@@ -82,7 +82,7 @@ class DlrcKnobs(Knobs):
     )
     """which they are: by measured bits, by footprints, or module:function of your own"""
     memory: Annotated[Literal["none", "rounds"], ADDED] = "none"
-    """whether streams may refer to views of earlier rounds that the ground accepted; with streams"""
+    """whether streams may refer to views of earlier rounds that the ground accepted"""
     memory_rounds: Annotated[int, Field(ge=1, le=31), ADDED] = 8
     """that are kept, on board and at the ground"""
     map_coding: Literal["successor", "lzma"] = "successor"
@@ -97,17 +97,19 @@ class DlrcKnobs(Knobs):
                 f"{' or '.join(kinds)}, or dlrc.exchange="
                 f"{'signatures' if self.exchange == 'streams' else 'streams'}"
             )
-        if self.memory != "none" and not self.streams:
+        if self.memory != "none" and not self.enabled:
+            raise ValueError(f"dlrc.memory={self.memory}: needs dlrc.enabled=true, found false")
+        if self.memory != "none" and self.dedup == "footprint":
             raise ValueError(
-                f"dlrc.memory={self.memory}: needs dlrc.exchange=streams (and dlrc.enabled=true), found "
-                f"dlrc.exchange={self.exchange}"
+                f"dlrc.memory={self.memory} with dlrc.dedup=footprint: a place that was seen once would "
+                "never be sent again; expected dlrc.dedup=signature"
             )
         return self
 
     @property
     def remembers(self) -> bool:
         """Whether both ends keep earlier rounds."""
-        return self.streams and self.memory == "rounds"
+        return self.enabled and self.memory == "rounds"
 
     @property
     def streams(self) -> bool:

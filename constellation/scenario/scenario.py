@@ -116,6 +116,8 @@ class Scenario(NetworkScenario):
                 f"dlrc.reference_rule={dlrc.reference_rule}: would run code, {function} of the Python module "
                 f"{module}; where you trust it, give priority.trust=true"
             )
+        if dlrc.remembers and codec.grid != "fixed":
+            raise ValueError(f"codec.grid={codec.grid}: dlrc.memory={dlrc.memory} needs fixed")
         if dlrc.streams:
             for key, found, expected in (
                 ("codec.grid", codec.grid, "fixed"),

@@ -5,6 +5,7 @@
         scenario.yaml                         every knob; scenario=<this file> repeats the run
         rounds/000/record.json                one round: numbers,
                    round000_satellite000_dlrc.bin, ..._independent.bin      streams as they came,
+                   round000_satellite000_list.txt                           with dlrc.memory=rounds
                    round000_satellite000_captured.png, ..._dlrc.png, ...    images, of the first rounds
         summary.json                          written when all rounds are there
         trace.json, round000_*.png            drawn from the above
@@ -43,6 +44,7 @@ from dlrc.store.summary import Facts, RunSummary
 from ground.records import RoundRecord
 
 KINDS = ("captured", "dlrc", "independent")
+ENTRIES = "list", "txt"  # kind and suffix of what is remembered of a list
 MAX_IMAGE_PIXELS = 1 << 26  # of a view, when read back
 
 
@@ -122,8 +124,8 @@ class Folder:
     def commit(
         self, record: RoundRecord, streams: Mapping[str, Mapping[int, bytes]], images: Mapping[int, Images]
     ) -> None:
-        """Write a round, all of it or nothing. streams: by kind (dlrc, independent) and satellite. Raises
-        `UserError` where the disk refuses."""
+        """Write a round, all of it or nothing. streams: by kind (dlrc, independent, or of `ENTRIES`) and
+        satellite. Raises `UserError` where the disk refuses."""
         place = self.part / "rounds" / f"{record.number:03d}"
         aside = place.with_name(place.name + ".tmp")
         try:
@@ -131,8 +133,9 @@ class Folder:
                 aside.mkdir()
                 (aside / "record.json").write_text(record.to_json() + "\n", encoding="utf-8")
                 for kind, sent in streams.items():
+                    suffix = dict([ENTRIES]).get(kind, "bin")
                     for satellite, data in sent.items():
-                        (aside / name_of(record.number, satellite, kind, "bin")).write_bytes(data)
+                        (aside / name_of(record.number, satellite, kind, suffix)).write_bytes(data)
                 for satellite, view in images.items():
                     _write_images(aside, record.number, satellite, view)
                 files = {f"rounds/{place.name}/{path.name}": sha256(path) for path in sorted(aside.iterdir())}

@@ -29,7 +29,7 @@ from dlrc.report.page import RunPage, write_shelf
 from dlrc.store.beside import Beside, versions
 from dlrc.store.claim import now
 from dlrc.store.cost import Mishap
-from dlrc.store.folder import Folder, Stored
+from dlrc.store.folder import ENTRIES, Folder, Stored
 from dlrc.store.folder import open as open_run
 from dlrc.store.manifest import inputs_sha256
 from dlrc.store.results import PICTURED_ROUNDS, Held, Images, Run
@@ -127,7 +127,10 @@ class Recording(AbstractContextManager["Recording"]):
             self._rss_mib[rank] = max(self._rss_mib.get(rank, 0.0), witness.note.peak_rss_mib)
         came = {satellite: data for (satellite, _), data in arrived.streams.items()}
         alone = {satellite: data for (satellite, _), data in (arrived.spares | arrived.alone).items()}
-        self.keep(record, {"dlrc": came, "independent": alone}, self._images(landed))
+        notes = [witness.note for witness in arrived.witness.values()]
+        lists = {one.satellite: one.entries.encode() for one in notes if one.entries is not None}
+        streams = {"dlrc": came, "independent": alone, ENTRIES[0]: lists}
+        self.keep(record, streams, self._images(landed))
 
     def _images(self, landed: Landed) -> dict[int, Images]:
         """What is shown of a round: 8-bit RGB, of other pictures false colours between the same counts."""
