@@ -34,15 +34,15 @@ from constellation.scenario.network import GroundKnobs
 from constellation.scenario.scenario import NetworkScenario
 
 Pair = tuple[int, int]
-SATELLITES_AT_ONCE = 100  # whose passes are looked for together: some 20 MB of a day
+SATELLITES_AT_ONCE = 100  # whose passes are looked for together: 50 MB of a day
 
 
 class DayKeys(Knobs):
     """Keys of this benchmark."""
 
     pairs: Several[Annotated[str, Field(pattern=r"^\d{1,6}-\d{1,6}$"), Says("two satellites, as 0-500")]] = ()
-    """whose routes are found at every instant; several from one satellite cost what one does; none given: from
-    0 to the one halfway through the constellation"""
+    """whose routes are found at every instant; several from one satellite cost what one does; none: from 0 to
+    the one halfway through the constellation"""
     payload_kib: Annotated[float, Field(ge=0, le=1e9)] = 2.0
     """what is sent"""
     passes: bool = True
@@ -54,7 +54,7 @@ class DayKeys(Knobs):
 @dataclass
 class Tally:
     """What a day came to. links, setups, teardowns: of every instant. delay_s, hops: by pair, of every
-    instant, inf and -1 where there is no way. cpu_s: by step."""
+    instant, inf and -1 where there is no way. contact_s: of all passes. seen: who has any."""
 
     links: list[int] = field(default_factory=list)
     setups: list[int] = field(default_factory=list)

@@ -38,6 +38,8 @@ from constellation.scenario.network import OrbitKnobs
 
 MAX_TIME_S = 10 * 366 * 86400.0  # either way from the epoch: SGP4 is a matter of weeks, patterns of years
 MAX_INSTANTS = 1_000_000
+# SGP4 takes a copy of the records, 1 kB each: kept of so many satellites; of more made anew, part by part
+MOST_HELD, COPIED_AT_ONCE = 20_000, 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,11 +61,12 @@ class Constellation:
     skipped: tuple[str, ...] = ()
     shells: tuple[Shell, ...] = ()
     ephemerides: tuple[Ephemeris, ...] = ()
-    _array: SatrecArray = field(init=False, repr=False)
+    _array: SatrecArray | None = field(init=False, repr=False)
     _followed_jd: list[float] = field(init=False, repr=False, default_factory=list)  # span found sound so far
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_array", SatrecArray(self.satrecs))
+        held = SatrecArray(self.satrecs) if len(self) <= MOST_HELD else None
+        object.__setattr__(self, "_array", held)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -130,9 +133,8 @@ class Constellation:
         if self.max_age_days is not None and len(whole):
             utc = whole + fraction
             self._refuse_unsound(float(utc.min()), float(utc.max()))
-        error, position_km, velocity_km_s = self._array.sgp4(
-            np.ascontiguousarray(whole), np.ascontiguousarray(fraction)
-        )
+        times = np.ascontiguousarray(whole), np.ascontiguousarray(fraction)
+        error, position_km, velocity_km_s = self._answers(*times)
         patterned = self.max_age_days is None
         bad = (error != 0) if patterned else fails(error, position_km, highest_radius_km(self.satrecs))
         if bad.any():
@@ -146,6 +148,15 @@ class Constellation:
         if velocity:
             position_km = np.concatenate([position_km, velocity_km_s], axis=2)
         return np.ascontiguousarray(position_km.transpose(1, 0, 2))
+
+    def _answers(self, whole: np.ndarray, fraction: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """SGP4's errors [S, T], positions and velocities [S, T, 3]."""
+        if self._array is not None:
+            return self._array.sgp4(whole, fraction)
+        some = range(0, len(self), COPIED_AT_ONCE)
+        parts = [SatrecArray(self.satrecs[one : one + COPIED_AT_ONCE]).sgp4(whole, fraction) for one in some]
+        error, position_km, velocity_km_s = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return error, position_km, velocity_km_s
 
     @property
     def _remedy(self) -> str:

@@ -39,7 +39,12 @@ latent positions (16 px each) and a map {positions}.
   index of a copy is a position of the owner's grid, not an entry of a list. `prediction` begins with the
   first 4 bytes of the SHA-256 of the weights that predict.
 - **Earlier rounds** (`dlrc.memory=rounds`): a stream that refers to them is of version 5 and lists them in
-  `earlier`; map and guide name participants first, then these. Nothing else differs from version 4.
+  `earlier`; map and guide name participants first, then these. Nothing else differs from version 4. Beside a
+  `prediction_size` the index of a copy from there is a position of that view's grid. Without, which takes
+  dedup signature and the fixed grid, it is an entry of the list that the satellite sent then, so the ground
+  keeps vectors by entry; and the digest goes on over the 64-bit content hashes of these vectors
+  (`nodes/recognizer.py: content_hashes`), little-endian, in raster order: what either end remembers may be
+  wrong, and is a fault then. Version 7 is the same for pictures of other bands than 8-bit RGB.
 - **What a section holds**: z and y are rANS words (`codec/entropy/rans.py`) in the order of
   `codec/entropy/order.py: groups`; the map is `successor` or raw LZMA2 (`codec/maps/coding.py: encode_map`).
 - **What it does not hold**: place, time, and what the sensor was. A ground segment wraps its own frames

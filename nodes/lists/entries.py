@@ -16,7 +16,9 @@ from codec.earlier import MAX_SOURCES
 from constellation.common.frozen import value
 from nodes.messages import MessageError
 
-FEWEST = 2  # entries that a list of an earlier round must have for a stream to name it: a name takes 2 bytes
+FEWEST = (
+    4  # entries that a list of an earlier round must have for a stream to name it, which takes some bytes
+)
 _ROW = np.dtype([("index", "<i4"), ("signature", "<i8"), ("content", "<i8")])
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from codec.bitstream import Bitstream, Header, layout, pack, unpack
 from codec.fields import FIELDS, MAX_SIDE
+from codec.imagery.scaling import Bands
 from codec.models import registry
 from codec.settings import CONTEXTS, DEDUPS, GRIDS, MAP_CODINGS, REPRESENTATIVES, SIGNATURES, StreamSettings
 from codec.settings import SETTINGS as SETTING_BITS
@@ -217,3 +218,16 @@ def test_random_bytes_behind_the_magic_are_refused(noise):
 def test_fields_out_of_range_cannot_be_packed(changes):
     with pytest.raises(ValueError):
         pack(replace(STREAM, header=replace(HEADER, **changes)))
+
+
+def test_maps_may_name_lists_of_earlier_rounds_where_their_vectors_can_be_checked():
+    earlier = replace(HEADER, round=9, earlier=(1024, 1025, 3 * 1024 + 7))
+    banded = replace(earlier, bands=Bands(4, (2.0,) * 4, (0.0,) * 4))
+    for header, version in ((earlier, 5), (banded, 7)):
+        data = pack(replace(STREAM, header=header))
+        assert data[2] == version and unpack(data).header == header
+    for change in ({"grid": "centred"}, {"dedup": "footprint"}):
+        with pytest.raises(ValueError, match="refers to earlier rounds with dedup"):
+            pack(replace(STREAM, header=replace(earlier, settings=StreamSettings(**change))))
+    with pytest.raises(ValueError, match="participant 2000, expected below 1024 beside earlier rounds"):
+        pack(replace(STREAM, header=replace(earlier, participants=(3, 2000))))

@@ -144,35 +144,37 @@ def test_numbers_of_earlier_views_come_back_or_are_refused():
         number_of((0, 0), 32)
 
 
-def test_memory_without_streams_is_refused():
-    with pytest.raises(UserError, match=r"dlrc.memory=rounds: needs dlrc.exchange=streams"):
-        load_scenario("dense", ("dlrc.memory=rounds",))
+def test_a_node_that_is_none_forgets_nothing():
     with pytest.raises(UserError, match="NODE:ROUND"):
         load_scenario("dense", ("faults.forgets=moon:2",))
 
 
 SMALL = {
-    "rounds": 2, "satellites": 2, "capture.patch_px": 64, "capture.window_px": 96, "scene.size_px": 128,
-    "dlrc.exchange": "streams", "dlrc.dedup": "hybrid", "dlrc.memory": "rounds", "codec.device": "cpu",
+    "satellites": 2, "capture.patch_px": 64, "capture.window_px": 96, "scene.size_px": 128,
+    "dlrc.memory": "rounds", "codec.device": "cpu",
 }  # fmt: skip
+STREAMS = {"rounds": 2, "dlrc.exchange": "streams", "dlrc.dedup": "hybrid"}
 
 
 def bytes_in(folder):
     return {path.name: path.read_bytes() for path in sorted(folder.rglob("*.bin"))}
 
 
-def test_a_run_that_goes_on_flies_the_bytes_that_it_would_have_flown(tmp_path, monkeypatch):
-    whole = dlrc.run("dense", **SMALL, output=str(tmp_path / "whole"))
-    assert any(one.earlier for one in whole.rounds[1].satellites)
+@pytest.mark.parametrize("how", [STREAMS, {"rounds": 3}])
+def test_a_run_that_goes_on_flies_the_bytes_that_it_would_have_flown(how, tmp_path, monkeypatch):
+    whole = dlrc.run("dense", **SMALL, **how, output=str(tmp_path / "whole"))
+    last = how["rounds"] - 1
+    assert any(one.earlier for one in whole.rounds[last].satellites)
+    assert all(one.exact for record in whole.rounds for one in record.satellites)
     keep = Recording.keep
 
     def cut_short(self, record, streams, images):
-        if record.number == 1:
+        if record.number == last:
             raise KeyboardInterrupt
         keep(self, record, streams, images)
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(Recording, "keep", cut_short)
-        dlrc.run("dense", **SMALL, output=str(tmp_path / "cut"))
-    dlrc.run("dense", **SMALL, output=str(tmp_path / "cut"), resume=True)
+        dlrc.run("dense", **SMALL, **how, output=str(tmp_path / "cut"))
+    dlrc.run("dense", **SMALL, **how, output=str(tmp_path / "cut"), resume=True)
     assert bytes_in(tmp_path / "cut") == bytes_in(tmp_path / "whole")
