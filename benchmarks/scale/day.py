@@ -111,7 +111,7 @@ def instants(
     sources = sorted({first for first, _ in pairs})
     place = [sources.index(first) for first, _ in pairs], [second for _, second in pairs]
     times_s = sample_times_s(network.orbit)
-    for moment in watched(moments(satellites, rules, times_s), "instants"):
+    for moment in watched(moments(satellites, rules, times_s), "instants", len(times_s)):
         events = moment.events
         tally.links.append(len(moment.topology.edges))
         tally.setups.append(0 if events is None else events.setups)

@@ -53,8 +53,8 @@ def outcomes(records):
     [
         ("bmshj", ()),
         ("mbt", ()),
-        ("elic", ("dlrc.signature=content",)),
-        ("mbt", ("codec.context=independent", "dlrc.map_coding=lzma")),
+        ("elic", ("dlrc.signature=content", "dlrc.map_coding=lzma")),
+        ("mbt", ("codec.context=independent",)),
         ("bmshj", ("priority.rule=balanced", "dlrc.representative=original")),
     ],
 )
@@ -88,16 +88,18 @@ def test_remembering_saves_bytes_in_every_round_but_the_first():
 ONE_SIDED = {0: (0, 1), 1: (0, 1, 2), 2: (1, 2, 3), 3: (0, 3), 4: (4,)}
 
 
-@pytest.mark.parametrize("hearing", [None, ONE_SIDED])
-@pytest.mark.parametrize("splits", [((0, 1), (2, 3, 4)), tuple((s,) for s in reversed(EVERYBODY))])
+@pytest.mark.parametrize(
+    ("hearing", "splits"),
+    [(None, ((0, 1), (2, 3, 4))), (ONE_SIDED, tuple((s,) for s in reversed(EVERYBODY)))],
+)
 def test_bytes_do_not_depend_on_who_flies_with_whom_under_faults(hearing, splits):
     faults = Faults(
         loss=0.3,
         seed=3,
         outages={1: [Outage(Stage(0, Step.REQUEST), 1)], 2: [Outage(Stage(1, Step.EXCHANGE), 2)]},
     )
-    one, records, _ = flown(faults=faults, hearing=hearing, model="mbt")
-    several, others, _ = flown(faults=faults, hearing=hearing, splits=splits, model="mbt")
+    one, records, _ = flown(faults=faults, hearing=hearing)
+    several, others, _ = flown(faults=faults, hearing=hearing, splits=splits)
     assert {s: product.stream for s, product in one.items()} == {s: p.stream for s, p in several.items()}
     assert outcomes(records) == outcomes(others)
     for record in records:
@@ -112,7 +114,7 @@ def test_partial_views_remember_what_they_can_tell_and_decode_exactly():
     assert named == {4}  # who heard nobody has its own lists alone
 
 
-@pytest.mark.parametrize("lost", EVERYBODY)
+@pytest.mark.parametrize("lost", [0, 3])
 def test_a_satellite_that_lost_its_memory_goes_without(lost):
     products, records, _ = flown(reach=Reach(8, {lost: (2,)}))
     assert set(outcomes(records)) == {Outcome.EXACT}

@@ -160,9 +160,12 @@ def bytes_in(folder):
     return {path.name: path.read_bytes() for path in sorted(folder.rglob("*.bin"))}
 
 
-@pytest.mark.parametrize("how", [STREAMS, {"rounds": 3}])
+LISTS = {"rounds": 3, "capture.patch_px": 128, "capture.window_px": 192, "scene.size_px": 192}
+
+
+@pytest.mark.parametrize("how", [STREAMS, LISTS])
 def test_a_run_that_goes_on_flies_the_bytes_that_it_would_have_flown(how, tmp_path, monkeypatch):
-    whole = dlrc.run("dense", **SMALL, **how, output=str(tmp_path / "whole"))
+    whole = dlrc.run("dense", **(SMALL | how), output=str(tmp_path / "whole"))
     last = how["rounds"] - 1
     assert any(one.earlier for one in whole.rounds[last].satellites)
     assert all(one.exact for record in whole.rounds for one in record.satellites)
@@ -175,6 +178,6 @@ def test_a_run_that_goes_on_flies_the_bytes_that_it_would_have_flown(how, tmp_pa
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(Recording, "keep", cut_short)
-        dlrc.run("dense", **SMALL, **how, output=str(tmp_path / "cut"))
-    dlrc.run("dense", **SMALL, **how, output=str(tmp_path / "cut"), resume=True)
+        dlrc.run("dense", **(SMALL | how), output=str(tmp_path / "cut"))
+    dlrc.run("dense", **(SMALL | how), output=str(tmp_path / "cut"), resume=True)
     assert bytes_in(tmp_path / "cut") == bytes_in(tmp_path / "whole")
