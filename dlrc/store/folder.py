@@ -133,7 +133,7 @@ class Folder:
                 aside.mkdir()
                 (aside / "record.json").write_text(record.to_json() + "\n", encoding="utf-8")
                 for kind, sent in streams.items():
-                    suffix = dict([ENTRIES]).get(kind, "bin")
+                    suffix = ENTRIES[1] if kind == ENTRIES[0] else "bin"
                     for satellite, data in sent.items():
                         (aside / name_of(record.number, satellite, kind, suffix)).write_bytes(data)
                 for satellite, view in images.items():

@@ -24,7 +24,7 @@ class Given:
 
     def over(self, coded: np.ndarray) -> np.ndarray:
         """Coded vectors, [M, H, W], with these."""
-        return coded if self.vectors is None else np.where(self.at, self.vectors, coded)
+        return coded if self.at is None or self.vectors is None else np.where(self.at, self.vectors, coded)
 
     @property
     def contents(self) -> np.ndarray | None:

@@ -27,9 +27,10 @@ FINE = (Outcome.EXACT, Outcome.RESENT, Outcome.INDEPENDENT)
 
 
 def flown(*, model="bmshj", rounds=3, splits=(EVERYBODY,), faults=NO_FAULTS, reach=REACH, **how):
-    """(products by source, records, station) of rounds that remember each other."""
+    """(products by source, records, the ground's memory) of rounds that remember each other."""
     crews = [replace(crew_of(model, numbers, **how), memory=Memory(reach)) for numbers in splits]
-    station = Station(board_of(model), GroundMemory(reach))
+    memory = GroundMemory(reach)
+    station = Station(board_of(model), memory)
     products, records = {}, []
     for number in range(rounds):
         sides = {crew.numbers: fly_round(crew, number) for crew in crews}
@@ -37,7 +38,7 @@ def flown(*, model="bmshj", rounds=3, splits=(EVERYBODY,), faults=NO_FAULTS, rea
         records.append(done.pop(GROUND).record)
         for one in done.values():
             products |= {(s, number): product for s, product in one.products.items()}
-    return dict(sorted(products.items())), records, station
+    return dict(sorted(products.items())), records, memory
 
 
 def ages(product) -> set[int]:
@@ -133,11 +134,11 @@ def test_a_ground_that_lost_its_memory_asks_for_independent_streams_once():
 
 
 def test_a_wrong_memory_is_a_fault_and_never_a_picture():
-    _, _, station = flown(rounds=1)
+    memory = GroundMemory(REACH)
+    station = Station(board_of("bmshj"), memory)
     crew = replace(crew_of("bmshj", EVERYBODY), memory=Memory(REACH))
     together({crew.numbers: fly_round(crew, 0), GROUND: hear_round(station, 0)})
-    kept = station.memory.before(1)
-    station.memory.keep(0, {s: vectors + 1 for (s, _), vectors in kept.items()})
+    memory.keep(0, {s: vectors + 1 for (s, _), vectors in memory.before(1).items()})
     done = together({crew.numbers: fly_round(crew, 1), GROUND: hear_round(station, 1)})
     record = done[GROUND].record
     referring = {one.satellite for one in record.satellites if one.earlier}
@@ -153,10 +154,10 @@ def test_who_did_not_hear_the_ground_close_a_round_does_not_refer_to_it():
 
 
 def test_what_is_too_old_is_forgotten_on_both_sides():
-    products, records, station = flown(rounds=4, reach=Reach(1, {}))
+    products, records, memory = flown(rounds=4, reach=Reach(1, {}))
     assert set().union(*map(ages, products.values())) == {1}
     assert set(outcomes(records)) == {Outcome.EXACT}
-    assert {number for _, number in station.memory.before(4)} == {3}
+    assert {number for _, number in memory.before(4)} == {3}
 
 
 def test_entries_come_back_from_text_or_are_refused():
