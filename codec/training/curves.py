@@ -9,7 +9,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-COLUMNS = ("step", "minutes", "lr", "train_loss", "train_bpp", "train_psnr_db", "val_bpp", "val_psnr_db")
+COLUMNS = (
+    *("step", "minutes", "lr", "train_loss", "train_bpp", "train_psnr_db"),
+    *("val_bpp", "val_psnr_db", "val_loss"),
+)
 
 Row = Sequence[float]
 """One validation, a number for each of COLUMNS."""

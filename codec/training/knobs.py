@@ -100,7 +100,9 @@ class TrainKnobs(Knobs):
     """CPU threads; 0: torch decides"""
     init: str = ""
     """klt: the Karhunen-Loeve transform of the pictures (needs no other start; cheng: with widths);
-    or a checkpoint to start from, also of another model: what fits is copied"""
+    random: an encoder before a decoder that stays takes nothing of its teacher's encoder;
+    or a checkpoint to start from, also of another model: what fits is copied; norm= may be another than its
+    own, and is fitted to it"""
     transforms: str = ""
     """checkpoint whose g_a and g_s replace those of init, bmshj's for an mbt say"""
     teacher: str = ""
@@ -134,6 +136,10 @@ class TrainKnobs(Knobs):
             raise ValueError("grid=centred: halo= needs grid=fixed, on which the ground can place patches")
         if (self.kd or self.freeze) and not self.teacher:
             raise ValueError(f"{'kd' if self.kd else 'freeze'}: needs teacher=, a checkpoint")
+        if self.init == "klt" and self.freeze:
+            raise ValueError("init=klt: makes a decoder to fit, freeze=true keeps the teacher's")
+        if self.init == "random" and not self.tutored:
+            raise ValueError("init=random: is for kd= and freeze=; any other run starts so without init=")
         if (self.kd or self.freeze) and "distill" in self.model_fields_set and self.distill:
             raise ValueError("distill: either that, or kd= and freeze=, with the teacher for the whole run")
         return self

@@ -20,10 +20,11 @@ from torch import Tensor, nn
 from codec.models.checkpoint import CheckpointInfo, load_checkpoint
 from codec.models.encoders.files import bind, save_encoder
 from codec.models.encoders.lsconv import GroupStatistics, folded_state, freeze, thaw
+from codec.models.encoders.swap import swap_norms
 from codec.models.model import LatentModel
 from codec.models.storage import WEIGHTS_FOLDER, sha256_of
-from codec.training.initialise import halving_layers
-from codec.training.warmstart import become_student
+from codec.training.initialise import halving_layers, rescale_latents
+from codec.training.warmstart import become_student, warm_start
 from constellation.common.errors import UserError
 
 
@@ -88,9 +89,13 @@ class Tutor:
             return None
         return Lesson(self.mine, tuple(staged(self.teacher.g_a, self.theirs, x)[1]), self.kd)
 
-    def hand_over(self, model: LatentModel) -> None:
-        """Entropy model and decoder as the teacher has them, to stay so; of the encoder what fits."""
+    def hand_over(self, model: LatentModel, encoder: bool = True) -> None:
+        """Entropy model and decoder as the teacher has them, to stay so; of the encoder what fits, or
+        nothing."""
+        own = {key: value.clone() for key, value in model.g_a.state_dict().items()}
         become_student(model, self.teacher)
+        if not encoder:
+            model.g_a.load_state_dict(own)
 
     def keep_rest(self, model: LatentModel, lambda_: float) -> None:
         """Only g_a learns from here on. Raises `UserError` for a teacher that no encoder file can name."""
@@ -126,6 +131,16 @@ def begin_norms(model: LatentModel) -> None:
     """Norms whose statistics follow the batches, where the model's are to be frozen later."""
     if model.widths.norm == "frozen":
         thaw(model.net)
+
+
+def go_on_with_another_norm(model: LatentModel, source: LatentModel, sample: Tensor, gain: float) -> int:
+    """Start a codec from another of its family whose norm may be another; `frozen` begins by following the
+    batches again. gain: factor on y. Returns how many tensors outside g_a were copied."""
+    begin_norms(model)
+    copied = warm_start(model, source, sample)
+    swap_norms(model.g_a, source.g_a, sample)
+    rescale_latents(model, gain)
+    return copied
 
 
 def set_norms(model: LatentModel, frozen: bool) -> None:

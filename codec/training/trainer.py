@@ -30,7 +30,7 @@ from codec.training.bands.start import counts_to_unit as _pixels
 from codec.training.bands.start import spread
 from codec.training.curves import psnr_db
 from codec.training.data import CropSampler, data_digest, validation_crops
-from codec.training.evaluate import rate_and_error, rate_and_psnr
+from codec.training.evaluate import loss_of, rate_and_error, rate_and_psnr
 from codec.training.initialise import initialise
 from codec.training.state import State, check_same, fill, lasting, read_state
 from codec.training.step import (
@@ -43,7 +43,7 @@ from codec.training.step import (
     missing_positions,
     optimizer_for,
 )
-from codec.training.students import Tutor, as_flown, begin_norms, set_norms
+from codec.training.students import Tutor, as_flown, begin_norms, go_on_with_another_norm, set_norms
 from codec.training.warmstart import copy_transforms, warm_start
 from constellation.common.errors import UserError
 from constellation.common.files import check_target, write_bytes
@@ -51,7 +51,7 @@ from constellation.common.files import check_target, write_bytes
 if TYPE_CHECKING:
     from codec.training.knobs import TrainKnobs
 
-SAMPLE_CROPS = 4  # a warm start measures its gains on
+SAMPLE_CROPS = 4  # a warm start measures its gains, and another norm its statistics, on
 KLT_PIXELS = 1 << 20  # that principal components are taken of, at least
 MAX_SKIPPED_STEPS = 100  # without a finite gradient, one after the other
 
@@ -96,17 +96,18 @@ class Trainer:
         fresh = True  # norms begin by following the batches
         if knobs.tutored:
             self.tutor = Tutor(knobs.teacher, self.model, knobs.kd, knobs.kd_target)
-            self.tutor.hand_over(self.model)
+            self.tutor.hand_over(self.model, encoder=knobs.init != "random")
         if knobs.init == "klt":
             crops = max(SAMPLE_CROPS, KLT_PIXELS // knobs.crop**2)
             initialise(self.model, self._sample(crops), knobs.lambda_)
-        elif knobs.init:
+        elif knobs.init not in ("", "random"):
             source, info = load_checkpoint(knobs.init)
             fresh = source.name != self.model.name
             if self.bands is not None and info.bands is None:
                 spread(source, self.model, self._sample())
                 source = self.model
-            warm_start(self.model, source, self._sample(), math.sqrt(knobs.lambda_ / info.lambda_))
+            start = go_on_with_another_norm if knobs.norm and not fresh else warm_start
+            start(self.model, source, self._sample(), math.sqrt(knobs.lambda_ / info.lambda_))
         if knobs.transforms:
             source, _ = load_checkpoint(knobs.transforms)
             copy_transforms(self.model, source, self._sample())
@@ -259,9 +260,10 @@ class Trainer:
         if self.rank == 0:
             with as_flown(self.model):
                 parts = [rate_and_error(self.model, part.to(self.device)) for part in self.held_out.split(4)]
-            val_bpp, val_psnr = rate_and_psnr(torch.cat(parts))
+            val_bpp, val_psnr = rate_and_psnr(figures := torch.cat(parts).double().cpu())
+            val_loss, _, _ = loss_of(figures.numpy(), self.knobs.lambda_)
             lr, minutes = self.optimizer.param_groups[0]["lr"], self.elapsed_s() / 60
-            row = (self.step, minutes, lr, loss, bpp, psnr_db(mse), val_bpp, val_psnr)
+            row = (self.step, minutes, lr, loss, bpp, psnr_db(mse), val_bpp, val_psnr, val_loss)
             self.curve.append([float(value) for value in row])
             print(
                 f"{self.knobs.model} lambda {self.knobs.lambda_:g} | step {self.step} | "

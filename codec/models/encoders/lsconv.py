@@ -8,7 +8,7 @@ with zeros outside the picture."""
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -97,15 +97,43 @@ def norm_of(kind: str, channels: int) -> nn.Module:
 
 def aggregate(x: Tensor, kernels: Tensor) -> Tensor:
     """Small-kernel aggregation: x [B, C, H, W], kernels [B, C/8 x 9, H, W] -> [B, C, H, W]."""
-    height, width = x.shape[2:]
-    padded = F.pad(x, (1, 1, 1, 1)).unflatten(1, (SHARED, -1))
-    taps = kernels.unflatten(1, (-1, TAPS))
-    total = None
-    for tap in range(TAPS):
-        row, column = divmod(tap, 3)
-        part = padded[..., row : row + height, column : column + width] * taps[:, None, :, tap]
-        total = part if total is None else total + part
-    return cast(Tensor, total).flatten(1, 2)
+    return cast(Tensor, Aggregation.apply(x, kernels))
+
+
+class Aggregation(torch.autograd.Function):
+    """`aggregate` with a backward pass of its own: autograd would make a picture of zeros around each of the
+    nine shifted parts, twice, which took a third of a training step on a CPU."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, kernels: Tensor) -> Tensor:
+        """As `aggregate`."""
+        ctx.save_for_backward(x, kernels)
+        height, width = x.shape[2:]
+        padded = F.pad(x, (1, 1, 1, 1)).unflatten(1, (SHARED, -1))
+        taps = kernels.unflatten(1, (-1, TAPS))
+        total = None
+        for tap in range(TAPS):
+            row, column = divmod(tap, 3)
+            part = padded[..., row : row + height, column : column + width] * taps[:, None, :, tap]
+            total = part if total is None else total + part
+        return cast(Tensor, total).flatten(1, 2)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradients of x and of the kernels, from [B, C, H, W]."""
+        x, kernels = ctx.saved_tensors
+        height, width = x.shape[2:]
+        grad = grads[0].unflatten(1, (SHARED, -1))
+        padded = F.pad(x, (1, 1, 1, 1)).unflatten(1, (SHARED, -1))
+        taps = kernels.unflatten(1, (-1, TAPS))
+        of_x = torch.zeros(padded.shape, dtype=grad.dtype, device=grad.device)
+        of_taps = torch.empty_like(taps)
+        for tap in range(TAPS):
+            row, column = divmod(tap, 3)
+            part = (..., slice(row, row + height), slice(column, column + width))
+            of_taps[:, :, tap] = (padded[part] * grad).sum(1)
+            of_x[part].addcmul_(grad, taps[:, None, :, tap].to(grad.dtype))
+        return of_x[..., 1:-1, 1:-1].flatten(1, 2).to(x.dtype), of_taps.flatten(1, 2)
 
 
 class LSConv(nn.Module):

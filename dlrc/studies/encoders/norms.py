@@ -1,16 +1,21 @@
 """What an encoder's norm does to equal ground: two patches of a scene, shifted by whole latent cells, and the
 share of common cells whose rounded vectors are equal, by how far the cell is from the nearer border.
 
-rsllic ships with statistics frozen and folded away (`frozen`). `group` here is the same network with each
-kernel's taps brought, in every patch, to the mean and variance that they have over the pictures: what the
-published GroupNorm does, without a training of its own. elic has no norm."""
+rsllic ships with statistics frozen and folded away (`frozen`). `group, emulated` is the same network with
+each kernel's taps brought, in every patch, to the mean and variance that they have over the pictures: what
+the published GroupNorm does, without a training of its own. elic has no norm.
+
+With train=PICTURES every norm is trained for equal steps from the rsllic that ships (its own statistics and
+gains fitted to the kernels that were there, then g_a alone towards R + lambda D), and also shown are the loss
+on held-out patches and the bytes saved by real streams, under each overlap, without and with halo. Trainings
+and rounds are kept below out=, where norms.csv, norms_loss.csv, norms_saved.csv and norms.png are written."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -18,15 +23,27 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from codec.models import elic
-from codec.models.checkpoint import load_weights
+from codec.models.checkpoint import load_checkpoint, load_weights
 from codec.models.encoders import rsllic
-from codec.models.encoders.lsconv import EPS, TAPS, LSConv
-from codec.models.model import LATENT_STRIDE_PX, LatentModel
+from codec.models.encoders.lsconv import EPS, NORMS, TAPS, LSConv
+from codec.models.model import HYPER_STRIDE_PX, LATENT_STRIDE_PX, LatentModel
 from codec.training.data import CropSampler, open_pictures
 from codec.training.evaluate import LOSSLESS, SEED
 from constellation.common.cli import Command, Given, main_of
 from constellation.common.errors import UserError
+from constellation.common.files import write_records
 from constellation.common.knobs import Knobs, Several, Word
+from dlrc.studies.encoders.courses import Course
+from dlrc.studies.encoders.norms_figure import EqualRow, draw
+from dlrc.studies.encoders.norms_trained import (
+    Flights,
+    flown,
+    loss_rows,
+    loss_table,
+    saving_rows,
+    saving_table,
+    trained,
+)
 from nodes.process.device import one_thread
 
 DEPTHS = (1, 2, 3, 4, 5, 6)
@@ -46,7 +63,31 @@ class NormKeys(Knobs):
     shift: Annotated[int, Field(ge=1, le=32)] = 5
     """cells, down and right"""
     halo_px: Annotated[int, Field(ge=0, le=256, multiple_of=LATENT_STRIDE_PX)] = 112
-    """of the second half of the columns"""
+    """shown besides none"""
+    train: str = ""
+    """pictures to train each norm on; none: nothing is trained"""
+    out: Annotated[str, Field(min_length=1)] = "runs/norms"
+    """folder of trainings, rounds and results"""
+    norms: Several[Literal[NORMS]] = NORMS  # type: ignore[valid-type]
+    """to train; the others are compared with the first"""
+    steps: Annotated[int, Field(ge=1, le=10**7)] = 300
+    """optimiser steps of a training"""
+    batch: Annotated[int, Field(ge=1, le=256)] = 4
+    """crops of a step"""
+    crop_px: Annotated[int, Field(ge=64, le=1024, multiple_of=HYPER_STRIDE_PX)] = 128
+    """side of a crop"""
+    lr: Annotated[float, Field(gt=0, le=1)] = 3e-4
+    """learning rate, which falls to nothing in half a cosine"""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """of crops and noise"""
+    judge: Annotated[int, Field(ge=1, le=100)] = 6
+    """held-out patches of each scene; 6: the 84 of `dlrc evaluate`"""
+    overlaps: Several[Literal["dense", "sparse"]] = ("dense", "sparse")
+    """scenarios flown"""
+    satellites: Annotated[int, Field(ge=2, le=64)] = 6
+    """of a scenario"""
+    rounds: Annotated[int, Field(ge=0, le=1000)] = 2
+    """flown by each norm under each overlap and halo; 0: none"""
 
 
 class PatchStatistics(nn.Module):
@@ -131,30 +172,61 @@ def windows_of(keys: NormKeys, side: int) -> Tensor:
 
 
 def study(given: Given) -> None:
-    """Print one row per codec, norm and halo."""
+    """Print one row per codec, norm and halo; with train= also what each trained norm loses and saves."""
     keys: NormKeys = given.own
     one_thread()
     side = keys.patch_px + (keys.shift + 1) * LATENT_STRIDE_PX + 2 * keys.halo_px
     windows = windows_of(keys, side)
+    courses = trained(keys) if keys.train else {}
+    equal = equal_rows(keys, windows, {norm: course.path for norm, course in courses.items()})
+    if courses:
+        report(keys, courses, flown(keys, courses), equal)
+
+
+def equal_rows(keys: NormKeys, windows: Tensor, files: dict[str, Path]) -> list[EqualRow]:
+    """Rows of the codecs that ship and of the trained norms in `files`, printed one by one."""
     print(f"{len(windows)} pairs of {keys.patch_px} px, shifted by {keys.shift} cells; equal vectors, %\n")
     print(f"| codec, norm | halo px | {' | '.join(f'depth {d}' for d in DEPTHS)}+ | all |")
     print(f"|{' --- |' * (3 + len(DEPTHS))}")
+    rows: list[EqualRow] = []
     for name in keys.models:
         model = load_weights("", name, 0.013)[0]
-
-        def shares(halo_px: int, model: LatentModel = model) -> np.ndarray:
-            return equal_by_depth(model, windows, keys, halo_px)
-
-        tell(f"{name}, {model.widths.norm or 'no norm'}", keys, shares)
+        rows += tell(f"{name}, {model.widths.norm or 'no norm'}", keys, windows, model)
         if model.widths.norm:
             with by_patch(model, windows[..., : keys.patch_px, : keys.patch_px]):
-                tell(f"{name}, group", keys, shares)
+                rows += tell(f"{name}, group, emulated", keys, windows, model)
+    for norm, path in files.items():
+        rows += tell(f"{rsllic.FAMILY.name}, {norm}, trained", keys, windows, load_checkpoint(path)[0])
+    return rows
 
 
-def tell(label: str, keys: NormKeys, shares: Callable[[int], np.ndarray]) -> None:
-    """The rows of one norm, without and with halo."""
+def tell(label: str, keys: NormKeys, windows: Tensor, model: LatentModel) -> list[EqualRow]:
+    """The rows of one norm, without and with halo, printed."""
+    rows = []
     for halo in dict.fromkeys((0, keys.halo_px)):
-        print(f"| {label} | {halo} | {' | '.join(f'{100 * s:.1f}' for s in shares(halo))} |", flush=True)
+        shares = equal_by_depth(model, windows, keys, halo)
+        rows.append((label, halo, shares))
+        print(f"| {label} | {halo} | {' | '.join(f'{100 * s:.1f}' for s in shares)} |", flush=True)
+    return rows
+
+
+def report(
+    keys: NormKeys, courses: dict[str, Course], flights: Sequence[Flights], equal: Sequence[EqualRow]
+) -> None:
+    """Print the tables of trained norms; write everything."""
+    folder, losses, saved = Path(keys.out), loss_rows(courses), saving_rows(flights)
+    print("\n" + "\n".join(loss_table(losses, keys.steps)))
+    names = [f"depth_{d}_pct" for d in DEPTHS] + ["all_pct"]
+    write_records(
+        folder / "norms.csv",
+        [{"codec": c, "halo_px": h, **dict(zip(names, 100 * s, strict=True))} for c, h, s in equal],
+    )
+    write_records(folder / "norms_loss.csv", losses)
+    if saved:
+        print("\n" + "\n".join(saving_table(saved)))
+        write_records(folder / "norms_saved.csv", saved)
+    draw(equal, saved, folder / "norms.png")
+    print(f"\nwrote {folder}/ (norms.csv, norms_loss.csv, norms_saved.csv, norms.png)")
 
 
 COMMAND = Command(
@@ -162,7 +234,10 @@ COMMAND = Command(
     about=__doc__ or "",
     own=NormKeys,
     work=study,
-    examples=("dlrc study norms data=FOLDER",),
+    examples=(
+        "dlrc study norms data=SCENES",
+        "dlrc study norms data=SCENES train=PICTURES models=elic,rsllic steps=1000",
+    ),
 )
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from benchmarks.common.macs import on_board
 from codec.models.checkpoint import load_checkpoint, load_weights, save_checkpoint, weights_sha256
 from codec.models.encoders.files import bind, save_encoder
 from codec.models.encoders.lsconv import LSConv, aggregate, folded_state, freeze, thaw
+from codec.models.encoders.swap import blocks_of, swap_norms
 from codec.models.model import Widths
 from codec.models.registry import build
 from constellation.common.errors import UserError
@@ -154,6 +155,37 @@ def test_aggregation_is_each_channels_own_three_by_three_sum_with_the_kernel_of_
         taps = kernels[0, channel % 2 * 9 : channel % 2 * 9 + 9, row, column].numpy().reshape(3, 3)
         window = padded[0, channel, row : row + 3, column : column + 3]
         assert found[0, channel, row, column] == pytest.approx(float((taps * window).sum()), abs=1e-5)
+
+
+def test_aggregation_passes_the_gradients_of_its_nine_parts_on():
+    torch.manual_seed(8)
+    x = torch.rand(2, 16, 4, 5, dtype=torch.float64, requires_grad=True)
+    kernels = torch.randn(2, 2 * 9, 4, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(aggregate, (x, kernels))
+
+
+@pytest.mark.parametrize(
+    ("norm", "exact"), [("frozen", True), ("none", True), ("group", False), ("position", False)]
+)
+def test_another_norm_goes_on_with_kernels_like_those_that_were_there(norm, exact):
+    torch.manual_seed(9)
+    source, target = build("rsllic", TINY), build("rsllic", replace(TINY, norm=norm))
+    for block in blocks_of(source.net):
+        block.kernels.weight.data.normal_(std=0.3)
+    if norm == "frozen":
+        thaw(target.net)
+    x = torch.rand(2, 3, 64, 64)
+    target.net.eval()
+    with torch.no_grad():
+        wanted = source.analysis(x)
+        swap_norms(target.g_a, source.g_a, x)
+        found = target.analysis(x)
+        for block in blocks_of(target.net):
+            block.kernels.weight.zero_()
+            torch.nn.init.zeros_(block.kernels.bias)
+        without = target.analysis(x)
+    error = float((found - wanted).square().mean())
+    assert error < (1e-9 if exact else 0.3 * float((without - wanted).square().mean()))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from codec.models.model import Widths
 from codec.models.registry import build
 from codec.training.initialise import halving_layers
 from codec.training.students import Lesson, staged
+from codec.training.trainer import Trainer
 from constellation.common.errors import UserError
 from tests.codec.training.training_cases import Killed, knobs, train
 
@@ -66,9 +67,32 @@ def test_a_lesson_is_the_error_at_the_layers_that_halve_the_size():
     assert float(Lesson(layers, targets, 0.5).error(found)) == pytest.approx(0.5 * 4 * 4, rel=1e-5)
 
 
+def test_a_random_start_takes_the_decoder_and_nothing_of_the_encoder(pictures, tmp_path, teacher):
+    own = {}
+    for start in ("", "random"):
+        words = ("freeze=true", "steps=1", f"init={start}")
+        trainer = Trainer(student(pictures, tmp_path / "x.safetensors", teacher, *words))
+        own[start] = trainer.model.g_a[0].weight.detach()
+        assert torch.equal(trainer.model.g_s[0].weight, load_checkpoint(teacher)[0].g_s[0].weight)
+    theirs = load_checkpoint(teacher)[0].g_a[0].weight
+    assert torch.equal(own[""], theirs) and not torch.equal(own["random"], theirs)
+
+
+@pytest.mark.parametrize("norm", ["group", "frozen", "position", "none"])
+def test_an_encoder_goes_on_with_another_norm_and_its_file_says_which(pictures, tmp_path, teacher, norm):
+    first = tmp_path / "first" / "rsllic.safetensors"
+    train(student(pictures, first, teacher, "freeze=true", "steps=1"))
+    out = tmp_path / "then" / "rsllic.safetensors"
+    then = train(student(pictures, out, teacher, "freeze=true", "steps=1", f"init={first}", f"norm={norm}"))
+    model, _ = load_checkpoint(out)
+    assert model.widths.norm == norm
+    assert any(isinstance(layer, GroupStatistics) for layer in then.model.net.modules()) is (norm == "frozen")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (("init=klt", "freeze=true"), "init=klt: makes a decoder to fit"),
         (("lambda=0.02", "freeze=true"), "needs a whole codec of lambda 0.02, found lambda 0.013"),
         (("n=10",), "the new codec"),
         (("distill=0.5",), "distill: either that"),
