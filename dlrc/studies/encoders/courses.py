@@ -26,7 +26,7 @@ from constellation.common.progress import note
 
 CURVE_POINTS = 6  # validations of a run
 CURVE_CUT = slice(64, 192)  # of a patch, px: validations should cost little of a short training
-LOG_S = 30.0
+LOG_S, CHECKPOINT_S = 30.0, 120.0
 FREE = ("out", "data", "init", "teacher", "threads", "log_s", "checkpoint_s", "resume")  # named by content
 
 
@@ -83,7 +83,8 @@ class School:
 
     def _knobs(self, name: str, words: tuple[str, ...]) -> TrainKnobs:
         out = self.folder / f"{name}.safetensors"
-        return parse_knobs([*self.words, *words, f"out={out}", "device=cpu", "threads=1", f"log_s={LOG_S:g}"])
+        often = (f"log_s={LOG_S:g}", f"checkpoint_s={CHECKPOINT_S:g}")
+        return parse_knobs([*self.words, *words, f"out={out}", "device=cpu", "threads=1", *often])
 
     def _key(self, knobs: TrainKnobs) -> str:
         """Of everything that decides a course's result."""

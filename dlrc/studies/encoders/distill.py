@@ -10,60 +10,18 @@ a study that was cut off goes on. Writes distill.csv, distill.json, distill.png.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
-
-from pydantic import Field
 
 from codec.models import elic
 from codec.models.checkpoint import CheckpointInfo, load_checkpoint
-from codec.models.encoders import cosmic, rsllic
-from codec.models.model import HYPER_STRIDE_PX
 from codec.models.storage import WEIGHTS_FOLDER
 from constellation.common.cli import Command, Given, main_of
 from constellation.common.errors import UserError
 from constellation.common.files import make_folder
-from constellation.common.knobs import Knobs, Several
 from constellation.common.progress import watched
 from dlrc.studies.encoders.courses import CURVE_POINTS, Course, School, judged_codec
+from dlrc.studies.encoders.distill_keys import DistillKeys
 from dlrc.studies.encoders.distill_report import Group, report
 from nodes.process.device import one_thread
-
-ENCODERS = (rsllic.FAMILY.name, cosmic.FAMILY.name)
-
-
-class DistillKeys(Knobs):
-    """Keys of this study."""
-
-    data: Annotated[str, Field(min_length=1)]
-    """folder of the scenes that `dlrc evaluate` takes"""
-    train: Annotated[str, Field(min_length=1)]
-    """pictures to train on"""
-    out: Annotated[str, Field(min_length=1)] = "runs/distill"
-    """folder of the trainings and of the results"""
-    model: Literal[ENCODERS] = ENCODERS[0]  # type: ignore[valid-type]
-    """encoder's family"""
-    ways: Several[Literal["none", "latent", "paper"]] = ("none", "latent", "paper")
-    """what is imitated"""
-    teacher: str = ""
-    """checkpoint; none: elic that ships, of lambda 0.013"""
-    start: Literal["teacher", "random"] = "teacher"
-    """fresh blocks between the teacher's strided convolutions, as far as they fit; or all fresh"""
-    kd: Annotated[float, Field(gt=0, le=1000)] = 10.0
-    """weight of the squared error of what is imitated"""
-    seeds: Annotated[int, Field(ge=2, le=20)] = 3
-    """trainings of each way"""
-    steps: Annotated[int, Field(ge=2, le=10**7)] = 300
-    """optimiser steps of a training"""
-    longer: Annotated[float, Field(ge=1, le=10)] = 1.0
-    """`none` with so many times the steps, besides; 1: equal steps alone"""
-    batch: Annotated[int, Field(ge=1, le=256)] = 4
-    """crops of a step"""
-    crop_px: Annotated[int, Field(ge=64, le=1024, multiple_of=HYPER_STRIDE_PX)] = 128
-    """side of a crop"""
-    lr: Annotated[float, Field(gt=0, le=1)] = 1e-3
-    """learning rate, which falls to nothing in half a cosine"""
-    patches: Annotated[int, Field(ge=1, le=100)] = 6
-    """of each scene, to judge by; 6: the 84 of `dlrc evaluate`"""
 
 
 def study(given: Given) -> None:
@@ -109,7 +67,7 @@ def words_of(own: DistillKeys, teacher: Path, info: CheckpointInfo) -> tuple[str
             "freeze=true",
         ),
         *(f"batch={own.batch}", f"crop={own.crop_px}", f"lr={own.lr!r}", "lr_end=0", "decay=1", "warmup=10"),
-        *("missing_context=0", "val_share=0", "checkpoint_s=120"),
+        *("missing_context=0", "val_share=0"),
         *shape,
         *start,
     )

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy.stats import t as student_t
@@ -15,9 +15,7 @@ from constellation.common.files import write_records, write_text
 from dlrc.studies.common.figures import save
 from dlrc.studies.common.statistics import LEVEL, Estimate, bootstrap
 from dlrc.studies.encoders.courses import Course
-
-if TYPE_CHECKING:
-    from dlrc.studies.encoders.distill import DistillKeys
+from dlrc.studies.encoders.distill_keys import DistillKeys
 
 COLOURS = {"none": "0.35", "latent": "tab:blue", "paper": "tab:orange"}
 
@@ -120,9 +118,9 @@ def table(rows: Sequence[dict[str, Any]], labels: Sequence[str]) -> list[str]:
         for label in labels:
             value, low, high = (row[f"against_{label}{end}"] for end in ("_pct", "_t_low", "_t_high"))
             ends = [row[f"against_{label}_patches_{end}"] for end in ("low", "high")]
-            same = value == low == high == 0
-            cells += ["", ""] if same else [Estimate(value, low, high).text(1, sign=True)]
-            cells += [] if same else [f"[{ends[0]:+.1f}, {ends[1]:+.1f}]"]
+            rival = row["way"] == "none" and value == 0
+            cells += ["", ""] if rival else [Estimate(value, low, high).text(2, sign=True)]
+            cells += [] if rival else [f"[{ends[0]:+.2f}, {ends[1]:+.2f}]"]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 

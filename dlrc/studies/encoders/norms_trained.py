@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from codec.models import elic
 from codec.models.checkpoint import load_checkpoint
@@ -16,10 +16,8 @@ from constellation.common.files import make_folder
 from constellation.common.progress import watched
 from dlrc.studies.common.statistics import Line, bootstrap, summarise
 from dlrc.studies.encoders.courses import CURVE_POINTS, Course, School
+from dlrc.studies.encoders.norms_keys import NormKeys
 from dlrc.studies.paper.rd_rounds import Configuration, Logbook
-
-if TYPE_CHECKING:
-    from dlrc.studies.encoders.norms import NormKeys
 
 LAMBDA = 0.013
 START = WEIGHTS_FOLDER / f"{rsllic.FAMILY.name}_lambda{LAMBDA:g}.safetensors"
@@ -46,7 +44,6 @@ def school_of(own: NormKeys) -> School:
         *(f"teacher={TEACHER}", "freeze=true", *shape, f"batch={own.batch}", f"crop={own.crop_px}"),
         *(f"lr={own.lr!r}", "lr_end=0", "decay=1", "warmup=10", "missing_context=0", "val_share=0"),
         *(f"steps={own.steps}", f"val_every={max(1, own.steps // CURVE_POINTS)}", f"seed={own.seed}"),
-        "checkpoint_s=120",
     )
     return School(make_folder(Path(own.out), "out"), words, own.data, own.judge)
 

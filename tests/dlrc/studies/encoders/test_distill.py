@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,18 +11,18 @@ import torch
 from PIL import Image
 
 from codec.models.checkpoint import load_checkpoint, save_checkpoint
+from codec.models.encoders.files import bind, save_encoder
 from codec.models.model import Widths
 from codec.models.registry import build
 from constellation.common.cli import run
-from constellation.common.errors import UserError
 from dlrc.studies.encoders import courses, distill, norms_trained
-from dlrc.studies.encoders.courses import Course, School
+from dlrc.studies.encoders.courses import Course
+from dlrc.studies.encoders.distill_keys import DistillKeys
 from dlrc.studies.encoders.distill_report import Group, paired, records, rivals
-from dlrc.studies.encoders.norms import NormKeys
+from dlrc.studies.encoders.norms_keys import NormKeys
 from tests.codec.training.training_cases import Killed, waves
 
 ELIC = "elic_lambda0.013.safetensors"
-TINY = ("n=8", "m=24", "widths=8,16,24")
 
 
 @pytest.fixture(scope="module")
@@ -46,62 +48,51 @@ def words(folder, out, *more):
     ]
 
 
-def test_a_study_trains_every_way_and_a_second_call_trains_nothing(folder, tmp_path, monkeypatch, capsys):
-    run(distill.COMMAND, words(folder, tmp_path, "ways=none,paper"))
-    printed = capsys.readouterr().out
+def test_a_study_that_was_cut_off_goes_on_and_a_third_call_trains_nothing(
+    folder, tmp_path, monkeypatch, capsys
+):
+    asked = words(folder, tmp_path, "ways=none,paper")
+    monkeypatch.setattr(courses, "CHECKPOINT_S", 0)
+    monkeypatch.setattr("codec.training.curves.picture", lambda *_: b"")  # each takes half a second
+    with monkeypatch.context() as patch:
+        patch.setattr(courses.Trainer, "train_step", killed_at(courses.Trainer.train_step, call=4))
+        with pytest.raises(Killed):
+            run(distill.COMMAND, asked)
+    with pytest.raises(SystemExit):
+        run(distill.COMMAND, [*asked, "kd=3"])
+    assert "rsllic-teacher-paper-2-seed0.safetensors was begun with other keys" in capsys.readouterr().err
+    run(distill.COMMAND, asked)
+    printed = capsys.readouterr()
+    assert "paper-2-seed0: goes on" in printed.err and "none-2-seed0" not in printed.err
     rows = list(csv.DictReader((tmp_path / "distill.csv").open()))
-    assert [(row["way"], row["steps"], row["seeds"]) for row in rows] == [
-        ("none", "2", "2"),
-        ("paper", "2", "2"),
-    ]
-    assert float(rows[0]["against_none_pct"]) == 0 and "nan" not in printed
+    assert [(row["way"], row["seeds"]) for row in rows] == [("none", "2"), ("paper", "2")]
+    assert float(rows[0]["against_none_pct"]) == 0 and "| nan" not in printed.out
     told = json.loads((tmp_path / "distill.json").read_text())
     assert len(told["rows"]) == 2 and told["patches"] == 2
     with Image.open(tmp_path / "distill.png") as picture:
         assert picture.width > 800
-
-    def refuse(*_):
-        raise AssertionError("trained again")
-
-    monkeypatch.setattr(courses, "Trainer", refuse)
+    monkeypatch.setattr(courses, "Trainer", None)
     before = (tmp_path / "distill.csv").read_bytes()
-    run(distill.COMMAND, words(folder, tmp_path, "ways=none,paper"))
+    run(distill.COMMAND, asked)
     assert (tmp_path / "distill.csv").read_bytes() == before
 
 
+def killed_at(step, call):
+    calls = []
+
+    def until_killed(*arguments):
+        calls.append(1)
+        if len(calls) == call:
+            raise Killed
+        return step(*arguments)
+
+    return until_killed
+
+
 def test_a_longer_none_has_the_steps_that_the_teacher_costs_and_seeds_come_one_after_the_other():
-    own = distill.DistillKeys(data="x", train="y", seeds=2, steps=100, longer=1.25, ways=("none", "latent"))
+    own = DistillKeys(data="x", train="y", seeds=2, steps=100, longer=1.25, ways=("none", "latent"))
     kinds = [("none", 100), ("none", 125), ("latent", 100)]
     assert distill.plan(own) == [(seed, kind) for seed in (0, 1) for kind in kinds]
-
-
-def school(folder, out):
-    teacher = f"teacher={folder}/{ELIC}"
-    common = (f"data={folder}", teacher, "freeze=true", *TINY, "batch=1", "crop=64", "lambda=0.013")
-    return School(
-        out, ("model=rsllic", *common, "val_share=0", "checkpoint_s=0", "val_every=1"), str(folder), 1
-    )
-
-
-def test_a_course_that_was_cut_off_ends_as_if_it_had_not_been(folder, tmp_path, monkeypatch):
-    asked = ("x", "steps=3", "kd=2", "seed=5")
-    whole = school(folder, tmp_path / "a").course(*asked)
-    step = courses.Trainer.train_step
-
-    def killed(trainer, *arguments):
-        if trainer.step == 2:
-            raise Killed
-        return step(trainer, *arguments)
-
-    monkeypatch.setattr(courses.Trainer, "train_step", killed)
-    with pytest.raises(Killed):
-        school(folder, tmp_path / "b").course(*asked)
-    monkeypatch.undo()
-    monkeypatch.setattr(courses, "LOSSLESS", ("0.png", "1.png"))
-    with pytest.raises(UserError, match="was begun with other keys"):
-        school(folder, tmp_path / "b").course("x", "steps=3", "kd=3", "seed=5")
-    again = school(folder, tmp_path / "b").course(*asked)
-    assert np.array_equal(whole.figures, again.figures) and whole.curve == again.curve
 
 
 def course(losses, name="x"):
@@ -116,7 +107,7 @@ def test_differences_are_paired_by_seed_and_their_interval_is_students():
     none = Group("none", 10, (course([1.0, 3.0]), course([2.0, 6.0])))
     latent = Group("latent", 10, (course([0.9, 2.7]), course([1.8, 5.4])))
     assert list(rivals([none, latent])) == ["none"]
-    own = distill.DistillKeys(data="x", train="y", seeds=2)
+    own = DistillKeys(data="x", train="y", seeds=2)
     row = records(own, [none, latent], 0.013)[1]
     for key in ("pct", "t_low", "t_high", "patches_low", "patches_high"):
         assert row[f"against_none_{key}"] == pytest.approx(-10)
@@ -133,17 +124,15 @@ def test_another_teacher_than_elic_is_refused_before_anything_is_written(folder,
 
 
 def test_norms_are_trained_from_one_encoder_and_compared_with_the_first(folder, tmp_path, monkeypatch):
-    start = school(folder, tmp_path / "start").course("rsllic", "steps=1").path
+    start = tmp_path / "rsllic.safetensors"
+    model = build("rsllic", Widths(8, 24, (8, 16, 24)))
+    notes = {"lambda": "0.013", "steps": "1"}
+    save_encoder(start, "rsllic", model.widths, model.net.state_dict(), notes)
+    bind(start, Path(shutil.copy(folder / ELIC, tmp_path)))
     monkeypatch.setattr(norms_trained, "START", start)
     monkeypatch.setattr(norms_trained, "TEACHER", folder / ELIC)
-    asked = {
-        "data": str(folder),
-        "train": str(folder),
-        "out": str(tmp_path / "norms"),
-        "steps": 1,
-        "batch": 1,
-    }
-    own = NormKeys(**asked, crop_px=64, norms=("frozen", "position"), judge=1, rounds=0)
+    asked = {"data": str(folder), "train": str(folder), "out": str(tmp_path / "norms")}
+    own = NormKeys(**asked, steps=1, batch=1, crop_px=64, norms=("frozen", "position"), judge=1, rounds=0)
     found = norms_trained.trained(own)
     assert [load_checkpoint(found[n].path)[0].widths.norm for n in own.norms] == ["frozen", "position"]
     rows = norms_trained.loss_rows(found)
