@@ -80,7 +80,7 @@ class Instant:
     def exchange(self, payload_bytes: Mapping[int, float], audience: Audience | None = None) -> Sync:
         """The exchange among those who have something to send, timed (appendix A). audience: whom each
         message is meant for; None: for everybody. Satellites of one process ask alike, so answers are
-        kept."""
+        kept. A payload of 0 bytes: of who listens and sends nothing."""
         payloads = tuple(sorted(payload_bytes.items()))
         key = payloads, None if audience is None else frozenset(audience.items())
         if key not in self._exchanges:
@@ -103,8 +103,14 @@ class Instant:
     def timed(
         self, numbers: Sequence[int], payload_bytes: Sequence[float], audience: Audience | None = None
     ) -> SyncResult:
-        """One exchange among participants, message by message; audience as of `exchange`."""
+        """One exchange among participants, message by message; audience and empty payloads as of
+        `exchange`."""
         members, knobs = self.members[list(numbers)], self._knobs.sync
+        if audience is None and knobs.schedule == "unicast" and 0 in payload_bytes:
+            # nobody waits for who has nothing to say; in a collective they hand on what they hear
+            says = np.asarray(payload_bytes) > 0
+            wanted = np.repeat(says[:, None], len(says), axis=1)
+            return sync_within(self.topology, members, payload_bytes, knobs, wanted)
         if audience is None:
             return sync_round(self.topology, members, payload_bytes, knobs)
         return sync_within(self.topology, members, payload_bytes, knobs, wanted_pairs(numbers, audience))

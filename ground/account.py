@@ -54,6 +54,7 @@ class Landed:
             tuple(_record(self, (s, arrived.number), oracle.get(s, 0)) for s in sorted(arrived.sends)),
             notes[0].order if notes else (),
             max((note.t_round_s for note in notes), default=None),
+            bystanders=notes[0].bystanders or () if notes else (),
         )
 
 

@@ -285,7 +285,8 @@ class ClassicalPoint:
 class RoundRecord:
     """One round. satellites: ascending by number; one of which neither a stream nor word of itself came is
     not among them. order: satellites by priority, highest first. t_round_s: simulated time of the exchange,
-    None without one. network: where the satellites were and what links they had. classical: other codecs on
+    None without one. bystanders: satellites that did not look, each with those whose streams it heard.
+    network: where the satellites were and what links they had. classical: other codecs on
     the same pictures. Both are notes beside the round, for reports; they may be missing."""
 
     __pydantic_config__ = _STRICT
@@ -296,6 +297,17 @@ class RoundRecord:
     t_round_s: float | None = None
     network: Snapshot | None = None
     classical: tuple[ClassicalPoint, ...] = ()
+    bystanders: tuple[tuple[int, tuple[int, ...]], ...] = ()
+
+    @property
+    def looked_away(self) -> frozenset[int]:
+        """Satellites of which nothing was to come."""
+        return frozenset(s for s, _ in self.bystanders) - {one.satellite for one in self.satellites}
+
+    @property
+    def listened(self) -> frozenset[int]:
+        """Of these, who heard anybody."""
+        return self.looked_away & {s for s, heard in self.bystanders if heard}
 
     @property
     def payload_bytes(self) -> float:

@@ -48,9 +48,21 @@ def agree(rules: Rules, instant: Instant, heard: Heard) -> Accord:
                 found[sender] = header
     order = priority_order(rules.priority.rule, list(found.values()), rules.seed, instant.number)
     audience = audience_of_round(rules, instant.number, found)
-    sync = instant.exchange({s: rules.payload_bytes(header.count) for s, header in found.items()}, audience)
+    without = idle(instant, heard.by) - found.keys()
+    listening = without & heard.by.keys() if rules.dlrc.listen and found else frozenset()
+    sizes = {s: rules.payload_bytes(header.count) for s, header in found.items()}
+    sync = instant.exchange(sizes | dict.fromkeys(listening, 0), audience)
+    hearers = {s: sync.hearers[s] for s in found}
     size = rules.list_bytes(max((header.count for header in found.values()), default=0)) if found else 0
-    return Accord(order, found, sync.hearers, size, sync)
+    return Accord(order, found, hearers, size, sync, without, listening)
+
+
+def idle(instant: Instant, alive: Iterable[int] = ()) -> frozenset[int]:
+    """Where orbits decide: participants that have nothing to look at, and those alive, who may find that they
+    see too little."""
+    if not instant.sightings:
+        return frozenset()
+    return frozenset(range(len(instant.members))) - instant.sightings.keys() | frozenset(alive)
 
 
 def audience_of_round(rules: Rules, number: int, satellites: Iterable[int]) -> Audience | None:
@@ -64,7 +76,7 @@ def audience_of_round(rules: Rules, number: int, satellites: Iterable[int]) -> A
 
 def nobody(instant: Instant) -> Accord:
     """The accord of a round in which nobody exchanges anything."""
-    return Accord(tuple(range(len(instant.members))), {}, {}, 0, NO_SYNC)
+    return Accord(tuple(range(len(instant.members))), {}, {}, 0, NO_SYNC, idle(instant))
 
 
 def alive(seen: Sequence[S], heard: Heard) -> list[S]:
@@ -109,8 +121,9 @@ def understand(rules: Rules, accord: Accord, heard: Heard) -> Known:
             continue
     _check_orders(rules, orders)
     whole = lists.keys() | offers.keys() | elsewhere
+    hear = whole | accord.listening
     by = {
-        receiver: frozenset({receiver} | (senders & whole) if receiver in whole else {receiver})
+        receiver: frozenset({receiver} | (senders & whole) if receiver in hear else {receiver})
         for receiver, senders in heard.by.items()
     }
     return Known(lists, by, offers)

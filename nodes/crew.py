@@ -222,6 +222,7 @@ class Accord:
 
     order: satellites with an accepted header, highest priority first. headers: theirs. hearers: sender ->
     receivers that the links allow. size: bytes of a message of EXCHANGE. sync: what the exchange costs.
+    idle: who has no view, as no orbit leads it there; they listen if they are `listening`.
     """
 
     order: tuple[int, ...]
@@ -229,6 +230,8 @@ class Accord:
     hearers: Mapping[int, frozenset[int]]
     size: int
     sync: Sync
+    idle: frozenset[int] = frozenset()
+    listening: frozenset[int] = frozenset()
 
 
 @value

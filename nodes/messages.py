@@ -195,6 +195,7 @@ class Note:
     start_s, duration_s, category). peak_rss_mib: of its process so far, what is shared with others by its
     share. geometry: where orbits decide what is seen. offered: whether a stream of its own was whole where
     it was heard. entries: of its list, what later rounds may refer to (nodes/lists/entries.py), as text.
+    bystanders: (satellite, whose streams it heard) of those that did not look; alike on all.
     """
 
     satellite: int
@@ -216,6 +217,7 @@ class Note:
     geometry: Geometry | None = None
     offered: bool | None = None
     entries: str | None = None
+    bystanders: tuple[tuple[int, tuple[int, ...]], ...] | None = None
 
 
 @value
@@ -260,6 +262,8 @@ class Witness:
         values = json.loads(data[ends[0] : ends[1]])
         values |= {key: tuple(values[key]) for key in ("order", "heard")}
         values["spans"] = tuple(tuple(span) for span in values["spans"])
+        if "bystanders" in values:
+            values["bystanders"] = tuple((one, tuple(heard)) for one, heard in values["bystanders"])
         values["geometry"] = Geometry.of(values.get("geometry"))
         pixels = np.frombuffer(data[ends[2] : ends[3]], dtype=kind)
         original, valid = pixels.reshape(height, width, bands), None

@@ -198,6 +198,7 @@ def witness(
         geometry=look.geometry,
         offered=True if look.satellite in known.offers else None,
         entries=known.entries[look.satellite].pack() if look.satellite in known.entries else None,
+        bystanders=tuple((s, tuple(sorted(known.by.get(s, {s}) - {s}))) for s in sorted(accord.idle)) or None,
     )
     return Witness(look.image, product.alone, len(product.stream), note, look.valid)
 

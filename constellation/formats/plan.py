@@ -10,8 +10,13 @@ from __future__ import annotations
 import json
 import math
 import re
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from itertools import accumulate
+from operator import itemgetter
 from pathlib import Path
 
 from constellation.common.errors import UserError
@@ -175,18 +180,31 @@ def _read_ion(text: str, path: str, epoch: datetime) -> list[PlanContact]:
             ranges.append((*nodes, begin_s, end_s, amount))
         else:
             contacts.append(_contact([*nodes, begin_s, end_s, 8 * amount, 0.0], where))
-    return [_with_range(one, ranges) for one in contacts]
+    return _with_ranges(contacts, ranges)
 
 
-def _with_range(one: PlanContact, ranges: list[tuple]) -> PlanContact:
-    """ION's ranges hold both ways unless the other way has its own."""
-    for way in ((one.source, one.target), (one.target, one.source)):
-        for a, b, begin_s, end_s, delay_s in ranges:
-            if (a, b) == way and begin_s <= one.begin_s < end_s:
-                return PlanContact(
-                    one.source, one.target, one.begin_s, one.end_s, one.rate_bps, float(delay_s)
-                )
-    return one
+def _with_ranges(contacts: list[PlanContact], ranges: list[tuple]) -> list[PlanContact]:
+    """Light times of contacts, by a search among the ranges of their pair alone. ION's ranges hold both ways
+    unless the other way has its own; of several at once, the one that began last."""
+    by_way: dict[tuple[int, int], list[tuple[float, float, float]]] = defaultdict(list)
+    for a, b, *range_ in ranges:
+        by_way[a, b].append(tuple(range_))
+    until_s = {}  # of each way, how long any that began so far holds
+    for way, held in by_way.items():
+        held.sort()
+        until_s[way] = list(accumulate((end_s for _, end_s, _ in held), max))
+    found = []
+    for one in contacts:
+        for way in ((one.source, one.target), (one.target, one.source)):
+            held = by_way.get(way, [])
+            at = bisect_right(held, one.begin_s, key=itemgetter(0)) - 1
+            while at >= 0 and until_s[way][at] > one.begin_s >= held[at][1]:
+                at -= 1
+            if at >= 0 and held[at][1] > one.begin_s:
+                one = replace(one, delay_s=float(held[at][2]))
+                break
+        found.append(one)
+    return found
 
 
 def _ion_seconds(word: str, epoch: datetime, reference_s: float, where: str) -> float:

@@ -85,6 +85,9 @@ class DlrcKnobs(Knobs):
     """whether streams may refer to views of earlier rounds that the ground accepted"""
     memory_rounds: Annotated[int, Field(ge=1, le=31), ADDED] = 8
     """that are kept, on board and at the ground"""
+    listen: Annotated[bool, ADDED] = False
+    """satellites that do not look hear and keep the streams of those that do, as far as links reach; with
+    memory"""
     map_coding: Literal["successor", "lzma"] = "successor"
     """of the assignment map"""
 
@@ -103,6 +106,11 @@ class DlrcKnobs(Knobs):
             raise ValueError(
                 f"dlrc.memory={self.memory} with dlrc.dedup=footprint: a place that was seen once would "
                 "never be sent again; expected dlrc.dedup=signature"
+            )
+        if self.listen and not (self.remembers and self.streams):
+            raise ValueError(
+                "dlrc.listen=true: who does not look hears for later rounds alone, needs dlrc.memory=rounds "
+                f"and dlrc.exchange=streams, found {self.memory} and {self.exchange}"
             )
         return self
 

@@ -49,8 +49,7 @@ def faults_row(run: Run) -> str:
     kinds = Counter(event.kind for event in events)
     records = [one for record in run.rounds for one in record.satellites]
     outcomes = Counter(one.outcome for one in records)
-    silent = scenario.satellites * len(run.rounds) - len(records)
-    lost = outcomes[Outcome.LOST] + outcomes[Outcome.INCOMPLETE] + silent
+    lost = outcomes[Outcome.LOST] + outcomes[Outcome.INCOMPLETE] + missing(run)
     repaired = outcomes[Outcome.RESENT] + outcomes[Outcome.INDEPENDENT]
     more = sum(one.ledger.resent for one in records)
     waited_s = waited(run)
@@ -59,6 +58,12 @@ def faults_row(run: Run) -> str:
         f"{struck}: {counted(lost, 'image')} lost, {repaired} repaired, for {more} bytes sent again and "
         f"{waited_s:.2f} s of waiting"
     )
+
+
+def missing(run: Run) -> int:
+    """Views of which neither a stream nor a word came, though there was something to see."""
+    came = sum(len(record.satellites) + len(record.looked_away) for record in run.rounds)
+    return run.scenario.satellites * len(run.rounds) - came
 
 
 def waited(run: Run) -> float:

@@ -48,10 +48,19 @@ def progress(network: NetworkScenario, record: RoundRecord, estimate: bool = Fal
     change = f" ({100 * (after / before - 1):+.1f} %)" if before else ""
     kind = " (open-loop ESTIMATE)" if estimate else ""
     head = (
-        f"{round_title(record.number, network.rounds)}: {exact} of {len(record.satellites)} streams decoded "
-        f"exactly, {before:.0f} -> {after:.0f} bytes{kind}{change}"
+        f"{round_title(record.number, network.rounds)}: {looked(record, network.satellites)}{exact} of "
+        f"{len(record.satellites)} streams decoded exactly, {before:.0f} -> {after:.0f} bytes{kind}{change}"
     )
     return "\n  ".join([head, *_troubles(record, network.satellites)])
+
+
+def looked(record: RoundRecord, satellites: int) -> str:
+    """Where orbits decide: how many looked, and how many of the others heard them."""
+    if not record.looked_away:
+        return ""
+    listened = len(record.listened)
+    heard = f" and {listened} listened" if listened else ""
+    return f"{satellites - len(record.looked_away)} of {satellites} looked{heard}; "
 
 
 def _troubles(record: RoundRecord, satellites: int) -> list[str]:
@@ -60,7 +69,8 @@ def _troubles(record: RoundRecord, satellites: int) -> list[str]:
         who = [one.satellite for one in record.satellites if one.outcome is outcome]
         if who:
             lines.append(f"{outcome.value}, {meaning}: {_named(who)}")
-    silent = sorted(set(range(satellites)) - {one.satellite for one in record.satellites})
+    came = {one.satellite for one in record.satellites}
+    silent = sorted(set(range(satellites)) - came - record.looked_away)
     return [*lines, f"no word of: {_named(silent)}"] if silent else lines
 
 

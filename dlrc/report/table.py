@@ -10,7 +10,8 @@ from collections import Counter
 
 from constellation.common.text import counted
 from constellation.sync.series import constellation_label
-from dlrc.report.faults import accidents_row, account_row, faults_row
+from dlrc.report.faults import accidents_row, account_row, faults_row, missing
+from dlrc.report.tables import link_bytes
 from dlrc.store.parts import MeanMax
 from dlrc.store.results import Run
 from dlrc.store.summary import Facts, RunSummary
@@ -106,6 +107,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         ("NOTE", note if summary.bpp.kind == "estimate" else ""),
         ("positions", positions),
         ("oracle", oracle if scenario.satellites > 1 else ""),
+        ("looks", _looks(run)),
         ("bits", _fates(summary)),
         ("sync", _sync(run)),
         ("downlink", downlink),
@@ -147,6 +149,18 @@ def _sync(run: Run) -> str:
     return f"round {_seconds(sync.t_round_s)}, {sent}, noise {sync.noise}"
 
 
+def _looks(run: Run) -> str:
+    """Where orbits decide: how many looked and how many listened, and what the exchange took over links."""
+    if not any(record.bystanders for record in run.rounds):
+        return ""
+    away = sum(len(record.looked_away) for record in run.rounds)
+    chances = run.scenario.satellites * len(run.rounds)
+    listened = sum(len(record.listened) for record in run.rounds)
+    heard = f", {listened} of {away} listened" if run.scenario.dlrc.listen else ""
+    carried = sum(link_bytes(record) for record in run.rounds)
+    return f"{chances - away} of {chances} looked{heard}; {carried:.0f} B over links, each hop counted"
+
+
 def _decoded(summary: RunSummary) -> str:
     decode = summary.decode
     failed = f", {decode.failed} FAILED" if decode.failed else ", none failed"
@@ -158,7 +172,7 @@ def _decoded(summary: RunSummary) -> str:
 def _outcomes(run: Run) -> str:
     """How many of each kind, where any image came otherwise than exactly."""
     found = Counter(one.outcome for record in run.rounds for one in record.satellites)
-    silent = run.scenario.satellites * len(run.rounds) - sum(found.values())
+    silent = missing(run)
     if set(found) <= {Outcome.EXACT} and not silent:
         return ""
     parts = [f"{found[outcome]} {outcome.value}" for outcome in Outcome if found[outcome]]

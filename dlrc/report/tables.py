@@ -54,14 +54,21 @@ def round_row(record: RoundRecord) -> dict[str, Any]:
         "round": record.number,
         "time_s": network.time_s if network else None,
         "satellites": len(record.satellites),
+        "listened": len(record.listened),
         "exact": sum(one.exact for one in record.satellites),
         "failed": sum(one.failed for one in record.satellites),
         "independent_bytes": sum(one.independent.total for one in record.satellites),
         "dlrc_bytes": sum(one.dlrc.total for one in record.satellites),
         "t_round_s": record.t_round_s,
         "payload_bytes": record.payload_bytes,
+        "link_bytes": link_bytes(record),
         "order": " ".join(map(str, record.order)),
     }
+
+
+def link_bytes(record: RoundRecord) -> float:
+    """What a round's exchange took over inter-satellite links, each hop counted; 0 where it is not told."""
+    return sum(link.carried_bytes for link in record.network.links) if record.network else 0.0
 
 
 def satellite_row(record: RoundRecord, one: SatelliteRecord) -> dict[str, Any]:

@@ -57,6 +57,7 @@ class Beside:
 
     def _network(self, record: RoundRecord) -> Snapshot:
         payload = {one.satellite: float(one.payload_bytes) for one in record.satellites if one.payload_bytes}
+        payload |= {s: 0.0 for s, heard in record.bystanders if heard and s not in payload}
         ready = {one.satellite: _ready(one) for one in record.satellites}
         corners = {one.satellite: (one.place.row, one.place.col) for one in record.satellites if one.place}
         return self._onlooker.at(

@@ -85,9 +85,11 @@ def past_in(folder: Path, faults: Faults, streams: bool) -> Past | None:
         offers = _offers(folder, exact) if streams else _entries(folder, exact)
     except (OSError, UserError, MessageError):
         return None
-    nodes = frozenset(one.satellite for one in record.satellites)
+    told = {one.satellite: one.heard for one in record.satellites}
+    told = {s: heard for s, heard in record.bystanders if heard} | told
+    nodes = frozenset(told)
     informed = faults.alive(nodes, Stage(record.number, Step.REQUEST))
-    by = {one.satellite: frozenset(one.heard) for one in record.satellites}
+    by = {s: frozenset(heard) for s, heard in told.items()}
     known = by if streams else understood(by)
     heard = {satellite: known[satellite] & offers.keys() for satellite in known.keys() & informed}
     asked = [one for one in record.satellites if any(sent.kind == "independent" for sent in one.accounts)]

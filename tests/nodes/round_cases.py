@@ -34,6 +34,7 @@ class Instant:
     def __init__(self, number: int, hearing: dict[int, tuple[int, ...]] | None) -> None:
         self.number, self.time_s, self.members = number, 60.0 * number, np.arange(SATELLITES)
         self.hearing = hearing
+        self.sightings = {}
 
     def exchange(self, payload_bytes, audience=None):
         senders = sorted(payload_bytes)
