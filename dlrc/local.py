@@ -7,7 +7,7 @@ carries the messages is all that differs.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from constellation.common.frozen import value
@@ -61,10 +61,15 @@ def run(scenario: str | Scenario, **overrides: Any) -> Run:
     section takes a dictionary, too. With `output` among them the run is kept in a folder below it, as a
     launched one is; else in memory. Raises `UserError`.
     """
-    asked = _scenario(scenario, list(_words(overrides)))
+    return kept(_scenario(scenario, list(_words(overrides))), stored="output" in overrides)
+
+
+def kept(asked: Scenario, stored: bool = True, say: Callable[[str], None] | None = None) -> Run:
+    """Fly a scenario in this process and keep it, in a folder below its `output` where it is stored. say:
+    takes the lines that a console shows. Raises `UserError`."""
     began_s = time.monotonic()
     check_inputs(asked)
-    with Recording(asked, stored="output" in overrides) as recording:
+    with Recording(asked, stored, say or (lambda _line: None)) as recording:
         sides = sides_of(asked)
         recording.begin(sides.crew.board)
         for memory in (sides.crew.memory, sides.station.memory):

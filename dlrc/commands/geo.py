@@ -1,6 +1,7 @@
 """Write a run's footprints and pictures as GeoJSON and GeoTIFF, for QGIS and whatever reads GDAL's formats.
 
     looks.geojson            a polygon a view, with time, angles, Sun, outcome and bytes
+    map.html                 with page=true: what a run's folder has, too
     round000_rebuilt.tif     the patches of a round on one grid, first priority on top; transparent elsewhere
 
 Of runs with capture.mode=orbit. Views of the map grid are laid as they are; views of a sensor's grid are
@@ -23,6 +24,7 @@ from constellation.common.knobs import Knobs
 from constellation.common.text import counted
 from constellation.formats.footprints import rings
 from constellation.sight.geometry import LATTICE, Geometry
+from dlrc.report.page import write_map
 from dlrc.report.sheet import by_priority
 from dlrc.report.tables import look_row
 from dlrc.store.folder import open as open_run
@@ -43,6 +45,8 @@ class GeoKeys(Knobs):
     """folder that is written; none: geo in the run's own"""
     pictures: Literal["captured", "rebuilt", "independent", "none"] = "rebuilt"
     """what was seen, what the ground has, or what it would have of independent streams"""
+    page: bool = False
+    """write map.html too: footprints and tracks on maps, with a slider through time"""
     rounds: Annotated[int, Field(ge=1, le=100000)] = 100000
     """the first ones only"""
 
@@ -59,6 +63,8 @@ def write(given: Given) -> None:
     rows = ",\n".join(json.dumps(one, separators=(",", ":")) for one in looks)
     write_text(folder / "looks.geojson", '{"type":"FeatureCollection","features":[\n' + rows + "\n]}\n")
     print(f"{folder / 'looks.geojson'}: {counted(len(looks), 'footprint')}")
+    if own.page and (path := write_map(run, folder)):
+        print(f"{path}: a map with a slider through the run's time")
     for record in records if own.pictures != "none" else ():
         path = folder / f"round{record.number:03d}_{own.pictures}.tif"
         if (laid := mosaic(run, record, KINDS[own.pictures])) is not None:

@@ -11,7 +11,7 @@ import numpy as np
 from constellation.sight.geometry import Geometry
 from dlrc.report.command import knob_texts
 from dlrc.report.fates import CLASSES, OTHER, classes_of
-from dlrc.report.gains import gain_rows
+from dlrc.report.gains import gain_rows, view_row
 from dlrc.store.results import Run
 from ground.records import RoundRecord, SatelliteRecord
 
@@ -28,7 +28,7 @@ def tables(run: Run) -> dict[str, Table]:
         "rounds": [round_row(record) for record in run.rounds],
         "satellites": [satellite_row(record, one) for record in run.rounds for one in record.satellites],
         "looks": [
-            look_row(record.number, one.satellite, one.geometry)
+            look_row(record.number, one.satellite, one.geometry) | view_row(one)
             for record in run.rounds
             for one in record.satellites
             if one.geometry is not None

@@ -25,7 +25,7 @@ from constellation.scenario.scenario import Scenario
 from dlrc.report import draw, table
 from dlrc.report.lines import opening, progress
 from dlrc.report.page import NAME as PAGE
-from dlrc.report.page import RunPage, write_shelf
+from dlrc.report.page import RunPage, write_map, write_shelf
 from dlrc.store.beside import Beside, versions
 from dlrc.store.claim import now
 from dlrc.store.cost import Mishap
@@ -168,6 +168,7 @@ class Recording(AbstractContextManager["Recording"]):
             run = open_run(self._finished)
             self._say(table(run))
             draw(run, self._finished)
+            write_map(run, self._finished)
             self._page.write(run, self._finished)
             return run
         apart_mib = sum(self._rss_mib.values()) if processes else 0.0
@@ -189,9 +190,10 @@ class Recording(AbstractContextManager["Recording"]):
             run = Run(self.scenario, facts, run.rounds, Stored(path))
             self._say(table(run))
             draw(run, path)
+            drawn = write_map(run, path)
             self._page.write(run, path)
             write_shelf(path.parent)
-            self._say(f"page      {path / PAGE}")
+            self._say(f"page      {path / PAGE}" + (f", {drawn}" if drawn else ""))
         return run
 
 

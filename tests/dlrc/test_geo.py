@@ -9,9 +9,14 @@ import pytest
 from PIL import Image
 
 import dlrc.commands.geo as geo
+from codec.maps.assignment import KEPT, REMOTE
 from constellation.common.errors import UserError
-from dlrc.report.gains import KINDS, saved_bytes
+from dlrc.report.gains import KINDS, kind_of, saved_bytes, saved_from, view_row
+from dlrc.report.page import write_map
+from dlrc.report.page.day import map_contents, map_page
 from dlrc.store.results import Held, Images
+from ground.cells import Cells
+from ground.records import Fates
 from tests.dlrc.run_cases import one_round, record, run
 from tests.nodes.sights.test_orbit_capture import looks_of, striped  # noqa: F401  # the fixture
 
@@ -62,8 +67,25 @@ def test_footprints_are_polygons_around_what_was_seen(striped, tmp_path, monkeyp
         assert one["properties"]["off_nadir_deg"] == look.geometry.off_nadir_deg
 
 
-def test_a_run_of_windows_has_no_footprints(monkeypatch):
+def test_the_map_of_a_run_says_what_its_looks_table_says(striped):  # noqa: F811
+    looks = looks_of(f"scene.path={striped}", "sight.gsd_m=20")
+    made = flown(looks)
+    told = map_contents(made)
+    (round_,) = told["rounds"]
+    assert [one["time_s"] for one in round_["looks"]] == sorted(
+        round(one.geometry.time_s, 1) for one in looks
+    )
+    for one in round_["looks"]:
+        parts = sum(one[kind] for kind in (*KINDS, "side"))
+        assert parts == pytest.approx(one["independent"] - one["dlrc"], abs=0.3)
+    west, south, east, north = told["box"]
+    assert all(west < lon < east and south < lat < north for lon, lat in round_["looks"][0]["corners"])
+    assert map_page(made).count("default-src 'none'") == 1
+
+
+def test_a_run_of_windows_has_no_footprints_and_no_map(monkeypatch, tmp_path):
     monkeypatch.setattr(geo, "open_run", lambda path: run())
+    assert write_map(run(), tmp_path) is None and not list(tmp_path.iterdir())
     with pytest.raises(UserError, match=r"no view says where it is, expected a run with capture.mode=orbit"):
         geo.COMMAND.work(type("Given", (), {"own": geo.GeoKeys(run="x")})())
 
@@ -73,3 +95,15 @@ def test_gains_add_up_to_what_was_saved():
     parts = saved_bytes(one)
     assert sum(parts.values()) == pytest.approx(one.independent.total - one.dlrc.total)
     assert set(parts) == {*KINDS, "side"}
+
+
+def test_what_was_saved_belongs_to_the_view_that_it_was_copied_from():
+    owner = np.full((4, 4), -1)
+    owner[0], owner[1], owner[2] = 3, 2 + 1024, 3 + 2 * 1024
+    bits = np.where(owner >= 0, 0.0, 8.0)
+    fates = Fates(np.where(owner >= 0, REMOTE, KEPT), owner >= 0, owner)
+    cells = Cells(bits, np.full((4, 4), 8.0), np.zeros((4, 4)), np.zeros((4, 4)))
+    one = record(5, 2, fates=fates, cells=cells)
+    assert saved_from(one) == {(3, 5): 4.0, (2, 4): 4.0, (3, 3): 4.0}
+    assert [kind_of(one, source) for source in ((3, 5), (2, 4), (3, 3))] == list(KINDS)
+    assert view_row(one)["copied_from"] == "2@4:4 3@3:4 3@5:4"

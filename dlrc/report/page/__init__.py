@@ -8,12 +8,13 @@ from pathlib import Path
 from constellation.common.errors import UserError
 from constellation.common.files import write_text
 from dlrc.report.page.contents import contents
+from dlrc.report.page.day import MAP, has_looks, map_page
 from dlrc.report.page.html import page
 from dlrc.report.page.pictures import PictureBook
 from dlrc.report.page.several import NAME, comparison_page, write_shelf
 from dlrc.store.results import Run
 
-__all__ = ["NAME", "RunPage", "comparison_page", "run_page", "write_shelf"]
+__all__ = ["MAP", "NAME", "RunPage", "comparison_page", "map_page", "run_page", "write_map", "write_shelf"]
 
 SHARE = 0.05  # of a run's time, at most, goes into pages that are overwritten by the next
 
@@ -23,6 +24,15 @@ def run_page(run: Run, book: PictureBook | None = None) -> str:
     data = contents(run, PictureBook() if book is None else book)
     scripts = ("base.js", "charts.js", "views.js", "run.js")
     return page("run.html", f"{run.scenario.name}: what DLRC saved", data, scripts)
+
+
+def write_map(run: Run, folder: Path) -> Path | None:
+    """Write the map of a run from orbits into a folder, whole or not at all; None of any other. Raises
+    `UserError` where the disk refuses."""
+    if not has_looks(run):
+        return None
+    write_text(folder / MAP, map_page(run))
+    return folder / MAP
 
 
 class RunPage:

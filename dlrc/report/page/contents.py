@@ -38,6 +38,7 @@ def contents(run: Run, book: PictureBook) -> dict[str, Any]:
         "name": scenario.name,
         "asked": _asked(run),
         "finished": facts.wall_s is not None,
+        "orbits": any(one.geometry for record in run.rounds for one in record.satellites),
         "rounds_done": len(run.rounds),
         "rounds_asked": scenario.rounds,
         "summary": run.summary.model_dump(mode="json", by_alias=True),

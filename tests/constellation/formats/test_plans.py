@@ -172,3 +172,18 @@ def test_aiodtnsim_delivers_when_our_queue_does(plan):
     for i, delivery in enumerate(queue.deliveries):
         delay_s = next(one.delay_s for one in ordered if one.end_s >= delivery.finish_s)
         assert arrived[f"m{i}"] == pytest.approx(delivery.finish_s + delay_s, abs=1e-3)
+
+
+def test_light_times_of_an_ion_plan_are_those_that_hold_when_a_contact_begins(tmp_path):
+    lines = [f"a range +{10 * n} +{10 * n + 10} 1 2 {n}" for n in range(5)]
+    lines += ["a range +0 +100 3 4 7", "a range +20 +30 3 4 9", "a range +0 +100 4 3 5"]
+    pairs = ("1 2", "2 1", "3 4", "4 3", "1 5")
+    lines += [
+        f"a contact +{t} +{t + 1} {pair} 1000 1.0" for t in (0, 9, 10, 25, 31, 49, 50) for pair in pairs
+    ]
+    path = tmp_path / "plan"
+    path.write_text("\n".join(lines))
+    found = {(c.source, c.target, c.begin_s): c.delay_s for c in read_plan(str(path), EPOCH)}
+    for t, along, other in ((0, 0, 7), (9, 0, 7), (10, 1, 7), (25, 2, 9), (31, 3, 7), (49, 4, 7), (50, 0, 7)):
+        assert (found[1, 2, t], found[2, 1, t], found[3, 4, t], found[4, 3, t]) == (along, along, other, 5)
+        assert found[1, 5, t] == 0

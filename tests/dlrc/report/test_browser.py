@@ -3,9 +3,12 @@ axe objects to, on a desktop and on a phone, light and dark.
 
 Needs Chromium (`apt-get install chromium`, or DLRC_CHROMIUM=PATH); where there is none, they are skipped."""
 
+from dataclasses import replace
+
 import pytest
 
-from dlrc.report.page import comparison_page, run_page
+from constellation.sight.geometry import LATTICE, Geometry
+from dlrc.report.page import comparison_page, map_page, run_page
 from dlrc.report.page.several import shelf_page
 from dlrc.store.shelf import listed
 from nodes.timeline import ALONE, PREDICTION, REFERENCES, REGISTRATION
@@ -25,11 +28,32 @@ def pages(tmp_path_factory):
         "run": run_page(rich()),
         "streams": run_page(rich("dlrc.exchange=streams", "dlrc.dedup=hybrid", predicted=True)),
         "compare": comparison_page([run(), run("dlrc.k=12")], folder / "compare.html"),
+        "map": map_page(_looking()),
         "shelf": shelf_page(listed(folder)),
     }
     for name, text in texts.items():
         (folder / f"{name}.html").write_text(text, encoding="utf-8")
     return folder
+
+
+def _looking():
+    """Two windows of two looks each."""
+    shown = rich(predicted=True)
+
+    def geometry(satellite, number):
+        lattice = [(i / 4, j / 4) for i in range(LATTICE) for j in range(LATTICE)]
+        ground = tuple((120.1 + 0.01 * j + 0.002 * satellite, 30.2 - 0.01 * i) for i, j in lattice)
+        at = 3600.0 * (number + 1) + 60 * satellite
+        angles = (10.0 + satellite, 11.0, 90.0, 5.0, 5.0, 30.0, 120.0)
+        return Geometry(f"P{satellite}", at, "region", *angles, ground, ground, "", (0, 0, 5))
+
+    rounds = [
+        replace(
+            one, satellites=tuple(replace(v, geometry=geometry(v.satellite, v.round)) for v in one.satellites)
+        )
+        for one in shown.rounds
+    ]
+    return replace(shown, rounds=tuple(rounds))
 
 
 @pytest.fixture
@@ -60,7 +84,15 @@ def _outside(url):
 
 @pytest.mark.parametrize(
     ("name", "screen"),
-    [("run", "desktop"), ("run", "phone"), ("streams", "phone"), ("compare", "desktop"), ("shelf", "phone")],
+    [
+        ("run", "desktop"),
+        ("run", "phone"),
+        ("streams", "phone"),
+        ("compare", "desktop"),
+        ("shelf", "phone"),
+        ("map", "desktop"),
+        ("map", "phone"),
+    ],
 )
 def test_a_page_has_no_error_fits_its_screen_and_axe_objects_to_nothing(opened, name, screen):
     axe = pytest.importorskip(
@@ -71,6 +103,23 @@ def test_a_page_has_no_error_fits_its_screen_and_axe_objects_to_nothing(opened, 
     found = axe.Axe().run(page)
     told = [f"{v['id']}: {v['nodes'][0]['html'][:120]}" for v in found.response["violations"]]
     assert not told
+
+
+def test_the_slider_of_a_map_goes_through_the_day_by_keyboard(opened):
+    page = opened("map")
+    assert "Window 1 of 2" in page.inner_text("#pass-title")
+    page.focus("#slider")
+    page.keyboard.press("End")
+    assert page.inner_text("#time").startswith("12:00") and "Window 2 of 2" in page.inner_text("#pass-title")
+    page.keyboard.press("Home")
+    assert "Before the first" in page.inner_text("#pass-title") and "0 of 4 looks" in page.get_attribute(
+        "#ground", "aria-label"
+    )
+    page.click("#after")
+    assert "2 of 2 looked" in page.inner_text("#pass-told")
+    page.locator("#looks [data-look]").nth(3).press("Enter")
+    assert page.inner_text("#time") == "02:01:00" and "P1: incidence 11.0" in page.inner_text("#look-told")
+    assert page.locator("#looks tr.picked").count() == 1
 
 
 def test_every_chart_of_a_run_is_there_with_words_for_it(opened):

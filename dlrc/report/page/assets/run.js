@@ -7,6 +7,7 @@ function header() {
   const flying = !DATA.finished;
   $("state").replaceChildren(make("span", { class: "chip" + (flying ? " live" : ""), text: flying ? `${DATA.rounds_done} of ${DATA.rounds_asked} rounds, not finished` : `finished, ${DATA.began.slice(0, 10)}` }));
   $("contents").replaceChildren(...[["answer", "Answer"], ["views", "Pictures and maps"], ["rules", "Other rules"], ["quality", "Quality"], ["clock", "Clock"], ["network", "Links"], ["downlink", "Downlink"], ["table", "Satellites"], ["repairs", "Faults"], ["again", "Fly it again"]].map(([id, text]) => make("a", { href: "#" + id, text })));
+  if (DATA.orbits && DATA.finished) $("contents").prepend(make("a", { href: "map.html", text: "Map and time" }));
   $("foot").textContent = `dlrc ${DATA.versions.dlrc}, begun ${DATA.began}${S.wall_s ? `, ${duration(S.wall_s)} of wall time` : ""}. This page stands alone: it asks nothing of any network.`;
   follow(flying);
 }
