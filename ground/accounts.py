@@ -28,3 +28,28 @@ class Account:
     def adds_up(self) -> bool:
         """Whether every byte is accounted for."""
         return self.sent == self.received + self.lost + self.again
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Bytes of one satellite's downlink. first: sent at the first attempt. resent: sent on request, the
+    stream again or the independent one. received: arrived whole. lost: did not arrive, or damaged.
+
+    Every byte that was sent arrived or was lost: raises `ValueError` unless first + resent == received +
+    lost."""
+
+    __pydantic_config__ = _STRICT
+
+    first: int
+    resent: int
+    received: int
+    lost: int
+
+    def __post_init__(self) -> None:
+        if min(self.first, self.resent, self.received, self.lost) < 0:
+            raise ValueError(f"ledger: {self}, expected no negative number of bytes")
+        if self.first + self.resent != self.received + self.lost:
+            raise ValueError(
+                f"ledger: {self.first} + {self.resent} bytes sent, {self.received} received and "
+                f"{self.lost} lost"
+            )

@@ -22,7 +22,7 @@ from constellation.clock import Span
 from constellation.common.errors import UserError
 from constellation.sight.geometry import Geometry
 from constellation.snapshot import Snapshot
-from ground.accounts import Account
+from ground.accounts import Account, Ledger
 from ground.cells import JsonCells
 from ground.metrics import Quality
 from nodes.streams.fates import source_of
@@ -46,31 +46,6 @@ class Outcome(str, Enum):
     LOST = "lost"
 
     __str__ = str.__str__
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """Bytes of one satellite's downlink. first: sent at the first attempt. resent: sent on request, the
-    stream again or the independent one. received: arrived whole. lost: did not arrive, or damaged.
-
-    Every byte that was sent arrived or was lost: raises `ValueError` unless first + resent == received +
-    lost."""
-
-    __pydantic_config__ = _STRICT
-
-    first: int
-    resent: int
-    received: int
-    lost: int
-
-    def __post_init__(self) -> None:
-        if min(self.first, self.resent, self.received, self.lost) < 0:
-            raise ValueError(f"ledger: {self}, expected no negative number of bytes")
-        if self.first + self.resent != self.received + self.lost:
-            raise ValueError(
-                f"ledger: {self.first} + {self.resent} bytes sent, {self.received} received and "
-                f"{self.lost} lost"
-            )
 
 
 @dataclass(frozen=True)
