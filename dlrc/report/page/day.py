@@ -30,6 +30,7 @@ MAP = "map.html"
 MAX_TRACKS = 64  # satellites whose ground tracks a page holds
 MAX_STEPS = 3000
 QUICKLOOK_PX = 640
+MAX_READ_PX = 1 << 26  # of a scene, for its quick-look
 _AROUND = 0.35  # of the footprints' extent, that the map of the ground shows beside them
 Box = tuple[float, float, float, float]  # west, south, east, north, degrees
 
@@ -174,7 +175,10 @@ def _quicklook(run: Run, box: Box) -> str | None:
         if not here.any():
             return None
         top, left, bottom, right = rows[here].min(), cols[here].min(), rows[here].max(), cols[here].max()
-        whole = scene.read(int(top), int(left), int(bottom - top + 1), int(right - left + 1))
+        high, wide = int(bottom - top + 1), int(right - left + 1)
+        if high * wide > MAX_READ_PX:
+            return None
+        whole = scene.read(int(top), int(left), high, wide)
     except (UserError, ValueError):
         return None
     picture = np.full((*lon.shape, 3), 128, np.uint8)
