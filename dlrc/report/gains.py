@@ -41,7 +41,7 @@ def kind_of(one: SatelliteRecord, source: Source) -> str:
 
 def saved_bytes(one: SatelliteRecord) -> dict[str, float]:
     """Of one view, by kind; and `side`, what was spent or saved beside it (hyper-latents, maps, guides)."""
-    found = dict.fromkeys(KINDS, 0.0)
+    found: dict[str, float] = dict.fromkeys(KINDS, 0.0)
     for source, saved in saved_from(one).items():
         found[kind_of(one, source)] += saved
     total = float(one.independent.total - one.dlrc.total)

@@ -132,7 +132,7 @@ def _box(views: Any) -> Box | None:
     if east - west > 5 or north - south > 5:
         return None
     wide, high = _AROUND * (east - west), _AROUND * (north - south)
-    return tuple(float(part) for part in (west - wide, south - high, east + wide, north + high))
+    return float(west - wide), float(south - high), float(east + wide), float(north + high)
 
 
 def _tracks(run: Run, space: SpaceSegment, until_s: float) -> dict[str, Any]:
