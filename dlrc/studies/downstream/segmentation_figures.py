@@ -12,7 +12,8 @@ _CLASSICAL = ("JPEG 2000", "JPEG 2000 KLT")
 def curves(rows: Sequence[Any]) -> bytes:
     """A PNG of one task's rows (segmentation_report.Row): a column of panels for each choice of bands, IoU
     above, F1 below. Full: U-Net trained on originals; hollow: it went on with decoded pictures. Lines across:
-    ceiling (originals), threshold, floor (nothing marked)."""
+    ceiling (originals), threshold, floor (nothing marked). A codec that was measured on fewer sources is
+    drawn at the ceiling plus its change on those: other sources are harder or easier."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -32,13 +33,20 @@ def curves(rows: Sequence[Any]) -> bytes:
 
 
 def _panel(axes: Any, rows: Sequence[Any], name: str) -> None:
-    families = _families(rows)
+    families, most = _families(rows), max(row.sources for row in rows)
     hues = [*_CLASSICAL, *sorted({label.partition(",")[0] for label in families} - {*_CLASSICAL})]
+    ceiling = next(getattr(row, name) for row in rows if row.method == "original")
     for label, mine in families.items():
         alone = label.endswith("by band")
         look = {"color": f"C{hues.index(label.partition(',')[0])}", "marker": "s" if alone else "o"}
+        if fewer := mine[0].sources < most:
+            look["marker"], label = "*", f"{label}: ceiling and its change on {mine[0].sources} sources"
         for segmenter, line, fill in (("originals", "-", "full"), ("went on with decoded", ":", "none")):
-            points = sorted((row.bppb, getattr(row, name)) for row in mine if row.segmenter == segmenter)
+            some = [row for row in mine if row.segmenter == segmenter]
+            points = sorted(
+                (row.bppb, ceiling + getattr(row, f"d_{name}") if fewer else getattr(row, name))
+                for row in some
+            )
             if points:
                 look |= {"linestyle": "--" if alone else line, "fillstyle": fill}
                 axes.plot(*zip(*points, strict=True), **look, label=label if fill == "full" else None)

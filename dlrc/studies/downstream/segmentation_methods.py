@@ -65,6 +65,8 @@ def reference_of(key: Key) -> Key:
         return method.replace("dlrc", "independent"), segmenter
     if method.endswith("patches independent"):
         return method.replace("independent", "captured"), segmenter
+    if method.endswith("patches captured"):
+        return "", ""  # other pixels than the tiles'
     if segmenter == "went on with decoded":
         return CONTROL
     return ORIGINALS if segmenter == "originals" and method != "original" else ("", "")

@@ -47,6 +47,7 @@ def test_changes_are_against_the_same_sources_and_the_same_training():
     assert math.isnan(alone.d_iou)
     assert reference_of(("bmshj 0.013 joint seed 1", "joint")) == ("bmshj 0.013 control seed 1", "control")
     assert reference_of(("x", "went on with decoded")) == ("original", "went on with originals")
+    assert reference_of(("x patches captured", "originals")) == ("", "")
     assert reference_of(("x patches dlrc", "originals")) == ("x patches independent", "originals")
 
 
