@@ -34,6 +34,7 @@ from dlrc.tasks.sources import TASKS, folds, load, series, thinned
 
 Db = Annotated[float, Field(ge=5, le=90)]
 Lambda = Annotated[float, Field(gt=0, le=10)]
+CLASSICAL = ("jpeg2000", "klt", "none")
 TaskName = Literal["cloud", "fire", "building"]
 CODECS = registry.whole()[:1] + registry.whole()[2:]  # without the second: the first and a context model
 
@@ -61,7 +62,7 @@ class SegmentationKeys(Knobs):
     """the learned codec with several lambdas, trained together with a segmenter, and flown"""
     levels_db: Several[Db] = (20.0, 24.0, 28.0, 32.0, 38.0)
     """PSNR that JPEG 2000 aims at"""
-    retrain: Several[Word] = ("jpeg2000", "klt", *CODECS)
+    retrain: Several[Word] = (*CLASSICAL[:2], *CODECS)
     """codecs on whose decoded pictures the U-Net goes on as well: at retrain_db=, at lambda=, and curve= at
     the least lambda; none: no codec at all"""
     retrain_db: Db = 24.0
@@ -101,6 +102,8 @@ def study(given: Given) -> None:
     own: SegmentationKeys = given.own
     torch.set_num_threads(own.threads)
     known_models((*own.codecs, own.curve), "codecs")
+    known_models([word for word in own.retrain if word not in CLASSICAL], "retrain")
+    known_models([word for word in own.once if word != "none"], "once")
     root = Path(own.data) if own.data else default_data_folder()
     if root is None or not root.is_dir():
         raise UserError(f"data={own.data}: no such folder; give one that has segmentation/ in it")

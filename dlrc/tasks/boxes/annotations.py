@@ -101,8 +101,10 @@ def inside(boxes: Iterable[Box], left: float, top: float, side: int) -> tuple[li
 def _lines(path: Path) -> list[tuple[Path, int, list[str]]]:
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: {str(error)[:120]}") from None
+    except OSError as error:
+        raise UserError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not text") from None
     rows = [(path, number, line.split()) for number, line in enumerate(text.splitlines(), 1)]
     return [row for row in rows if row[2]]
 
