@@ -59,10 +59,11 @@ Found = dict[Key, list[Measured]]  # by method, of each fold
 
 @value
 class Table:
-    """Of one cell. equal: lines (Markdown) on bits at equal PSNR."""
+    """Of one cell. psnr, rate: lines (Markdown) on bits at equal PSNR, and on maps at nearly equal rate."""
 
     rows: tuple[Row, ...]
-    equal: tuple[str, ...]
+    psnr: tuple[str, ...]
+    rate: tuple[str, ...]
 
 
 def table_of(cell: tuple[str, str, str], found: Found) -> Table:
@@ -72,7 +73,7 @@ def table_of(cell: tuple[str, str, str], found: Found) -> Table:
         row_of((*cell, *key), len(parts), whole[key], whole.get(reference_of(key)))
         for key, parts in found.items()
     )
-    return Table(tuple(rows), tuple(equal_psnr(found)))
+    return Table(tuple(rows), tuple(equal_psnr(found)), tuple(equal_rate(found)))
 
 
 def row_of(place: tuple[str, ...], folds: int, found: Measured, against: Measured | None) -> Row:
@@ -108,7 +109,8 @@ def report(tables: Sequence[Table], out: Path) -> list[str]:
     for table in tables:
         first = table.rows[0]
         lines += ["", f"{first.task}, {first.bands} ({first.says})", "", *_table(table.rows)]
-        lines += ["", *table.equal] if table.equal else []
+        for more in (table.psnr, table.rate):
+            lines += ["", *more] if more else []
     return lines
 
 
@@ -145,12 +147,18 @@ def _change(value_: float, low: float, high: float) -> str:
     return f"{value_:+.3f} [{low:+.3f}, {high:+.3f}]" if math.isfinite(value_) else "-"
 
 
-def equal_psnr(found: Found) -> list[str]:
-    """Bits per pixel and band of each learned codec beside what others need for its PSNR on the same sources:
-    from their measured points, linear in dB over the logarithm of the rate; a dash outside of them."""
+def _rated(found: Found) -> tuple[dict[str, list[Measured]], dict[str, list[str]]]:
+    """(folds by codec, codecs by family), of maps with the U-Net that originals trained."""
     rated = {method: parts for (method, segmenter), parts in found.items() if segmenter == "originals"}
     rated = {method: parts for method, parts in rated.items() if all(part.squared for part in parts)}
     families = {name: [one for one in rated if _family(one) == name] for name in map(_family, rated)}
+    return rated, families
+
+
+def equal_psnr(found: Found) -> list[str]:
+    """Bits per pixel and band of each learned codec beside what others need for its PSNR on the same sources:
+    from their measured points, linear in dB over the logarithm of the rate; a dash outside of them."""
+    rated, families = _rated(found)
     rivals = [name for name in families if name.startswith("JPEG") or name.endswith("band by band")]
     learned = [method for method in rated if _family(method) not in rivals]
     if not learned or not rivals:
@@ -167,6 +175,27 @@ def equal_psnr(found: Found) -> list[str]:
             needed = rate_at(psnr_db, points)
             cells.append(f"{needed:.3f} ({100 * (rate / needed - 1):+.0f} %)" if needed else "-")
         lines.append(f"| {method} | {sources} | {psnr_db:.1f} | {rate:.3f} | {' | '.join(cells)} |")
+    return lines
+
+
+def equal_rate(found: Found) -> list[str]:
+    """IoU of each learned codec less that of the point of JPEG 2000 whose rate is nearest, on the same
+    sources, with its interval."""
+    rated, families = _rated(found)
+    rivals = [name for name in families if name.startswith("JPEG")]
+    learned = [method for method in rated if not method.startswith("JPEG")]
+    if not learned or not rivals:
+        return []
+    head = ("IoU of", "sources", "bit/px/band", *(f"less that of {name}" for name in rivals))
+    lines = [f"| {' | '.join(head)} |", "|" + " --- |" * len(head)]
+    for method in learned:
+        folds, mine = len(rated[method]), joined(rated[method])
+        rate, cells = _point(rated[method], folds)[1], []
+        for name in rivals:
+            near = min(families[name], key=lambda one: abs(math.log(_point(rated[one], folds)[1] / rate)))
+            change = difference(joined(rated[near][:folds]).counts, mine.counts)
+            cells.append(f"{_change(*change)} at {_point(rated[near], folds)[1]:.3f}")
+        lines.append(f"| {method} | {len(mine.counts)} | {rate:.3f} | {' | '.join(cells)} |")
     return lines
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dlrc.studies.downstream.segmentation_methods import Plan, reference_of
-from dlrc.studies.downstream.segmentation_report import equal_psnr, rate_at, row_of, table_of
+from dlrc.studies.downstream.segmentation_report import equal_psnr, equal_rate, rate_at, row_of, table_of
 from dlrc.tasks.cell import Measured
 from dlrc.tasks.scores import Counts
 from dlrc.tasks.tuning import Start
@@ -33,6 +33,8 @@ def test_a_codec_of_one_fold_is_compared_on_that_folds_sources():
     }
     (line,) = equal_psnr(found)[2:]
     assert line.startswith("| slow 0.013 | 2 | 29.0 | 0.200 | 0.4") and "(-50 %)" in line
+    (line,) = equal_rate(found)[2:]
+    assert line == "| slow 0.013 | 2 | 0.200 | +0.000 [+0.000, +0.000] at 0.200 |"
 
 
 def test_changes_are_against_the_same_sources_and_the_same_training():
