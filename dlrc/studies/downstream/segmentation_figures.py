@@ -12,8 +12,8 @@ _CLASSICAL = ("JPEG 2000", "JPEG 2000 KLT")
 def curves(rows: Sequence[Any]) -> bytes:
     """A PNG of one task's rows (segmentation_report.Row): a column of panels for each choice of bands, IoU
     above, F1 below. Full: U-Net trained on originals; hollow: it went on with decoded pictures. Lines across:
-    ceiling (originals), threshold, floor (nothing marked). A codec that was measured on fewer sources is
-    drawn at the ceiling plus its change on those: other sources are harder or easier."""
+    ceiling (originals), threshold, floor (nothing marked). What has another reference than the ceiling
+    (hollow; a codec that was measured on fewer sources) is drawn at the ceiling plus its change."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -26,7 +26,7 @@ def curves(rows: Sequence[Any]) -> bytes:
         for axes, name in zip(panels[:, column], ("iou", "f1"), strict=True):
             _panel(axes, mine, name)
         panels[0, column].set_title(f"{bands}, {mine[0].sources} independent sources")
-    panels[0, -1].legend(fontsize=7, loc="lower right")
+    panels[0, 0].legend(fontsize=7, loc="lower right")
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)
     return buffer.getvalue()
@@ -40,16 +40,17 @@ def _panel(axes: Any, rows: Sequence[Any], name: str) -> None:
         alone = label.endswith("by band")
         look = {"color": f"C{hues.index(label.partition(',')[0])}", "marker": "s" if alone else "o"}
         if fewer := mine[0].sources < most:
-            look["marker"], label = "*", f"{label}: ceiling and its change on {mine[0].sources} sources"
+            look["marker"] = "*"
+            label += f" (on {mine[0].sources} of {most} sources: ceiling plus change)"
         for segmenter, line, fill in (("originals", "-", "full"), ("went on with decoded", ":", "none")):
+            moved = fewer or fill == "none"
             some = [row for row in mine if row.segmenter == segmenter]
-            points = sorted(
-                (row.bppb, ceiling + getattr(row, f"d_{name}") if fewer else getattr(row, name))
-                for row in some
-            )
+            points = [
+                (r.bppb, ceiling + getattr(r, f"d_{name}") if moved else getattr(r, name)) for r in some
+            ]
             if points:
                 look |= {"linestyle": "--" if alone else line, "fillstyle": fill}
-                axes.plot(*zip(*points, strict=True), **look, label=label if fill == "full" else None)
+                axes.plot(*zip(*sorted(points), strict=True), **look, label=label if fill == "full" else None)
     _levels(axes, rows, name)
     axes.set(xlabel="bit per pixel and band", ylabel={"iou": "IoU", "f1": "F1"}[name], xscale="log")
     axes.grid(alpha=0.3)
