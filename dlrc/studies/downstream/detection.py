@@ -78,7 +78,8 @@ def study(given: Given) -> None:
 
 
 def _flown(own: DetectionKeys, model: str, pictures: Sequence[Path], out: Path) -> dict[str, int]:
-    board, total = None, dict.fromkeys(("captures", "independent", "dlrc", "pixels"), 0)
+    board = None
+    total: dict[str, int] = dict.fromkeys(("captures", "independent", "dlrc", "pixels"), 0)
     for number, picture in enumerate(watched(pictures, f"{model}: pictures")):
         words = [
             f"codec.model={model}",

@@ -3,7 +3,7 @@ pictures.
 
 Each cell is {cloud, burned area, building} x {one band, all bands}; its codecs are JPEG 2000 of each band and
 after a Karhunen-Loeve transform over the bands, and learned codecs that begin from the RGB checkpoints and
-are tuned on the training folds (and on the 12-band Sentinel-2 series, where its bands are those of the cell).
+are tuned on the training folds (series=true: and on the 12-band Sentinel-2 series, where it has such bands).
 Every picture is decoded from the bytes that are counted. Folds hold whole scenes, fires or places; scales of
 bands, transform, tuning and segmenters see the training folds alone. Every stage is kept below out=, so a
 second call goes on. Prints two tables a cell; writes segmentation.csv, and of each task curves and masks as
@@ -79,8 +79,9 @@ class SegmentationKeys(Knobs):
     """further steps of it on decoded pictures, and of the control on originals"""
     tune: Annotated[int, Field(ge=1, le=10**6)] = 40
     """optimiser steps of a codec"""
-    series: bool = True
-    """tune codecs on the 12-band series as well, where there are such bands"""
+    series: bool = False
+    """tune codecs on the 12-band series as well, where there are such bands; docs/results/downstream.md says
+    what it costs"""
     deep: Several[Literal["none", TaskName]] = ("fire",)  # type: ignore[valid-type]
     """tasks whose cell of all bands gets joint=, bandwise= and dlrc= too"""
     joint: Annotated[int, Field(ge=0, le=10**6)] = 40
