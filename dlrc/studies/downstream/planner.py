@@ -39,6 +39,7 @@ def study(given: Given) -> None:
     """Print what fits, the least bits first."""
     own: PlannerKeys = given.own
     rows = [row for row in _rows(Path(own.table)) if row["task"] == own.task]
+    rows = [row for row in rows if " patches " not in row["method"]]  # other pixels than the tiles'
     if not rows:
         raise UserError(f"task={own.task}: not in {own.table}")
     most = own.bits / (own.mpx * 1e6)
@@ -55,7 +56,7 @@ def study(given: Given) -> None:
 
 
 def _line(row: dict[str, str]) -> str:
-    where = f"{row['method']}, {row['bands']}, U-Net trained on {row['segmenter']}"
+    where = f"{row['method']}, {row['bands']}, U-Net: {row['segmenter']}"
     return f"{where}: {float(row['bpp']):.3f} bit/px, IoU {float(row['iou']):.3f} ({row['sources']} sources)"
 
 
