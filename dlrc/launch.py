@@ -120,7 +120,7 @@ def listen(scenario: Scenario, rank: Rank, began_s: float, back: Return) -> None
     say = functools.partial(print, flush=True)
     with _leaving_on_termination(), Recording(scenario, True, say, back=back.attempt > 0) as run:
         with _joining(scenario, rank, frozenset({GROUND}), back) as group:
-            station = station_of(load_board(scenario.codec), scenario.dlrc, scenario.faults)
+            station = station_of(load_board(scenario.codec), scenario)
             # No other process meets what goes wrong from here on, so it is said at once
             with user_errors_to_exit():
                 run.begin(station.board)
@@ -159,6 +159,7 @@ def start(scenario: Scenario, options: Sequence[str], words: Sequence[str]) -> i
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with serving("dlrc.warm"):  # it imports while this process does
         from dlrc.commands.models import known_models
+        from ground.compensation.apply import check_compensation
         from nodes.process.preflight import check_inputs
         from nodes.process.torchrun import run_torchrun
         from nodes.process.warm_up import warm_up
@@ -166,6 +167,7 @@ def start(scenario: Scenario, options: Sequence[str], words: Sequence[str]) -> i
         known_models([scenario.codec.model], "codec.model")
         known_models(scenario.codec.flown, "codec.models")
         check_inputs(scenario)
+        check_compensation(scenario)
         make_folder(Path(scenario.output))
         warm_up()
         return run_torchrun(options, scenario, RANK, (list(words), QUIET.get(), os.getpid()))

@@ -102,7 +102,7 @@ def sides_of(scenario: Scenario, board: Board | None = None) -> Sides:
     """The sides of a scenario. board: a loaded codec, shared by many scenarios, else that of the knobs.
     Raises `UserError`."""
     crew = crew_of(scenario, range(scenario.satellites), board)
-    station = station_of(crew.board, scenario.dlrc, scenario.faults)
+    station = station_of(crew.board, scenario)
     return Sides(crew, station, faults_of_scenario(scenario))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import field
 from functools import cached_property
 
 import numpy as np
@@ -18,6 +19,7 @@ from constellation.common.frozen import value
 from constellation.sight.geometry import cells_of
 from ground.accounts import Account
 from ground.cells import Cells, mse_by_cell
+from ground.compensation.quality import Generated
 from ground.decoder import Decoded, Source
 from ground.metrics import Quality, quality
 from ground.predicted import sources_of
@@ -34,7 +36,8 @@ class Landed:
 
     arrived: every send, and the witnesses with the originals. decoded: the DLRC streams. spares: the
     independent streams that stood in. alone: those to compare with. images, images_alone: uint8 [P, P, B] by
-    satellite, with and without DLRC; none of a satellite of which nothing came."""
+    satellite, with and without DLRC; none of a satellite of which nothing came. generated: what a net made
+    of `images`, of no account to anything else; compensation: its kind."""
 
     arrived: Arrived
     decoded: Decoded
@@ -42,6 +45,8 @@ class Landed:
     alone: Decoded
     images: Mapping[int, np.ndarray]
     images_alone: Mapping[int, np.ndarray]
+    generated: Mapping[int, np.ndarray] = field(default_factory=dict)
+    compensation: str = ""
 
     @cached_property
     def record(self) -> RoundRecord:
@@ -55,7 +60,15 @@ class Landed:
             notes[0].order if notes else (),
             max((note.t_round_s for note in notes), default=None),
             bystanders=notes[0].bystanders or () if notes else (),
+            generated=tuple(_generated(self, satellite) for satellite in sorted(self.generated)),
         )
+
+
+def _generated(landed: Landed, satellite: int) -> Generated:
+    witness = landed.arrived.witness.get(satellite)
+    told = witness is not None and witness.note.geometry is not None
+    picture = landed.generated[satellite]
+    return Generated(satellite, landed.compensation, _quality(witness, picture), told)
 
 
 def oracle_positions(witnesses: Mapping[int, Witness]) -> dict[int, int]:

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
@@ -32,6 +32,9 @@ from constellation.common.files import make_folder, replacing
 from constellation.common.frozen import value
 from constellation.common.knobs import Knobs, Says, Several
 from constellation.scenario.imaging import COLOURS
+from constellation.scenario.network import GroundKnobs
+from ground.compensation.apply import Compensator, compensator_of
+from ground.compensation.marks import write_generated
 from ground.decoder import Decoded, decode
 from ground.reconstructor import reconstruct
 from nodes.process.board import Board
@@ -69,6 +72,12 @@ class DecodeKeys(Knobs):
     """checkpoint that coded them; none: a shipped one"""
     prediction: str = ""
     """weights that predicted them from other views; none: the shipped ones"""
+    compensation: Literal["none", "regressor", "diffusion"] = "none"
+    """net that makes NAME.generated.png beside each NAME.png; the picture itself stays as it is"""
+    compensation_weights: str = ""
+    """its file; none: the one that ships for the codec"""
+    seed: Annotated[int, Field(ge=0, lt=2**62)] = 0
+    """of a diffusion's noise"""
     colours: Annotated[str, Field(pattern=COLOURS), Says("one number or three, as 4 or 3,2,1")] = ""
     """bands to show as red, green and blue, of pictures of more than three; none: 3,2,1"""
 
@@ -87,18 +96,30 @@ def turn(given: Given) -> None:
         except UserError as error:
             faults.append(str(error))
             continue
+        net = _net(own, files)
         for path, image in images.items():
             target = out / f"{names[path]}.png"
             bands = next(one.header.bands for one in files if one.path == path)
             if bands is not None:
                 write_tiff(out / f"{names[path]}.tif", bands.from_counts(image.transpose(2, 0, 1)))
             write_png(target, _shown(image, own.colours))
+            if net is not None:
+                print(f"{path.name} -> {write_generated(target, net.picture(image))} (generated, not sent)")
             print(f"{path.name} -> {target if bands is None else target.with_suffix('.tif')}")
         faults += [f"{path.name}: {error}" for path, error in failures.items()]
     if faults:
         for fault in faults[1:]:
             print(f"error: {fault}", file=sys.stderr)
         raise BitstreamError(faults[0])
+
+
+def _net(own: DecodeKeys, files: list[Stored]) -> Compensator | None:
+    """What makes generated pictures of a batch, if anything is to. Raises `UserError`."""
+    if own.compensation == "none":
+        return None
+    asked = {"compensation": own.compensation, "compensation_weights": own.compensation_weights}
+    codec = board_of(files[0].header, own.weights).checkpoint.ground
+    return compensator_of(GroundKnobs.model_validate(asked), own.seed, codec)
 
 
 def read_streams(text: str) -> tuple[list[Stored], list[str]]:

@@ -1,8 +1,7 @@
-"""What a round was, as values: bytes, fates, qualities and simulated times of every satellite, and JSON both
-ways.
+"""What a round was, as values: bytes, fates, qualities, simulated times of every satellite; JSON both ways.
 
-Table, `summary.json`, trace and pictures are drawn from these records and compute nothing that is not in
-them. Images and streams are not: whoever keeps them finds them by (round, satellite)."""
+Table, `summary.json`, trace and pictures compute nothing that is not in these records. Images and streams
+are not: whoever keeps them finds them by (round, satellite)."""
 
 from __future__ import annotations
 
@@ -24,6 +23,7 @@ from constellation.sight.geometry import Geometry
 from constellation.snapshot import Snapshot
 from ground.accounts import Account, Ledger
 from ground.cells import JsonCells
+from ground.compensation.quality import Generated
 from ground.metrics import Quality
 from nodes.streams.fates import source_of
 
@@ -244,8 +244,7 @@ class SatelliteRecord:
 
 @dataclass(frozen=True)
 class ClassicalPoint:
-    """A classical codec on a round's own pictures, at one quality for all: bytes over valid pixels, mean PSNR
-    of the images. patches: how many of the round's."""
+    """A classical codec on `patches` of a round's pictures, at one quality: bpp of valid pixels, PSNR."""
 
     __pydantic_config__ = _STRICT
 
@@ -260,9 +259,9 @@ class ClassicalPoint:
 class RoundRecord:
     """One round. satellites: ascending by number; one of which neither a stream nor word of itself came is
     not among them. order: satellites by priority, highest first. t_round_s: simulated time of the exchange,
-    None without one. bystanders: satellites that did not look, each with those whose streams it heard.
-    network: where the satellites were and what links they had. classical: other codecs on
-    the same pictures. Both are notes beside the round, for reports; they may be missing."""
+    None without one. bystanders: satellites that did not look, each with those whose streams it heard. Notes
+    for reports, which may be missing: network, satellites and links; classical, other codecs on the same
+    pictures; generated, pictures made beside the decoded ones (in no JSON without any)."""
 
     __pydantic_config__ = _STRICT
 
@@ -273,6 +272,7 @@ class RoundRecord:
     network: Snapshot | None = None
     classical: tuple[ClassicalPoint, ...] = ()
     bystanders: tuple[tuple[int, tuple[int, ...]], ...] = ()
+    generated: tuple[Generated, ...] = ()
 
     @property
     def looked_away(self) -> frozenset[int]:
@@ -291,7 +291,7 @@ class RoundRecord:
 
     def to_json(self) -> str:
         """One line of JSON; `from_json` gives an equal record."""
-        return _ROUND.dump_json(self).decode()
+        return _ROUND.dump_json(self, exclude=None if self.generated else {"generated"}).decode()
 
     @staticmethod
     def from_json(text: str | bytes) -> RoundRecord:

@@ -10,12 +10,13 @@ originals to measure by, independent streams to compare with, and simulated time
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import count
 
 from constellation.common.frozen import value
-from constellation.scenario.coding import DlrcKnobs
-from constellation.scenario.faults import FaultKnobs
+from constellation.scenario.scenario import Scenario
 from ground.account import Landed
+from ground.compensation.apply import Compensator, compensator_of, told_by
 from ground.decoder import NOTHING, Decoded, Source, decode
 from ground.receive import Arrived, receive, wanted
 from ground.reconstructor import reconstruct
@@ -27,10 +28,12 @@ from nodes.wire.stages import GROUND, Send, Side, Stage, Step
 
 @value
 class Station:
-    """The ground station of a run. memory: of earlier rounds, where streams refer to them."""
+    """The ground station of a run. memory: of earlier rounds, where streams refer to them. compensation: what
+    makes generated pictures beside the decoded ones; None: nothing does."""
 
     board: Board
     memory: GroundMemory | None = None
+    compensation: Compensator | None = None
 
     def decode(self, streams: Mapping[Source, bytes]) -> Decoded:
         """Streams of a round by source, with this station's checkpoint, and what it remembers."""
@@ -46,10 +49,11 @@ class Station:
             self.memory.keep(number, {s: decoded.entries((s, number)) for s in orders.accepted})
 
 
-def station_of(board: Board, dlrc: DlrcKnobs, faults: FaultKnobs) -> Station:
-    """The station of a scenario's run."""
-    reach = Reach.of(dlrc, faults)
-    return Station(board, None if reach is None else GroundMemory(reach))
+def station_of(board: Board, scenario: Scenario) -> Station:
+    """The station of a scenario's run. Raises `UserError`."""
+    reach = Reach.of(scenario.dlrc, scenario.faults)
+    compensation = compensator_of(scenario.ground, scenario.seed, board.checkpoint.ground)
+    return Station(board, None if reach is None else GroundMemory(reach), compensation)
 
 
 def hear_round(station: Station, number: int) -> Side[Landed]:
@@ -79,4 +83,15 @@ def land(station: Station, arrived: Arrived, decoded: Decoded) -> Landed:
     same = arrived.alone == arrived.streams  # without DLRC, what is sent is the independent stream
     alone = decoded if same else station.decode(arrived.alone)
     images, images_alone = reconstruct(station.board, decoded.grids | spares.grids, alone.grids)
-    return Landed(arrived, decoded, spares, alone, images, images_alone)
+    landed = Landed(arrived, decoded, spares, alone, images, images_alone)
+    return landed if station.compensation is None else _compensated(station.compensation, landed)
+
+
+def _compensated(compensation: Compensator, landed: Landed) -> Landed:
+    """With a generated picture beside each decoded one. What is known of a view comes from its orbit."""
+    made = {}
+    for satellite, decoded in landed.images.items():
+        witness = landed.arrived.witness.get(satellite)
+        geometry = None if witness is None else witness.note.geometry
+        made[satellite] = compensation.picture(decoded, told_by(geometry))
+    return replace(landed, generated=made, compensation=compensation.kind)

@@ -140,12 +140,19 @@ class CropSampler:
         """uint8 (samples: uint16) [len(slots), bands, crop, crop]: a pure function of (seed, step, slot)."""
         return np.stack([self._crop(step, slot) for slot in slots])
 
-    def _crop(self, step: int, slot: int) -> np.ndarray:
+    def picture_of(self, step: int, slot: int) -> Picture:
+        """The picture that a crop is of."""
+        return self._draw(step, slot)[0]
+
+    def _draw(self, step: int, slot: int) -> tuple[Picture, np.random.Generator]:
         random = np.random.Generator(np.random.Philox(np.random.SeedSequence((self.seed, step, slot))))
         index = min(
             int(np.searchsorted(self.cumulative, random.random(), side="right")), len(self.pictures) - 1
         )
-        picture, size = self.pictures[index], self.crop_px
+        return self.pictures[index], random
+
+    def _crop(self, step: int, slot: int) -> np.ndarray:
+        (picture, random), size = self._draw(step, slot), self.crop_px
         top = int(random.integers(picture.height - size + 1))
         left = int(random.integers(picture.width - size + 1))
         pixels = picture.read(top, left, size, size)

@@ -165,6 +165,12 @@ class GroundKnobs(Knobs):
     """chance that a downlinked stream arrives damaged the first time"""
     silent_satellite: Annotated[int, Field(ge=-1, lt=1024)] = -1
     """takes part in rounds and never downlinks; -1: none"""
+    compensation: Annotated[Literal["none", "regressor", "diffusion"], ADDED] = "none"
+    """net that makes a generated picture of each decoded one, beside it; never part of the exact product"""
+    compensation_weights: Annotated[str, ADDED] = ""
+    """its file; none: the one that ships for the codec"""
+    compensation_steps: Annotated[int, Field(ge=1, le=200), ADDED] = 8
+    """steps of a diffusion"""
     downlink: LinkKnobs = LinkKnobs(
         bandwidth_mhz=50.0,
         frequency_ghz=8.2,

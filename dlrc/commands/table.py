@@ -60,6 +60,11 @@ ENTRIES = {
             "train the fusion of cross-view coding for a codec",
         ),
         Entry(
+            "train-compensation",
+            "ground.compensation.train",
+            "train a net that adds detail to decoded pictures on the ground",
+        ),
+        Entry(
             "evaluate",
             "codec.training.evaluate",
             "loss of checkpoints on held-out pictures, beside JPEG 2000",

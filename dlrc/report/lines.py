@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from constellation.common.text import counted
 from constellation.orbit.orbits import load_constellation
@@ -61,6 +61,40 @@ def looked(record: RoundRecord, satellites: int) -> str:
     listened = len(record.listened)
     heard = f" and {listened} listened" if listened else ""
     return f"{satellites - len(record.looked_away)} of {satellites} looked{heard}; "
+
+
+def generated_words(rounds: Sequence[RoundRecord]) -> str:
+    """Of pictures that `ground.compensation` made: nothing without any."""
+    rows = [row for row in generated_rows(rounds) if row["change_db"] is not None]
+    made = sum(len(record.generated) for record in rounds)
+    if not made:
+        return ""
+    kind = next(one.kind for record in rounds for one in record.generated)
+    change = f", {sum(row['change_db'] for row in rows) / len(rows):+.3f} dB against them" if rows else ""
+    return f"{counted(made, 'picture')} by {kind} beside the decoded ones{change}; no part of the product"
+
+
+def generated_rows(rounds: Sequence[RoundRecord]) -> list[dict[str, Any]]:
+    """A row for each picture that `ground.compensation` made, beside the quality of the decoded one."""
+    rows = []
+    for record in rounds:
+        decoded = {one.satellite: one.quality_dlrc for one in record.satellites}
+        for one in record.generated:
+            plain, made = decoded.get(one.satellite), one.quality
+            rows.append(
+                {
+                    "round": record.number,
+                    "satellite": one.satellite,
+                    "generated_by": one.kind,
+                    "metadata": one.metadata,
+                    "generated_psnr_db": made.psnr_db if made else None,
+                    "decoded_psnr_db": plain.psnr_db if plain else None,
+                    "change_db": made.psnr_db - plain.psnr_db if made and plain else None,
+                    "generated_ms_ssim": made.ms_ssim if made else None,
+                    "decoded_ms_ssim": plain.ms_ssim if plain else None,
+                }
+            )
+    return rows
 
 
 def _troubles(record: RoundRecord, satellites: int) -> list[str]:

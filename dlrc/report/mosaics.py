@@ -37,22 +37,25 @@ _PANELS = {
     "dlrc": "rebuilt with DLRC",
     "independent": "rebuilt from independent streams",
 }
+_GENERATED = {"generated": "generated on the ground from the left ones: detail that was never sent"}
 Placed = tuple[int, int, np.ndarray | None]  # row and column in the window, px, and what is shown there
 
 
 def mosaics(run: Run, record: RoundRecord) -> Image.Image:
-    """Captured, rebuilt with DLRC, rebuilt from independent streams; grey where no image came."""
+    """Captured, rebuilt with DLRC, rebuilt from independent streams, generated where a net made any; grey
+    where no image came."""
     window_px, ordered = run.scenario.capture.window_px, by_priority(record)
+    shown = {**_PANELS, **(_GENERATED if record.generated else {})}
     views = {one.satellite: run.gallery.images(record.number, one.satellite) for one in ordered}
     panels = []
-    for kind in _PANELS:
+    for kind in shown:
         placed = [
             (one.place.row, one.place.col, getattr(views[one.satellite], kind))
             for one in ordered
             if one.place is not None
         ]
         panels.append(_shrunk(picture_of(compose(placed, window_px))))
-    told = list(_PANELS.values())
+    told = list(shown.values())
     if run.scenario.dlrc.streams:
         panels.append(_shrunk(picture_of(compose(_fates(record, ordered), window_px))))
         told.append(f"who coded what; predicted: a core in the other's colour, {_predicted(record)}")

@@ -11,6 +11,7 @@ from collections import Counter
 from constellation.common.text import counted
 from constellation.sync.series import constellation_label
 from dlrc.report.faults import accidents_row, account_row, faults_row, missing
+from dlrc.report.lines import generated_words
 from dlrc.report.tables import link_bytes
 from dlrc.store.parts import MeanMax
 from dlrc.store.results import Run
@@ -113,6 +114,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         ("downlink", downlink),
         ("decoded", _decoded(summary)),
         ("outcomes", _outcomes(run)),
+        ("generated", generated_words(run.rounds)),
         ("faults", faults_row(run)),
         ("account", account_row(run)),
         ("accidents", accidents_row(run)),

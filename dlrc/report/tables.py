@@ -12,6 +12,7 @@ from constellation.sight.geometry import Geometry
 from dlrc.report.command import knob_texts
 from dlrc.report.fates import CLASSES, OTHER, classes_of
 from dlrc.report.gains import gain_rows, view_row
+from dlrc.report.lines import generated_rows
 from dlrc.store.results import Run
 from ground.records import RoundRecord, SatelliteRecord
 
@@ -34,6 +35,7 @@ def tables(run: Run) -> dict[str, Table]:
             if one.geometry is not None
         ],
         "gains": gain_rows(run.rounds) if run.scenario.dlrc.remembers else [],
+        "generated": generated_rows(run.rounds),
         "spans": [row for record in run.rounds for row in span_rows(record)],
         "links": [row for record in run.rounds for row in link_rows(record)],
         "passes": [row for record in run.rounds for row in pass_rows(record)],

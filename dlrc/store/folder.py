@@ -7,6 +7,7 @@
                    round000_satellite000_dlrc.bin, ..._independent.bin      streams as they came,
                    round000_satellite000_list.txt                           with dlrc.memory=rounds
                    round000_satellite000_captured.png, ..._dlrc.png, ...    images, of the first rounds
+                   round000_satellite000_generated.png     where a net made one: no product of the codec
         summary.json                          written when all rounds are there
         trace.json, round000_*.png            drawn from the above
         cost.json                             wall time, memory, accidents of hosts (`dlrc.store.cost`)
@@ -41,9 +42,10 @@ from dlrc.store.cost import Cost, read_cost
 from dlrc.store.manifest import Closed, Committed, Opened, sha256
 from dlrc.store.results import NO_IMAGES, PICTURED_ROUNDS, Images, Run
 from dlrc.store.summary import Facts, RunSummary
+from ground.compensation.marks import marked
 from ground.records import RoundRecord
 
-KINDS = ("captured", "dlrc", "independent")
+KINDS = ("captured", "dlrc", "independent", "generated")
 ENTRIES = "list", "txt"  # kind and suffix of what is remembered of a list
 MAX_IMAGE_PIXELS = 1 << 26  # of a view, when read back
 
@@ -187,7 +189,8 @@ def _write_images(folder: Path, number: int, satellite: int, images: Images) -> 
         pixels = getattr(images, kind)
         if pixels is not None:
             path = folder / name_of(number, satellite, kind, "png")
-            Image.fromarray(np.ascontiguousarray(pixels)).save(path, compress_level=1)
+            told = marked() if kind == "generated" else None
+            Image.fromarray(np.ascontiguousarray(pixels)).save(path, compress_level=1, pnginfo=told)
 
 
 # ---------------------------------------------------------------- reading

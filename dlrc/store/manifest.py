@@ -19,7 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from constellation.common.errors import UserError
 from constellation.common.files import refused_by_disk, write_bytes
 from constellation.common.text import shown
+from constellation.scenario.scenario import Scenario
 from dlrc.store.summary import OF_THE_HOST, Facts
+from ground.compensation import FOLDER
 
 NAME = "manifest.jsonl"
 MAX_LINE_BYTES = 1 << 24
@@ -128,6 +130,17 @@ def sha256(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def inputs_of(scenario: Scenario) -> dict[str, str]:
+    """Paths of what a run reads beside the codec's checkpoint, by knob: of the nets that ship, their
+    folder."""
+    if scenario.ground.compensation == "none":
+        return scenario.files
+    return {
+        **scenario.files,
+        "ground.compensation_weights": scenario.ground.compensation_weights or str(FOLDER),
+    }
 
 
 def inputs_sha256(files: Mapping[str, str]) -> str:

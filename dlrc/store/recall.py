@@ -10,7 +10,7 @@ from codec.fields import MAX_STREAM_BYTES
 from constellation.common.errors import UserError
 from constellation.scenario.scenario import Scenario
 from dlrc.store.folder import ENTRIES, folder_of, name_of
-from dlrc.store.manifest import inputs_sha256
+from dlrc.store.manifest import inputs_of, inputs_sha256
 from dlrc.store.summary import Facts
 from dlrc.version import __version__
 from ground.records import RoundRecord, SatelliteRecord
@@ -71,7 +71,7 @@ def rounds_of(scenario: Scenario, board: Board) -> Path:
     facts = Facts.model_construct(
         version=__version__,
         weights_sha256=board.checkpoint.sha256,
-        pictures_sha256=inputs_sha256(scenario.files),
+        pictures_sha256=inputs_sha256(inputs_of(scenario)),
     )
     path = folder_of(scenario, facts)
     return path.with_name(path.name + ".part") / "rounds"

@@ -31,7 +31,7 @@ from dlrc.store.claim import now
 from dlrc.store.cost import Mishap
 from dlrc.store.folder import ENTRIES, Folder, Stored
 from dlrc.store.folder import open as open_run
-from dlrc.store.manifest import inputs_sha256
+from dlrc.store.manifest import inputs_of, inputs_sha256
 from dlrc.store.results import PICTURED_ROUNDS, Held, Images, Run
 from dlrc.store.summary import Facts
 from dlrc.version import __version__
@@ -85,7 +85,7 @@ class Recording(AbstractContextManager["Recording"]):
         self.facts = Facts(
             version=__version__,
             weights_sha256=board.weights_sha256,
-            pictures_sha256=inputs_sha256(scenario.files),
+            pictures_sha256=inputs_sha256(inputs_of(scenario)),
             scene_source=scene.source,
             scene_real=scene.real,
             began=now(),
@@ -139,7 +139,7 @@ class Recording(AbstractContextManager["Recording"]):
         wide = [picture for picture in originals.values() if picture.dtype != np.uint8]
         between = range_of(np.stack(wide)) if wide else None
         show = partial(false_colour, choice=self.scenario.scene.colours, range_=between)
-        kinds = originals, landed.images, landed.images_alone
+        kinds = originals, landed.images, landed.images_alone, landed.generated
         return {
             s: Images(*(show(held[s]) if s in held else None for held in kinds)) for s in landed.arrived.sends
         }

@@ -23,11 +23,13 @@ PICTURED_ROUNDS = 4  # whose images are kept; what later rounds showed can be de
 @value
 class Images:
     """One view, uint8 [P, P, 3] each: captured, and rebuilt with DLRC and from the independent stream. None
-    where there is no such image."""
+    where there is no such image. generated: what `ground.compensation` made of the one with DLRC; detail in
+    it was never sent."""
 
     captured: np.ndarray | None = None
     dlrc: np.ndarray | None = None
     independent: np.ndarray | None = None
+    generated: np.ndarray | None = None
 
 
 NO_IMAGES = Images()

@@ -13,10 +13,11 @@ from constellation.common.errors import UserError
 from constellation.common.frozen import value
 from constellation.scenario.scenario import Scenario
 from dlrc.store.folder import folder_of
-from dlrc.store.manifest import Closed, inputs_sha256
+from dlrc.store.manifest import Closed, inputs_of, inputs_sha256
 from dlrc.store.summary import Facts
 from dlrc.sweep.grid import Combination
 from dlrc.version import __version__
+from ground.compensation.apply import check_compensation
 from nodes.process.preflight import check_inputs
 
 
@@ -50,7 +51,7 @@ def cells_of(combinations: Sequence[Combination]) -> tuple[dict[Path, Cell], lis
             facts = Facts(
                 version=__version__,
                 weights_sha256=weights(codec.weights, codec.model, codec.lambda_, codec.flown),
-                pictures_sha256=inputs(tuple(scenario.files.items())),
+                pictures_sha256=inputs(tuple(inputs_of(scenario).items())),
                 scene_source="",
                 scene_real=False,
                 began="",
@@ -58,6 +59,7 @@ def cells_of(combinations: Sequence[Combination]) -> tuple[dict[Path, Cell], lis
             folder = folder_of(scenario, facts)
             if folder not in cells:
                 check_inputs(scenario)
+                check_compensation(scenario)
         except UserError as error:
             raise UserError(f"{one.name}: {error}") from None
         cells.setdefault(folder, Cell(one.name, scenario, folder))

@@ -18,7 +18,7 @@ from constellation.scenario.scenario import Scenario
 from constellation.sync.series import constellation_label
 from dlrc.report.command import command_of, delivery_command, knob_texts, rules_command
 from dlrc.report.fates import CLASSES, OTHER, classes_of
-from dlrc.report.lines import TELLING
+from dlrc.report.lines import TELLING, generated_words
 from dlrc.report.page.pictures import PictureBook
 from dlrc.report.sheet import colour_of
 from dlrc.report.tables import finite, round_row, satellite_row, span_rows
@@ -84,6 +84,7 @@ def contents(run: Run, book: PictureBook) -> dict[str, Any]:
         "totals": [_clean(round_row(record)) for record in run.rounds],
         "rows": _rows(run.rounds),
         "rounds": [_round(run, record, book) for record in detailed],
+        **({"generated": words} if (words := generated_words(run.rounds)) else {}),
     }
 
 

@@ -1,5 +1,6 @@
 """The views of a run as data URIs for a page: captured, rebuilt with DLRC, rebuilt from the independent
-stream, one below the other in one WebP, because what they have in common then costs once.
+stream, generated where a net made one, one below the other in one WebP, because what they have in common
+then costs once.
 
 Lossless while a page's budget lasts; then lossy, which the page says; then not at all."""
 
@@ -18,7 +19,7 @@ LOSSLESS_BYTES = 2_000_000  # of views, before base64 adds a third
 ALL_BYTES = 4_500_000
 LOSSY_QUALITY = 95
 MAX_SIDE_PX = 1024  # a larger view is shown smaller
-KINDS = ("captured", "dlrc", "independent")
+KINDS = ("captured", "dlrc", "independent", "generated")
 
 
 @dataclass
@@ -30,7 +31,7 @@ class PictureBook:
     spent: int = 0
 
     def view(self, number: int, satellite: int, images: Images) -> dict[str, Any] | None:
-        """The three pictures of a view, as the page takes them; None without any, or beyond the budget."""
+        """The pictures of a view, as the page takes them; None without any, or beyond the budget."""
         key = number, satellite
         if key not in self.made:
             self.made[key] = self._encoded(images)

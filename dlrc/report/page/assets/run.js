@@ -37,7 +37,8 @@ function cards() {
     legend(sections.map(([name, fill]) => [fill, name])));
   const quality = card("At which quality", q.dlrc.psnr_db == null ? ["\u2013"] : [number(q.dlrc.psnr_db, 2), small("dB PSNR with DLRC")],
     make("p", { text: q.dlrc.psnr_db == null ? "No image was decoded." : `Independent: ${number(q.independent.psnr_db, 2)} dB, a change of ${signed(q.dlrc.psnr_db - q.independent.psnr_db, 3)} dB.` }),
-    q.dlrc.ms_ssim == null ? null : make("p", { text: `MS-SSIM ${number(q.dlrc.ms_ssim, 4)}, independent ${number(q.independent.ms_ssim, 4)}.` }));
+    q.dlrc.ms_ssim == null ? null : make("p", { text: `MS-SSIM ${number(q.dlrc.ms_ssim, 4)}, independent ${number(q.independent.ms_ssim, 4)}.` }),
+    DATA.generated ? make("p", { text: `Generated: ${DATA.generated}.` }) : null);
   const sync = card("How long the exchange took", DATA.sharing ? [duration(S.sync.t_round_s.mean), small(`at most ${duration(S.sync.t_round_s.max)}`)] : ["none"],
     make("p", { text: DATA.sharing ? `Until everybody has everybody's ${DATA.streams ? "stream" : "list"}, ${bytes(S.sync.payload_bytes)} from each satellite over the links (noise ${S.sync.noise}).` : "Nothing is exchanged." }));
   const fates = byClass(), kinds = DATA.classes.filter(kind => fates[kind.key] > 0);
@@ -188,7 +189,7 @@ function begin() {
   otherRules(); rateQuality($("rd")); trend($("trend"));
   settled = CHARTS.length;
   options($("round"), DATA.rounds.map(r => [r.number, r.title]), look.round);
-  const pictures = [["captured", "original"], ["independent", "independent"], ["dlrc", "DLRC"], ["error independent", "error \u00d7 8, independent"], ["error dlrc", "error \u00d7 8, DLRC"]];
+  const pictures = [["captured", "original"], ["independent", "independent"], ["dlrc", "DLRC"], ["error independent", "error \u00d7 8, independent"], ["error dlrc", "error \u00d7 8, DLRC"], ...(DATA.generated ? [["generated", "generated (never sent)"], ["error generated", "error \u00d7 8, generated"]] : [])];
   options($("left"), pictures, look.left); options($("right"), pictures, look.right); options($("layer"), Object.entries(LAYERS).map(([key, layer]) => [key, layer.label]), look.layer);
   wire(); changed(true); rowsTable(); repairs(); reproduce();
   if (location.hash && $(location.hash.slice(1))) $(location.hash.slice(1)).scrollIntoView();

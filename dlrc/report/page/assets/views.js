@@ -1,5 +1,5 @@
 // Pictures side by side behind a divider, and the latent grid beside them: who codes what, what it costs, what is off.
-const KIND = { captured: "original", independent: "independent", dlrc: "DLRC" };
+const KIND = { captured: "original", independent: "independent", dlrc: "DLRC", generated: "generated (never sent)" };
 const look = { round: 0, satellite: 0, left: "independent", right: "dlrc", layer: "owner", cell: null, zoom: 1, x: 0.5, y: 0.5, split: 0.5 };
 const roundNow = () => DATA.rounds.find(r => r.number === look.round), viewNow = () => roundNow().views.find(v => v.satellite === look.satellite) || roundNow().views[0];
 const unpack = (text, Kind) => { const raw = Uint8Array.from(atob(text), c => c.charCodeAt(0)); return new Kind(raw.buffer); };
