@@ -37,7 +37,7 @@ _PANELS = {
     "dlrc": "rebuilt with DLRC",
     "independent": "rebuilt from independent streams",
 }
-_GENERATED = {"generated": "generated on the ground from the left ones: detail that was never sent"}
+_GENERATED = {"generated": "generated on the ground, never sent"}
 Placed = tuple[int, int, np.ndarray | None]  # row and column in the window, px, and what is shown there
 
 
