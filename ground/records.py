@@ -1,7 +1,8 @@
-"""What a round was, as values: bytes, fates, qualities, simulated times of every satellite; JSON both ways.
+"""What a round was, as values: bytes, fates, qualities and simulated times of every satellite, and JSON both
+ways.
 
-Table, `summary.json`, trace and pictures compute nothing that is not in these records. Images and streams
-are not: whoever keeps them finds them by (round, satellite)."""
+Table, `summary.json`, trace and pictures are drawn from these records and compute nothing that is not in
+them. Images and streams are not: whoever keeps them finds them by (round, satellite)."""
 
 from __future__ import annotations
 
@@ -244,7 +245,8 @@ class SatelliteRecord:
 
 @dataclass(frozen=True)
 class ClassicalPoint:
-    """A classical codec on `patches` of a round's pictures, at one quality: bpp of valid pixels, PSNR."""
+    """A classical codec on a round's own pictures, at one quality for all: bytes over valid pixels, mean PSNR
+    of the images. patches: how many of the round's."""
 
     __pydantic_config__ = _STRICT
 
