@@ -102,7 +102,7 @@ def aggregate(x: Tensor, kernels: Tensor) -> Tensor:
 
 class Aggregation(torch.autograd.Function):
     """`aggregate` with a backward pass of its own: autograd would make a picture of zeros around each of the
-    nine shifted parts, twice, which took a third of a training step on a CPU."""
+    nine shifted parts, twice, which took a seventh of a training step on a CPU."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, kernels: Tensor) -> Tensor:

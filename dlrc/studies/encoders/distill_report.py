@@ -17,6 +17,7 @@ from dlrc.studies.common.statistics import LEVEL, Estimate, bootstrap
 from dlrc.studies.encoders.courses import Course
 from dlrc.studies.encoders.distill_keys import DistillKeys
 
+STARTS = {"teacher": "fresh blocks between elic's convolutions", "random": "all fresh"}
 COLOURS = {"none": "0.35", "latent": "tab:blue", "paper": "tab:orange"}
 
 
@@ -146,10 +147,10 @@ def draw(own: DistillKeys, groups: Sequence[Group], lambda_: float, path: Path) 
     """Curves over steps: mean of the seeds, and from the least to the greatest."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure = Figure(figsize=(10, 4.3), layout="constrained")
     figure.suptitle(
-        f"{own.model} before elic's decoder, start {own.start}, {own.seeds} seeds, lambda {lambda_:g}: "
-        f"batch {own.batch} of {own.crop_px} px"
+        f"{own.model} learns before elic's decoder, {STARTS[own.start]}\nlambda {lambda_:g}, "
+        f"{own.batch} crops of {own.crop_px} px a step; {own.seeds} seeds: mean and range"
     )
     titles = ("training crops (y + noise)", "held-out patches (rounded), one a scene")
     for axes, column, title in zip(figure.subplots(1, 2), (1, 2), titles, strict=True):
@@ -160,7 +161,7 @@ def draw(own: DistillKeys, groups: Sequence[Group], lambda_: float, path: Path) 
             label = f"{group.way}, {group.steps} steps"
             axes.plot(steps, losses.mean(0), style, marker=".", color=COLOURS[group.way], label=label)
             axes.fill_between(steps, losses.min(0), losses.max(0), color=COLOURS[group.way], alpha=0.15)
-        axes.set(xlabel="optimiser steps", ylabel="R + lambda D", title=title, yscale="log")
-        axes.grid(alpha=0.3, which="both")
+        axes.set(xlabel="optimiser steps", ylabel="R + lambda D", title=title)
+        axes.grid(alpha=0.3)
         axes.legend()
     save(figure, path)

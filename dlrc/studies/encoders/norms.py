@@ -30,11 +30,9 @@ from codec.training.evaluate import LOSSLESS, SEED
 from constellation.common.cli import Command, Given, main_of
 from constellation.common.errors import UserError
 from constellation.common.files import write_records
-from dlrc.studies.encoders.courses import Course
 from dlrc.studies.encoders.norms_figure import EqualRow, draw
 from dlrc.studies.encoders.norms_keys import NormKeys
 from dlrc.studies.encoders.norms_trained import (
-    Flights,
     flown,
     loss_rows,
     loss_table,
@@ -136,8 +134,18 @@ def study(given: Given) -> None:
     windows = windows_of(keys, side)
     courses = trained(keys) if keys.train else {}
     equal = equal_rows(keys, windows, {norm: course.path for norm, course in courses.items()})
-    if courses:
-        report(keys, courses, flown(keys, courses), equal)
+    if not courses:
+        return
+    folder, losses = Path(keys.out), loss_rows(courses)
+    print("\n" + "\n".join(loss_table(losses, keys.steps)), flush=True)
+    write_records(folder / "norms.csv", equal_records(equal))
+    write_records(folder / "norms_loss.csv", losses)
+    saved = saving_rows(flown(keys, courses))
+    if saved:
+        print("\n" + "\n".join(saving_table(saved)))
+        write_records(folder / "norms_saved.csv", saved)
+    draw(equal, saved, folder / "norms.png")
+    print(f"\nwrote {folder}/ (norms.csv, norms_loss.csv, norms_saved.csv, norms.png)")
 
 
 def equal_rows(keys: NormKeys, windows: Tensor, files: dict[str, Path]) -> list[EqualRow]:
@@ -167,23 +175,13 @@ def tell(label: str, keys: NormKeys, windows: Tensor, model: LatentModel) -> lis
     return rows
 
 
-def report(
-    keys: NormKeys, courses: dict[str, Course], flights: Sequence[Flights], equal: Sequence[EqualRow]
-) -> None:
-    """Print the tables of trained norms; write everything."""
-    folder, losses, saved = Path(keys.out), loss_rows(courses), saving_rows(flights)
-    print("\n" + "\n".join(loss_table(losses, keys.steps)))
+def equal_records(rows: Sequence[EqualRow]) -> list[dict[str, object]]:
+    """`norms.csv`."""
     names = [f"depth_{d}_pct" for d in DEPTHS] + ["all_pct"]
-    write_records(
-        folder / "norms.csv",
-        [{"codec": c, "halo_px": h, **dict(zip(names, 100 * s, strict=True))} for c, h, s in equal],
-    )
-    write_records(folder / "norms_loss.csv", losses)
-    if saved:
-        print("\n" + "\n".join(saving_table(saved)))
-        write_records(folder / "norms_saved.csv", saved)
-    draw(equal, saved, folder / "norms.png")
-    print(f"\nwrote {folder}/ (norms.csv, norms_loss.csv, norms_saved.csv, norms.png)")
+    return [
+        {"codec": codec, "halo_px": halo, **dict(zip(names, 100 * shares, strict=True))}
+        for codec, halo, shares in rows
+    ]
 
 
 COMMAND = Command(
