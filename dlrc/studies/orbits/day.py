@@ -138,7 +138,7 @@ def looks_told(run: Run) -> str:
     lines = [
         "window   time      satellite  off-nadir  Sun deg    alone     sent  copied from (round: bytes saved)"
     ]
-    for row in look_rows(run):
+    for row in sorted(look_rows(run), key=lambda row: row["time_s"]):
         lines.append(
             f"{row['round'] + 1:6}   {clock(row['time_s'])} {row['satellite']:9} {row['off_nadir_deg']:8.1f} "
             f"{row['sun_elevation_deg']:9.0f} {row['independent_bytes']:8.0f} {row['dlrc_bytes']:8.0f}  "
