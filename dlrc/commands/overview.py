@@ -24,9 +24,7 @@ def overview() -> str:
     return "\n".join(
         [
             "dlrc: a satellite constellation that compresses as one: what several of them hold is sent once",
-            "",
             "usage: ./launch.sh COMMAND [key=value ...]  (installed: dlrc COMMAND ...); no command: run",
-            "",
             "commands (COMMAND --help says more)",
             *(_row(f"{entry.name}", entry.brief) for entry in ENTRIES.values()),
             *_wrapped("study NAME", f"{FAMILIES['study']}: {', '.join(studies())}"),

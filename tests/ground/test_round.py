@@ -216,7 +216,7 @@ def adds_up_without_witness(landed):
     return landed
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.floats(0, 1), st.integers(0, 1 << 30), st.sets(st.integers(0, 3), max_size=2))
 def test_under_any_loss_the_round_closes_replays_and_shows_no_wrong_vector(sky, calm, loss, seed, mute):
     faults = Faults(loss=loss, seed=seed, mute=frozenset(mute))
