@@ -7,7 +7,8 @@ from __future__ import annotations
 import io
 import math
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from codec.training.curves import COLUMNS
 from constellation.common.errors import UserError
+from constellation.common.files import write_bytes
 
 MAX_STATE_BYTES = 4 << 30
 FREE_TO_CHANGE = {
@@ -73,6 +75,34 @@ class State:
 def lasting(knobs: Mapping[str, Any]) -> dict[str, Any]:
     """The knobs that may not change on resume."""
     return {key: value for key, value in knobs.items() if key not in FREE_TO_CHANGE}
+
+
+def write_held(path: Path, held: Mapping[str, Any], same: Mapping[str, Any]) -> None:
+    """Keep what a small training of its own needs to go on, tensors and plain values. same: what may not
+    change on resume. Raises `UserError`."""
+    buffer = io.BytesIO()
+    torch.save({**held, "same": dict(same)}, buffer)
+    write_bytes(path, buffer.getvalue())
+
+
+@contextmanager
+def holding(path: Path, same: Mapping[str, Any], what: str) -> Iterator[dict[str, Any]]:
+    """What `write_held` kept, for the block that takes it up. what: a state belongs to. Raises `UserError`
+    where the file is none, was kept under other values of `same`, or the block cannot take it up."""
+    if not path.is_file():
+        raise UserError(f"resume=true: {path.name} is not there; start without resume")
+    if path.stat().st_size > MAX_STATE_BYTES:
+        raise UserError(f"resume=true: {path.name} has {path.stat().st_size} bytes")
+    try:
+        held = torch.load(path, map_location="cpu", weights_only=True)
+        for key, now in same.items():
+            if held["same"].get(key) != now:
+                raise UserError(
+                    f"{key.rstrip('_')}={now}: the run in {path.name} had {held['same'].get(key)}"
+                )
+        yield held
+    except UNREADABLE:
+        raise UserError(f"resume=true: {path.name} is no training state of this {what}") from None
 
 
 def read_state(path: Path) -> State:

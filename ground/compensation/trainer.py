@@ -18,9 +18,9 @@ from torch import Tensor
 from codec.models.checkpoint import load_checkpoint, shipped_weights
 from codec.models.model import LatentModel
 from codec.training.data import CropSampler, data_digest, open_pictures
-from codec.training.state import MAX_STATE_BYTES, UNREADABLE
+from codec.training.state import holding, write_held
 from constellation.common.errors import UserError
-from constellation.common.files import check_target, write_bytes
+from constellation.common.files import check_target
 from ground.compensation.apply import metadata_of
 from ground.compensation.diffusion import noised
 from ground.compensation.files import save_net
@@ -152,11 +152,8 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "spent_s": self._spent_s(),
-            "same": self._same(),
         }
-        buffer = io.BytesIO()
-        torch.save(held, buffer)
-        write_bytes(self.state_path, buffer.getvalue())
+        write_held(self.state_path, held, self._same())
 
     def _same(self) -> dict[str, Any]:
         """What may not change on resume."""
@@ -164,24 +161,11 @@ class Trainer:
         return {**kept, "pictures": self.digest, "codec": self.info.sha256}
 
     def _restore(self) -> None:
-        path = self.state_path
-        if not path.is_file():
-            raise UserError(f"resume=true: {path.name} is not there; start without resume")
-        if path.stat().st_size > MAX_STATE_BYTES:
-            raise UserError(f"resume=true: {path.name} has {path.stat().st_size} bytes")
-        try:
-            held = torch.load(path, map_location="cpu", weights_only=True)
-            for key, now in self._same().items():
-                if held["same"].get(key) != now:
-                    raise UserError(
-                        f"{key.rstrip('_')}={now}: the run in {path.name} had {held['same'].get(key)}"
-                    )
+        with holding(self.state_path, self._same(), "net") as held:
             self.net.load_state_dict(held["net"])
             self.optimizer.load_state_dict(held["optimizer"])
             self.mean = {key: held["mean"][key].clone() for key in self.mean}
             self.step, self.earlier_s = int(held["step"]), float(held["spent_s"])
-        except UNREADABLE:
-            raise UserError(f"resume=true: {path.name} is no training state of this net") from None
 
 
 @torch.no_grad()

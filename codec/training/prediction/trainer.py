@@ -9,7 +9,6 @@ an unbroken one."""
 
 from __future__ import annotations
 
-import io
 import time
 from pathlib import Path
 from typing import Any
@@ -25,9 +24,9 @@ from codec.training.data import data_digest, open_pictures
 from codec.training.prediction.knobs import PredictionKnobs
 from codec.training.prediction.pairs import PairSampler
 from codec.training.prediction.samples import Rates, batch_of, left_out, roots, sample, spread
-from codec.training.state import MAX_STATE_BYTES, UNREADABLE
+from codec.training.state import holding, write_held
 from constellation.common.errors import UserError
-from constellation.common.files import check_target, write_bytes
+from constellation.common.files import check_target
 
 FALLBACK, FALLBACK_WEIGHT = 1.1, 0.15  # over which share of the plain bits a position counts so much
 FREE_TO_CHANGE = {"steps", "minutes", "resume", "threads", "log_s", "checkpoint_s", "data", "out", "init"}
@@ -149,11 +148,8 @@ class Trainer:
             "step": self.step,
             "elapsed_s": self.earlier_s + time.monotonic() - self.started,
             "pool": self.pool,
-            "same": self._same(),
         }
-        buffer = io.BytesIO()
-        torch.save(held, buffer)
-        write_bytes(self.state_path, buffer.getvalue())
+        write_held(self.state_path, held, self._same())
 
     def _same(self) -> dict[str, Any]:
         """What may not change on resume."""
@@ -161,21 +157,8 @@ class Trainer:
         return {**kept, "pictures": self.digest, "codec": self.info.sha256}
 
     def _restore(self) -> None:
-        path = self.state_path
-        if not path.is_file():
-            raise UserError(f"resume=true: {path.name} is not there; start without resume")
-        if path.stat().st_size > MAX_STATE_BYTES:
-            raise UserError(f"resume=true: {path.name} has {path.stat().st_size} bytes")
-        try:
-            held = torch.load(path, map_location="cpu", weights_only=True)
-            for key, now in self._same().items():
-                if held["same"].get(key) != now:
-                    raise UserError(
-                        f"{key.rstrip('_')}={now}: the run in {path.name} had {held['same'].get(key)}"
-                    )
+        with holding(self.state_path, self._same(), "fusion") as held:
             self.fusion.load_state_dict(held["net"])
             self.optimizer.load_state_dict(held["optimizer"])
             self.step, self.earlier_s = int(held["step"]), float(held["elapsed_s"])
             self.pool = [{k: v.half() for k, v in one.items()} for one in held["pool"]]
-        except UNREADABLE:
-            raise UserError(f"resume=true: {path.name} is no training state of this fusion") from None
