@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from codec.models import registry
 from codec.models.model import HYPER_STRIDE_PX, Widths
+from codec.training.step import OPTIMIZERS
 from constellation.common.errors import UserError
 from constellation.common.knobs import Knobs, Says, build, overlay
 
@@ -68,6 +69,8 @@ class TrainKnobs(Knobs):
     """crops per process and step"""
     crop: Annotated[int, Field(ge=64, le=4096, multiple_of=HYPER_STRIDE_PX)] = 256
     """side of a crop, px"""
+    optimizer: Literal[OPTIMIZERS] = OPTIMIZERS[0]  # type: ignore[valid-type]
+    """soap and muon need the package pytorch-optimizer"""
     lr: Annotated[float, Field(gt=0, le=1)] = 0.0001
     """learning rate"""
     lr_end: Annotated[float, Field(ge=0, le=1)] = 1e-05

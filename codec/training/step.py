@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,6 +38,8 @@ from codec.surroundings import RING, ring_index
 from codec.training.students import Lesson, staged
 from constellation.common.errors import UserError
 
+OPTIMIZERS = ("adam", "soap", "muon")
+QUANTILES_LR = 1e-3
 IMITATION_WEIGHT = 0.1  # Adam makes it nearly irrelevant: while g_a imitates, no other loss reaches it
 
 
@@ -227,12 +230,56 @@ class Teacher:
         return self.g_a(x)[:, self.chosen]
 
 
-def optimizer_for(model: LatentModel, lr: float) -> torch.optim.Optimizer:
-    """Adam; the bottleneck's quantiles, which only its auxiliary loss moves, at CompressAI's 1e-3 whatever
-    `lr` is."""
-    quantiles = [p for name, p in model.net.named_parameters() if name.endswith(".quantiles")]
-    weights = [p for name, p in model.net.named_parameters() if not name.endswith(".quantiles")]
-    return torch.optim.Adam([{"params": weights, "lr": lr}, {"params": quantiles, "lr": 1e-3}])
+def optimizer_for(model: LatentModel, lr: float, kind: str = "adam") -> torch.optim.Optimizer:
+    """What changes the weights after each step, in groups of which the last holds the bottleneck's quantiles:
+    only its auxiliary loss moves them, at CompressAI's 1e-3 whatever `lr` is. kind: adam; soap (Adam in the
+    eigenbasis of Shampoo's preconditioners, Vyas et al. 2024); muon (orthogonalised momentum for convolution
+    kernels between the first and last layer, Jordan et al. 2024, scaled to Adam's size of a step; Adam for
+    the rest). Raises `UserError` where their package is not installed."""
+    named = list(model.net.named_parameters())
+    quantiles = [p for name, p in named if name.endswith(".quantiles")]
+    weights = [(name, p) for name, p in named if not name.endswith(".quantiles")]
+    last = {"params": quantiles, "lr": QUANTILES_LR}
+    if kind == "adam":
+        return torch.optim.Adam([{"params": [p for _, p in weights], "lr": lr}, last])
+    package = optimizers_of(kind)
+    if kind == "soap":
+        plain = {**last, "max_precondition_dim": 1}  # no eigenbasis: Adam
+        return package.SOAP([{"params": [p for _, p in weights], "lr": lr}, plain], weight_decay=0.0)
+    ends = {id(p) for p in (*model.g_a[0].parameters(), *model.g_s[-1].parameters())}
+    inner = [p for _, p in weights if p.dim() == 4 and id(p) not in ends]
+    held = {id(p) for p in inner}
+    rest = [p for _, p in weights if id(p) not in held]
+    groups = [
+        {"params": inner, "lr": lr, "use_muon": True, "use_adjusted_lr": True},
+        {"params": rest, "lr": lr, "use_muon": False, "betas": (0.9, 0.999), "eps": 1e-8},
+        {**last, "use_muon": False, "betas": (0.9, 0.999), "eps": 1e-8},
+    ]
+    return package.Muon(groups)
+
+
+def optimizers_of(kind: str) -> Any:
+    """The package of an optimiser that torch does not have as wanted here; an extra, which nothing but a
+    comparison needs. Raises `UserError` where it is not installed."""
+    try:
+        import pytorch_optimizer
+    except ImportError:
+        raise UserError(
+            f"optimizer={kind}: needs the package pytorch-optimizer, which is not installed; "
+            "expected it, or optimizer=adam"
+        ) from None
+    return pytorch_optimizer
+
+
+def trained_by(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    """Its parameters but the quantiles."""
+    return [p for group in optimizer.param_groups[:-1] for p in group["params"]]
+
+
+def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Of all groups but the quantiles'."""
+    for group in optimizer.param_groups[:-1]:
+        group["lr"] = lr
 
 
 def learning_rate(lr: float, lr_end: float, decay: float, progress: float) -> float:

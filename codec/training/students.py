@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from codec.models.checkpoint import CheckpointInfo, load_checkpoint
 from codec.models.encoders.files import bind, save_encoder
-from codec.models.encoders.lsconv import GroupStatistics, folded_state, freeze, thaw
+from codec.models.encoders.lsconv import folded_state, freeze, thaw
 from codec.models.encoders.swap import swap_norms
 from codec.models.model import LatentModel
 from codec.models.storage import WEIGHTS_FOLDER, sha256_of
@@ -145,10 +145,9 @@ def go_on_with_another_norm(model: LatentModel, source: LatentModel, sample: Ten
 
 def set_norms(model: LatentModel, frozen: bool) -> None:
     """Before a step: statistics follow the batches, or stay."""
-    if any(isinstance(layer, GroupStatistics) for layer in model.net.modules()):
-        model.g_a.train()
-        if frozen:
-            freeze(model.net)
+    model.g_a.train()
+    if frozen:
+        freeze(model.net)
 
 
 @contextmanager

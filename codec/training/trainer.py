@@ -42,6 +42,8 @@ from codec.training.step import (
     learning_rate,
     missing_positions,
     optimizer_for,
+    set_rate,
+    trained_by,
 )
 from codec.training.students import Tutor, as_flown, begin_norms, go_on_with_another_norm, set_norms
 from codec.training.warmstart import copy_transforms, warm_start
@@ -75,7 +77,7 @@ class Trainer:
         self._start()
         self.model.net.to(self.device, memory_format=knobs.torch_memory_format)
         self.loss = RateDistortion(self.model)
-        self.optimizer = optimizer_for(self.model, knobs.lr)
+        self.optimizer = optimizer_for(self.model, knobs.lr, knobs.optimizer)
         self.step, self.earlier_s, self.curve, self.since, self.skipped = 0, 0.0, [], np.zeros(4), 0
         if knobs.resume:
             self._restore()
@@ -181,7 +183,7 @@ class Trainer:
         """One optimiser step on crops x; returns (loss without the auxiliary one, bpp, mse)."""
         k = self.knobs
         lr = learning_rate(k.lr, k.lr_end, k.decay, progress)
-        self.optimizer.param_groups[0]["lr"] = lr * (min(1, (self.step + 1) / k.warmup) if k.warmup else 1)
+        set_rate(self.optimizer, lr * (min(1, (self.step + 1) / k.warmup) if k.warmup else 1))
         step = StepKnobs(
             k.lambda_, k.grid, progress > 1 - k.rounding, k.uses_bf16 and progress < 1 - k.float32_share
         )
@@ -189,7 +191,7 @@ class Trainer:
         set_norms(self.model, progress >= k.norm_freeze)
         result = self.wrapped(self._batch(x, progress), step)
         result["loss"].backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.optimizer.param_groups[0]["params"], k.clip)
+        norm = torch.nn.utils.clip_grad_norm_(trained_by(self.optimizer), k.clip)
         if bool(torch.isfinite(norm)):  # the same on every rank: gradients are averaged already
             self.optimizer.step()
             self.skipped = 0

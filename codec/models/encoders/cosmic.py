@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from codec.models import elic
+from codec.models.encoders.lsconv import Depthwise
 from codec.models.layers import conv5
 from codec.models.model import Family, LatentModel, Widths
 from constellation.common.errors import UserError
@@ -27,7 +28,7 @@ class LightBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.depthwise = nn.Conv2d(channels, channels, 5, padding=2, groups=channels)
+        self.depthwise = Depthwise(channels, 5)
         self.act = nn.LeakyReLU(0.1)
         self.pointwise = nn.Conv2d(channels, channels, 1)
         for part in self.pointwise.parameters():
@@ -45,7 +46,7 @@ class LocalGate(nn.Module):
         super().__init__()
         half = channels // 2
         self.reduce = nn.Conv2d(channels, half, 1)
-        self.look = nn.Conv2d(half, half, 7, padding=3, groups=half)
+        self.look = Depthwise(half, 7)
         self.act = nn.LeakyReLU(0.1)
         self.gate = nn.Conv2d(half, channels, 1)
         weight, bias = self.gate.parameters()

@@ -22,6 +22,22 @@ EPS = 1e-5
 QUIET = 1e-2  # gain of a fresh norm, so that a fresh LSConv is nearly the identity
 
 
+class Depthwise(nn.Conv2d):
+    """A depthwise convolution that keeps the size; trained on a CPU in channels-last float32, whose backward
+    pass takes a quarter of the time of bfloat16's (a fifth of a training step). In flight a plain one."""
+
+    def __init__(self, channels: int, side: int) -> None:
+        super().__init__(channels, channels, side, padding=side // 2, groups=channels)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """[B, C, H, W] -> the same shape."""
+        if not (self.training and torch.is_grad_enabled() and input.device.type == "cpu"):
+            return super().forward(input)
+        with torch.autocast("cpu", enabled=False):
+            kind, x = input.dtype, input.float().contiguous(memory_format=torch.channels_last)
+            return super().forward(x).to(kind).contiguous()
+
+
 class GroupStatistics(nn.Module):
     """GroupNorm over the nine taps of each kernel whose statistics are those of the training set: they follow
     the batches while `live` is 1, stay as they are while it is 0, and are folded into the convolution before
@@ -143,7 +159,7 @@ class LSConv(nn.Module):
         super().__init__()
         half, kernels = channels // 2, channels // SHARED * TAPS
         self.reduce = nn.Conv2d(channels, half, 1)
-        self.look = nn.Conv2d(half, half, 7, padding=3, groups=half)
+        self.look = Depthwise(half, 7)
         self.mix = nn.Conv2d(half, half, 1)
         self.kernels = nn.Conv2d(half, kernels, 1)
         self.norm = norm_of(norm, kernels)
