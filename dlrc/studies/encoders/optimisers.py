@@ -3,7 +3,8 @@
 Adam, SOAP (Adam in the eigenbasis of Shampoo's preconditioners) and Muon (orthogonalised momentum), each from
 the Karhunen-Loeve transform of the training pictures, on the same crops with the same noise, the learning
 rate falling to nothing in half a cosine. First a few steps tell what a step costs; then each optimiser gets
-`short` processor minutes at every one of its `rates`; then `minutes` at its best rate and every seed. Judged
+`short` processor minutes at every one of its `rates`, and at doubled or halved ones for as long as the best
+of them is the highest or the lowest; then `minutes` at its best rate and every seed. Judged
 by the loss of `dlrc evaluate` on held-out patches, the rates by a cut of one patch a scene. Every training
 is kept below out= and resumes to the bit, so a study that was cut off goes on. Writes optimisers.csv,
 optimisers.json, optimisers.png."""
@@ -32,7 +33,7 @@ from nodes.process.device import one_thread
 
 SHAPE = ("n=64", "m=320", "widths=32,64,128")  # that ships
 PROBE_STEPS = 24  # that tell what a step costs
-RATES = {"adam": (5e-4, 1e-3, 2e-3), "soap": (5e-4, 1e-3, 2e-3), "muon": (5e-4, 1e-3, 2e-3)}
+RATES, FURTHER_RATES = (5e-4, 1e-3, 2e-3), 5  # what is tried at first, and how many more at most
 COLOURS = {"adam": "tab:blue", "soap": "tab:green", "muon": "tab:orange"}
 
 
@@ -56,7 +57,7 @@ class OptimiserKeys(Knobs):
     short: Annotated[float, Field(gt=0, le=10_000)] = 2.0
     """minutes of the trainings that choose a rate"""
     rates: Several[float] = ()
-    """learning rates to choose from; none: 5e-4, 1e-3, 2e-3"""
+    """learning rates to begin with; none: 5e-4, 1e-3, 2e-3"""
     seeds: Annotated[int, Field(ge=1, le=20)] = 1
     """trainings of each optimiser"""
     batch: Annotated[int, Field(ge=1, le=256)] = 4
@@ -98,6 +99,22 @@ def best_rate(tried: dict[float, float]) -> float:
     return min(finite, key=lambda rate: finite[rate])
 
 
+def rates_tried(school: School, own: OptimiserKeys, kind: str, cost_s: float) -> dict[float, float]:
+    """Held-out loss at the end of a short training, by rate."""
+
+    def loss_at(rate: float) -> float:
+        return school.course(*course_of(kind, rate, steps_in(own.short, cost_s), 0)).curve[-1][2]
+
+    tried = {rate: loss_at(rate) for rate in own.rates or RATES}
+    for _ in range(FURTHER_RATES):
+        best = best_rate(tried)
+        rate = 2 * max(tried) if best == max(tried) else min(tried) / 2 if best == min(tried) else None
+        if rate is None:
+            break
+        tried[rate] = loss_at(rate)
+    return tried
+
+
 def study(given: Given) -> None:
     """Train what is not there yet, judge, print, write."""
     own: OptimiserKeys = given.own
@@ -107,11 +124,7 @@ def study(given: Given) -> None:
     school = School(make_folder(Path(own.out), "out"), words_of(own), own.data, own.patches)
     school.curve_patches  # noqa: B018 - pictures that are not there are refused before hours of training
     costs = {kind: cost_s(school, kind) for kind in watched(own.optimisers, "costs of a step")}
-    trials = [(kind, rate) for kind in own.optimisers for rate in own.rates or RATES[kind]]
-    tried: dict[str, dict[float, float]] = {}
-    for kind, rate in watched(trials, "rates"):
-        course = school.course(*course_of(kind, rate, steps_in(own.short, costs[kind]), 0))
-        tried.setdefault(kind, {})[rate] = course.curve[-1][2]
+    tried = {kind: rates_tried(school, own, kind, costs[kind]) for kind in watched(own.optimisers, "rates")}
     found: dict[str, list[Course]] = {}
     for seed, kind in watched([(s, k) for s in range(own.seeds) for k in own.optimisers], "trainings"):
         words = course_of(kind, best_rate(tried[kind]), steps_in(own.minutes, costs[kind]), seed)
@@ -138,7 +151,7 @@ def cost_s(school: School, kind: str) -> float:
             return float(json.loads(kept.read_text(encoding="utf-8"))["cpu_s_per_step"])
         except (OSError, ValueError, KeyError, TypeError):
             raise UserError(f"out={school.folder}: {kept.name} is no cost of a step; remove it") from None
-    seconds = school.course(*course_of(kind, RATES[kind][0], PROBE_STEPS, 0)).cpu_s_per_step
+    seconds = school.course(*course_of(kind, RATES[0], PROBE_STEPS, 0)).cpu_s_per_step
     write_text(kept, json.dumps({"cpu_s_per_step": seconds}) + "\n")
     return seconds
 
