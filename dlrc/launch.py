@@ -20,7 +20,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from constellation.common.errors import EXIT_LOST_PROCESS, UserError, user_errors_to_exit
+from constellation.common.errors import (
+    EXIT_LOST_PROCESS,
+    UserError,
+    interrupts_leave_at_once,
+    user_errors_to_exit,
+)
 from constellation.common.files import make_folder
 from constellation.common.progress import QUIET, note, watched
 from constellation.common.text import shown
@@ -157,19 +162,19 @@ def start(scenario: Scenario, options: Sequence[str], words: Sequence[str]) -> i
     starts."""
     _quieten_torch()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    with serving("dlrc.warm"):  # it imports while this process does
-        from dlrc.commands.models import known_models
-        from ground.compensation.apply import check_compensation
-        from nodes.process.preflight import check_inputs
-        from nodes.process.torchrun import run_torchrun
-        from nodes.process.warm_up import warm_up
+    from dlrc.commands.models import known_models
+    from ground.compensation.apply import check_compensation
+    from nodes.process.preflight import check_inputs
+    from nodes.process.torchrun import run_torchrun
 
-        known_models([scenario.codec.model], "codec.model")
-        known_models(scenario.codec.flown, "codec.models")
+    known_models([scenario.codec.model], "codec.model")
+    known_models(scenario.codec.flown, "codec.models")
+    with interrupts_leave_at_once():
+        import_everything()
+    with serving():  # forked before what follows may start a thread or ask for a GPU
         check_inputs(scenario)
         check_compensation(scenario)
         make_folder(Path(scenario.output))
-        warm_up()
         return run_torchrun(options, scenario, RANK, (list(words), QUIET.get(), os.getpid()))
 
 

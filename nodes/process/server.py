@@ -1,9 +1,10 @@
 """A process that has imported all that ranks need, and from which they are forked: what is imported is
 computed once and lies in memory once, however many ranks there are.
 
-It is the server of multiprocessing's start method `forkserver`, by which torch's elastic launcher can start
-ranks. It has one thread, else nothing could be forked from it. It dies with the launcher, and the ranks'
-keepers with it (`keeper.py`)."""
+It is forked from the launcher itself, once that has imported everything, and is the server of
+multiprocessing's start method `forkserver`, by which torch's elastic launcher can start ranks. It has one
+thread, while the launcher will have several, and CUDA perhaps: neither could be forked from it. It dies with
+the launcher, and the ranks' keepers with it (`keeper.py`)."""
 
 from __future__ import annotations
 
@@ -12,52 +13,57 @@ import ctypes
 import gc
 import os
 import signal
+import socket
+import sys
 from collections.abc import Iterator
-from multiprocessing import forkserver, set_forkserver_preload
-from pathlib import Path
+from multiprocessing import connection, forkserver
+from typing import NoReturn
 
 METHOD = "forkserver"
 _PR_SET_PDEATHSIG = 1
-_ROOT = Path(__file__).resolve().parents[2]
 
 
 @contextlib.contextmanager
-def serving(module: str) -> Iterator[None]:
-    """A server for the time of the block. module: what it imports at once, beside the caller's own work; it
-    ends with `ready`."""
-    set_forkserver_preload([module])
-    path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    with _environment(PYTHONPATH=path, PYTHONSAFEPATH="1"):  # not what lies in the user's folder
-        forkserver.ensure_running()
+def serving() -> Iterator[None]:
+    """A server for the time of the block, in which is imported what is imported here by now. This process
+    must have one thread still."""
+    server = forkserver._forkserver
+    with socket.socket(socket.AF_UNIX) as listener:
+        address = connection.arbitrary_address("AF_UNIX")  # pyright: ignore[reportAttributeAccessIssue]
+        listener.bind(address)
+        os.chmod(address, 0o600)
+        listener.listen()
+        asleep, awake = os.pipe()  # it leaves when nobody holds the end for writing
+        process = _forked(listener, asleep, awake)
+        os.close(asleep)
+    vars(server).update(_forkserver_address=address, _forkserver_alive_fd=awake, _forkserver_pid=process)
     try:
         yield
     finally:
-        server = forkserver._forkserver
-        with contextlib.suppress(ProcessLookupError, TypeError):  # TypeError: nobody is there
-            os.kill(server._forkserver_pid, signal.SIGKILL)  # pyright: ignore[reportAttributeAccessIssue]
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
         server._stop()  # pyright: ignore[reportAttributeAccessIssue]  # a later launch starts another
 
 
-def die_with_launcher() -> None:
-    """First thing in the server: whoever ends the launcher ends it, even while it imports."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+def _forked(listener: socket.socket, asleep: int, awake: int) -> int:
+    """The process id of the server, which lives in here."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    gc.freeze()  # the pages of what is imported stay shared
+    launcher = os.getpid()
+    process = os.fork()
+    if not process:
+        _serve(listener, asleep, awake, launcher)
+    gc.unfreeze()
+    return process
 
 
-def ready() -> None:
-    """Last thing in the server: the pages of what is imported stay shared."""
-    gc.collect()
-    gc.freeze()
-
-
-@contextlib.contextmanager
-def _environment(**variables: str) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
+def _serve(listener: socket.socket, asleep: int, awake: int, launcher: int) -> NoReturn:
+    """Fork whom the launcher asks for, until it is gone."""
     try:
-        yield
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() == launcher:
+            os.close(awake)
+            forkserver.main(listener.detach(), asleep, [])
     finally:
-        for name, text in before.items():
-            if text is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = text
+        os._exit(0)
