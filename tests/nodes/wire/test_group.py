@@ -10,7 +10,9 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
+import torch
 
+from nodes.process.server import METHOD, serving
 from nodes.wire.frames import Frames
 from nodes.wire.protocol import drive, together
 from nodes.wire.stages import GROUND, Send, Stage, Step
@@ -36,35 +38,36 @@ def links(port, case, timeout_s):
 
 
 def _process(place, work, port, results):
-    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)  # those of whom it was forked from are not here
     results.put((place, work(place, port)))
 
 
 def flown_by_processes(work, count, gone=0):
-    """What `work(place, port)` gives in each of several processes that meet at a store of this one."""
+    """What `work(place, port)` gives in each of several processes that meet at a store of this one, from
+    which they are forked with all that it has imported."""
     import torch.distributed as dist
 
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    store = dist.TCPStore(
-        "127.0.0.1", port, None, True, wait_for_workers=False, master_listen_fd=listener.detach()
-    )
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch.distributed", "nodes.wire.group", "tests.nodes.wire.wire_cases"])
-    results = context.Queue()
-    processes = [context.Process(target=_process, args=(p, work, port, results)) for p in range(count)]
-    for process in processes:
-        process.start()
-    try:
-        found = {}
-        for _ in range(count - gone):
-            place, result = results.get(timeout=60)
-            found[place] = result
-        return found
-    finally:
+    with serving():  # before there is a thread of the store's
+        store = dist.TCPStore(
+            "127.0.0.1", port, None, True, wait_for_workers=False, master_listen_fd=listener.detach()
+        )
+        context = multiprocessing.get_context(METHOD)
+        results = context.Queue()
+        processes = [context.Process(target=_process, args=(p, work, port, results)) for p in range(count)]
         for process in processes:
-            process.kill()
-        del store
+            process.start()
+        try:
+            found = {}
+            for _ in range(count - gone):
+                place, result = results.get(timeout=60)
+                found[place] = result
+            return found
+        finally:
+            for process in processes:
+                process.kill()
+            del store
 
 
 def _every_case(place, port):
