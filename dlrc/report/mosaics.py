@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from codec.models.model import LATENT_STRIDE_PX
 from dlrc.report.owners import owner_grid
 from dlrc.report.sheet import (
     EMPTY,
@@ -76,6 +75,8 @@ def mosaics(run: Run, record: RoundRecord) -> Image.Image:
 
 def _fates(record: RoundRecord, ordered: Sequence[SatelliteRecord]) -> list[Placed]:
     """The grids of a round as the owners' picture draws them, a position on the ground that it lies on."""
+    from codec.models.model import LATENT_STRIDE_PX  # with torch, which a report of the network does without
+
     colours = {one.satellite: colour_of(i) for i, one in enumerate(record.satellites)}
     return [
         (one.place.row, one.place.col, owner_grid(one.fates, colours, one.satellite, LATENT_STRIDE_PX))

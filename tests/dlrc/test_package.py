@@ -29,8 +29,9 @@ def test_importing_it_is_cheap_and_loads_nothing_heavy(tmp_path):
     assert float(python(timed, tmp_path).stdout) < 0.2
 
 
-def test_opening_a_run_takes_no_torch(tmp_path):
-    done = python("import dlrc; dlrc.open, dlrc.Run\nprint('torch' in sys.modules)", tmp_path)
+def test_opening_a_run_and_what_reports_it_take_no_torch(tmp_path):
+    program = "import dlrc, dlrc.report.page; dlrc.open, dlrc.Run\nprint('torch' in sys.modules)"
+    done = python(program, tmp_path)
     assert done.stdout == "False\n", done.stderr
 
 

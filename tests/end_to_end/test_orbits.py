@@ -1,13 +1,11 @@
-"""Captures from orbits with memory, flown by ranks of torchrun's: the bytes of a run in one process."""
+"""Captures from orbits with memory, flown by a launch's ranks: the bytes of a run in one process."""
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import dlrc
+from tests.end_to_end.launch_cases import ENVIRONMENT, LAUNCH
 
-ROOT = Path(__file__).resolve().parents[2]
 KNOBS = {
     "rounds": 2, "satellites_per_rank": 12, "seed": 3, "capture.patch_px": 64, "capture.window_px": 128,
     "scene.size_px": 256, "dlrc.memory": "rounds",
@@ -16,16 +14,8 @@ KNOBS = {
 
 def test_a_launched_run_from_orbits_is_the_run_flown_here(tmp_path):
     words = [f"{name}={value}" for name, value in KNOBS.items()]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    command = [*torchrun, str(ROOT / "launch.py"), "scenario=orbit_pass", *words]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*command, f"output={tmp_path / 'there'}"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    line = [sys.executable, LAUNCH, "scenario=orbit_pass", *words, f"output={tmp_path / 'there'}"]
+    done = subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     here = dlrc.run("orbit_pass", output=str(tmp_path / "here"), **KNOBS)
     one = here.gallery.folder / "rounds"

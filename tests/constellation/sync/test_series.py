@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from constellation.common.cli import perform, read
+from constellation.common.cli import perform, read, run
 from constellation.common.errors import UserError
 from constellation.links.topology import select_region, topology_at, topology_events
 from constellation.orbit.orbits import load_constellation
@@ -97,53 +97,45 @@ def test_a_region_that_nobody_sees_is_refused():
 
 
 def run_study(folder, *arguments):
-    return subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "dlrc.studies.paper.sync",
-            "orbit.pattern=53:100/10/1",
-            "orbit.duration_s=240",
-            "instants=2",
-            f"output={folder}",
-            *arguments,
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    """The study of a small shell, in this process."""
+    window = ("orbit.pattern=53:100/10/1", "orbit.duration_s=240", "instants=2")
+    run(COMMAND, [*window, f"output={folder}", *arguments])
 
 
-def test_the_study_leaves_its_picture_and_tables_and_prints_the_hops(tmp_path):
-    result = run_study(tmp_path, "payloads_kib=2,128")
-    assert result.returncode == 0, result.stderr
+def test_the_study_leaves_its_picture_and_tables_and_prints_the_hops(tmp_path, capsys):
+    run_study(tmp_path, "payloads_kib=2,128")
     (folder,) = tmp_path.glob("sync-*")
     left = {path.name for path in folder.iterdir()}
     assert {"figure10.png", "payloads.csv", "scenario.yaml", "sync.csv", "index.html"} <= left
     assert (folder / "figure10.png").read_bytes().startswith(b"\x89PNG") and len(
         (folder / "sync.csv").read_text().splitlines()
     ) == 9
-    assert (
-        "hops of the minimum-delay routes" in result.stdout
-        and "noise ktb" in result.stdout
-        and "Omega_topo" in result.stdout
-    )
+    printed = capsys.readouterr().out
+    for words in ("hops of the minimum-delay routes", "noise ktb", "Omega_topo"):
+        assert words in printed
     assert load_scenario(str(folder / "scenario.yaml")).orbit.pattern == "53:100/10/1"
 
 
-@pytest.mark.parametrize(
-    "argument,expected",
-    [
-        ("payloads_kib=2,x", "payloads_kib: found 'x', expected"),
-        ("topology.rule=mesh", "topology.rule"),
-        ("compare=maybe", "compare: found 'maybe', expected true"),
-        ("orbit.source=tle", "orbit.path"),
-    ],
-)
-def test_the_study_refuses_bad_arguments_in_one_line(tmp_path, argument, expected):
-    result = run_study(tmp_path, argument)
+BAD = [
+    ("payloads_kib=2,x", "payloads_kib: found 'x', expected"),
+    ("topology.rule=mesh", "topology.rule"),
+    ("compare=maybe", "compare: found 'maybe', expected true"),
+    ("orbit.source=tle", "orbit.path"),
+]
+
+
+@pytest.mark.parametrize("argument,expected", BAD)
+def test_the_study_refuses_bad_arguments_in_one_line(tmp_path, capsys, argument, expected):
+    with pytest.raises(SystemExit) as left:
+        run_study(tmp_path, argument)
+    said = capsys.readouterr().err
+    assert left.value.code == 2 and expected in said and len(said.splitlines()) == 1
+
+
+def test_the_study_is_a_program_of_its_own():
+    argument, expected = BAD[0]
+    line = [sys.executable, "-m", "dlrc.studies.paper.sync", argument]
+    result = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     assert result.returncode == 2 and expected in result.stderr and len(result.stderr.splitlines()) == 1
 
 
@@ -258,8 +250,7 @@ def test_more_pairs_than_memory_holds_are_refused_before_any_work():
 
 
 def test_undefined_times_are_empty_in_the_tables_and_the_share_stands_beside(tmp_path):
-    result = run_study(tmp_path, "payloads_kib=2", "topology.max_distance_km=10")
-    assert result.returncode == 0, result.stderr
+    run_study(tmp_path, "payloads_kib=2", "topology.max_distance_km=10")
     (folder,) = tmp_path.glob("sync-*")
     for name in ("sync.csv", "payloads.csv"):
         for row in csv.DictReader((folder / name).open()):
