@@ -66,9 +66,14 @@ def build(name: str, widths: Widths) -> LatentModel:
     return kind.parts(kind.build(widths).eval(), widths)
 
 
-def shapes(name: str, widths: Widths) -> dict[str, list[int]]:
+def shapes(name: str, widths: Widths) -> Mapping[str, list[int]]:
     """The shape of every tensor of the state dict that `build` would make, without the memory of its
-    convolutions."""
+    convolutions. Raises `UserError` as `build` does."""
+    return _shapes(name, family(name).check(widths))
+
+
+@functools.lru_cache(maxsize=64)
+def _shapes(name: str, widths: Widths) -> Mapping[str, list[int]]:
     with _Nowhere():
         return {key: list(tensor.shape) for key, tensor in build(name, widths).net.state_dict().items()}
 

@@ -39,9 +39,8 @@ def test_a_sweep_that_is_killed_goes_on_with_what_is_missing_and_its_table_is_th
     whole = {path: path.stat().st_mtime_ns for path in there.glob("smoke-*[0-9a-f]/summary.json")}
     assert whole and not list(there.glob("sweep-*"))
 
-    again = subprocess.run(line, capture_output=True, text=True, check=False)
-    assert again.returncode == 0, again.stderr
-    assert f"2 combinations, 2 runs, {len(whole)} of 2 here already" in again.stdout
+    dispatch(["sweep", *WORDS, "jobs=1", f"output={there}"])
+    assert f"2 combinations, 2 runs, {len(whole)} of 2 here already" in capsys.readouterr().out
     assert all(path.stat().st_mtime_ns == then for path, then in whole.items())
 
     for k in (8, 20):
