@@ -34,18 +34,18 @@ def test_taps_that_a_mask_hides_are_not_stored_and_files_that_hold_them_load_ali
     stored = load_file(path)
     windows = [key for key in loaded.net.state_dict() if key.endswith(".mask")]
     assert windows and not any(key.endswith(".mask") for key in stored)
-    metadata = metadata_of(path)
+    metadata, before, after = metadata_of(path), model.net.state_dict(), loaded.net.state_dict()
     for key in windows:
         weight = key.removesuffix("mask") + "weight"
         assert stored[weight].dim() == 3
-        expected = model.net.state_dict()[weight].half() * model.net.state_dict()[key]
-        assert torch.equal(loaded.net.state_dict()[weight], expected.float())
+        expected = before[weight].half() * before[key]
+        assert torch.equal(after[weight], expected.float())
         for kept in (key, weight):
-            stored[kept] = loaded.net.state_dict()[kept].half()
+            stored[kept] = after[kept].half()
     save_file(stored, whole, metadata)
-    again, _ = load_checkpoint(whole)
-    for key, value in loaded.net.state_dict().items():
-        assert torch.equal(value, again.net.state_dict()[key]), key
+    again = load_checkpoint(whole)[0].net.state_dict()
+    for key, value in after.items():
+        assert torch.equal(value, again[key]), key
 
 
 @pytest.mark.parametrize("shape", [(24, 12, 13), (24, 13, 12), (24, 12), (24, 12, 5, 4), (0, 12, 12)])

@@ -59,8 +59,9 @@ def test_the_same_model_is_copied_whole_and_transforms_can_come_from_another(pic
         )
     )
     assert torch.equal(trainer.model.h_a[0].weight, mbt.h_a[0].weight.half().float())
+    found = trainer.model.g_a.state_dict()
     for key, value in bmshj.g_a.state_dict().items():
-        assert torch.equal(trainer.model.g_a.state_dict()[key], value.half().float()), key
+        assert torch.equal(found[key], value.half().float()), key
 
 
 def test_a_teacher_gives_its_most_varying_channels_and_g_a_learns_to_imitate_them(pictures, tmp_path):

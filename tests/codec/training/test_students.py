@@ -48,9 +48,10 @@ def test_a_frozen_run_resumes_to_the_bit_and_leaves_an_encoder_before_its_teache
     model, info = load_checkpoint(files[0], expect_model="rsllic")
     host, host_info = load_checkpoint(teacher)
     assert info.host.sha256 == host_info.sha256 and info.steps == 2
+    found = dict(model.net.named_parameters())
     for key, value in host.net.named_parameters():
         if not key.startswith("g_a."):
-            assert torch.equal(value, dict(model.net.named_parameters())[key]), key
+            assert torch.equal(value, found[key]), key
     kept = [layer for layer in whole.model.net.modules() if isinstance(layer, GroupStatistics)]
     assert len(kept) == 6 and all(float(layer.live) == 0 for layer in kept)
     x = torch.rand(1, 3, 64, 64)

@@ -29,8 +29,9 @@ def test_training_with_halos_runs_and_resumes_to_the_bit(pictures, tmp_path, mod
     with pytest.raises(Killed):
         train(knobs(pictures, tmp_path / "cut.safetensors", *more, model=model), kill_after=2)
     resumed = train(knobs(pictures, tmp_path / "cut.safetensors", *more, "resume=true", model=model))
+    found = resumed.model.net.state_dict()
     for name, value in whole.model.net.state_dict().items():
-        assert torch.equal(value, resumed.model.net.state_dict()[name]), name
+        assert torch.equal(value, found[name]), name
 
 
 def test_a_killed_and_resumed_run_equals_an_unbroken_one_to_the_bit(pictures, tmp_path):
@@ -46,7 +47,7 @@ def test_a_killed_and_resumed_run_equals_an_unbroken_one_to_the_bit(pictures, tm
     assert [row[:1] + row[3:] for row in whole.curve] == [row[:1] + row[3:] for row in resumed.curve]
 
 
-def test_a_run_writes_a_loadable_checkpoint_a_curve_and_its_picture(pictures, tmp_path):
+def test_a_run_writes_a_loadable_checkpoint_a_curve_and_its_picture(pictures, tmp_path, drawn_curves):
     out = tmp_path / "new" / "run.safetensors"
     trainer = train(knobs(pictures, out, model="elic"))
     model, info = load_checkpoint(out, expect_model="elic")
