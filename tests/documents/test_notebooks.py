@@ -19,6 +19,14 @@ PROMISED = {
     "sync_latency": ["2 KiB signatures", "4 KiB streams", "propagation"],
     "priority_rule": ["my_rules:turns (1, 0)", "index.html"],
 }
+START = f"""import sys
+sys.path.insert(0, {str(ROOT)!r})
+import dlrc
+def small(name, **knobs):
+    from dlrc.local import run
+    return run(name, **{{**{SMALL!r}, **knobs}})
+dlrc.run = small
+"""  # runs by the API are small, as those of the scripts
 
 
 def executed(path: Path, folder: Path) -> str:
@@ -27,7 +35,7 @@ def executed(path: Path, folder: Path) -> str:
     from nbclient import NotebookClient
 
     notebook = nbformat.read(path, as_version=4)
-    start = nbformat.v4.new_code_cell(f"import sys; sys.path.insert(0, {str(ROOT)!r})")
+    start = nbformat.v4.new_code_cell(START)
     notebook.cells.insert(0, start)
     client = NotebookClient(notebook, timeout=200, resources={"metadata": {"path": str(folder)}})
     with ThreadPoolExecutor(1) as pool:
