@@ -38,6 +38,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def few_scenes(monkeypatch):
+    monkeypatch.setattr("codec.training.curves.picture", lambda *_: b"")  # each takes half a second
     monkeypatch.setattr(courses, "LOSSLESS", ("0.png", "1.png"))
 
 
@@ -53,7 +54,6 @@ def test_a_study_that_was_cut_off_goes_on_and_a_third_call_trains_nothing(
 ):
     asked = words(folder, tmp_path, "ways=none,paper")
     monkeypatch.setattr(courses, "CHECKPOINT_S", 0)
-    monkeypatch.setattr("codec.training.curves.picture", lambda *_: b"")  # each takes half a second
     with monkeypatch.context() as patch:
         patch.setattr(courses.Trainer, "train_step", killed_at(courses.Trainer.train_step, call=4))
         with pytest.raises(Killed):
