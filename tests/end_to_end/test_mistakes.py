@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from constellation.common.errors import UserError
-from dlrc.main import dispatch
+from dlrc.main import dispatch, main
+from tests.forked import forked
 
 ROOT = Path(__file__).resolve().parents[2]
 VIEW = ["study", "view", "hours=0.1", "satellites=2", "orbit.pattern=53:4/2/1"]
@@ -31,19 +32,35 @@ def with_little_room():
     resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
 
 
-def said(words, cwd, limit=None):
+def said(words, cwd, limit):
     """A command's one line. limit: what the process may not do."""
     line = [sys.executable, str(ROOT / "launch.py"), *words]
     done = subprocess.run(
         line, cwd=cwd, capture_output=True, text=True, timeout=120, check=False, preexec_fn=limit
     )
+    return one_line(done)
+
+
+def said_by_a_fork(words, cwd, limit=lambda: None):
+    """The same of a process that has imported everything."""
+
+    def command():
+        limit()
+        os.chdir(cwd)
+        sys.argv = ["launch.py", *words]
+        main()
+
+    return one_line(forked(command))
+
+
+def one_line(done):
     assert done.returncode == 2 and done.stderr.startswith("error: "), done
     assert done.stderr.count("\n") == 1, done.stderr
     return done.stderr
 
 
 def test_a_disk_without_room_is_one_line_and_leaves_no_half_of_a_file(tmp_path):
-    assert "File too large" in said([*VIEW, "output=here"], tmp_path, with_little_room)
+    assert "File too large" in said_by_a_fork([*VIEW, "output=here"], tmp_path, with_little_room)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
@@ -70,7 +87,7 @@ def test_what_its_owner_keeps_to_himself_is_one_line(tmp_path):
 @pytest.mark.parametrize("word", ["scenario={}.yaml", "output={}", "orbit.path={}"])
 def test_a_name_that_no_file_system_takes_is_one_line(word, tmp_path):
     words = ["orbit.source=tle"] if word.startswith("orbit") else []
-    assert "File name too long" in said(["study", "sync", word.format("a" * 300), *words], tmp_path)
+    assert "File name too long" in said_by_a_fork(["study", "sync", word.format("a" * 300), *words], tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -89,18 +106,16 @@ def test_what_is_no_picture_is_refused_before_any_process_starts(content, name, 
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-def test_torchruns_ranks_refuse_words_that_they_do_not_know(tmp_path):
+def test_torchruns_ranks_refuse_words_that_they_do_not_know(tmp_path, monkeypatch):
     ranked = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+    for name, text in ranked.items():
+        monkeypatch.setenv(name, text)
     for words, expected in (
         (["smok"], "did you mean smoke?"),
         (["--nproc", "2", "scenario=smoke"], "argument '--nproc': expected key=value"),
         (["scenario=smoke", "satellites=3"], "world size 2: scenario smoke has satellites=3"),
     ):
-        line = [sys.executable, str(ROOT / "launch.py"), *words]
-        done = subprocess.run(
-            line, cwd=tmp_path, env={**os.environ, **ranked}, capture_output=True, text=True, check=False
-        )
-        assert (done.returncode, done.stderr.count("\n")) == (2, 1) and expected in done.stderr, done.stderr
+        assert expected in said_by_a_fork(words, tmp_path)
     assert not list(tmp_path.iterdir())
 
 

@@ -1,7 +1,5 @@
 """Who a process is by torchrun's variables, and what a user hears where they cannot be."""
 
-import contextlib
-import os
 import socket
 import sys
 
@@ -10,6 +8,7 @@ import pytest
 from constellation.common.errors import UserError
 from dlrc import launch
 from nodes.process.rank import Rank, gloo_devices, host_store, rank_of
+from tests.forked import forked
 
 SET = {
     "RANK": "1",
@@ -76,7 +75,7 @@ def test_an_interface_that_cannot_lead_to_other_machines_is_named(environment, e
         gloo_devices(FAR, environment)
 
 
-def test_a_rank_that_meets_nobody_says_so_in_one_line(tmp_path, monkeypatch):
+def test_a_rank_that_meets_nobody_says_so_in_one_line(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
     variables = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
@@ -84,17 +83,7 @@ def test_a_rank_that_meets_nobody_says_so_in_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(launch, "PATIENCE_S", 0.1)
     for name, text in variables.items():
         monkeypatch.setenv(name, text)
-    said = tmp_path / "said"
-    rank = os.fork()  # with what is imported here
-    if not rank:
-        code = 1
-        try:
-            with open(said, "w", buffering=1) as file, contextlib.redirect_stderr(file):
-                launch.main()
-        except SystemExit as left:
-            code = left.code
-        finally:
-            os._exit(code)
-    assert os.waitstatus_to_exitcode(os.waitpid(rank, 0)[1]) == 2
+    done = forked(launch.main)
+    assert done.returncode == 2
     expected = f"error: MASTER_ADDR=127.0.0.1 MASTER_PORT={port}: nobody answers (Connection refused)\n"
-    assert said.read_text() == expected
+    assert done.stderr == expected
