@@ -15,7 +15,7 @@ from codec.models import elic
 from codec.models.checkpoint import CheckpointInfo, load_checkpoint
 from codec.models.storage import WEIGHTS_FOLDER
 from constellation.common.cli import Command, Given, main_of
-from constellation.common.errors import UserError
+from constellation.common.errors import UserError, naming
 from constellation.common.files import make_folder
 from constellation.common.progress import watched
 from dlrc.studies.encoders.courses import CURVE_POINTS, Course, School, judged_codec
@@ -29,7 +29,7 @@ def study(given: Given) -> None:
     own: DistillKeys = given.own
     one_thread()
     teacher = Path(own.teacher or WEIGHTS_FOLDER / f"{elic.FAMILY.name}_lambda0.013.safetensors")
-    model, info = load_checkpoint(teacher)
+    model, info = naming("teacher")(load_checkpoint)(teacher)
     if model.name != elic.FAMILY.name:
         raise UserError(f"teacher={teacher.name}: is {model.name}, expected {elic.FAMILY.name}")
     school = School(make_folder(Path(own.out), "out"), words_of(own, teacher, info), own.data, own.patches)
