@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from codec.training.evaluate import PATCH_PX
 from constellation.common.files import replacing
 
 LABELS = {
@@ -34,11 +35,14 @@ class Point:
 def points_of(
     rows: Sequence[Mapping[str, Any]], quality: Mapping[str, Mapping[str, float]], watts: float
 ) -> tuple[int, list[Point]]:
-    """(the side of the patches, points of the codecs that ship and of their rivals), of the smallest size."""
+    """(the side of the patches, points of the codecs that ship and of their rivals): of the patches that
+    quality is judged on, or, without rivals, of the smallest that there are."""
     shipped = [row for row in rows if row["widths"] == "shipped" and row["model"] in quality]
-    size = min((row["size_px"] for row in shipped), default=256)
+    sizes = {row["size_px"] for row in shipped}
+    size = PATCH_PX if PATCH_PX in sizes or not sizes else min(sizes)
     ms = {row["model"]: row["on_board_ms"] for row in shipped if row["size_px"] == size}
-    rivals = {name: one["on_board_ms"] for name, one in quality.items() if "on_board_ms" in one}
+    clocked = {name: one["on_board_ms"] for name, one in quality.items() if "on_board_ms" in one}
+    rivals = clocked if size == PATCH_PX else {}
     return size, [
         Point(LABELS.get(name, name), took, 1e-3 * took * watts, quality[name]["loss"], name in ms)
         for name, took in {**ms, **rivals}.items()

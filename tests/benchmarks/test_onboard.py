@@ -118,12 +118,12 @@ def test_there_must_be_something_to_draw(tmp_path):
             perform(onboard.COMMAND, words)
 
 
-def test_the_picture_holds_every_codec_that_was_judged_at_the_smallest_size():
+def test_the_picture_holds_every_codec_that_was_judged_on_patches_of_its_own():
     rows = [
         {"model": name, "widths": widths, "size_px": size, "on_board_ms": size / 10.0}
         for name in ("bmshj", "mbt", "cheng")
         for widths in ("shipped", "paper")
-        for size in (512, 256)
+        for size in (512, 256, 64)
     ]
     quality = {name: {"loss": loss} for name, loss in LOSSES.items()}
     quality |= {name: {"loss": LOSSES[name], "on_board_ms": ms} for name, ms in RIVALS.items()}
@@ -132,6 +132,8 @@ def test_the_picture_holds_every_codec_that_was_judged_at_the_smallest_size():
         ("bmshj", 25.6, 1.024, True), ("mbt", 25.6, 1.024, True), ("JPEG 2000", 12.0, 0.48, False),
         ("CCSDS 122 after RCT", 26.0, 1.04, False), ("CCSDS 122, bands alone", 30.0, 1.2, False),
     }  # fmt: skip
+    size, points = points_of([row for row in rows if row["size_px"] != 256], quality, 40.0)
+    assert size == 64 and {point.label for point in points} == {"bmshj", "mbt"}
 
 
 def test_the_axis_breaks_where_one_codec_loses_far_more_than_all_others():
