@@ -45,6 +45,7 @@ from constellation.common.errors import UserError
 from constellation.common.knobs import Knobs, Says, Several
 from constellation.common.progress import watched
 from constellation.formats.device import write_device
+from constellation.scenario.coding import CodecKnobs, DlrcKnobs
 from constellation.scenario.load import SCENARIO
 from constellation.scenario.scenario import Scenario
 from dlrc.commands.models import known_models
@@ -94,7 +95,8 @@ def bench(given: Given) -> None:
         store = Store.of(own.out)
     else:
         patches = held_out_patches(own.data, count=own.patches) if own.data else None
-        store = Store.at(own.out, made(own, scenario))
+        seen = f"{scenario.seed} {scenario.scene.model_dump_json()} {scenario.capture.model_dump_json()}"
+        store = Store.at(own.out, made(own, scenario.codec, scenario.dlrc, seen))
         one_thread()
     watts = scenario.energy.compute_w
     tell_head(store.made["machine"], watts)
@@ -118,16 +120,14 @@ def bench(given: Given) -> None:
             draw(store.folder / "onboard.png", *points_of(store.rows, store.quality, watts))
 
 
-def made(own: OnboardKeys, scenario: Scenario) -> dict[str, str]:
-    """The circumstances that rows of one table share, by key."""
-    codec, dlrc = scenario.codec, scenario.dlrc
-    seen = f"{scenario.scene.model_dump_json()} {scenario.capture.model_dump_json()}"
+def made(own: OnboardKeys, codec: CodecKnobs, dlrc: DlrcKnobs, seen: str) -> dict[str, str]:
+    """The circumstances that rows of one table share, by key. seen: what decides what is captured."""
     return {
         "machine": machine(),
         "repeats": f"{own.repeats},{own.repeats_large}",
         "codec": f"lambda {codec.lambda_:g}, portable {codec.portable}",
         "dlrc": f"k {dlrc.k}, {dlrc.rotation}, {dlrc.representative}",
-        "scene": hashlib.sha256(f"{scenario.seed} {seen}".encode()).hexdigest()[:8],
+        "scene": hashlib.sha256(seen.encode()).hexdigest()[:8],
     }
 
 

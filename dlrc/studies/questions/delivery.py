@@ -43,7 +43,7 @@ def study(given: Given) -> None:
     """Fly or read, deliver, print, write."""
     own: DeliveryKeys = given.own
     if own.plan:
-        plan_of(own, given.subject)  # refused before anything is flown
+        plan_of(own, given.subject.orbit.epoch)  # refused before anything is flown
     runs = _runs(given)
     scenario = runs[0].scenario
     folder = make_folder(Path(scenario.output) / f"delivery-{_digest(given, scenario)}")
@@ -105,12 +105,12 @@ def passes_of(scenario: Scenario, files: Sequence[File], own: DeliveryKeys) -> P
     )
 
 
-def plan_of(own: DeliveryKeys, scenario: Scenario) -> tuple[PlanContact, ...]:
-    """The contacts of the plan that `plan=` names. Raises `UserError`, also for rain and relays, of which a
-    plan says nothing."""
+def plan_of(own: DeliveryKeys, epoch: str) -> tuple[PlanContact, ...]:
+    """The contacts of the plan that `plan=` names, from an epoch on. Raises `UserError`, also for rain and
+    relays, of which a plan says nothing."""
     if own.weather != "clear" or own.relay != "none":
         raise UserError(f"plan={own.plan}: says who meets whom; expected weather=clear and relay=none")
-    return naming("plan")(read_plan)(own.plan, parse_epoch(scenario.orbit.epoch))
+    return naming("plan")(read_plan)(own.plan, parse_epoch(epoch))
 
 
 def planned_passes(
@@ -120,7 +120,7 @@ def planned_passes(
     for nodes that there are not."""
     stations = scenario.ground.each
     contacts = []
-    for one in plan_of(own, scenario):
+    for one in plan_of(own, scenario.orbit.epoch):
         if max(one.source, one.target) > satellites + len(stations):
             raise UserError(
                 f"plan={own.plan}: node {max(one.source, one.target)}, expected {satellites} satellites and "
