@@ -21,7 +21,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from codec.models import registry
-from codec.models.checkpoint import load_checkpoint, save_checkpoint
+from codec.models.checkpoint import save_checkpoint
 from codec.models.model import LATENT_STRIDE_PX
 from codec.models.storage import BOTTLENECK_TABLES
 from codec.training import curves
@@ -45,7 +45,7 @@ from codec.training.step import (
     trained_by,
 )
 from codec.training.students import Tutor, as_flown, begin_norms, go_on_with_another_norm, set_norms
-from codec.training.warmstart import copy_transforms, warm_start
+from codec.training.warmstart import checkpoint_of, copy_transforms, warm_start
 from constellation.common.errors import UserError, naming
 from constellation.common.files import check_target, write_bytes
 
@@ -102,7 +102,7 @@ class Trainer:
             crops = max(SAMPLE_CROPS, KLT_PIXELS // knobs.crop**2)
             initialise(self.model, self._sample(crops), knobs.lambda_)
         elif knobs.init not in ("", "random"):
-            source, info = naming("init")(load_checkpoint)(knobs.init)
+            source, info = checkpoint_of("init", knobs.init)
             fresh = source.name != self.model.name
             if self.bands is not None and info.bands is None:
                 spread(source, self.model, self._sample())
@@ -110,15 +110,13 @@ class Trainer:
             start = go_on_with_another_norm if knobs.norm and not fresh else warm_start
             start(self.model, source, self._sample(), math.sqrt(knobs.lambda_ / info.lambda_))
         if knobs.transforms:
-            loaded = naming("transforms")(load_checkpoint)(knobs.transforms)
-            copy_transforms(self.model, loaded[0], self._sample())
+            copy_transforms(self.model, checkpoint_of("transforms", knobs.transforms)[0], self._sample())
         if self.tutor is not None:
             self.tutor.teacher.net.to(self.device)
             if knobs.freeze:
                 self.tutor.keep_rest(self.model, knobs.lambda_)
         elif knobs.teacher:
-            loaded = naming("teacher")(load_checkpoint)(knobs.teacher)
-            self.teacher = Teacher(loaded[0], self.model.m, self._sample())
+            self.teacher = Teacher(checkpoint_of("teacher", knobs.teacher)[0], self.model.m, self._sample())
             self.teacher.g_a.to(self.device)
         if fresh:
             begin_norms(self.model)

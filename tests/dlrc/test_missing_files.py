@@ -80,6 +80,8 @@ CASES = [
     "study distill train=seen out=new data=gone",
     "study distill data=seen out=new train=gone",
     "study distill data=seen train=seen out=new teacher=gone.safetensors",
+    "study optimisers train=seen out=new data=gone",
+    "study optimisers data=seen out=new train=gone",
     "study norms data=gone",
     "study norms models=rsllic patches=1 data=wide out=new train=gone",
     "bench onboard board=gone.yaml",
