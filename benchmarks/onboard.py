@@ -2,42 +2,50 @@
 joules; DLRC and a cross-view prediction beside them.
 
     dlrc bench onboard [models=...] [widths=shipped,paper] [sizes=256,512,1024,2048] [board=FILE] [out=FOLDER]
+    dlrc bench onboard out=FOLDER draw=true
 
 One thread, CPU time, smallest of the repeats; joules are those milliseconds at `energy.compute_w`. The
 entropy side is on board too, so g_a alone flatters a light encoder: both are printed. `paper` widths are N =
 128, M = 320 (without groups 192; cheng 128) with random weights. A prediction is the exact g_a of the codec
 that decodes, which the ground has too. `data=` adds quality: R + lambda 255^2 MSE of held-out patches, with
-JPEG 2000 and CCSDS 122. `board=` is a YAML file of a board of yours (name, compute_w, and gmac_s or
-times_slower than this machine): its milliseconds and joules by proportion. `profile=` writes what was
-measured for `clock.profile=FILE.yaml`: run this on the board, and simulate with its times."""
+JPEG 2000 and CCSDS 122. `out=` keeps every row as soon as it is measured: the same command goes on after
+whatever ended it, `draw=true` prints and draws what is kept. `board=` is a YAML file of a board of yours
+(name, compute_w, and gmac_s or times_slower than this machine): its milliseconds and joules by proportion.
+`profile=` writes what was measured for `clock.profile=FILE.yaml`: run this on the board, and simulate with
+its times."""
 
 from __future__ import annotations
 
-import json
+import hashlib
 import re
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Sequence
+from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 from pydantic import Field
 
 from benchmarks.common.boards import device_of, read_board, tell_board
-from benchmarks.common.classical import classical_rivals
+from benchmarks.common.classical import COLOUR, classical_rivals
 from benchmarks.common.macs import on_board, parameters
+from benchmarks.common.onboard_figure import draw, points_of
+from benchmarks.common.onboard_store import Store, machine, with_joules
+from benchmarks.common.onboard_tables import line_of, tell_head, tell_paper, tell_quality, tell_sizes
 from benchmarks.overhead import PARTS, fastest, measure
 from codec.models import registry
-from codec.models.checkpoint import CheckpointInfo, load_weights
+from codec.models.checkpoint import CheckpointInfo, load_weights, weights_sha256
 from codec.models.model import LatentModel, Widths
 from codec.portable.transforms import Transforms
 from codec.training.evaluate import held_out_patches, judged
 from constellation.common.cli import Command, Given, main_of
 from constellation.common.errors import UserError
-from constellation.common.files import make_folder, write_text
 from constellation.common.knobs import Knobs, Says, Several
 from constellation.common.progress import watched
 from constellation.formats.device import write_device
+from constellation.scenario.coding import CodecKnobs, DlrcKnobs
 from constellation.scenario.load import SCENARIO
 from constellation.scenario.scenario import Scenario
 from dlrc.commands.models import known_models
@@ -45,11 +53,8 @@ from dlrc.studies.common.variants import Trial
 from nodes.process.board import Board
 from nodes.process.device import one_thread
 
+RIVALS = ("jpeg2000", *COLOUR)
 PAPER_M = {True: 320, False: 192}  # by whether latents come in groups
-COLUMNS = (
-    "codec, widths", "px", "g_a", "hyper", "context", "on board kMAC/px", "g_a / all parameters, M",
-    "g_a ms", "entropy ms", "on board ms", "J", "peak MiB", "DLRC ms", "%", "a prediction ms",
-)  # fmt: skip
 
 
 class OnboardKeys(Knobs):
@@ -62,7 +67,9 @@ class OnboardKeys(Knobs):
     sizes: Several[Annotated[int, Field(ge=64, le=4096, multiple_of=64)]] = (256, 512, 1024, 2048)
     """sides of a patch, px"""
     repeats: Annotated[int, Field(ge=1, le=1000)] = 3
-    """of which the smallest counts"""
+    """of which the smallest counts, up to 512 px"""
+    repeats_large: Annotated[int, Field(ge=1, le=1000)] = 1
+    """the same of larger patches"""
     data: str = ""
     """folder of the scenes that `dlrc evaluate` takes, for quality"""
     patches: Annotated[int, Field(ge=1, le=1000)] = 6
@@ -70,7 +77,9 @@ class OnboardKeys(Knobs):
     board: str = ""
     """YAML file of a board"""
     out: str = ""
-    """folder for onboard.json and onboard.png"""
+    """folder for onboard.json and onboard.png; what it holds already is not measured again"""
+    draw: bool = False
+    """print and draw what `out` holds, and measure nothing"""
     profile: Annotated[str, Field(pattern=r"^(.+\.ya?ml)?$"), Says("a .yaml file")] = ""
     """file to write for clock.profile: this machine's times with the first of widths and sizes"""
     called: Annotated[str, Field(max_length=60)] = ""
@@ -81,32 +90,65 @@ def bench(given: Given) -> None:
     """Print the table, the paper's own times beside it, and quality where there are pictures."""
     own, scenario = given.own, given.subject
     models, own_board = known_models(own.models), read_board(own.board) if own.board else None
-    folder = make_folder(Path(own.out), "out") if own.out else None
-    one_thread()
+    patches = None
+    if own.draw:
+        store = Store.of(own.out)
+    else:
+        patches = held_out_patches(own.data, count=own.patches) if own.data else None
+        seen = f"{scenario.seed} {scenario.scene.model_dump_json()} {scenario.capture.model_dump_json()}"
+        store = Store.at(own.out, made(own, scenario.codec, scenario.dlrc, seen))
+        one_thread()
+    watts = scenario.energy.compute_w
+    tell_head(store.made["machine"], watts)
     rows = []
-    print(f"one thread; {scenario.energy.compute_w:g} W while computing\n")
-    print(f"| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}")
-    for name in watched(models, "models"):
-        for kind in own.widths:
-            model, info = loaded(name, kind, scenario.codec.lambda_)
-            for size in own.sizes:
-                repeats = own.repeats if size <= 512 else 1
-                row = {"model": name, "widths": kind, "size_px": size, **costs(model)}
-                row |= times(Trial(scenario, Board(model, info, "cpu")), size, repeats)
-                row["joules"] = 1e-3 * row["on_board_ms"] * scenario.energy.compute_w
-                rows.append(row)
-                print(line_of(row, model), flush=True)
+    for row in store.rows if own.draw else measured(own, scenario, store, models):
+        rows += with_joules([row], watts)
+        print(line_of(rows[-1]), flush=True)
     if own_board:
         tell_board(own_board, rows)
+        store.board = own_board.model_dump()
+        store.write()
     if own.profile:
         write_device(device_of(rows, own.called, scenario.dlrc.k), Path(own.profile))
+    tell_sizes(store.rows)
     tell_paper(rows)
-    quality = judge(models, own, scenario) if own.data else {}
-    if folder is not None:
-        content = {"rows": rows, "quality": quality, "board": own_board.model_dump() if own_board else None}
-        write_text(folder / "onboard.json", json.dumps(content, indent=1) + "\n")
-        if quality:
-            draw(folder / "onboard.png", [r for r in rows if r["widths"] == "shipped"], quality)
+    if patches is not None:
+        judge(store, models, patches, scenario.codec.lambda_)
+    if store.quality:
+        tell_quality(store)
+        if store.folder is not None:
+            draw(store.folder / "onboard.png", *points_of(store.rows, store.quality, watts))
+
+
+def made(own: OnboardKeys, codec: CodecKnobs, dlrc: DlrcKnobs, seen: str) -> dict[str, str]:
+    """The circumstances that rows of one table share, by key. seen: what decides what is captured."""
+    return {
+        "machine": machine(),
+        "repeats": f"{own.repeats},{own.repeats_large}",
+        "codec": f"lambda {codec.lambda_:g}, portable {codec.portable}",
+        "dlrc": f"k {dlrc.k}, {dlrc.rotation}, {dlrc.representative}",
+        "scene": hashlib.sha256(seen.encode()).hexdigest()[:8],
+    }
+
+
+def measured(
+    own: OnboardKeys, scenario: Scenario, store: Store, models: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """A row a size, codec and widths, the small sizes first: as kept, or measured and kept."""
+    plan = [(size, name, kind) for size in own.sizes for name in models for kind in own.widths]
+    for size, name, kind in watched(plan, "rows"):
+        key = {"model": name, "widths": kind, "size_px": size, "weights": "random"}
+        if kind == "shipped":
+            key["weights"] = weights_sha256("", name, scenario.codec.lambda_)[:12]
+        row = store.row(**key)
+        if row is None:
+            began_s, repeats = time.process_time(), own.repeats if size <= 512 else own.repeats_large
+            model, info = loaded(name, kind, scenario.codec.lambda_)
+            row = {**key, "label": label_of(model), **costs(model)}
+            row |= times(Trial(scenario, Board(model, info, "cpu")), size, repeats)
+            row |= {"spent_s": time.process_time() - began_s, "date": f"{date.today()}"}
+            store.add(row)
+        yield row
 
 
 def loaded(name: str, kind: str, lambda_: float) -> tuple[LatentModel, CheckpointInfo]:
@@ -177,91 +219,29 @@ def peak_mib() -> float:
     return int(found.group(1)) / 1024 if found else float("nan")
 
 
-def line_of(row: Mapping, model: LatentModel) -> str:
-    """One row of the table."""
+def label_of(model: LatentModel) -> str:
+    """A codec and its widths."""
     w = model.widths
-    label = f"{row['model']} {w.n}/{w.m}" + (f" ({', '.join(map(str, w.stages))})" if w.stages else "")
-    cells = [
-        label, row["size_px"], *(f"{row[k]:.1f}" for k in ("g_a_kmac", "hyperprior_kmac", "context_kmac")),
-        f"{row['on_board_kmac']:.1f}",
-        f"{row['g_a_parameters'] / 1e6:.2f} / {row['on_board_parameters'] / 1e6:.2f}",
-        *(f"{row[k]:.1f}" for k in ("g_a_ms", "entropy_ms", "on_board_ms")),
-        f"{row['joules']:.2f}", f"{row['peak_mib']:.0f}", f"{row['dlrc_ms']:.2f}",
-        f"{row['dlrc_share_pct']:.1f}", f"{row['prediction_ms']:.0f}",
-    ]  # fmt: skip
-    return f"| {' | '.join(map(str, cells))} |"
+    return f"{model.name} {w.n}/{w.m}" + (f" ({', '.join(map(str, w.stages))})" if w.stages else "")
 
 
-def tell_paper(rows: Sequence[Mapping]) -> None:
-    """The paper's Table 2 and Figure 9, whose bars are its columns, beside what was measured here."""
-    ours = {row["model"]: row for row in rows if row["size_px"] == 256 and row["widths"] == rows[0]["widths"]}
-    print("\nTable 2 and Figure 9 of the paper (Titan V, 256 px; * our estimate), and one thread here\n")
-    print(
-        "| codec | g_a ms | modelling ms | coding ms | sum ms | DLRC 12.89 ms | here: g_a | entropy | DLRC |"
-    )
-    print(f"|{' --- |' * 9}")
-    for name, parts in registry.seconds("titan_v").items():
-        ms, row = [1e3 * part for part in parts], ours.get(name)
-        here = [f"{row[k]:.1f}" for k in ("g_a_ms", "entropy_ms", "dlrc_ms")] if row else ["-"] * 3
-        star = "" if registry.family(name).whole else "*"
-        cells = (f"{name}{star}", *(f"{v:.2f}" for v in (*ms, sum(ms))), f"{1289 / sum(ms):.0f} %", *here)
-        print(f"| {' | '.join(cells)} |")
+def judge(store: Store, models: Sequence[str], patches: np.ndarray, lambda_: float) -> None:
+    """Loss, bit/px and PSNR of what ships on held-out patches; of classical codecs also milliseconds. Those
+    that are kept are not judged again."""
+    digest = hashlib.sha256(f"{lambda_} {patches.shape}".encode() + patches.tobytes()).hexdigest()[:12]
+    kept = store.quality if store.patches == digest else {}
+    for name in watched([one for one in models if one not in kept], "codecs judged"):
+        figures = judged(load_weights("", name, lambda_)[0], torch.from_numpy(patches), lambda_)
+        store.judge(digest, {name: as_figures(figures)})
+    if any(name not in kept for name in RIVALS):
+        rivals, clocked = classical_rivals(patches, lambda_)
+        told = {name: {**as_figures(one), "on_board_ms": clocked[name]} for name, one in rivals.items()}
+        store.judge(digest, told)
 
 
-def judge(models: Sequence[str], own: OnboardKeys, scenario: Scenario) -> dict[str, dict[str, float]]:
-    """Loss, bit/px and PSNR of what ships on held-out patches; of classical codecs also milliseconds."""
-    lambda_, patches = scenario.codec.lambda_, held_out_patches(own.data, count=own.patches)
-    found = {
-        name: judged(load_weights("", name, lambda_)[0], torch.from_numpy(patches), lambda_)
-        for name in models
-    }
-    rivals, clocked = classical_rivals(patches, lambda_)
-    found |= rivals
-    told = ", ".join(f"{name} {ms:.1f} ms" for name, ms in clocked.items())
-    print(f"\n{len(patches)} held-out patches of 256 px, lambda {lambda_:g}; encoding takes {told}\n")
-    print("| codec | R + lambda D | bit/px | PSNR dB |\n|---|---|---|---|")
-    for name, (loss, bpp, psnr) in found.items():
-        print(f"| {name} | {loss:.4f} | {bpp:.4f} | {psnr:.2f} |")
-    out: dict[str, dict[str, float]] = {}
-    for name, (loss, bpp, psnr) in found.items():
-        out[name] = {"loss": loss, "bpp": bpp, "psnr_db": psnr}
-        if name in clocked:
-            out[name]["on_board_ms"] = clocked[name]
-    return out
-
-
-def draw(path: Path, rows: Sequence[Mapping], quality: Mapping[str, Mapping[str, float]]) -> None:
-    """Loss over on-board milliseconds, and joules, of a patch of the smallest size."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-    from matplotlib.ticker import LogLocator
-
-    size = min(row["size_px"] for row in rows)
-    at = {row["model"]: (row["on_board_ms"], row["joules"]) for row in rows if row["size_px"] == size}
-    watts = max(joules / ms for ms, joules in at.values())
-    for name, figures in quality.items():
-        if "on_board_ms" in figures:
-            at[name] = figures["on_board_ms"], watts * figures["on_board_ms"]
-    figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.6), sharey=True)
-    for axis, k, label in zip(axes, (0, 1), (f"on board, ms a {size} px patch", "J a patch"), strict=True):
-        for name, place in at.items():
-            axis.plot(place[k], quality[name]["loss"], "o")
-            axis.annotate(
-                name, (place[k], quality[name]["loss"]), (4, 3), textcoords="offset points", fontsize=8
-            )
-        axis.set_xscale("log")
-        axis.set_xlim(right=1.5 * max(place[k] for place in at.values()))  # room for the last name
-        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.xaxis.set_major_formatter("{x:g}")
-        axis.xaxis.set_minor_formatter("")
-        axis.set_xlabel(f"{label} (log scale)")
-        axis.grid(alpha=0.25)
-    axes[0].set_ylabel("R + lambda 255² MSE, less is better")
-    figure.tight_layout()
-    figure.savefig(path, dpi=130)
-    pyplot.close(figure)
+def as_figures(judged: tuple[float, float, float]) -> dict[str, float]:
+    """Of (loss, bit/px, PSNR in dB), by name."""
+    return dict(zip(("loss", "bpp", "psnr_db"), map(float, judged), strict=True))
 
 
 COMMAND = Command(
@@ -277,7 +257,12 @@ COMMAND = Command(
         "capture.window_px": "sizes", "capture.halo_px": "",
     },
     default="dense",
-    examples=("dlrc bench onboard sizes=256", "dlrc bench onboard models=elic,rsllic board=mine.yaml"),
+    examples=(
+        "dlrc bench onboard sizes=256",
+        "dlrc bench onboard data=SCENES out=onboard",
+        "dlrc bench onboard out=onboard draw=true",
+        "dlrc bench onboard models=elic,rsllic board=mine.yaml",
+    ),
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from codec.imagery.scaling import WIDE
 from codec.models.checkpoint import load_checkpoint
 from codec.models.storage import WEIGHTS_FOLDER
 from constellation.common.cli import Command, Given, main_of
-from constellation.common.errors import BitstreamError, UserError
+from constellation.common.errors import BitstreamError, UserError, naming
 from constellation.common.files import make_folder, replacing
 from constellation.common.frozen import value
 from constellation.common.knobs import Knobs, Says, Several
@@ -218,7 +218,7 @@ def board_of(header: Header, weights: str) -> Board:
     name = header.settings.model
     candidates = [Path(weights)] if weights else sorted(WEIGHTS_FOLDER.glob(f"{name}_*.safetensors"))
     for candidate in candidates:
-        model, checkpoint = load_checkpoint(candidate)
+        model, checkpoint = naming("weights")(load_checkpoint)(candidate)
         if model.ground.name != name:
             raise UserError(f"weights {candidate.name}: holds {model.name}, the streams are of {name}")
         if bytes.fromhex(checkpoint.ground.sha256)[:4] == header.weights:

@@ -29,6 +29,7 @@ from constellation.clock import (
     Work,
     device_profile,
 )
+from constellation.common.errors import naming
 from constellation.formats.device import read_device
 from constellation.scenario.imaging import CaptureKnobs
 from constellation.scenario.operation import ClockKnobs
@@ -69,7 +70,7 @@ class Watch:
         if clock.builtin:
             profile = device_profile(clock.profile, registry.seconds(clock.profile))
         else:
-            profile = read_device(clock.profile)
+            profile = naming("clock.profile")(read_device)(clock.profile)
         return cls([profile.compute_times(m, capture.patch_px, k, capture.halo_px) for m in models])
 
     @contextmanager

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from constellation.common import yaml_values
+from constellation.common.errors import naming
 from constellation.common.knobs import Knobs, Positive, build
 from constellation.formats.device import DeviceFile, StageTimes
 
@@ -41,7 +42,8 @@ class OwnBoard(Knobs):
 
 def read_board(path: str) -> OwnBoard:
     """A board's profile out of a YAML file. Raises `UserError`."""
-    return build(OwnBoard, yaml_values.read(Path(path)), Path(path).name)
+    with naming("board"):
+        return build(OwnBoard, yaml_values.read(Path(path)), Path(path).name)
 
 
 def tell_board(board: OwnBoard, rows: Sequence[Mapping]) -> None:

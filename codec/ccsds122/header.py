@@ -1,4 +1,8 @@
-"""The header of a segment, section 4.2: parts 1A, 1B, 2, 3 and 4."""
+"""The header of a segment, section 4.2: parts 1A, 1B, 2, 3 and 4.
+
+PixelBitDepth is told modulo 16, and a flag says that there are more than 16 bits. What the flag is at 16 bits
+independent programs do not agree on (docs/results/ccsds122.md): it is written 0, and read either way. Pixels
+have at most 28 bits; DEPTH_DC and DEPTH_AC are what the fields of coefficients can tell."""
 
 from __future__ import annotations
 
@@ -10,6 +14,8 @@ from codec.ccsds122.blocks import UNWEIGHTED, WEIGHTS
 CODEWORD_BYTES = (1, 5, 2, 6, 3, 7, 4, 8)  # by the three bits of CodeWordLength
 LIMIT = 1 << 27  # SegByteLimit's modulus: 0 says this many bytes
 BLOCKS = 1 << 20  # S's modulus
+PIXEL_BITS = 28
+DEPTH_DC, DEPTH_AC = 32, 31  # bits of a segment's coefficients, signed and of magnitudes: fields of 5 bits
 
 
 @dataclass(frozen=True)
@@ -17,7 +23,7 @@ class Settings:
     """How a band is coded: parts 2, 3 and 4 but for the picture's own fields. Defaults: all bit planes of the
     real transform, the picture one segment.
 
-    integer: the integer transform, lossless where nothing is cut. pixel_bits: 1 to 16; signed: pixels.
+    integer: the integer transform, lossless where nothing is cut. pixel_bits: 1 to 28; signed: pixels.
     segment_blocks: S, 0 for the whole picture. byte_limit: SegByteLimit, 0 for none; fill: segments are
     filled up to it. dc_stop, plane_stop, stage_stop (0 to 3, stages 1 to 4): where coding of a segment ends.
     optimum: the best k of every gaggle instead of the heuristic one. weights: of the integer transform's
@@ -38,7 +44,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         checks = {
-            "pixel_bits": 1 <= self.pixel_bits <= 16,
+            "pixel_bits": 1 <= self.pixel_bits <= PIXEL_BITS,
             "segment_blocks": self.segment_blocks == 0 or 16 <= self.segment_blocks <= BLOCKS,
             "byte_limit": 0 <= self.byte_limit <= LIMIT and self.byte_limit % self.codeword_bytes == 0,
             "fill": self.byte_limit > 0 or not self.fill,
@@ -89,7 +95,7 @@ def pack(header: Header) -> bytes:
         fields += [(header.blocks % BLOCKS, 20), (s.optimum, 1), (s.optimum, 1), (0, 2)]
     if header.parts[2]:
         own = s.integer and s.weights != WEIGHTS
-        fields += [(s.integer, 1), (0, 1), (s.pixel_bits == 16, 1), (s.signed, 1), (s.pixel_bits % 16, 4)]
+        fields += [(s.integer, 1), (0, 1), (s.pixel_bits > 16, 1), (s.signed, 1), (s.pixel_bits % 16, 4)]
         fields += [(header.width, 20), (0, 1), (CODEWORD_BYTES.index(s.codeword_bytes), 3), (own, 1)]
         fields += [(weight if own else 0, 2) for weight in s.weights] + [(0, 11)]
     value = length = 0
@@ -147,7 +153,7 @@ def _part_4(take) -> tuple[int, dict]:
     said: dict = {"integer": bool(take(1))}
     take(1)
     extended, said["signed"], bits = take(1), bool(take(1)), take(4)
-    said["pixel_bits"] = 16 * extended + bits
+    said["pixel_bits"] = 16 * extended + bits or 16
     width = take(20) or 1 << 20
     take(1)  # TransposeImg: what to do with the decoded picture, nothing to its coding
     said["codeword_bytes"] = CODEWORD_BYTES[take(3)]

@@ -9,7 +9,7 @@ import numpy as np
 
 from codec.ccsds122 import bits, decoding, encoding, rice
 from codec.ccsds122.bits import DAMAGED, FAULT, POSITION
-from codec.ccsds122.header import Header, Settings
+from codec.ccsds122.header import DEPTH_AC, DEPTH_DC, Header, Settings
 
 
 class Stop(NamedTuple):
@@ -49,11 +49,18 @@ def quantiser(depth_dc: int, depth_ac: int, shift: int) -> int:
 
 
 def encode(blocks: np.ndarray, shifts: np.ndarray, settings: Settings) -> Coded:
-    """Bits of int32 blocks [K, 64], as far as DCStop, BitPlaneStop and StageStop let them go."""
-    dc, ac = blocks[:, 0].astype(np.int64), np.ascontiguousarray(blocks[:, 1:])
+    """Bits of int32 or int64 blocks [K, 64], as far as DCStop, BitPlaneStop and StageStop let them go. Raises
+    `ValueError` for coefficients that a header cannot tell the depth of."""
+    dc, ac = blocks[:, 0].astype(np.int64), blocks[:, 1:]
     depth_dc = 1 + int(depths_of(np.where(dc < 0, ~dc, dc)).max())
     depths = depths_of(np.abs(ac).max(1))
     depth_ac, shift = int(depths.max()), int(shifts[0])
+    if depth_dc > DEPTH_DC or depth_ac > DEPTH_AC:
+        raise ValueError(
+            f"CCSDS 122: coefficients of {depth_dc} (DC) and {depth_ac} (AC) bits, expected at most "
+            f"{DEPTH_DC} and {DEPTH_AC}; lower weights, or fewer bits a pixel"
+        )
+    ac = np.ascontiguousarray(ac, dtype=np.int32)  # magnitudes below 2^31
     buffer, state = bits.writer(64 + len(blocks) * (8 + 20 * (depth_ac + 2) + depth_dc))
     q = quantiser(depth_dc, depth_ac, shift)
     _put_values(buffer, state, dc >> q, (max(depth_dc - q, 1), True, settings.optimum))

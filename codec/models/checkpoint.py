@@ -40,7 +40,7 @@ from codec.models.storage import (
     sha256_of,
     unpacked,
 )
-from constellation.common.errors import UserError
+from constellation.common.errors import UserError, naming
 from constellation.common.files import write_bytes
 
 MAX_CHECKPOINT_BYTES = 256 << 20
@@ -217,7 +217,8 @@ def load_weights(weights: str, model: str, lambda_: float) -> tuple[LatentModel,
     """What the scenario's `codec.weights` means: "" the shipped checkpoint, "zoo" CompressAI's own, anything
     else a file: ours, or one of CompressAI's that is taken in (`imported`)."""
     if weights != "zoo":
-        return load_checkpoint(imported(weights, model, lambda_), expect_model=model)
+        with naming("codec.weights"):
+            return load_checkpoint(imported(weights, model, lambda_), expect_model=model)
     wrapped, sha256 = zoo_checkpoint(model, lambda_)
     return wrapped, CheckpointInfo(model, wrapped.widths, lambda_, 0, "CompressAI zoo", sha256)
 

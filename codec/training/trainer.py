@@ -21,14 +21,13 @@ import torch.distributed as dist
 from torch import Tensor
 
 from codec.models import registry
-from codec.models.checkpoint import load_checkpoint, save_checkpoint
+from codec.models.checkpoint import save_checkpoint
 from codec.models.model import LATENT_STRIDE_PX
 from codec.models.storage import BOTTLENECK_TABLES
 from codec.training import curves
 from codec.training.bands.pictures import pictures_of
 from codec.training.bands.start import counts_to_unit as _pixels
 from codec.training.bands.start import spread
-from codec.training.curves import psnr_db
 from codec.training.data import CropSampler, data_digest, validation_crops
 from codec.training.evaluate import loss_of, rate_and_error, rate_and_psnr
 from codec.training.initialise import initialise
@@ -46,8 +45,8 @@ from codec.training.step import (
     trained_by,
 )
 from codec.training.students import Tutor, as_flown, begin_norms, go_on_with_another_norm, set_norms
-from codec.training.warmstart import copy_transforms, warm_start
-from constellation.common.errors import UserError
+from codec.training.warmstart import checkpoint_of, copy_transforms, warm_start
+from constellation.common.errors import UserError, naming
 from constellation.common.files import check_target, write_bytes
 
 if TYPE_CHECKING:
@@ -97,13 +96,13 @@ class Trainer:
         knobs, self.teacher, self.tutor = self.knobs, None, None
         fresh = True  # norms begin by following the batches
         if knobs.tutored:
-            self.tutor = Tutor(knobs.teacher, self.model, knobs.kd, knobs.kd_target)
+            self.tutor = naming("teacher")(Tutor)(knobs.teacher, self.model, knobs.kd, knobs.kd_target)
             self.tutor.hand_over(self.model, encoder=knobs.init != "random")
         if knobs.init == "klt":
             crops = max(SAMPLE_CROPS, KLT_PIXELS // knobs.crop**2)
             initialise(self.model, self._sample(crops), knobs.lambda_)
         elif knobs.init not in ("", "random"):
-            source, info = load_checkpoint(knobs.init)
+            source, info = checkpoint_of("init", knobs.init)
             fresh = source.name != self.model.name
             if self.bands is not None and info.bands is None:
                 spread(source, self.model, self._sample())
@@ -111,14 +110,13 @@ class Trainer:
             start = go_on_with_another_norm if knobs.norm and not fresh else warm_start
             start(self.model, source, self._sample(), math.sqrt(knobs.lambda_ / info.lambda_))
         if knobs.transforms:
-            source, _ = load_checkpoint(knobs.transforms)
-            copy_transforms(self.model, source, self._sample())
+            copy_transforms(self.model, checkpoint_of("transforms", knobs.transforms)[0], self._sample())
         if self.tutor is not None:
             self.tutor.teacher.net.to(self.device)
             if knobs.freeze:
                 self.tutor.keep_rest(self.model, knobs.lambda_)
         elif knobs.teacher:
-            self.teacher = Teacher(load_checkpoint(knobs.teacher)[0], self.model.m, self._sample())
+            self.teacher = Teacher(checkpoint_of("teacher", knobs.teacher)[0], self.model.m, self._sample())
             self.teacher.g_a.to(self.device)
         if fresh:
             begin_norms(self.model)
@@ -251,8 +249,8 @@ class Trainer:
         lr = self.optimizer.param_groups[0]["lr"]
         print(
             f"{k.model} lambda {k.lambda_:g} | step {self.step} ({100 * min(1.0, done):.1f} %) | "
-            f"loss {loss:.4f} | {bpp:.4f} bpp | {psnr_db(mse):.2f} dB | lr {lr:.1e} | {per_step:.3f} s/step "
-            f"| {_clock(left_s)} left",
+            f"loss {loss:.4f} | {bpp:.4f} bpp | {curves.psnr_db(mse):.2f} dB | lr {lr:.1e} | "
+            f"{per_step:.3f} s/step | {_clock(left_s)} left",
             flush=True,
         )
 
@@ -265,7 +263,7 @@ class Trainer:
             val_bpp, val_psnr = rate_and_psnr(figures := torch.cat(parts).double().cpu())
             val_loss, _, _ = loss_of(figures.numpy(), self.knobs.lambda_)
             lr, minutes = self.optimizer.param_groups[0]["lr"], self.elapsed_s() / 60
-            row = (self.step, minutes, lr, loss, bpp, psnr_db(mse), val_bpp, val_psnr, val_loss)
+            row = (self.step, minutes, lr, loss, bpp, curves.psnr_db(mse), val_bpp, val_psnr, val_loss)
             self.curve.append([float(value) for value in row])
             print(
                 f"{self.knobs.model} lambda {self.knobs.lambda_:g} | step {self.step} | "

@@ -11,10 +11,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from codec.models.checkpoint import CheckpointInfo, load_checkpoint
 from codec.models.model import LatentModel
 from codec.training.initialise import is_depthwise, pass_cells, rescale_latents
+from constellation.common.errors import naming
 
 GATE_BIAS = -3.0  # sigmoid(-3) = 0.05: nearly shut, and the gradient still passes
+
+
+def checkpoint_of(key: str, path: str) -> tuple[LatentModel, CheckpointInfo]:
+    """The checkpoint at the path that a knob names. Raises `UserError`, which begins with the knob."""
+    return naming(key)(load_checkpoint)(path)
 
 
 @torch.no_grad()

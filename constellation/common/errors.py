@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import select
 import signal
 import sys
@@ -52,6 +53,27 @@ class BitstreamError(UserError):
 
 
 @contextlib.contextmanager
+def naming(key: str) -> Iterator[None]:
+    """A fault of a file that a knob names begins with the knob, `orbit.path: some.tle: not a text file`; one
+    that begins with a knob of the same section already stays as it is. So does a fault of the disk or of its
+    owner.
+
+    For a `with` block, or around a function: `naming("init")(load)(path)`."""
+    section, _, last = key.rpartition(".")
+    named = rf"{section}\.[a-z0-9_]+=|{re.escape(key)}[=: ]" if section else rf"([a-z_]+\.)?{last}[=: ]"
+    try:
+        yield
+    except UserError as error:
+        if re.match(named, str(error)):
+            raise
+        raise type(error)(f"{key}: {error}") from None
+    except OSError as error:
+        if error.errno not in OF_THE_PLACE or error.filename is None:
+            raise
+        raise UserError(f"{key}: {_name_of(error)}: {error.strerror}") from None
+
+
+@contextlib.contextmanager
 def user_errors_to_exit(delay_s: float = 0.0) -> Iterator[None]:
     """Print a `UserError` as one line and leave with exit code 2 (`raise SystemExit(2)`).
 
@@ -79,9 +101,13 @@ def user_errors_to_exit(delay_s: float = 0.0) -> Iterator[None]:
         if error.errno not in OF_THE_PLACE or error.filename is None:
             raise
         time.sleep(delay_s)
-        name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else error.filename
-        print(f"error: {UserError(f'{name}: {error.strerror}')}", file=sys.stderr, flush=True)
+        print(f"error: {UserError(f'{_name_of(error)}: {error.strerror}')}", file=sys.stderr, flush=True)
         raise SystemExit(EXIT_USER_ERROR) from None
+
+
+def _name_of(error: OSError) -> str:
+    name = error.filename
+    return os.fsdecode(name) if isinstance(name, (str, bytes)) else str(name)
 
 
 def _reader_left(descriptor: int) -> bool:

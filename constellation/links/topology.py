@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import KDTree
 
-from constellation.common.errors import UserError
+from constellation.common.errors import UserError, naming
 from constellation.links.budget import noise_label, rate_bps
 from constellation.links.nearest import greedy_matching
 from constellation.orbit.elements import text_of
@@ -136,8 +136,9 @@ def listed_edges(path: str, constellation: Constellation | None) -> np.ndarray:
     0; what follows # is a remark. Raises `UserError` that names the line."""
     if not path or constellation is None:
         raise UserError("topology.path: found nothing, expected a file because topology.rule=list")
-    stamp = Path(path).stat().st_mtime_ns if Path(path).is_file() else 0  # read again when it changes
-    return _listed_pairs(path, constellation.names, stamp)
+    with naming("topology.path"):
+        stamp = Path(path).stat().st_mtime_ns if Path(path).is_file() else 0  # read again when it changes
+        return _listed_pairs(path, constellation.names, stamp)
 
 
 @lru_cache(maxsize=4)

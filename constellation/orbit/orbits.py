@@ -17,7 +17,7 @@ import numpy as np
 from sgp4.api import Satrec, SatrecArray
 from sgp4.conveniences import sat_epoch_datetime
 
-from constellation.common.errors import UserError
+from constellation.common.errors import UserError, naming
 from constellation.common.text import counted
 from constellation.orbit.decay import epochs_jd, fails, faults_between, highest_radius_km, told
 from constellation.orbit.elements import usable
@@ -221,10 +221,11 @@ def load_constellation(orbit: OrbitKnobs) -> Constellation:
         raise UserError(f"orbit.path: found nothing, expected a file because orbit.source={orbit.source}")
     if orbit.source == "oem":
         return _of_ephemerides(orbit)
-    found = read_tle(orbit.path) if orbit.source == "tle" else read_omm(orbit.path)
-    if len(found) > MAX_SATELLITES:
-        raise UserError(f"{orbit.path}: {len(found)} satellites, expected at most {MAX_SATELLITES}")
-    good, skipped = usable(found, orbit.skip_bad)
+    with naming("orbit.path"):
+        found = read_tle(orbit.path) if orbit.source == "tle" else read_omm(orbit.path)
+        if len(found) > MAX_SATELLITES:
+            raise UserError(f"{orbit.path}: {len(found)} satellites, expected at most {MAX_SATELLITES}")
+        good, skipped = usable(found, orbit.skip_bad)
     if orbit.epoch.strip().lower() == "file":
         epoch = max(sat_epoch_datetime(one.record) for one in good).astimezone(timezone.utc)
     else:
@@ -242,7 +243,7 @@ def load_constellation(orbit: OrbitKnobs) -> Constellation:
 
 def _of_ephemerides(orbit: OrbitKnobs) -> Constellation:
     """Satellites of an OEM file, or of a folder of them."""
-    found = read_oem(orbit.path)
+    found = naming("orbit.path")(read_oem)(orbit.path)
     begun = J2000 + timedelta(seconds=max(one.arcs[0].begin_s for one in found))  # all of them
     epoch = begun if orbit.epoch.strip().lower() == "file" else parse_epoch(orbit.epoch)
     begin_s = (epoch - J2000).total_seconds()
@@ -251,7 +252,8 @@ def _of_ephemerides(orbit: OrbitKnobs) -> Constellation:
     good = [one for one in found if one not in short]
     if not good:
         raise UserError(
-            f"{orbit.path}: none of its satellites can be used ({short[0].name} holds {short[0].said})"
+            f"orbit.path={orbit.path}: none of its satellites can be used "
+            f"({short[0].name} holds {short[0].said})"
         )
     skipped = tuple(f"{one.name}: its ephemeris holds {one.said}" for one in short)
     names, known = tuple(one.name for one in good), tuple(good)
@@ -288,7 +290,8 @@ def _without_bad(satellites: Constellation, orbit: OrbitKnobs) -> Constellation:
     reasons = tuple(f"{satellites.names[s]}: {bad[s]}" for s in sorted(bad))
     if len(bad) == len(satellites):
         raise UserError(
-            f"{orbit.path}: none of its satellites can be used ({(satellites.skipped + reasons)[0]})"
+            f"orbit.path={orbit.path}: none of its satellites can be used "
+            f"({(satellites.skipped + reasons)[0]})"
         )
     good = [s for s in range(len(satellites)) if s not in bad]
     return replace(subset(satellites, good), skipped=satellites.skipped + reasons)

@@ -14,7 +14,7 @@ import yaml
 
 from constellation.common import yaml_values
 from constellation.common.cli import Subject
-from constellation.common.errors import UserError
+from constellation.common.errors import UserError, naming
 from constellation.common.files import write_text
 from constellation.common.knobs import build, overlay
 from constellation.common.text import nearest, shown
@@ -89,8 +89,9 @@ NETWORK = Subject("scenario", NetworkScenario, load_network, shipped_scenarios)
 
 
 def _loaded(model: type[S], name: str, words: Sequence[str]) -> S:
-    path = _path_of(name)
-    values = yaml_values.read(path)
+    with naming(SCENARIO.key):
+        path = _path_of(name)
+        values = yaml_values.read(path)
     if isinstance(values.get("priority"), dict) and values["priority"].get("trust"):
         raise UserError(
             f"scenario {name}: priority.trust: a scenario cannot trust itself; where you do, give "

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 
-from constellation.common.errors import UserError
+from constellation.common.errors import UserError, naming
 from constellation.common.frozen import value
 from constellation.orbit.elements import text_of
 from constellation.scenario.network import RegionKnobs
@@ -31,6 +31,11 @@ def targets_of(path: str, region: RegionKnobs) -> tuple[Target, ...]:
     """The targets of a file; none given: the region's point. Raises `UserError`."""
     if not path:
         return (Target("region", region.longitude_deg, region.latitude_deg),)
+    with naming("sight.targets"):
+        return _read(path)
+
+
+def _read(path: str) -> tuple[Target, ...]:
     rows = csv.DictReader(io.StringIO(text_of(path)))
     names = {(name or "").strip().lower(): name for name in rows.fieldnames or ()}
     latitude, longitude, priority = (

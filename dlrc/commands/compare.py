@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from constellation.common.cli import Command, Given, main_of
-from constellation.common.errors import UserError
+from constellation.common.errors import UserError, naming
 from constellation.common.files import check_target, write_text
 from constellation.common.knobs import Knobs
 from dlrc.report.page import comparison_page
@@ -49,9 +49,9 @@ def compare(given: Given) -> None:
 
 def _opened(name: str, output: str) -> Run:
     folder = Path(name) if Path(name).is_dir() else Path(output) / name
-    run = open_run(folder.resolve())
+    run = naming("runs")(open_run)(folder.resolve())
     if not run.rounds:
-        raise UserError(f"{folder}: no round of it is finished")
+        raise UserError(f"runs: {folder}: no round of it is finished")
     return run
 
 

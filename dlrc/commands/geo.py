@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import Field
 
 from constellation.common.cli import Command, Given, main_of
-from constellation.common.errors import UserError
+from constellation.common.errors import UserError, naming
 from constellation.common.files import make_folder, replacing, write_text
 from constellation.common.knobs import Knobs
 from constellation.common.text import counted
@@ -54,7 +54,7 @@ class GeoKeys(Knobs):
 def write(given: Given) -> None:
     """Write the files, say what they are. Raises `UserError`."""
     own: GeoKeys = given.own
-    run = open_run(own.run)
+    run = naming("run")(open_run)(own.run)
     records = run.rounds[: own.rounds]
     looks = list(features(records))
     if not looks:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from constellation.common.cli import Command, Given, main_of
-from constellation.common.errors import UserError
+from constellation.common.errors import UserError, naming
 from constellation.common.knobs import Knobs
 from constellation.common.text import counted
 from dlrc.report.faults import accounts
@@ -30,7 +30,7 @@ def verify(given: Given) -> None:
     """Print what is wrong, a line a file, and leave with exit code 1; or that nothing is. Raises
     `UserError`."""
     folder = Path(given.own.folder)
-    wrong = manifest.verify(folder)
+    wrong = naming("folder")(manifest.verify)(folder)
     if not wrong:
         run = open_run(folder)
         wrong = accounts(run.rounds)
@@ -45,7 +45,7 @@ def verify(given: Given) -> None:
     )
     ended = "finished" if isinstance(told[-1], manifest.Closed) else "cut short; resume=true goes on"
     if not rounds:
-        raise UserError(f"{folder}: holds no round")
+        raise UserError(f"folder: {folder}: holds no round")
     print(
         f"{folder}: {counted(files, 'file')} as written, {counted(rounds, 'round')}, accounts add up, {ended}"
     )

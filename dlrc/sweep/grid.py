@@ -17,7 +17,7 @@ from typing import Any, get_origin
 
 from constellation.common import yaml_values
 from constellation.common.cli import Subject
-from constellation.common.errors import UserError
+from constellation.common.errors import UserError, naming
 from constellation.common.frozen import value
 from constellation.common.knobs import keys_of, split_word, text_of
 from constellation.common.text import shown
@@ -61,7 +61,7 @@ def load_grid(name: str, words: Sequence[str]) -> Grid:
     scenario."""
     base, fixed, varying = [name], [], {}
     if name.endswith(SUFFIXES):
-        base, fixed, varying = _of_file(Path(name))
+        base, fixed, varying = naming(SCENARIO.key)(_of_file)(Path(name))
     else:
         base = name.split(",")
     for word in words:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from codec.models.checkpoint import CheckpointInfo, load_weights
-from constellation.common.errors import UserError
+from constellation.common.errors import UserError, naming
 from constellation.common.frozen import value
 from constellation.scenario.network import GroundKnobs
 from constellation.scenario.scenario import Scenario
@@ -63,8 +63,9 @@ def compensator_of(ground: GroundKnobs, seed: int, codec: CheckpointInfo) -> Com
             f"ground.compensation={ground.compensation}: is for 8-bit RGB, the codec has {codec.bands.count} "
             "bands of 16-bit counts"
         )
-    path = net_file(ground, codec)
-    return Compensator(load_net(path, codec, ground.compensation), seed, ground.compensation_steps)
+    with naming("ground.compensation_weights"):
+        net = load_net(net_file(ground, codec), codec, ground.compensation)
+    return Compensator(net, seed, ground.compensation_steps)
 
 
 def check_compensation(scenario: Scenario) -> None:

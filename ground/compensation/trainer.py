@@ -19,7 +19,7 @@ from codec.models.checkpoint import load_checkpoint, shipped_weights
 from codec.models.model import LatentModel
 from codec.training.data import CropSampler, data_digest, open_pictures
 from codec.training.state import holding, write_held
-from constellation.common.errors import UserError
+from constellation.common.errors import UserError, naming
 from constellation.common.files import check_target
 from ground.compensation.apply import metadata_of
 from ground.compensation.diffusion import noised
@@ -41,7 +41,8 @@ class Trainer:
         check_target(self.out)
         if not knobs.codec and not knobs.model:
             raise UserError("model=: expected a family, or codec= with a checkpoint")
-        self.model, self.info = load_checkpoint(knobs.codec or shipped_weights(knobs.model, knobs.lambda_))
+        path = knobs.codec or shipped_weights(knobs.model, knobs.lambda_)
+        self.model, self.info = naming("codec")(load_checkpoint)(path)
         if self.info.bands is not None:
             raise UserError("codec=: is for bands of 16-bit counts, expected a codec of 8-bit RGB")
         self.info = self.info.ground

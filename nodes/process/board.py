@@ -9,7 +9,7 @@ from codec.entropy.coder import EntropyCoder
 from codec.models.checkpoint import CheckpointInfo, load_weights, weights_sha256
 from codec.models.model import LatentModel
 from codec.portable.transforms import Transforms
-from constellation.common.errors import UserError
+from constellation.common.errors import UserError, naming
 from constellation.common.frozen import value
 from constellation.scenario.coding import CodecKnobs
 from nodes.process.device import device_of, one_thread
@@ -59,7 +59,8 @@ class Board:
         `UserError` where there are no weights for it."""
         from codec.prediction.predictor import load_predictor
 
-        return load_predictor(self.model.ground, self.checkpoint.ground, self.prediction)
+        with naming("codec.prediction"):
+            return load_predictor(self.model.ground, self.checkpoint.ground, self.prediction)
 
     @cached_property
     def _coders(self) -> dict[tuple[str, bool], EntropyCoder]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from codec.imagery.scaling import Bands, bands_told
 from constellation.common.errors import UserError
-from constellation.scenario.coding import CodecKnobs
+from constellation.scenario.coding import CodecKnobs, DlrcKnobs
 from constellation.scenario.imaging import CaptureKnobs
 from constellation.scenario.scenario import Scenario
 
@@ -17,7 +17,9 @@ def check_inputs(scenario: Scenario) -> None:
     would raise."""
     from codec.imagery.scene import open_scene
     from codec.models import registry
+    from constellation.network import SpaceSegment
     from constellation.priority import check_rule
+    from nodes.sights.seeing import check_targets
     from nodes.timeline import Watch
 
     check_rule(scenario.priority.rule, registry.sequential(scenario.codec.model, scenario.codec.context))
@@ -32,17 +34,14 @@ def check_inputs(scenario: Scenario) -> None:
         from nodes.process.device import device_of
 
         device_of(scenario.codec.device)
+    check_prediction(scenario.codec, scenario.dlrc)
+    scaled = check_fleet(scenario.codec)
     if scenario.orbital:
-        from constellation.network import SpaceSegment
-        from nodes.sights.seeing import check_targets
-
-        scaled = check_fleet(scenario.codec)
         check_targets(scenario, scenario.scene, scaled)
-        _ = SpaceSegment(scenario).windows
     else:
-        scaled = check_fleet(scenario.codec)
         scene = open_scene(scenario.scene, scenario.seed, 0, scenario.capture.window_px, scaled)
         check_window(scenario.capture, scene.height, scene.width, scene.name)
+    SpaceSegment(scenario).at(0)  # orbits and links
     check_bands(scenario, scaled)
 
 
@@ -122,6 +121,12 @@ def check_weights(codec: CodecKnobs) -> Bands | None:
     if scaled is None and metadata.get("bands", "3") != "3":
         raise UserError(f"codec.weights={path.name}: {metadata['bands']} bands without the scale of each")
     return scaled
+
+
+def check_prediction(codec: CodecKnobs, dlrc: DlrcKnobs) -> None:
+    """The file of what predicts is there, where streams are exchanged; it is checked when a rank loads it."""
+    if dlrc.streams and codec.prediction and not Path(codec.prediction).is_file():
+        raise UserError(f"codec.prediction={codec.prediction}: no such file")
 
 
 def check_window(capture: CaptureKnobs, height: int, width: int, name: str) -> None:

@@ -12,7 +12,7 @@ from constellation.common.cli import perform
 from constellation.common.errors import BitstreamError, UserError
 from constellation.scenario.load import load_scenario
 from dlrc.local import fly, sides_of
-from ground.files import COMMAND, read_streams
+from ground.files import COMMAND, board_of, read_streams
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +89,19 @@ def test_missing_arguments_and_files_are_user_errors(tmp_path):
     ):
         with pytest.raises(UserError):
             perform(COMMAND, words)
+
+
+@pytest.mark.parametrize("more", ["weights=gone.safetensors", "compensation_weights=gone.safetensors"])
+def test_a_decoder_that_misses_a_file_names_the_knob(more, stored, tmp_path):
+    with pytest.raises(UserError, match=f"{more.split('=')[0]}.* gone.safetensors: no such file"):
+        perform(COMMAND, [f"streams={stored[0]}", f"out={tmp_path}", "compensation=regressor", more])
+
+
+def test_a_board_that_misses_what_predicts_names_the_knob(stored):
+    header = unpack((stored[0] / "s0.bin").read_bytes()).header
+    board = dataclasses.replace(board_of(header, ""), prediction="gone.safetensors")
+    with pytest.raises(UserError, match=r"^codec.prediction: fusion gone.safetensors: no such file"):
+        _ = board.predictor
 
 
 def changed(data, **header):

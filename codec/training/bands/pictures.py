@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from codec.imagery.pictures import Picture
 from codec.imagery.scaling import Bands
-from codec.models.checkpoint import load_checkpoint
 from codec.training.data import open_data, scales_of, split_pictures
+from codec.training.warmstart import checkpoint_of
 
 if TYPE_CHECKING:
     from codec.training.knobs import TrainKnobs
@@ -17,7 +17,7 @@ def pictures_of(knobs: TrainKnobs) -> tuple[list[Picture], list[Picture], Bands 
     """(for training, for validation, scales of their bands). The scales are those of a checkpoint of bands
     that training begins from, else fixed from the pictures; None: 8-bit RGB. Raises `UserError`."""
     begun = knobs.bands and knobs.init not in ("", "klt")
-    given = load_checkpoint(knobs.init)[1].bands if begun else None
+    given = checkpoint_of("init", knobs.init)[1].bands if begun else None
     pictures = open_data(knobs.data, "data", knobs.bands, given)
     scaled = scales_of(pictures)
     training, held_out = split_pictures(pictures, knobs.val_share)

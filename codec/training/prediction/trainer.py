@@ -25,7 +25,7 @@ from codec.training.prediction.knobs import PredictionKnobs
 from codec.training.prediction.pairs import PairSampler
 from codec.training.prediction.samples import Rates, batch_of, left_out, roots, sample, spread
 from codec.training.state import holding, write_held
-from constellation.common.errors import UserError
+from constellation.common.errors import UserError, naming
 from constellation.common.files import check_target
 
 FALLBACK, FALLBACK_WEIGHT = 1.1, 0.15  # over which share of the plain bits a position counts so much
@@ -43,13 +43,13 @@ class Trainer:
         if not knobs.codec and not knobs.model:
             raise UserError("model=: expected a family, or codec= with a checkpoint")
         path = knobs.codec or shipped_weights(knobs.model, knobs.lambda_)
-        self.model, self.info = load_checkpoint(path)
+        self.model, self.info = naming("codec")(load_checkpoint)(path)
         self.model.net.requires_grad_(False)
         pictures = open_pictures(knobs.data)
         self.digest, self.pairs = data_digest(pictures), PairSampler(pictures, knobs.seed)
         self.fusion = Fusion(self.model, knobs.hidden)
         if knobs.init:
-            started, _ = load_fusion(knobs.init, self.model, None)
+            started, _ = naming("init")(load_fusion)(knobs.init, self.model, None)
             self.fusion.load_state_dict(started.state_dict())
         self.optimizer = torch.optim.Adam(self.fusion.parameters(), lr=knobs.lr)
         self.step, self.earlier_s, self.pool = 0, 0.0, []

@@ -23,7 +23,7 @@ from codec.models.model import LatentModel
 from codec.models.storage import WEIGHTS_FOLDER
 from codec.training.evaluate import LOSSLESS, held_out_patches, rate_and_error
 from constellation.common.cli import Command, Given, main_of
-from constellation.common.errors import UserError
+from constellation.common.errors import UserError, naming
 from constellation.common.files import make_folder, write_records
 from constellation.common.knobs import Knobs, Word
 from constellation.common.progress import watched
@@ -121,7 +121,7 @@ def makers(keys: CompensationStudyKeys, codec: CheckpointInfo) -> dict[str, Made
         except UserError:
             print(f"note: no weights of a {kind} for {codec.model} at lambda {codec.lambda_:g}; no row")
             continue
-        net = Compensator(load_net(path, codec, kind), keys.seed, keys.steps)
+        net = Compensator(naming(kind)(load_net)(path, codec, kind), keys.seed, keys.steps)
         found[kind] = lambda patch, net=net: net.picture(patch.decoded, patch.told[0])
         if kind == "diffusion" and keys.metadata:
             found[SHUFFLED] = lambda patch, net=net: net.picture(patch.decoded, patch.told[1])

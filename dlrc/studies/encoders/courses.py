@@ -90,7 +90,7 @@ class School:
         """Of everything that decides a course's result."""
         lasting = {key: value for key, value in knobs.model_dump().items() if key not in FREE}
         files = [Path(file) for file in (knobs.init, knobs.teacher) if file.endswith(".safetensors")]
-        pictures = data_digest(open_pictures(knobs.data))
+        pictures = data_digest(open_pictures(knobs.data, "train"))
         seen = [lasting, *(sha256_of(file) for file in files), pictures, self.patches]
         return hashlib.sha256(json.dumps(seen, default=str).encode()).hexdigest()[:16]
 

@@ -3,7 +3,8 @@
 Encoders of one family, trained from the same start on the same crops with the same noise, before elic's
 entropy model and decoder, which stay: `none`, towards R + lambda D alone; `latent`, also towards elic's y;
 `paper`, also towards elic's features after each of its four halvings. Each with several seeds, of start,
-crops and noise. `longer=` gives `none` more steps besides, as many as the teacher's passes cost. Judged by
+crops and noise. `longer=` gives `none` more steps besides, as many as the teacher's passes cost: one number,
+or one for each of the other two (their times a step in the table say how many). Judged by
 the loss of `dlrc evaluate` on held-out patches. Every training is kept below out= and resumes to the bit, so
 a study that was cut off goes on. Writes distill.csv, distill.json, distill.png."""
 
@@ -15,7 +16,7 @@ from codec.models import elic
 from codec.models.checkpoint import CheckpointInfo, load_checkpoint
 from codec.models.storage import WEIGHTS_FOLDER
 from constellation.common.cli import Command, Given, main_of
-from constellation.common.errors import UserError
+from constellation.common.errors import UserError, naming
 from constellation.common.files import make_folder
 from constellation.common.progress import watched
 from dlrc.studies.encoders.courses import CURVE_POINTS, Course, School, judged_codec
@@ -29,7 +30,7 @@ def study(given: Given) -> None:
     own: DistillKeys = given.own
     one_thread()
     teacher = Path(own.teacher or WEIGHTS_FOLDER / f"{elic.FAMILY.name}_lambda0.013.safetensors")
-    model, info = load_checkpoint(teacher)
+    model, info = naming("teacher")(load_checkpoint)(teacher)
     if model.name != elic.FAMILY.name:
         raise UserError(f"teacher={teacher.name}: is {model.name}, expected {elic.FAMILY.name}")
     school = School(make_folder(Path(own.out), "out"), words_of(own, teacher, info), own.data, own.patches)
@@ -45,8 +46,8 @@ def study(given: Given) -> None:
 def plan(own: DistillKeys) -> list[tuple[int, tuple[str, int]]]:
     """(seed, (way, steps)) of every training, seed by seed, so that a study cut off is balanced."""
     kinds = [(way, own.steps) for way in own.ways]
-    if own.longer > 1:
-        kinds.insert(1, ("none", round(own.steps * own.longer)))
+    more = {round(own.steps * longer) for longer in own.longer} - {own.steps}
+    kinds[1:1] = [("none", steps) for steps in sorted(more)]
     return [(seed, kind) for seed in range(own.seeds) for kind in kinds]
 
 
@@ -65,6 +66,7 @@ def words_of(own: DistillKeys, teacher: Path, info: CheckpointInfo) -> tuple[str
             f"data={own.train}",
             f"teacher={teacher}",
             "freeze=true",
+            f"precision={own.precision}",
         ),
         *(f"batch={own.batch}", f"crop={own.crop_px}", f"lr={own.lr!r}", "lr_end=0", "decay=1", "warmup=10"),
         *("missing_context=0", "val_share=0"),
@@ -77,7 +79,8 @@ def course_of(own: DistillKeys, way: str, steps: int, seed: int) -> tuple[str, .
     """Name and words of one training."""
     imitation = [] if way == "none" else [f"kd={own.kd!r}", f"kd_target={way}"]
     every = max(1, steps // CURVE_POINTS)
-    name = f"{own.model}-{own.start}-{way}-{steps}-seed{seed}"
+    exact = f"-{own.precision}" if own.precision != "auto" else ""
+    name = f"{own.model}-{own.start}-{way}-{steps}-seed{seed}{exact}"
     return (name, f"seed={seed}", f"steps={steps}", f"val_every={every}", *imitation)
 
 

@@ -36,8 +36,11 @@ class DistillKeys(Knobs):
     """trainings of each way"""
     steps: Annotated[int, Field(ge=2, le=10**7)] = 300
     """optimiser steps of a training"""
-    longer: Annotated[float, Field(ge=1, le=10)] = 1.0
-    """`none` with so many times the steps, besides; 1: equal steps alone"""
+    longer: Annotated[Several[Annotated[float, Field(ge=1, le=10)]], Field(max_length=2)] = (1.0,)
+    """`none` with so many times the steps, besides, for equal minutes: one number, or one for each teacher's
+    cost; 1: equal steps alone"""
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+    """of g_a and g_s; auto: float32. bf16 is faster where the processor has avx512_bf16 or amx_bf16"""
     batch: Annotated[int, Field(ge=1, le=256)] = 4
     """crops of a step"""
     crop_px: Annotated[int, Field(ge=64, le=1024, multiple_of=HYPER_STRIDE_PX)] = 128
@@ -46,3 +49,8 @@ class DistillKeys(Knobs):
     """learning rate, which falls to nothing in half a cosine"""
     patches: Annotated[int, Field(ge=1, le=100)] = 6
     """of each scene, to judge by; 6: the 84 of `dlrc evaluate`"""
+
+    @property
+    def exactness(self) -> str:
+        """The precision in words, on the processor that the study trains on."""
+        return "float32" if self.precision == "auto" else self.precision

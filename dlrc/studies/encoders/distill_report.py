@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ def paired(differences: np.ndarray) -> Estimate:
 
 
 def records(own: DistillKeys, groups: Sequence[Group], lambda_: float) -> list[dict[str, Any]]:
-    """A row a way. against_none: percent of the loss of the first `none` whose steps it has, or of the longer
+    """A row a way. against_none: percent of the loss of the first `none` whose steps it has, or of a longer
     one, with intervals over seeds (t) and over patches (bootstrap)."""
     rows = []
     for group in groups:
@@ -74,9 +74,9 @@ def records(own: DistillKeys, groups: Sequence[Group], lambda_: float) -> list[d
 
 
 def rivals(groups: Sequence[Group]) -> dict[str, Group]:
-    """`none` of equal steps, and the longer one where there is one."""
+    """`none` of equal steps, and those with more where there are any."""
     plain = sorted((group for group in groups if group.way == "none"), key=lambda group: group.steps)
-    return dict(zip(("none", "longer"), plain, strict=False))
+    return dict(zip(("none", "longer", "longest"), plain, strict=False))
 
 
 def _against(group: Group, rival: Group, lambda_: float, label: str) -> dict[str, float]:
@@ -91,8 +91,8 @@ def _against(group: Group, rival: Group, lambda_: float, label: str) -> dict[str
     }
 
 
-def table(rows: Sequence[dict[str, Any]], labels: Sequence[str]) -> list[str]:
-    """Markdown."""
+def table(rows: Sequence[dict[str, Any]], labels: Mapping[str, int]) -> list[str]:
+    """Markdown. labels: steps of every `none` that others are compared with."""
     head = [
         "imitates",
         "steps",
@@ -103,9 +103,9 @@ def table(rows: Sequence[dict[str, Any]], labels: Sequence[str]) -> list[str]:
         "PSNR, dB",
         "CPU s/step",
     ]
-    titles = {"none": "against none, %", "longer": "against none with more steps, %"}
-    for label in labels:
-        head += [f"{titles[label]} [t over seeds]", "[bootstrap over patches]"]
+    for label, steps in labels.items():
+        title = "against none" if label == "none" else f"against none of {steps} steps"
+        head += [f"{title}, % [t over seeds]", "[bootstrap over patches]"]
     lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     for row in rows:
         cells = [
@@ -137,8 +137,9 @@ def report(own: DistillKeys, groups: Sequence[Group], lambda_: float, teacher_lo
     draw(own, groups, lambda_, folder / "distill.png")
     return [
         f"{own.model} before the teacher's decoder, start {own.start}, {own.batch} crops of {own.crop_px} "
-        f"px, lambda {lambda_:g}; {told['patches']} held-out patches; the teacher: {teacher_loss:.4f}\n",
-        *table(rows, list(rivals(groups))),
+        f"px, {own.exactness}, lambda {lambda_:g}; {told['patches']} held-out patches; the teacher: "
+        f"{teacher_loss:.4f}\n",
+        *table(rows, {label: group.steps for label, group in rivals(groups).items()}),
         f"\nwrote {folder}/ (distill.csv, distill.json, distill.png)",
     ]
 
@@ -150,7 +151,7 @@ def draw(own: DistillKeys, groups: Sequence[Group], lambda_: float, path: Path) 
     figure = Figure(figsize=(10, 4.3), layout="constrained")
     figure.suptitle(
         f"{own.model} learns before elic's decoder, {STARTS[own.start]}\nlambda {lambda_:g}, "
-        f"{own.batch} crops of {own.crop_px} px a step; {own.seeds} seeds: mean and range"
+        f"{own.batch} crops of {own.crop_px} px a step, {own.exactness}; {own.seeds} seeds: mean and range"
     )
     titles = ("training crops (y + noise)", "held-out patches (rounded), one a scene")
     for axes, column, title in zip(figure.subplots(1, 2), (1, 2), titles, strict=True):

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from constellation.common.cli import Command, Given, main_of
-from constellation.common.errors import UserError
+from constellation.common.errors import UserError, naming
 from constellation.common.files import make_folder, write_records, write_text
 from constellation.common.knobs import build, overlay
 from constellation.common.progress import watched
-from constellation.formats.plan import read_plan
+from constellation.formats.plan import PlanContact, read_plan
 from constellation.links.pruning import LinkRules
 from constellation.orbit.frames import parse_epoch
 from constellation.orbit.orbits import load_constellation
@@ -42,6 +42,8 @@ from dlrc.studies.questions.delivery_report import drawn, file_rows, report, row
 def study(given: Given) -> None:
     """Fly or read, deliver, print, write."""
     own: DeliveryKeys = given.own
+    if own.plan:
+        plan_of(own, given.subject.orbit.epoch)  # refused before anything is flown
     runs = _runs(given)
     scenario = runs[0].scenario
     folder = make_folder(Path(scenario.output) / f"delivery-{_digest(given, scenario)}")
@@ -103,16 +105,22 @@ def passes_of(scenario: Scenario, files: Sequence[File], own: DeliveryKeys) -> P
     )
 
 
+def plan_of(own: DeliveryKeys, epoch: str) -> tuple[PlanContact, ...]:
+    """The contacts of the plan that `plan=` names, from an epoch on. Raises `UserError`, also for rain and
+    relays, of which a plan says nothing."""
+    if own.weather != "clear" or own.relay != "none":
+        raise UserError(f"plan={own.plan}: says who meets whom; expected weather=clear and relay=none")
+    return naming("plan")(read_plan)(own.plan, parse_epoch(epoch))
+
+
 def planned_passes(
     scenario: Scenario, own: DeliveryKeys, satellites: int, span_s: tuple[float, float]
 ) -> Passes:
     """The passes of a contact plan, whose nodes are the satellites and then the stations. Raises `UserError`
-    for nodes that there are not, and for rain and relays, of which a plan says nothing."""
+    for nodes that there are not."""
     stations = scenario.ground.each
-    if own.weather != "clear" or own.relay != "none":
-        raise UserError(f"plan={own.plan}: says who meets whom; expected weather=clear and relay=none")
     contacts = []
-    for one in read_plan(own.plan, parse_epoch(scenario.orbit.epoch)):
+    for one in plan_of(own, scenario.orbit.epoch):
         if max(one.source, one.target) > satellites + len(stations):
             raise UserError(
                 f"plan={own.plan}: node {max(one.source, one.target)}, expected {satellites} satellites and "
@@ -143,7 +151,7 @@ def _runs(given: Given) -> list[Run]:
             f"run={own.run}: was flown already, so {foreign[0] if foreign else 'rules='} changes nothing; "
             "ground., link. and topology. words do"
         )
-    run = dlrc.open(own.run)
+    run = naming("run")(dlrc.open)(own.run)
     values = overlay(run.scenario.model_dump(by_alias=True), given.words, Scenario)
     return [Run(build(Scenario, values), run.facts, run.rounds, run.gallery)]
 

@@ -1,11 +1,18 @@
 """What a command says when something is wrong, or when nobody listens any more."""
 
+import errno
 import subprocess
 import sys
 
 import pytest
 
-from constellation.common.errors import EXIT_OUTPUT_CLOSED, UserError, user_errors_to_exit
+from constellation.common.errors import (
+    EXIT_OUTPUT_CLOSED,
+    BitstreamError,
+    UserError,
+    naming,
+    user_errors_to_exit,
+)
 
 TALKS_ON = """
 from constellation.common.errors import user_errors_to_exit
@@ -32,3 +39,30 @@ def test_a_reader_who_leaves_ends_the_command_without_a_traceback():
     child.stdout.close()
     assert child.stderr.read() == b""
     assert child.wait(30) == EXIT_OUTPUT_CLOSED
+
+
+@pytest.mark.parametrize(
+    ("key", "said", "told"),
+    [
+        ("orbit.path", "a.tle: no such file", "orbit.path: a.tle: no such file"),
+        ("orbit.path", "orbit.tle: no such file", "orbit.path: orbit.tle: no such file"),
+        ("orbit.path", "orbit.path=a.tle: too old", "orbit.path=a.tle: too old"),
+        ("orbit.path", "orbit.source=oem: needs a package", "orbit.source=oem: needs a package"),
+        ("weights", "weights a.pt: no such file", "weights a.pt: no such file"),
+        ("weights", "codec.weights: no such file", "codec.weights: no such file"),
+        ("init", "initial.pt: no such file", "init: initial.pt: no such file"),
+    ],
+)
+def test_a_fault_of_a_file_begins_with_the_knob_that_names_it_once(key, said, told):
+    for kind in (UserError, BitstreamError):
+        with pytest.raises(kind) as caught, naming(key):
+            raise kind(said)
+        assert str(caught.value) == told and type(caught.value) is kind
+
+
+def test_what_a_disk_refuses_names_the_knob_and_a_bug_stays_a_bug():
+    with pytest.raises(UserError, match=r"^init: a\.pt: Permission denied$"), naming("init"):
+        raise PermissionError(errno.EACCES, "Permission denied", "a.pt")
+    with pytest.raises(FileNotFoundError), naming("init"):
+        raise FileNotFoundError(errno.ENOENT, "No such file", "a.pt")
+    assert naming("init")(len)("abc") == 3

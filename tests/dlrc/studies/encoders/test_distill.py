@@ -90,9 +90,33 @@ def killed_at(step, call):
 
 
 def test_a_longer_none_has_the_steps_that_the_teacher_costs_and_seeds_come_one_after_the_other():
-    own = DistillKeys(data="x", train="y", seeds=2, steps=100, longer=1.25, ways=("none", "latent"))
-    kinds = [("none", 100), ("none", 125), ("latent", 100)]
-    assert distill.plan(own) == [(seed, kind) for seed in (0, 1) for kind in kinds]
+    for longer, more in (((1.25,), [125]), ((1.2, 1.1), [110, 120]), ((1.0, 1.3), [130]), ((1.001,), [])):
+        own = DistillKeys(data="x", train="y", seeds=2, steps=100, longer=longer, ways=("none", "latent"))
+        kinds = [("none", 100), *(("none", steps) for steps in more), ("latent", 100)]
+        assert distill.plan(own) == [(seed, kind) for seed in (0, 1) for kind in kinds]
+
+
+def test_cosmic_learns_too_and_is_compared_at_equal_minutes(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("codec.training.curves.picture", lambda *_: b"")
+    run(distill.COMMAND, words(folder, tmp_path, "model=cosmic", "longer=1.5", "ways=none,latent"))
+    rows = list(csv.DictReader((tmp_path / "distill.csv").open()))
+    assert [(row["way"], row["steps"]) for row in rows] == [("none", "2"), ("none", "3"), ("latent", "2")]
+    assert all(np.isfinite(float(rows[2][f"against_{one}_pct"])) for one in ("none", "longer"))
+    assert "against none of 3 steps, %" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("model", ["rsllic", "cosmic"])
+def test_a_study_in_bf16_lies_beside_that_in_float32(model, folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("codec.training.curves.picture", lambda *_: b"")
+    asked = words(folder, tmp_path, f"model={model}", "ways=none")
+    run(distill.COMMAND, [*asked, "precision=bf16"])
+    assert "px, bf16, lambda" in capsys.readouterr().out
+    run(distill.COMMAND, asked)
+    assert "px, float32, lambda" in capsys.readouterr().out
+    exact, rough = (tmp_path / f"{model}-teacher-none-2-seed0{end}.safetensors" for end in ("", "-bf16"))
+    exact, rough = (load_checkpoint(path)[0].net.state_dict() for path in (exact, rough))
+    off = [float((exact[key].float() - rough[key].float()).abs().max()) for key in exact]
+    assert 0 < max(off) < 0.02
 
 
 def course(losses, name="x"):
@@ -107,6 +131,8 @@ def test_differences_are_paired_by_seed_and_their_interval_is_students():
     none = Group("none", 10, (course([1.0, 3.0]), course([2.0, 6.0])))
     latent = Group("latent", 10, (course([0.9, 2.7]), course([1.8, 5.4])))
     assert list(rivals([none, latent])) == ["none"]
+    further = [Group("none", steps, none.courses) for steps in (12, 11)]
+    assert [g.steps for g in rivals([none, *further, latent]).values()] == [10, 11, 12]
     own = DistillKeys(data="x", train="y", seeds=2)
     row = records(own, [none, latent], 0.013)[1]
     for key in ("pct", "t_low", "t_high", "patches_low", "patches_high"):
