@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from codec.models import bmshj
 from codec.models.model import HYPER_STRIDE_PX
 from codec.training.step import OPTIMIZERS, optimizers_of
 from constellation.common.cli import Command, Given, main_of
@@ -48,7 +49,7 @@ class OptimiserKeys(Knobs):
     """folder of the trainings and of the results"""
     optimisers: Several[Literal[OPTIMIZERS]] = OPTIMIZERS  # type: ignore[valid-type]
     """to compare, the first with each of the others"""
-    model: Literal["bmshj", "mbt", "elic", "cheng"] = "bmshj"
+    model: str = bmshj.FAMILY.name
     """codec's family, at the widths that ship"""
     lambda_: Annotated[float, Field(gt=0, le=10, alias="lambda")] = 0.013
     """loss = R + lambda * 255^2 * MSE"""
