@@ -74,7 +74,7 @@ def shapes(name: str, widths: Widths) -> Mapping[str, list[int]]:
 
 @functools.lru_cache(maxsize=64)
 def _shapes(name: str, widths: Widths) -> Mapping[str, list[int]]:
-    with _Nowhere():
+    with torch.random.fork_rng(devices=[]), _Nowhere():  # the first call draws, a later one would not
         return {key: list(tensor.shape) for key, tensor in build(name, widths).net.state_dict().items()}
 
 

@@ -241,7 +241,10 @@ def draw(own: OptimiserKeys, contenders: list[Contender], path: Path) -> None:
             left.plot(steps * one.cpu_s_per_step / 60, losses, marker=".", color=colour, label=label)
         right.plot(*zip(*sorted(one.tried.items()), strict=True), marker="o", color=colour, label=one.kind)
     left.set(xlabel="minutes of a core", ylabel="R + lambda D, cuts of held-out patches")
+    rates = sorted({rate for one in contenders for rate in one.tried})
     right.set(xlabel="learning rate", xscale="log", title=f"{own.short:g} minutes each")
+    right.set_xticks(rates, [f"{rate:g}" for rate in rates], rotation=30)
+    right.minorticks_off()
     for axes in (left, right):
         axes.grid(alpha=0.3)
         axes.legend()

@@ -5,7 +5,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from codec.models import registry
 from codec.models.checkpoint import load_checkpoint, save_checkpoint
+from codec.models.model import Widths
 from codec.models.registry import build_model
 from constellation.common.errors import UserError
 
@@ -70,3 +72,13 @@ def test_a_mask_in_a_file_changes_nothing(tmp_path):
     save_file(tensors, path, metadata)
     after = load_checkpoint(path)[0].net.state_dict()
     assert torch.equal(before["context_prediction.mask"], after["context_prediction.mask"])
+
+
+def test_asking_for_shapes_leaves_the_random_numbers_to_the_caller():
+    """A shape is worked out once a process: else what a run draws would depend on what was loaded before."""
+    registry._shapes.cache_clear()
+    torch.manual_seed(3)
+    registry.shapes("bmshj", Widths(4, 8, (4, 4, 4)))
+    drawn = torch.rand(3)
+    torch.manual_seed(3)
+    assert torch.equal(drawn, torch.rand(3))
