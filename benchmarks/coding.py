@@ -1,5 +1,5 @@
 """Entropy coding against CompressAI's own `compress` and `decompress`, same weights, one thread each, ratios
-from one run.
+of processor time from one run.
 
 Entropy stage only: CompressAI's `compress` and `decompress` with g_a and g_s replaced by their results, ours
 from y to bytes (bytes to y_hat), h_a and h_s included on both sides. `batch`: per patch, that many patches
@@ -83,14 +83,15 @@ def random_model(name: str, x: torch.Tensor) -> LatentModel:
 
 
 def medians(actions: dict[str, Callable], repeats: int) -> dict[str, float]:
-    """Median seconds of each action; they take turns, so that a busy machine slows all of them alike."""
+    """Median seconds of processor time of each action; they take turns, so that a busy machine slows all of
+    them alike."""
     times: dict[str, list[float]] = {key: [] for key in actions}
     for turn in range(repeats + (repeats > 1)):  # the first turn warms up, unless it is the only one
         for key, action in actions.items():
-            start = time.perf_counter()
+            start = time.process_time()
             action()
             if turn or repeats == 1:
-                times[key].append(time.perf_counter() - start)
+                times[key].append(time.process_time() - start)
     return {key: statistics.median(values) for key, values in times.items()}
 
 

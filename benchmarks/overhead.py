@@ -4,7 +4,7 @@ g_a + entropy modelling + coding.
     dlrc bench overhead [model=bmshj] [sizes=256,512,1024,2048] [satellites=8,64,256,1024] [repeats=5]
 
 One thread, one process, both sides in one run, CPU time of the thread, smallest of the repeats: only the
-ratios mean something on another machine. First the shipped (narrow) weights, then the paper's widths (N =
+ratios mean something on another machine. First the shipped weights, then the paper's widths (N =
 128, M = 192) with random weights. The codec side is independent coding (analysis, hyper analysis, entropy
 parameters, rANS); DLRC's side is what it adds for one satellite of 8 that overlap like `dense`. Then
 arbitration alone, by the number of satellites.

@@ -40,11 +40,11 @@ QUALITIES = {
 }
 SLOPES = tuple(np.geomspace(0.001, 0.3, 18))
 LABELS = {
-    "jpeg2000": "JPEG 2000 (OpenJPEG)",
+    "jpeg2000": "JPEG 2000",
     "jpegxl": "JPEG XL",
     "avif": "AVIF",
     "webp": "WebP",
-    "ccsds122": "CCSDS 122 after RCT",
+    "ccsds122": "CCSDS 122 after a colour transform",
     "ccsds122_bands": "CCSDS 122, bands alone",
 }
 _COLOUR = {"ccsds122": True, "ccsds122_bands": False}  # whether after RCT

@@ -4,6 +4,7 @@ bits go (Figure 7)."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +19,18 @@ from dlrc.studies.paper.rd_rounds import Configuration, Row
 HUES = ("#1f5fa8", "#3a8f5c", "#d9822b", "#8a4fa3", "#b03a5b", "#2b8fa8")
 COLOURS = dict(zip(registry.names(), HUES, strict=True))
 BASELINES = {
-    "jpeg2000": ("#444444", "-"),
+    "jpeg2000": ("#222222", "-"),
     "jpegxl": ("#8a8a8a", "--"),
     "avif": ("#8a8a8a", "-."),
     "webp": ("#8a8a8a", ":"),
-    "ccsds122": ("#c08a5a", "--"),
-    "ccsds122_bands": ("#c08a5a", ":"),
+    "ccsds122": ("#c8102e", "-"),
+    "ccsds122_bands": ("#c8102e", ":"),
 }
+KINDS = (  # of models' points: label, marker, line, whether filled
+    ("independent", "without DLRC", "o", (0, (4, 2)), False),
+    ("sparse", "with DLRC, sparse overlap", "s", "-", True),
+    ("dense", "with DLRC, dense overlap", "D", "-", True),
+)
 PARTS = (("y", "#4477aa"), ("z", "#ccbb44"), ("map", "#cc4455"), ("header", "#999999"))
 
 
@@ -57,7 +63,7 @@ def draw(
         draw_curves(
             models,
             baselines,
-            f"Rate and quality with and without DLRC, no halo; {where}",
+            f"Rate and quality with and without DLRC (up and left is better), no halo; {where}",
             folder / "curves.png",
         )
     shown = {c: line for c, line in lines.items() if c.lambda_ == 0.013} or dict(lines)
@@ -92,48 +98,17 @@ def draw_curves(
     """Rate against PSNR and MS-SSIM. models: by (model, lambda), `independent`, `dense`, `sparse` -> (bpp,
     PSNR of the mean MSE, mean MS-SSIM). All sides choose by MSE; nothing in the right panel was optimised for
     MS-SSIM."""
-    from matplotlib.lines import Line2D
-
-    figure = _figure(10.4, 4.6)
+    figure = _figure(10.4, 4.8)
     panels = figure.subplots(1, 2)
-    names = list(dict.fromkeys(model for model, _ in models))
+    rates = [values[0] for kinds in models.values() for values in kinds.values()]
     for axis, column, label in zip(panels, (1, 2), ("PSNR of the mean MSE, dB", "MS-SSIM")):
         for codec, points in baselines.items():
-            axis.plot(
-                points[:, 0],
-                points[:, column],
-                color=BASELINES[codec][0],
-                linestyle=BASELINES[codec][1],
-                linewidth=1.3,
-                label=LABELS[codec],
-            )
-        for model in names:
-            for kind, marker, filled in (
-                ("independent", "o", False),
-                ("sparse", "s", True),
-                ("dense", "D", True),
-            ):
-                points = np.array(
-                    sorted(
-                        values[kind]
-                        for (name, _), values in models.items()
-                        if name == model and kind in values
-                    )
-                )
-                if len(points):
-                    axis.plot(
-                        points[:, 0],
-                        points[:, column],
-                        color=COLOURS[model],
-                        marker=marker,
-                        markersize=5,
-                        linewidth=1.1,
-                        linestyle="-" if filled else (0, (4, 2)),
-                        markerfacecolor=COLOURS[model] if filled else "white",
-                    )
-        rates = [values[0] for kinds in models.values() for values in kinds.values()]
+            colour, line = BASELINES[codec]
+            axis.plot(points[:, 0], points[:, column], color=colour, linestyle=line, linewidth=1.4)
+        for model in dict.fromkeys(model for model, _ in models):
+            _model_curves(axis, column, [kinds for key, kinds in models.items() if key[0] == model], model)
         floor = min(values[column] for kinds in models.values() for values in kinds.values())
-        axis.set_xlim(0.8 * min(rates), 1.25 * max(rates))
+        axis.set_xlim(0.8 * min(rates), 1.7 * max(rates))
         axis.set_xscale("log")
         axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axis.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:.0e}"[0] in "235" else "")
@@ -149,8 +124,38 @@ def draw_curves(
         axis.set_xlabel("bits per pixel, all sections", fontsize=10)
         axis.set_ylabel(label, fontsize=10)
         _plain(axis)
-    entries = [Line2D([], [], color=COLOURS[name], linewidth=2, label=name) for name in names]
-    entries += [
+    _legend(figure, models, baselines)
+    figure.suptitle(note, fontsize=11)
+    save(figure, path)
+
+
+def _model_curves(
+    axis, column: int, kinds: Sequence[Mapping[str, tuple[float, float, float]]], model: str
+) -> None:
+    """A family's points, one line for each of KINDS. kinds: of its lambdas."""
+    for kind, _, marker, line, filled in KINDS:
+        points = np.array(sorted(values[kind] for values in kinds if kind in values))
+        if len(points):
+            axis.plot(
+                points[:, 0],
+                points[:, column],
+                color=COLOURS[model],
+                marker=marker,
+                markersize=5,
+                linewidth=1.1,
+                linestyle=line,
+                markerfacecolor=COLOURS[model] if filled else "white",
+            )
+
+
+def _legend(figure, models: Mapping[tuple[str, float], Mapping], baselines: Mapping) -> None:
+    """Learned codecs in the first row, the others in the second; only what is drawn."""
+    from matplotlib.lines import Line2D
+
+    drawn = {kind for kinds in models.values() for kind in kinds}
+    names = dict.fromkeys(model for model, _ in models)
+    learned = [Line2D([], [], color=COLOURS[name], linewidth=2, label=name) for name in names]
+    learned += [
         Line2D(
             [],
             [],
@@ -158,20 +163,23 @@ def draw_curves(
             marker=marker,
             markersize=5,
             linewidth=1,
-            linestyle=style,
-            markerfacecolor=face,
+            linestyle=line,
+            markerfacecolor="#222222" if filled else "white",
             label=text,
         )
-        for marker, style, face, text in (
-            ("o", (0, (4, 2)), "white", "without DLRC"),
-            ("s", "-", "#222222", "DLRC, sparse"),
-            ("D", "-", "#222222", "DLRC, dense"),
-        )
+        for kind, text, marker, line, filled in KINDS
+        if kind in drawn
     ]
-    entries += [line for line in panels[0].get_lines() if line.get_label() in LABELS.values()]
-    figure.legend(handles=entries, loc="outside lower center", ncols=5, fontsize=9, frameon=False)
-    figure.suptitle(note, fontsize=11)
-    save(figure, path)
+    others = [
+        Line2D([], [], color=BASELINES[c][0], linestyle=BASELINES[c][1], linewidth=1.6, label=LABELS[c])
+        for c in baselines
+    ]
+    blank = Line2D([], [], color="none", label=" ")
+    columns = list(zip_longest(learned, others, fillvalue=blank)) if others else [(one,) for one in learned]
+    entries = [entry for column in columns for entry in column]  # a legend is filled column by column
+    figure.legend(
+        handles=entries, loc="outside lower center", ncols=len(columns), fontsize=8.5, frameon=False
+    )
 
 
 def draw_breakdown(lines: Mapping[Configuration, Line], note: str, path: Path) -> None:
