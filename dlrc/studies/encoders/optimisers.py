@@ -57,7 +57,7 @@ class OptimiserKeys(Knobs):
     """of one core, each training"""
     short: Annotated[float, Field(gt=0, le=10_000)] = 2.0
     """minutes of the trainings that choose a rate"""
-    rates: Several[float] = ()
+    rates: Several[Annotated[float, Field(gt=0, le=1)]] = ()
     """learning rates to begin with; none: 5e-4, 1e-3, 2e-3"""
     seeds: Annotated[int, Field(ge=1, le=20)] = 1
     """trainings of each optimiser"""
