@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from benchmarks.common.onboard_store import Store, sizes_of
@@ -11,6 +12,11 @@ COLUMNS = (
     "codec, widths", "px", "g_a", "hyper", "context", "on board kMAC/px", "g_a / all parameters, M",
     "g_a ms", "entropy ms", "on board ms", "J", "peak MiB", "DLRC ms", "%", "a prediction ms",
 )  # fmt: skip
+
+
+def _whole(value: float) -> str:
+    """Rounded; a dash where nothing was measured."""
+    return "-" if math.isnan(value) else f"{value:.0f}"
 
 
 def tell_head(machine: str, watts: float) -> None:
@@ -28,7 +34,7 @@ def line_of(row: Mapping) -> str:
         f"{row['g_a_parameters'] / 1e6:.2f} / {row['on_board_parameters'] / 1e6:.2f}",
         *(f"{row[k]:.1f}" for k in ("g_a_ms", "entropy_ms", "on_board_ms")),
         f"{row['joules']:.2f}", f"{row['peak_mib']:.0f}", f"{row['dlrc_ms']:.2f}",
-        f"{row['dlrc_share_pct']:.1f}", f"{row['prediction_ms']:.0f}",
+        f"{row['dlrc_share_pct']:.1f}", _whole(row["prediction_ms"]),
     ]  # fmt: skip
     return f"| {' | '.join(map(str, cells))} |"
 
