@@ -238,18 +238,18 @@ def optimizer_for(model: LatentModel, lr: float, kind: str = "adam") -> torch.op
     the rest). Raises `UserError` where their package is not installed."""
     named = list(model.net.named_parameters())
     quantiles = [p for name, p in named if name.endswith(".quantiles")]
-    weights = [(name, p) for name, p in named if not name.endswith(".quantiles")]
+    weights = [p for name, p in named if not name.endswith(".quantiles")]
     last = {"params": quantiles, "lr": QUANTILES_LR}
     if kind == "adam":
-        return torch.optim.Adam([{"params": [p for _, p in weights], "lr": lr}, last])
+        return torch.optim.Adam([{"params": weights, "lr": lr}, last])
     package = optimizers_of(kind)
     if kind == "soap":
         plain = {**last, "max_precondition_dim": 1}  # no eigenbasis: Adam
-        return package.SOAP([{"params": [p for _, p in weights], "lr": lr}, plain], weight_decay=0.0)
+        return package.SOAP([{"params": weights, "lr": lr}, plain], weight_decay=0.0)
     ends = {id(p) for p in (*model.g_a[0].parameters(), *model.g_s[-1].parameters())}
-    inner = [p for _, p in weights if p.dim() == 4 and id(p) not in ends]
+    inner = [p for p in weights if p.dim() == 4 and id(p) not in ends]
     held = {id(p) for p in inner}
-    rest = [p for _, p in weights if id(p) not in held]
+    rest = [p for p in weights if id(p) not in held]
     groups = [
         {"params": inner, "lr": lr, "use_muon": True, "use_adjusted_lr": True},
         {"params": rest, "lr": lr, "use_muon": False, "betas": (0.9, 0.999), "eps": 1e-8},
