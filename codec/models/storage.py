@@ -1,9 +1,9 @@
 """What of a network's state a checkpoint holds: all but what is the same for every codec of its family.
 
-The Gaussian conditional's tables and the masks of masked convolutions are made on load. Of a masked
-convolution's weight [out, in, rows, columns] only the taps that its mask lets through are stored, [out, in,
-taps] in raster order: half of a window less its centre, causal or checkerboard. Files that hold whole weights
-and masks load too."""
+The Gaussian conditional's tables, the masks of masked convolutions and the least likelihood are made on load.
+Of a masked convolution's weight [out, in, rows, columns] only the taps that its mask lets through are stored,
+[out, in, taps] in raster order: half of a window less its centre, causal or checkerboard. Files that hold
+whole weights and masks load too."""
 
 from __future__ import annotations
 
@@ -37,8 +37,10 @@ def is_table(key: str) -> bool:
 
 
 def is_made(key: str) -> bool:
-    """Whether a tensor is made on load, whatever the file says."""
-    return "gaussian_conditional" in key or key.endswith(".mask")
+    """Whether a tensor is made on load, whatever the file says. The least likelihood, 1e-9, is among them:
+    float16 has no such number, and with 0 in its place the training of a loaded codec has no gradient where z
+    is unlikely."""
+    return "gaussian_conditional" in key or key.endswith((".mask", "likelihood_lower_bound.bound"))
 
 
 def packed_shape(key: str, shape: list[int], keys: Collection[str]) -> list[int]:

@@ -2,13 +2,15 @@
 
 What `open_pictures(path)` understands, `path` being a file or a folder that is searched to any depth:
 
-    PNG, JPEG, WebP     decoded once and kept in memory while they fit, or, above 64 megapixels, in a
-    temporary file TIFF, GeoTIFF       read in windows, never whole STAR                Li et al., TPAMI 2025:
-    `img/*.png` (any depth, `train/img`, `val/img`), up to 27,860 x 31,096 px. Where a folder `img` exists,
-    only what lies in such folders is read, so annotations and masks beside it are left alone EarthView
-    Satellogic, arXiv:2501.08111: `*.parquet`, one place per row; column `rgb` holds nested lists [revisits,
-    3, H, W] of uint8 (384 x 384 px at 1 m), `1m` the near infrared (not used here), `metadata` bounds, times
-    and view angles. Every revisit counts as a picture
+- PNG, JPEG, WebP: decoded once and kept in memory while they fit, or, above 64 megapixels, in a temporary
+  file.
+- TIFF, GeoTIFF: read in windows, never whole.
+- STAR (Li et al., TPAMI 2025): `img/*.png` (any depth, `train/img`, `val/img`), up to 27,860 x 31,096 px.
+  Where a folder `img` exists, only what lies in such folders is read, so annotations and masks beside it are
+  left alone.
+- EarthView (Satellogic, arXiv:2501.08111): `*.parquet`, one place per row; column `rgb` holds nested lists
+  [revisits, 3, H, W] of uint8 (384 x 384 px at 1 m), `1m` the near infrared (not used here), `metadata`
+  bounds, times and view angles. Every revisit counts as a picture.
 
 Files are read by the reader that satellites use (`codec/imagery/reader.py`): depth, bands, palettes and
 hidden cells are treated alike; hidden cells are black.
@@ -25,6 +27,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 
 from codec.imagery.earthview import open_earthview
 from codec.imagery.pictures import Picture, PixelCache, open_picture_file, open_samples
@@ -33,6 +37,7 @@ from codec.imagery.scaling import Bands, of_training
 from constellation.common.errors import UserError
 
 VALIDATION_CROPS, VALIDATION_PX, VALIDATION_SEED = 12, 256, 12345
+SHARE_SHRUNK = 0.7  # of the crops, where any are
 
 
 def open_bands(path: str | Path, bands: str, scaled: Bands | None, key: str = "data") -> list[Picture]:
@@ -126,7 +131,7 @@ class CropSampler:
     """Random square crops, pictures drawn with probability proportional to their area, each crop mirrored in
     half of the cases."""
 
-    def __init__(self, pictures: list[Picture], crop_px: int, seed: int) -> None:
+    def __init__(self, pictures: list[Picture], crop_px: int, seed: int, shrink: float = 1.0) -> None:
         self.pictures = [p for p in pictures if min(p.height, p.width) >= crop_px]
         if not self.pictures:
             largest = max((min(p.height, p.width) for p in pictures), default=0)
@@ -135,6 +140,7 @@ class CropSampler:
             )
         areas = np.array([p.height * p.width for p in self.pictures], dtype=np.float64)
         self.cumulative, self.crop_px, self.seed = np.cumsum(areas / areas.sum()), crop_px, seed
+        self.shrink = shrink
 
     def batch(self, step: int, slots: range) -> np.ndarray:
         """uint8 (samples: uint16) [len(slots), bands, crop, crop]: a pure function of (seed, step, slot)."""
@@ -153,12 +159,27 @@ class CropSampler:
 
     def _crop(self, step: int, slot: int) -> np.ndarray:
         (picture, random), size = self._draw(step, slot), self.crop_px
-        top = int(random.integers(picture.height - size + 1))
-        left = int(random.integers(picture.width - size + 1))
-        pixels = picture.read(top, left, size, size)
+        extent = size
+        if self.shrink > 1 and random.random() < SHARE_SHRUNK:
+            most = min(self.shrink, min(picture.height, picture.width) / size)
+            extent = round(size * (1 + random.random() * (most - 1)))
+        top = int(random.integers(picture.height - extent + 1))
+        left = int(random.integers(picture.width - extent + 1))
+        pixels = picture.read(top, left, extent, extent)
         if random.random() < 0.5:
             pixels = pixels[:, ::-1]
-        return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+        if self.shrink > 1:
+            pixels = np.rot90(pixels, int(random.integers(4)))
+        pixels = np.ascontiguousarray(pixels.transpose(2, 0, 1))
+        return pixels if extent == size else shrunk(pixels, size)
+
+
+def shrunk(pixels: np.ndarray, side: int) -> np.ndarray:
+    """Pixels [bands, S, S], uint8 or uint16, as [bands, side, side] of the same type: bicubic, low-pass
+    first."""
+    values = torch.from_numpy(pixels.astype(np.float32))[None]
+    small = F.interpolate(values, (side, side), mode="bicubic", antialias=True, align_corners=False)[0]
+    return small.round().clamp(0, np.iinfo(pixels.dtype).max).numpy().astype(pixels.dtype)
 
 
 def validation_crops(

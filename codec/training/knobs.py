@@ -69,6 +69,9 @@ class TrainKnobs(Knobs):
     """crops per process and step"""
     crop: Annotated[int, Field(ge=64, le=4096, multiple_of=HYPER_STRIDE_PX)] = 256
     """side of a crop, px"""
+    shrink: Annotated[float, Field(ge=1, le=8)] = 1.0
+    """seven crops of ten are taken from up to so many times their side and made small, all are turned; 1:
+    crops as they are, half of them mirrored"""
     optimizer: Literal[OPTIMIZERS] = OPTIMIZERS[0]  # type: ignore[valid-type]
     """soap and muon need the package pytorch-optimizer"""
     lr: Annotated[float, Field(gt=0, le=1)] = 0.0001

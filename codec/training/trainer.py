@@ -85,11 +85,11 @@ class Trainer:
             self.wrapped = torch.nn.parallel.DistributedDataParallel(self.loss, broadcast_buffers=False)
 
     def _open_pictures(self) -> None:
-        knobs = self.knobs
-        training, held_out, self.bands = pictures_of(knobs)
-        self.digest, self.sampler = data_digest(training), CropSampler(training, knobs.crop, knobs.seed)
+        k = self.knobs
+        training, held_out, self.bands = pictures_of(k)
+        self.digest, self.sampler = data_digest(training), CropSampler(training, k.crop, k.seed, k.shrink)
         if self.rank == 0:
-            self.held_out = _pixels(validation_crops(held_out, training, knobs.crop, bool(knobs.val)))
+            self.held_out = _pixels(validation_crops(held_out, training, k.crop, bool(k.val)))
 
     def _start(self) -> None:
         """Weights to start from, and the teacher, if any."""

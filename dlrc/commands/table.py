@@ -77,7 +77,7 @@ ENTRIES = {
         Entry("serve", "dlrc.commands.serve", "pages of runs on 127.0.0.1, following those being flown"),
     )
 }
-FAMILIES = {"study": "a figure or table of the paper, or a question", "bench": "measurements"}
+FAMILIES = {"study": "a figure or table, or a question", "bench": "measurements"}
 
 
 class RunKeys(Knobs):

@@ -78,8 +78,9 @@ def _sent(board: Board, y: np.ndarray) -> bytes:
     knobs = build(CodecKnobs, {"model": board.checkpoint.model})
     known = all_kept(*y.shape[1:]).known()
     coded = code(board, knobs, hyper_symbols(board, knobs, y), (y, np.rint(y).astype(np.int32)), known)
-    settings = StreamSettings(model=board.checkpoint.model, dlrc=False)
-    weights, size = bytes.fromhex(board.checkpoint.sha256)[:4], (y.shape[1], y.shape[2])
+    ground = board.checkpoint.ground
+    settings = StreamSettings(model=ground.model, dlrc=False)
+    weights, size = bytes.fromhex(ground.sha256)[:4], (y.shape[1], y.shape[2])
     header = Header(settings, weights, 0, 0, *size, 0, (0,), bands=board.checkpoint.bands)
     return pack(Bitstream(header, coded.z_bytes, coded.y_bytes, b"", coded.y_digest))
 

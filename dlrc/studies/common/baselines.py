@@ -14,31 +14,28 @@ transform of JPEG 2000, which the standard does not have; and each band by itsel
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
 from codec.ccsds122 import bands
-from codec.training.classical import encode_jpeg2000
-from constellation.common.files import write_csv
-from constellation.common.progress import note
+from codec.training.classical import LEVELS_DB, encode_jpeg2000
+from constellation.common.files import write_csv, write_text
+from constellation.common.progress import note, watched
 from dlrc.studies.common.sights import Sights
 from ground.metrics import bpp, quality
-from nodes.capture import Capture
 
 _CCSDS_SLOPES = tuple(float(f"{slope:.3g}") for slope in np.geomspace(0.0004, 0.6, 16))
 QUALITIES = {
-    "jpeg2000": (20, 22, 24, 26, 28, 30, 32, 34, 36, 38, 40, 43, 47, 52),  # dB
+    "jpeg2000": LEVELS_DB,
     "jpegxl": (0.5, 0.8, 1.2, 1.8, 2.5, 3.5, 5.0, 7.0, 10.0, 15.0, 25.0),  # Butteraugli distance
     "avif": (0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 82),
     "webp": (0, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90),
     "ccsds122": _CCSDS_SLOPES,
     "ccsds122_bands": _CCSDS_SLOPES,
 }
-SLOPES = tuple(np.geomspace(0.001, 0.3, 18))
 LABELS = {
     "jpeg2000": "JPEG 2000",
     "jpegxl": "JPEG XL",
@@ -48,7 +45,6 @@ LABELS = {
     "ccsds122_bands": "CCSDS 122, bands alone",
 }
 _COLOUR = {"ccsds122": True, "ccsds122_bands": False}  # whether after RCT
-Triple = tuple[float, float, float]  # bpp, PSNR, MS-SSIM
 FIELDS = ["codec", "quality", "round", "satellite", "bpp", "psnr_db", "ms_ssim"]
 
 
@@ -148,9 +144,28 @@ def container_overhead(image: np.ndarray) -> dict[str, int]:
     }
 
 
-def measure(sights: Sights, count: int, path: Path, pictures: str) -> list[Point]:
-    """All codecs at all qualities on satellite 0's patch of `count` windows; kept in a CSV file, so that only
-    what is missing is coded. A patch that shows nothing but hidden cells has no points.
+Seen = tuple[np.ndarray, np.ndarray | None]  # uint8 [P, P, 3]; what of it shows anything, bool, or all
+
+
+def seen_in(sights: Sights) -> Callable[[int], Seen]:
+    """Satellite 0's patch of a window."""
+
+    def look(number: int) -> Seen:
+        view, _ = sights.look(number, 0)
+        return view.image, view.valid
+
+    return look
+
+
+def measure(
+    look: Callable[[int], Seen],
+    count: int,
+    path: Path,
+    pictures: str,
+    codecs: Sequence[str] = tuple(QUALITIES),
+) -> list[Point]:
+    """Codecs at all their qualities on `count` patches, or windows; kept in a CSV file, so that only what is
+    missing is coded. A patch that shows nothing but hidden cells has no points.
 
     The file beside it says for which pictures and settings (this module's text) its points are; for others
     they are measured anew."""
@@ -164,32 +179,32 @@ def measure(sights: Sights, count: int, path: Path, pictures: str) -> list[Point
         if (
             wanted := [
                 (codec, level)
-                for codec, levels in QUALITIES.items()
-                for level in levels
+                for codec in codecs
+                for level in QUALITIES[codec]
                 if (number, codec, level) not in have
             ]
         )
     }
-    for number, wanted in missing.items():
-        view, _ = sights.look(number, 0)
-        if view.valid is None or view.valid.any():
-            points += [_point(view, codec, level) for codec, level in wanted]
+    for number, wanted in watched(missing.items(), "classical codecs"):
+        image, valid = look(number)
+        if valid is None or valid.any():
+            points += [_point(number, (image, valid), codec, level) for codec, level in wanted]
         else:
             note(f"baselines: window {number} is left out: its patch has no data")
-    if missing:
-        key.write_text(wanted_key, encoding="utf-8")
         write_csv(path, FIELDS, [[getattr(point, name) for name in FIELDS] for point in points])
-    return [point for point in points if point.round < count]
+        write_text(key, wanted_key)  # after the points: they are never taken for those of other settings
+    return [point for point in points if point.round < count and point.codec in codecs]
 
 
-def _point(view: Capture, codec: str, level: float) -> Point:
+def _point(number: int, seen: Seen, codec: str, level: float) -> Point:
     """Rate and quality over the pixels that show anything, as the models' are."""
-    data = encode(codec, view.image, level)
-    measured = quality(view.image, np.ascontiguousarray(decode(codec, data)), view.valid)
+    image, valid = seen
+    data = encode(codec, image, level)
+    measured = quality(image, np.ascontiguousarray(decode(codec, data)), valid)
     assert measured is not None, "a view that shows nothing is left out"
-    pixels = view.image[:, :, 0].size if view.valid is None else int(view.valid.sum())
+    pixels = image[:, :, 0].size if valid is None else int(valid.sum())
     rate = bpp(coded_bytes(codec, data), pixels)
-    return Point(codec, level, view.round, view.satellite, rate, measured.psnr_db, measured.ms_ssim)
+    return Point(codec, level, number, 0, rate, measured.psnr_db, measured.ms_ssim)
 
 
 def _read(path: Path) -> list[Point]:
@@ -210,92 +225,3 @@ def _read(path: Path) -> list[Point]:
             )
             for line in csv.DictReader(file)
         ]
-
-
-def curve(points: Sequence[Point], codec: str) -> np.ndarray:
-    """(mean bpp, PSNR of the mean MSE, mean MS-SSIM) at equal slope, float64 [slopes, 3], by rising rate.
-
-    A learned codec is trained for one lambda, that is for bpp + lambda 255^2 MSE summed over pictures. So
-    each patch takes the quality that minimises this, for each lambda of SLOPES, and what is minimised is what
-    is averaged: the MSE. (Averaging decibels after such a choice would speak for neither: it moves bits to
-    patches where they gain much MSE and few decibels.)"""
-    mine = sorted((p.round, p.quality, p.bpp, p.psnr_db, p.ms_ssim) for p in points if p.codec == codec)
-    table = np.array([row[2:] for row in mine]).reshape(
-        len({row[0] for row in mine}), -1, 3
-    )  # [patches, qualities, 3]
-    return _lower_hull(table)
-
-
-def _lower_hull(table: np.ndarray) -> np.ndarray:
-    """`curve` of patches' points, [patches, qualities, 3]."""
-    distortion = 255.0**2 * 10 ** (-table[:, :, 1] / 10)
-    best = [np.argmin(table[:, :, 0] + slope * distortion, axis=1) for slope in SLOPES]
-    return np.array(sorted({pooled(table[np.arange(len(table)), choice]) for choice in best}))
-
-
-def pooled(patches: np.ndarray | Sequence[tuple[float, float, float]]) -> tuple[float, float, float]:
-    """(bpp, PSNR, MS-SSIM) of patches, [N, 3], as one: mean bpp, PSNR of the mean MSE, mean MS-SSIM."""
-    rate, psnr_db, similarity = np.asarray(patches, dtype=np.float64).T
-    return float(rate.mean()), float(-10 * np.log10(np.mean(10 ** (-psnr_db / 10)))), float(similarity.mean())
-
-
-def distances(
-    points: Sequence[Point], codec: str, model: dict[int, tuple[float, float, float]]
-) -> np.ndarray:
-    """Per patch, the model's PSNR and MS-SSIM minus the codec's at the model's own rate, float64 [patches,
-    2].
-
-    model: (bpp, PSNR, MS-SSIM) by window. Between qualities the codec's values are interpolated over log bpp;
-    a patch whose rate the codec's qualities do not reach is NaN."""
-    out = []
-    for number, (rate, psnr, similarity) in sorted(model.items()):
-        known = sorted(
-            (p.bpp, p.psnr_db, p.ms_ssim) for p in points if p.codec == codec and p.round == number
-        )
-        if not known or not known[0][0] <= rate <= known[-1][0]:
-            out.append([np.nan, np.nan])
-            continue
-        rates, psnrs, similarities = np.array(known).T
-        out.append(
-            [
-                psnr - np.interp(np.log(rate), np.log(rates), psnrs),
-                similarity - np.interp(np.log(rate), np.log(rates), similarities),
-            ]
-        )
-    return np.array(out).reshape(-1, 2)
-
-
-def bd_rate(anchor: np.ndarray, test: np.ndarray) -> float:
-    """Percent of rate that `test` needs more than `anchor` at equal PSNR (Bjontegaard, pchip); [points, (bpp,
-    PSNR, ...)] each; NaN below 3 points."""
-    import warnings
-
-    from bjontegaard import bd_rate as of
-
-    if len(anchor) < 3 or len(test) < 3:
-        return float("nan")
-    curves = (anchor[:, 0], anchor[:, 1], test[:, 0], test[:, 1])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = of(*curves, method="pchip", require_matching_points=False, min_overlap=0)
-    return float(cast(float, found))  # a tuple only with its interpolators
-
-
-def bd_interval(
-    points: Sequence[Point], codec: str, model: Sequence[dict[int, Triple]], draws: int = 400
-) -> tuple[float, float]:
-    """95 % interval of the BD-rate of a model against a codec, by bootstrap over windows: both curves are
-    those of the same drawn windows. model: (bpp, PSNR, MS-SSIM) by window, for each lambda."""
-    windows = sorted(set.intersection(*(set(found) for found in model)))
-    chosen = [[p for p in points if p.codec == codec and p.round == number] for number in windows]
-    table = np.array(
-        [[(p.bpp, p.psnr_db, p.ms_ssim) for p in sorted(c, key=lambda p: p.quality)] for c in chosen]
-    )
-    own = np.array([[found[number] for number in windows] for found in model])
-    random, rates = np.random.default_rng(0), []
-    for _ in range(draws):
-        drawn = random.integers(len(windows), size=len(windows))
-        test = np.array(sorted(pooled(found[drawn]) for found in own))
-        rates.append(bd_rate(_lower_hull(table[drawn]), test))
-    low, high = np.nanpercentile(rates, (2.5, 97.5))
-    return float(low), float(high)

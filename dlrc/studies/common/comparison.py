@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from constellation.common.files import make_folder, write_text
-from dlrc.studies.common.baselines import QUALITIES, Point, bd_interval, bd_rate, curve, distances, pooled
-from dlrc.studies.common.statistics import Line
+from dlrc.studies.common.baselines import QUALITIES, Point
+from dlrc.studies.common.statistics import Line, bd_interval, bd_rate, curve, distances, pooled
 from dlrc.studies.paper.rd_report import markdown
 from dlrc.studies.paper.rd_rounds import Configuration, Row
 
@@ -42,7 +42,7 @@ def compared_of(rows: Mapping[Configuration, Sequence[Row]], points: Sequence[Po
 def write_results(folder: Path, compared: Compared, points: Sequence[Point]) -> Path:
     """One JSON file for each model and codec in CompressAI's evaluation layout, which its plotting tools
     read: bpp, psnr-rgb (of the mean error) and ms-ssim-rgb, by rising rate. Returns the folder."""
-    curves = {codec: curve(points, codec) for codec in QUALITIES} if points else {}
+    curves = {codec: curve(points, codec) for codec in measured_codecs(points)}
     for model in dict.fromkeys(model for model, _ in compared):
         own = [
             pooled(list(found.values())) for (name, _), found in compared.items() if name == model and found
@@ -60,22 +60,18 @@ def write_results(folder: Path, compared: Compared, points: Sequence[Point]) -> 
 
 
 def codecs_text(
-    rows: Mapping[Configuration, Sequence[Row]],
-    lines: Mapping[Configuration, Line],
-    points: Sequence[Point],
-    overhead: Mapping[str, int],
+    compared: Compared, points: Sequence[Point], overhead: Mapping[str, int], where: str
 ) -> list[str]:
-    """What is printed of models without DLRC against other codecs. overhead: as of `container_overhead`."""
-    compared = compared_of(rows, points)
+    """What is printed of models without DLRC against other codecs. overhead: as of `container_overhead`;
+    where: what the patches are."""
     gaps = {
         (key, codec): distances(points, codec, found)
         for key, found in compared.items()
-        for codec in QUALITIES
+        for codec in measured_codecs(points)
     }
     text = [
         "",
-        f"Without DLRC against other codecs, on satellite 0's patches in {len({p.round for p in points})} "
-        "dense windows, at each model's own rate",
+        f"Without DLRC against other codecs, on {where}, at each model's own rate",
         "(mean MSE: of all patches as one, where each codec gives every patch the quality that minimises bpp "
         "+ lambda 255^2 MSE, at the lambda that makes its",
         "mean rate the model's; per patch: at the model's rate on each patch, mean ± 95 %). Codecs at their "
@@ -83,9 +79,9 @@ def codecs_text(
         f"bytes are whole containers. Not counted: {overhead['jpeg2000']} bytes of JP2 boxes and comment, "
         f"{overhead['jpegxl']} of JPEG XL's container, {overhead['avif']} of AVIF's boxes; counted: "
         f"WebP's RIFF container, {overhead['webp']} bytes",
-        *baseline_table(compared, gaps, {codec: curve(points, codec) for codec in QUALITIES}),
+        *baseline_table(compared, gaps, {codec: curve(points, codec) for codec in measured_codecs(points)}),
     ]
-    return text + bd_rates(compared, lines, points)
+    return text
 
 
 def baseline_table(
@@ -103,9 +99,9 @@ def baseline_table(
         "PSNR, dB",
         "MS-SSIM",
         "PSNR of the mean MSE, dB",
-        *(f"its distance to {codec}, dB" for codec in QUALITIES),
-        *(f"PSNR - {codec}, per patch, dB" for codec in QUALITIES),
-        *(f"MS-SSIM - {codec}, per patch" for codec in QUALITIES),
+        *(f"its distance to {codec}, dB" for codec in curves),
+        *(f"PSNR - {codec}, per patch, dB" for codec in curves),
+        *(f"MS-SSIM - {codec}, per patch" for codec in curves),
     ]
     rows = []
     for key, found in compared.items():
@@ -124,9 +120,9 @@ def baseline_table(
                 f"{psnr:.2f}",
                 f"{similarity:.4f}",
                 f"{whole:.2f}",
-                *(f"{whole - _psnr_at(curves[codec], rate):+.2f}" for codec in QUALITIES),
-                *(_mean_text(gaps[key, codec][:, 0], 2, len(found)) for codec in QUALITIES),
-                *(_mean_text(gaps[key, codec][:, 1], 4, len(found)) for codec in QUALITIES),
+                *(f"{whole - _psnr_at(curves[codec], rate):+.2f}" for codec in curves),
+                *(_mean_text(gaps[key, codec][:, 0], 2, len(found)) for codec in curves),
+                *(_mean_text(gaps[key, codec][:, 1], 4, len(found)) for codec in curves),
             ]
         )
     return markdown(head, rows)
@@ -149,43 +145,54 @@ def _mean_text(values: np.ndarray, digits: int, patches: int) -> str:
     return text if len(values) == patches else f"{text} ({len(values)} patches)"
 
 
-def bd_rates(compared: Compared, lines: Mapping[Configuration, Line], points: Sequence[Point]) -> list[str]:
-    """BD-rates of models with three lambdas and more: against the other codecs, and with DLRC against
-    without."""
+def bd_rates(
+    compared: Compared,
+    points: Sequence[Point],
+    units: Mapping[int, int] | None = None,
+    drawn: str = "windows",
+) -> list[str]:
+    """BD-rates of models with three lambdas and more against the other codecs. units, drawn: what intervals
+    draw instead of windows, as of `bd_interval`, and its name."""
     text = []
     for model in dict.fromkeys(model for model, _ in compared):
-        own = np.array(
-            sorted(
-                pooled(list(found.values()))
-                for (name, _), found in compared.items()
-                if name == model and found
-            )
-        )
+        each = [found for (name, _), found in compared.items() if name == model and found]
+        own = np.array(sorted(pooled(list(found.values())) for found in each))
         if len(own) < 3:
             continue
-        each = [found for (name, _), found in compared.items() if name == model and found]
         parts = []
-        for codec in QUALITIES:
-            low, high = bd_interval(points, codec, each)
+        for codec in measured_codecs(points):
+            low, high = bd_interval(points, codec, each, units=units)
             parts.append(f"{codec} {bd_rate(curve(points, codec), own):+.1f} % [{low:+.1f}, {high:+.1f}]")
         text += [
             "",
             f"BD-rate of {model} (without DLRC, {len(own)} lambdas, PSNR of the mean MSE, negative: fewer "
-            f"bits; 95 %, bootstrap over windows) against {', '.join(parts)}",
+            f"bits; 95 %, bootstrap over {drawn}) against {', '.join(parts)}",
         ]
-        for density in ("dense", "sparse"):
-            found = [
-                (
-                    sum(v for k, v in line.bpp.items() if k.endswith("_d")),
-                    sum(v for k, v in line.bpp.items() if k.endswith("_i")),
-                    line.psnr_i.value,
-                    line.psnr_i.value + line.d_psnr.value,
-                )
-                for c, line in lines.items()
-                if c.model == model and c.density == density and c.halo_px == 0
-            ]
-            if len(found) >= 3:
-                table = np.array(sorted(found))
-                rate_pct = bd_rate(table[:, [1, 2]], table[:, [0, 3]])
-                text.append(f"BD-rate of DLRC against {model} alone, {density}: {rate_pct:+.1f} %")
     return text
+
+
+def dlrc_rates(lines: Mapping[Configuration, Line]) -> list[str]:
+    """BD-rates of models with three lambdas and more with DLRC against without."""
+    text = []
+    for model, density in dict.fromkeys((c.model, c.density) for c in lines):
+        found = [
+            (
+                sum(v for k, v in line.bpp.items() if k.endswith("_d")),
+                sum(v for k, v in line.bpp.items() if k.endswith("_i")),
+                line.psnr_i.value,
+                line.psnr_i.value + line.d_psnr.value,
+            )
+            for c, line in lines.items()
+            if c.model == model and c.density == density and c.halo_px == 0
+        ]
+        if len(found) >= 3:
+            table = np.array(sorted(found))
+            rate_pct = bd_rate(table[:, [1, 2]], table[:, [0, 3]])
+            text.append(f"BD-rate of DLRC against {model} alone, {density}: {rate_pct:+.1f} %")
+    return text
+
+
+def measured_codecs(points: Sequence[Point]) -> list[str]:
+    """Those with points, in the order of QUALITIES."""
+    known = {point.codec for point in points}
+    return [codec for codec in QUALITIES if codec in known]

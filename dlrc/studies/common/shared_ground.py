@@ -1,9 +1,9 @@
-"""JPEG 2000 with what the whole constellation sees coded once: the classical rival of deduplication.
+"""Classical codecs with what the whole constellation sees coded once: the rivals of deduplication.
 
 Each satellite is told by footprint which of its cells a satellite before it sees too, and codes its patch
 with those pixels filled in smoothly, so that they cost next to nothing; the ground takes them from the
 other's decoded picture. Each patch takes the quality with the least bpp + lambda 255^2 MSE, alone and so;
-both are bytes of real codestreams."""
+both are bytes of real streams."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dlrc.studies.common.baselines import QUALITIES, decode, encode
+from dlrc.studies.common.baselines import QUALITIES, coded_bytes, decode, encode
 from dlrc.studies.common.sights import Sights
 from nodes.capture import LATENT_PX, Capture, covered_by_earlier
 
-CODEC = "jpeg2000"
 SIDES = (2, 2)  # of a cell of the pyramid that fills
 
 
@@ -57,29 +56,33 @@ def _filled(total: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return np.where(weight > 0, mean, coarse.repeat(2, 0).repeat(2, 1))
 
 
-def share_ground(sights: Sights, satellites: int, windows: int, lambdas: Sequence[float]) -> list[Shared]:
-    """JPEG 2000 alone and by footprint, of `satellites` in the first windows, highest priority first."""
+def share_ground(
+    sights: Sights, satellites: int, windows: int, lambdas: Sequence[float], codec: str = "jpeg2000"
+) -> list[Shared]:
+    """A codec of QUALITIES alone and by footprint, of `satellites` in the first windows, highest priority
+    first."""
     alone, shared = [], []
     for number in range(windows):
         views = [sights.look(number, satellite)[0] for satellite in range(satellites)]
         covered = covered_by_earlier([view.footprint for view in views], range(satellites))
-        alone.append([_points(view, np.zeros_like(mask)) for view, mask in zip(views, covered, strict=True)])
-        shared.append([_points(view, mask) for view, mask in zip(views, covered, strict=True)])
+        pairs = list(zip(views, covered, strict=True))
+        alone.append([_points(codec, view, np.zeros_like(mask)) for view, mask in pairs])
+        shared.append([_points(codec, view, mask) for view, mask in pairs])
     return [_at(lambda_, np.array(alone), np.array(shared)) for lambda_ in lambdas]
 
 
-def _points(view: Capture, covered: np.ndarray) -> list[tuple[float, float, float]]:
+def _points(codec: str, view: Capture, covered: np.ndarray) -> list[tuple[float, float, float]]:
     """(bits, squared error over the own pixels, own pixels) of a patch at every quality; nothing where all is
     covered."""
     keep = ~covered.repeat(LATENT_PX, 0).repeat(LATENT_PX, 1)
     if not keep.any():
-        return [(0.0, 0.0, 0.0)] * len(QUALITIES[CODEC])
+        return [(0.0, 0.0, 0.0)] * len(QUALITIES[codec])
     image = view.image if keep.all() else smooth_fill(view.image, keep)
     found = []
-    for level in QUALITIES[CODEC]:
-        data = encode(CODEC, np.ascontiguousarray(image), level)
-        error = (decode(CODEC, data).astype(np.float64) - view.image)[keep] / 255
-        found.append((8.0 * len(data), float(np.square(error).sum()) / 3, float(keep.sum())))
+    for level in QUALITIES[codec]:
+        data = encode(codec, np.ascontiguousarray(image), level)
+        error = (decode(codec, data).astype(np.float64) - view.image)[keep] / 255
+        found.append((8.0 * coded_bytes(codec, data), float(np.square(error).sum()) / 3, float(keep.sum())))
     return found
 
 

@@ -6,11 +6,13 @@ rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
+from dlrc.studies.common.baselines import Point
 from dlrc.studies.paper.rd_rounds import Row
 
 RESAMPLES = 2000
@@ -157,3 +159,106 @@ def summarise(rows: Sequence[Row], windows: int) -> Line:
             for name in ("y_d", "z_d", "map_d", "header_d", "y_i", "z_i", "header_i")
         },
     )
+
+
+# ---------------------------------------------------------------- curves of rate and quality
+
+
+SLOPES = tuple(np.geomspace(0.001, 0.3, 18))
+Triple = tuple[float, float, float]  # bpp, PSNR, MS-SSIM
+
+
+def curve(points: Sequence[Point], codec: str) -> np.ndarray:
+    """(mean bpp, PSNR of the mean MSE, mean MS-SSIM) at equal slope, float64 [slopes, 3], by rising rate.
+
+    A learned codec is trained for one lambda, that is for bpp + lambda 255^2 MSE summed over pictures. So
+    each patch takes the quality that minimises this, for each lambda of SLOPES, and what is minimised is what
+    is averaged: the MSE. (Averaging decibels after such a choice would speak for neither: it moves bits to
+    patches where they gain much MSE and few decibels.)"""
+    mine = sorted((p.round, p.quality, p.bpp, p.psnr_db, p.ms_ssim) for p in points if p.codec == codec)
+    table = np.array([row[2:] for row in mine]).reshape(
+        len({row[0] for row in mine}), -1, 3
+    )  # [patches, qualities, 3]
+    return _lower_hull(table)
+
+
+def _lower_hull(table: np.ndarray) -> np.ndarray:
+    """`curve` of patches' points, [patches, qualities, 3]."""
+    distortion = 255.0**2 * 10 ** (-table[:, :, 1] / 10)
+    best = [np.argmin(table[:, :, 0] + slope * distortion, axis=1) for slope in SLOPES]
+    return np.array(sorted({pooled(table[np.arange(len(table)), choice]) for choice in best}))
+
+
+def pooled(patches: np.ndarray | Sequence[tuple[float, float, float]]) -> tuple[float, float, float]:
+    """(bpp, PSNR, MS-SSIM) of patches, [N, 3], as one: mean bpp, PSNR of the mean MSE, mean MS-SSIM."""
+    rate, psnr_db, similarity = np.asarray(patches, dtype=np.float64).T
+    return float(rate.mean()), float(-10 * np.log10(np.mean(10 ** (-psnr_db / 10)))), float(similarity.mean())
+
+
+def distances(
+    points: Sequence[Point], codec: str, model: dict[int, tuple[float, float, float]]
+) -> np.ndarray:
+    """Per patch, the model's PSNR and MS-SSIM minus the codec's at the model's own rate, float64 [patches,
+    2].
+
+    model: (bpp, PSNR, MS-SSIM) by window. Between qualities the codec's values are interpolated over log bpp;
+    a patch whose rate the codec's qualities do not reach is NaN."""
+    out = []
+    for number, (rate, psnr, similarity) in sorted(model.items()):
+        known = sorted(
+            (p.bpp, p.psnr_db, p.ms_ssim) for p in points if p.codec == codec and p.round == number
+        )
+        if not known or not known[0][0] <= rate <= known[-1][0]:
+            out.append([np.nan, np.nan])
+            continue
+        rates, psnrs, similarities = np.array(known).T
+        out.append(
+            [
+                psnr - np.interp(np.log(rate), np.log(rates), psnrs),
+                similarity - np.interp(np.log(rate), np.log(rates), similarities),
+            ]
+        )
+    return np.array(out).reshape(-1, 2)
+
+
+def bd_rate(anchor: np.ndarray, test: np.ndarray) -> float:
+    """Percent of rate that `test` needs more than `anchor` at equal PSNR (Bjontegaard, pchip); [points, (bpp,
+    PSNR, ...)] each; NaN below 3 points."""
+    import warnings
+
+    from bjontegaard import bd_rate as of
+
+    if len(anchor) < 3 or len(test) < 3:
+        return float("nan")
+    curves = (anchor[:, 0], anchor[:, 1], test[:, 0], test[:, 1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = of(*curves, method="pchip", require_matching_points=False, min_overlap=0)
+    return float(cast(float, found))  # a tuple only with its interpolators
+
+
+def bd_interval(
+    points: Sequence[Point],
+    codec: str,
+    model: Sequence[dict[int, Triple]],
+    draws: int = 400,
+    units: Mapping[int, int] | None = None,
+) -> tuple[float, float]:
+    """95 % interval of the BD-rate of a model against a codec, by bootstrap over windows: both curves are
+    those of the same drawn windows. model: (bpp, PSNR, MS-SSIM) by window, for each lambda. units: what a
+    window belongs to, a scene say, where such are drawn whole."""
+    windows = sorted(set.intersection(*(set(found) for found in model)))
+    chosen = [[p for p in points if p.codec == codec and p.round == number] for number in windows]
+    table = np.array(
+        [[(p.bpp, p.psnr_db, p.ms_ssim) for p in sorted(c, key=lambda p: p.quality)] for c in chosen]
+    )
+    own = np.array([[found[number] for number in windows] for found in model])
+    unit_of = np.array([number if units is None else units[number] for number in windows])
+    held = [np.flatnonzero(unit_of == unit) for unit in np.unique(unit_of)]
+    random, rates = np.random.default_rng(0), []
+    for _ in range(draws):
+        drawn = np.concatenate([held[unit] for unit in random.integers(len(held), size=len(held))])
+        test = np.array(sorted(pooled(found[drawn]) for found in own))
+        rates.append(bd_rate(_lower_hull(table[drawn]), test))
+    low, high = np.nanpercentile(rates, (2.5, 97.5))
+    return float(low), float(high)

@@ -25,8 +25,8 @@ from constellation.common.knobs import Knobs, Several, Word
 from constellation.scenario.load import SCENARIO, load_scenario, write_scenario
 from constellation.scenario.scenario import Scenario
 from dlrc.commands.models import known_models
-from dlrc.studies.common.baselines import Point, container_overhead, measure
-from dlrc.studies.common.comparison import codecs_text, compared_of, write_results
+from dlrc.studies.common.baselines import QUALITIES, Point, container_overhead, measure, seen_in
+from dlrc.studies.common.comparison import bd_rates, codecs_text, compared_of, dlrc_rates, write_results
 from dlrc.studies.common.shared_ground import share_ground
 from dlrc.studies.common.sights import Sights
 from dlrc.studies.common.statistics import Line, summarise
@@ -79,7 +79,9 @@ class RdKeys(Knobs):
     surroundings: Annotated[int, Field(ge=0, le=1000)] = 4
     """windows on which it is measured what g_s makes of haloed latents, by what lies around them"""
     shared: Annotated[int, Field(ge=0, le=1000)] = 10
-    """windows on which JPEG 2000 codes by footprint what several satellites see"""
+    """windows on which classical codecs code by footprint what several satellites see"""
+    shared_codecs: Several[Literal[tuple(QUALITIES)]] = ("jpeg2000",)  # type: ignore[valid-type]
+    """which ones do"""
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def study(given: Given) -> None:
     patches = min(request.baselines, request.windows, request.decode)  # the same ones for models and codecs
     pictures, points = pictures_digest(request.scenario.scene), []
     if patches:
-        points = measure(request.dense, patches, request.folder / "baselines.csv", pictures)
+        points = measure(seen_in(request.dense), patches, request.folder / "baselines.csv", pictures)
     write_csv(request.folder / "table.csv", TABLE_FIELDS, table_rows(lines))
     if halos := against_plain(rows):
         write_csv(request.folder / "halo.csv", HALO_FIELDS, halo_rows(halos))
@@ -152,18 +154,19 @@ def study(given: Given) -> None:
 
 
 def shared_table(request: Request) -> list[str]:
-    """JPEG 2000 with footprints beside JPEG 2000 alone: what the savings of DLRC stand against."""
+    """Classical codecs with footprints beside the same alone: what the savings of DLRC stand against."""
     lambdas = sorted({value for values in request.lambdas.values() for value in values})
-    head = ["overlap", "lambda", "JPEG 2000, bpp", "by footprint, bpp", "bytes saved, %"]
+    head = ["overlap", "codec", "lambda", "alone, bpp", "by footprint, bpp", "bytes saved, %"]
     head.append("its dPSNR of the mean MSE, dB")
     rows, windows = [], min(request.own.shared, request.windows)
     for density in request.densities:
         scenario = load_scenario(density, request.overrides)
         sights = Sights(scenario.scene, scenario.capture, scenario.seed)
-        for found in share_ground(sights, scenario.satellites, windows, lambdas):
-            rates = (f"{found.bpp_alone:.4f}", f"{found.bpp:.4f}", f"{found.saved_pct:.1f}")
-            rows.append([density, f"{found.lambda_:g}", *rates, f"{found.d_psnr_db:+.2f}"])
-    about = "JPEG 2000 where each satellite leaves out, by footprint, what one before it sees; geometry known"
+        for codec in request.own.shared_codecs:
+            for found in share_ground(sights, scenario.satellites, windows, lambdas, codec):
+                rates = (f"{found.bpp_alone:.4f}", f"{found.bpp:.4f}", f"{found.saved_pct:.1f}")
+                rows.append([density, codec, f"{found.lambda_:g}", *rates, f"{found.d_psnr_db:+.2f}"])
+    about = "Each satellite leaves out, by footprint, what one before it sees; geometry known"
     return ["", about, *markdown(head, rows)]
 
 
@@ -248,7 +251,11 @@ def report(
     if halos := against_plain(rows):
         text += ["", "DLRC with a halo against independent coding without one", *against_plain_table(halos)]
     if points:
-        text += codecs_text(rows, lines, points, container_overhead(request.dense.look(0, 0)[0].image))
+        compared, count = compared_of(rows, points), len({point.round for point in points})
+        overhead = container_overhead(request.dense.look(0, 0)[0].image)
+        where = f"satellite 0's patches in {count} dense windows"
+        text += codecs_text(compared, points, overhead, where)
+        text += [*bd_rates(compared, points), *dlrc_rates(lines)]
     return text
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from codec.models import registry
-from dlrc.studies.common.baselines import LABELS, QUALITIES, Point, curve, pooled
+from dlrc.studies.common.baselines import LABELS, QUALITIES, Point
 from dlrc.studies.common.comparison import model_points
 from dlrc.studies.common.figures import save
-from dlrc.studies.common.statistics import Line
+from dlrc.studies.common.statistics import Line, curve, pooled
 from dlrc.studies.paper.rd_rounds import Configuration, Row
 
 HUES = ("#1f5fa8", "#3a8f5c", "#d9822b", "#8a4fa3", "#b03a5b", "#2b8fa8")

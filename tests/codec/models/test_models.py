@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from codec.entropy import smooth
 from codec.entropy.smooth import SCALE_MIN, checkerboard, gaussian_likelihood
 from codec.models import registry
-from codec.models.checkpoint import load_checkpoint, save_checkpoint, shipped_weights
+from codec.models.checkpoint import load_checkpoint, load_weights, save_checkpoint, shipped_weights
 from codec.models.elic import default_groups
 from codec.models.model import Cells, Widths
 from codec.models.registry import build_model
@@ -185,6 +185,17 @@ def test_a_loaded_checkpoint_has_the_gaussian_tables_that_compressai_computes(na
     tables = {key: value for key, value in fresh.state_dict().items() if "gaussian_conditional." in key}
     assert any(key.endswith("._quantized_cdf") and value.numel() for key, value in tables.items())
     assert all(torch.equal(loaded[key], value) for key, value in tables.items())
+
+
+@pytest.mark.parametrize("name", ["bmshj", "elic"])
+def test_training_a_loaded_checkpoint_has_a_gradient_where_z_is_unlikely(name, tmp_path):
+    shipped = load_weights("", name, 0.013)[0]
+    save_checkpoint(tmp_path / "w.safetensors", tiny(name), 0.013, 1)
+    for model in (shipped, load_checkpoint(tmp_path / "w.safetensors")[0]):
+        z = torch.full((1, model.n, 2, 2), 3e4, requires_grad=True)
+        bits = -torch.log2(model.bottleneck(z, training=True)[1]).mean()
+        bits.backward()
+        assert float(bits) == pytest.approx(29.9, abs=0.1) and bool(torch.isfinite(z.grad).all())
 
 
 def spoil(tmp_path, change, metadata_change=None):

@@ -14,7 +14,7 @@ from PIL import Image
 
 from codec.imagery import pictures
 from codec.imagery.pictures import PixelCache
-from codec.training.data import CropSampler, data_digest, open_pictures, split_pictures
+from codec.training.data import CropSampler, data_digest, open_pictures, shrunk, split_pictures
 from constellation.common.errors import UserError
 
 
@@ -177,6 +177,35 @@ def test_crops_come_from_all_pictures_that_are_large_enough_in_proportion_to_the
     assert len({crop.tobytes() for crop in crops}) > 25
     with pytest.raises(UserError, match="crop=256: no picture is that large, the largest has 90 px"):
         CropSampler(open_pictures(folder), 256, seed=1)
+
+
+def ramps(side):
+    """Red rises downwards, green to the right."""
+    rows, columns = np.mgrid[:side, :side]
+    return np.stack([rows, columns, np.full((side, side), 7)]).astype(np.uint8)
+
+
+def test_a_picture_made_small_is_the_same_picture_with_wider_steps():
+    small = shrunk(ramps(198), 66).astype(int)
+    inside = small[:, 8:-8, 8:-8]
+    assert small.shape == (3, 66, 66) and (small[2] == 7).all()
+    assert (np.diff(inside[0], axis=0) == 3).all() and (np.diff(inside[1], axis=1) == 3).all()
+    deep = np.full((7, 64, 64), 60000, np.uint16)
+    assert shrunk(deep, 32).dtype == np.uint16 and (shrunk(deep, 32) == 60000).all()
+
+
+def test_shrunk_crops_are_taken_from_up_to_so_many_times_their_side_and_turned(tmp_path):
+    Image.fromarray(ramps(200).transpose(1, 2, 0)).save(tmp_path / "ramp.png")
+    crops = CropSampler(open_pictures(tmp_path), 64, seed=3, shrink=2.0).batch(0, range(60)).astype(int)
+    assert crops.shape == (60, 3, 64, 64)
+    across, down = (
+        np.array([np.abs(np.diff(c[:2], axis=axis)).mean((1, 2)) for c in crops]) for axis in (2, 1)
+    )
+    steps = np.maximum(across, down).max(1)
+    assert steps.min() == 1.0 and 1.7 < steps.max() <= 2.0
+    assert 10 < (across[:, 0] > down[:, 0]).sum() < 50  # a quarter turn lets red rise sideways
+    plain = CropSampler(open_pictures(tmp_path), 64, seed=3).batch(0, range(60)).astype(int)
+    assert (np.diff(plain[:, 0], axis=1) == 1).all()
 
 
 def test_which_pictures_are_held_out_depends_on_their_names_alone(folder):

@@ -10,7 +10,7 @@ from rasterio.transform import from_origin
 from constellation.common.cli import perform
 from constellation.common.errors import UserError
 from constellation.scenario.load import build_scenario
-from dlrc.studies.common.baselines import coded_bytes, decode, encode, measure
+from dlrc.studies.common.baselines import coded_bytes, decode, encode, measure, seen_in
 from dlrc.studies.common.registration import registered_rasters
 from dlrc.studies.common.sights import Sights
 from dlrc.studies.common.statistics import summarise
@@ -52,7 +52,7 @@ def test_other_codecs_are_measured_over_what_a_patch_shows(tmp_path):
     sights = sights_of(written(tmp_path / "half.tif", HALF))
     view, _ = sights.look(0, 0)
     assert 0 < view.valid.sum() < view.valid.size
-    for point in measure(sights, 1, tmp_path / "points.csv", ""):
+    for point in measure(seen_in(sights), 1, tmp_path / "points.csv", ""):
         data = encode(point.codec, view.image, point.quality)
         assert point.bpp == pytest.approx(8 * coded_bytes(point.codec, data) / view.valid.sum())
         image = np.ascontiguousarray(decode(point.codec, data))
@@ -61,7 +61,7 @@ def test_other_codecs_are_measured_over_what_a_patch_shows(tmp_path):
 
 def test_a_patch_of_nothing_has_no_points(tmp_path, capsys):
     sights = sights_of(written(tmp_path / "none.tif", np.ones((SIDE, SIDE), bool)))
-    assert measure(sights, 2, tmp_path / "points.csv", "") == []
+    assert measure(seen_in(sights), 2, tmp_path / "points.csv", "") == []
     assert "window 0 is left out" in capsys.readouterr().err
 
 

@@ -9,20 +9,18 @@ import pytest
 from constellation.common.cli import perform
 from constellation.common.errors import UserError
 from constellation.scenario.load import build_scenario, load_scenario
-from dlrc.studies.common.baselines import (
-    QUALITIES,
-    Point,
-    bd_interval,
-    bd_rate,
-    curve,
-    decode,
-    distances,
-    encode,
-    pooled,
-)
+from dlrc.studies.common.baselines import QUALITIES, Point, decode, encode
 from dlrc.studies.common.shared_ground import share_ground, smooth_fill
 from dlrc.studies.common.sights import Sights
-from dlrc.studies.common.statistics import bootstrap, summarise
+from dlrc.studies.common.statistics import (
+    bd_interval,
+    bd_rate,
+    bootstrap,
+    curve,
+    distances,
+    pooled,
+    summarise,
+)
 from dlrc.studies.paper import rd, visual
 from dlrc.studies.paper.rd_halo import against_plain
 from dlrc.studies.paper.rd_rounds import (
@@ -290,9 +288,10 @@ def test_what_is_filled_in_keeps_what_is_there_and_costs_little():
     assert np.array_equal(smooth_fill(image, np.ones_like(keep)), image)
 
 
-def test_footprints_save_jpeg_2000_about_what_is_seen_twice():
+@pytest.mark.parametrize("codec", ["jpeg2000", "webp", "avif"])
+def test_footprints_save_a_classical_codec_about_what_is_seen_twice(codec):
     scenario = load_scenario("dense", ("capture.patch_px=128", "capture.window_px=192"))
-    (found,) = share_ground(Sights(scenario.scene, scenario.capture, scenario.seed), 4, 1, [0.013])
+    (found,) = share_ground(Sights(scenario.scene, scenario.capture, scenario.seed), 4, 1, [0.013], codec)
     assert 0 < found.bpp < found.bpp_alone and abs(found.d_psnr_db) < 3
 
 

@@ -1,0 +1,78 @@
+"""The study of checkpoints beside classical codecs on held-out patches."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from codec.models.storage import WEIGHTS_FOLDER
+from constellation.common.cli import perform
+from constellation.common.errors import UserError
+from dlrc.studies.common.baselines import Point
+from dlrc.studies.common.comparison import bd_rates
+from dlrc.studies.common.statistics import bd_interval
+from dlrc.studies.encoders import codecs
+
+SHIPPED = [WEIGHTS_FOLDER / f"{name}_lambda0.013.safetensors" for name in ("elic", "cosmic")]
+
+
+def scene(seed):
+    random = np.random.default_rng(seed)
+    small = random.integers(0, 255, (12, 12, 3), dtype=np.uint8)
+    return Image.fromarray(small).resize((300, 300), Image.Resampling.BICUBIC)
+
+
+def test_streams_of_a_codec_and_of_an_encoder_before_its_decoder_stand_beside_jpeg_2000(tmp_path, capsys):
+    for name in ("a", "b"):
+        scene(ord(name)).save(tmp_path / f"{name}.png")
+    weights = ",".join(map(str, SHIPPED))
+    words = [f"data={tmp_path}", "scenes=a.png,b.png", "patches=1", "rivals=jpeg2000", f"weights={weights}"]
+    perform(codecs.COMMAND, [*words, f"out={tmp_path / 'out'}"])
+    said = capsys.readouterr().out
+    assert "2 held-out patches of 2 scenes" in said and "jpegxl" not in said
+    with (tmp_path / "out/models.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["model"], row["scene"]) for row in rows] == [
+        (model, name) for model in ("elic", "cosmic") for name in ("a.png", "b.png")
+    ]
+    assert all(float(row["psnr_db"]) > 25 and 0 < float(row["bpp"]) < 3 for row in rows)
+    told = json.loads((tmp_path / "out/compressai/elic.json").read_text())["results"]
+    assert told["bpp"] == [pytest.approx(np.mean([float(row["bpp"]) for row in rows[:2]]))]
+
+
+def test_a_checkpoint_that_is_missing_is_named_before_anything_is_coded(tmp_path):
+    scene(0).save(tmp_path / "a.png")
+    words = [f"data={tmp_path}", "scenes=a.png", f"out={tmp_path / 'out'}", "weights=none.safetensors"]
+    with pytest.raises(UserError, match=r"weights.*none.safetensors"):
+        perform(codecs.COMMAND, words)
+    assert not (tmp_path / "out").exists()
+
+
+def points_and_models(gain):
+    """Two scenes of three equal patches; a model takes `gain` of JPEG 2000's rate in the first, all of it in
+    the second."""
+    points, models = [], [{}, {}, {}]
+    for number in range(6):
+        for quality in range(8):
+            rate, psnr_db = 0.2 * 2 ** (quality / 2), 28.0 + 2 * quality
+            points.append(Point("jpeg2000", float(quality), number, 0, rate, psnr_db, 0.9))
+            if 2 <= quality < 5:
+                models[quality - 2][number] = (rate * (gain if number < 3 else 1.0), psnr_db, 0.9)
+    return points, models
+
+
+def test_an_interval_over_scenes_reaches_from_one_scene_to_the_other():
+    points, models = points_and_models(0.5)
+    units = {number: number // 3 for number in range(6)}
+    low, high = bd_interval(points, "jpeg2000", models, draws=40, units=units)
+    by_patch = bd_interval(points, "jpeg2000", models, draws=40)
+    assert low == pytest.approx(-50, abs=1) and high == pytest.approx(0, abs=1)
+    assert by_patch[0] > low + 2 and by_patch[1] < high
+
+
+def test_only_codecs_that_were_measured_are_named():
+    points, models = points_and_models(0.5)
+    (_, line) = bd_rates({("elic", float(k)): found for k, found in enumerate(models)}, points)
+    assert "against jpeg2000 -25" in line and "webp" not in line
