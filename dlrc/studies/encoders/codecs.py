@@ -4,7 +4,7 @@ streams that the ground decodes.
 The patches are those of `dlrc evaluate` (256 px, some from each lossless scene), so what is compared is what
 the loss of training is judged on; `dlrc study rd` has windows that a constellation flies over, fewer and
 harder ones. Intervals are 95 %, by bootstrap over scenes: patches of a scene are alike. Writes OUT/:
-baselines.csv (a second call codes only what is missing), models.csv, compressai/*.json."""
+baselines.csv (a second call codes only what is missing), models.csv, curves.png, compressai/*.json."""
 
 from __future__ import annotations
 
@@ -24,7 +24,16 @@ from constellation.common.files import make_folder, write_records
 from constellation.common.knobs import Knobs, Several
 from constellation.common.progress import watched
 from dlrc.studies.common.baselines import QUALITIES, container_overhead, measure
-from dlrc.studies.common.comparison import Compared, Patches, bd_rates, codecs_text, write_results
+from dlrc.studies.common.comparison import (
+    Compared,
+    Patches,
+    bd_rates,
+    codecs_text,
+    measured_codecs,
+    write_results,
+)
+from dlrc.studies.common.statistics import curve, pooled
+from dlrc.studies.paper.rd_figures import draw_curves
 from dlrc.tasks.coded import BYTE_STEP, Coder, learned
 from ground.metrics import bpp, quality
 from nodes.process.device import one_thread
@@ -71,7 +80,10 @@ def study(given: Given) -> None:
     print("\n".join(bd_rates(compared, points, scene_of, "scenes")))
     write_records(folder / "models.csv", _records(compared, keys))
     write_results(folder / "compressai", compared, points)
-    print(f"\nwrote {folder}/ (baselines.csv, models.csv, compressai/ in CompressAI's evaluation layout)")
+    own = {key: {"independent": pooled(list(found.values()))} for key, found in compared.items()}
+    curves = {codec: curve(points, codec) for codec in measured_codecs(points)}
+    draw_curves(own, curves, f"Rate and quality (up and left is better), {where}", folder / "curves.png")
+    print(f"\nwrote {folder}/ (baselines.csv, models.csv, curves.png, compressai/ in CompressAI's layout)")
 
 
 def _coded(coder: Coder, patches: np.ndarray) -> Patches:
