@@ -1,5 +1,4 @@
-"""JPEG 2000, JPEG XL, AVIF, WebP and CCSDS 122 on the very patches that the models coded, and the distance of
-a model to each at its own rate.
+"""JPEG 2000, JPEG XL, AVIF, WebP and CCSDS 122 on the very patches that the models coded.
 
 Each at its best for PSNR. JPEG 2000: OpenJPEG, irreversible 9/7 wavelet with the colour transform, bare
 codestream (a JP2 file adds boxes) without its comment, one quality layer at a target PSNR. JPEG XL: libjxl,
@@ -22,6 +21,7 @@ import numpy as np
 
 from codec.ccsds122 import bands
 from codec.training.classical import LEVELS_DB, encode_jpeg2000
+from constellation.common.errors import UserError
 from constellation.common.files import write_csv, write_text
 from constellation.common.progress import note, watched
 from dlrc.studies.common.sights import Sights
@@ -167,11 +167,16 @@ def measure(
     """Codecs at all their qualities on `count` patches, or windows; kept in a CSV file, so that only what is
     missing is coded. A patch that shows nothing but hidden cells has no points.
 
-    The file beside it says for which pictures and settings (this module's text) its points are; for others
-    they are measured anew."""
+    The file beside it says for which pictures and settings (QUALITIES, this module's text) its points are;
+    for others they are measured anew. Raises `UserError` where the table has been changed."""
     key = path.with_suffix(".key")
-    wanted_key = f"{pictures} {hashlib.sha256(Path(__file__).read_bytes()).hexdigest()}"
-    points = _read(path) if key.is_file() and key.read_text(encoding="utf-8") == wanted_key else []
+    settings = repr(QUALITIES).encode() + Path(__file__).read_bytes()
+    wanted_key = f"{pictures} {hashlib.sha256(settings).hexdigest()}"
+    points = []
+    if key.is_file() and key.read_text(encoding="utf-8") == wanted_key:
+        points = _read(path)
+    else:
+        key.unlink(missing_ok=True)  # before the points: they are never taken for those of other settings
     have = {(point.round, point.codec, point.quality) for point in points}
     missing = {
         number: wanted
@@ -192,7 +197,7 @@ def measure(
         else:
             note(f"baselines: window {number} is left out: its patch has no data")
         write_csv(path, FIELDS, [[getattr(point, name) for name in FIELDS] for point in points])
-        write_text(key, wanted_key)  # after the points: they are never taken for those of other settings
+        write_text(key, wanted_key)
     return [point for point in points if point.round < count and point.codec in codecs]
 
 
@@ -212,16 +217,21 @@ def _read(path: Path) -> list[Point]:
 
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [
-            Point(
-                line["codec"],
-                float(line["quality"]),
-                int(line["round"]),
-                int(line["satellite"]),
-                float(line["bpp"]),
-                float(line["psnr_db"]),
-                float(line["ms_ssim"]),
-            )
-            for line in csv.DictReader(file)
-        ]
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [
+                Point(
+                    line["codec"],
+                    float(line["quality"]),
+                    int(line["round"]),
+                    int(line["satellite"]),
+                    float(line["bpp"]),
+                    float(line["psnr_db"]),
+                    float(line["ms_ssim"]),
+                )
+                for line in csv.DictReader(file)
+            ]
+    except (KeyError, ValueError, TypeError, csv.Error):
+        raise UserError(
+            f"{path}: not the table that was written; remove it, and it is measured anew"
+        ) from None

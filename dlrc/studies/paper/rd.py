@@ -162,7 +162,7 @@ def shared_table(request: Request) -> list[str]:
     for density in request.densities:
         scenario = load_scenario(density, request.overrides)
         sights = Sights(scenario.scene, scenario.capture, scenario.seed)
-        for codec in request.own.shared_codecs:
+        for codec in dict.fromkeys(request.own.shared_codecs):
             for found in share_ground(sights, scenario.satellites, windows, lambdas, codec):
                 rates = (f"{found.bpp_alone:.4f}", f"{found.bpp:.4f}", f"{found.saved_pct:.1f}")
                 rows.append([density, codec, f"{found.lambda_:g}", *rates, f"{found.d_psnr_db:+.2f}"])

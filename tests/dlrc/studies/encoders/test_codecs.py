@@ -10,7 +10,8 @@ from PIL import Image
 from codec.models.storage import WEIGHTS_FOLDER
 from constellation.common.cli import perform
 from constellation.common.errors import UserError
-from dlrc.studies.common.baselines import Point
+from dlrc.studies.common import baselines
+from dlrc.studies.common.baselines import Point, measure
 from dlrc.studies.common.comparison import bd_rates
 from dlrc.studies.common.statistics import bd_interval
 from dlrc.studies.encoders import codecs
@@ -76,3 +77,29 @@ def test_only_codecs_that_were_measured_are_named():
     points, models = points_and_models(0.5)
     (_, line) = bd_rates({("elic", float(k)): found for k, found in enumerate(models)}, points)
     assert "against jpeg2000 -25" in line and "webp" not in line
+
+
+def look(seed):
+    return lambda number: (np.asarray(scene(seed + number))[:64, :64], None)
+
+
+def test_points_of_other_pictures_are_not_taken_for_these_after_a_cut(tmp_path, monkeypatch):
+    monkeypatch.setitem(baselines.QUALITIES, "jpeg2000", (30.0, 40.0))
+    file = tmp_path / "points.csv"
+    first = measure(look(0), 2, file, "first", ["jpeg2000"])
+    with monkeypatch.context() as cut:
+        cut.setattr(baselines, "write_text", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            measure(look(5), 2, file, "second", ["jpeg2000"])
+    assert measure(look(0), 2, file, "first", ["jpeg2000"]) == first
+
+
+def test_points_at_other_qualities_and_a_changed_table_are_not_used(tmp_path, monkeypatch):
+    monkeypatch.setitem(baselines.QUALITIES, "jpeg2000", (30.0, 40.0))
+    file = tmp_path / "points.csv"
+    measure(look(0), 1, file, "same", ["jpeg2000"])
+    monkeypatch.setitem(baselines.QUALITIES, "jpeg2000", (30.0, 35.0))
+    assert [point.quality for point in measure(look(0), 2, file, "same", ["jpeg2000"])] == [30.0, 35.0] * 2
+    file.write_text("codec;quality\njpeg2000;30\n")
+    with pytest.raises(UserError, match=r"points.csv: .*remove it"):
+        measure(look(0), 1, file, "same", ["jpeg2000"])
