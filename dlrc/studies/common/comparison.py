@@ -1,5 +1,5 @@
-"""The models without DLRC beside JPEG 2000, JPEG XL, AVIF, WebP and CCSDS 122: what the rate-distortion study
-prints of it."""
+"""The models without DLRC beside JPEG 2000, JPEG XL, AVIF, WebP and CCSDS 122: what `dlrc study rd` and `dlrc
+study codecs` print and write of it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import numpy as np
 
 from constellation.common.files import make_folder, write_text
 from dlrc.studies.common.baselines import QUALITIES, Point
-from dlrc.studies.common.statistics import Line, bd_interval, bd_rate, curve, distances, pooled
+from dlrc.studies.common.statistics import Line, Triple, bd_interval, bd_rate, curve, distances, pooled
 from dlrc.studies.paper.rd_report import markdown
 from dlrc.studies.paper.rd_rounds import Configuration, Row
 
-Patches = dict[int, tuple[float, float, float]]  # window -> bpp, PSNR, MS-SSIM
+Patches = dict[int, Triple]  # by window
 Compared = Mapping[tuple[str, float], Patches]  # by model and lambda
+ABOUT = "bytes of real streams"  # of our files in CompressAI's layout
 
 
 def model_points(rows: Sequence[Row], points: Sequence[Point]) -> Patches:
@@ -41,7 +42,8 @@ def compared_of(rows: Mapping[Configuration, Sequence[Row]], points: Sequence[Po
 
 def write_results(folder: Path, compared: Compared, points: Sequence[Point]) -> Path:
     """One JSON file for each model and codec in CompressAI's evaluation layout, which its plotting tools
-    read: bpp, psnr-rgb (of the mean error) and ms-ssim-rgb, by rising rate. Returns the folder."""
+    read: bpp, psnr-rgb (of the mean error) and ms-ssim-rgb, by rising rate. Files of an earlier call, which
+    may be of other patches, go. Returns the folder."""
     curves = {codec: curve(points, codec) for codec in measured_codecs(points)}
     for model in dict.fromkeys(model for model, _ in compared):
         own = [
@@ -49,27 +51,33 @@ def write_results(folder: Path, compared: Compared, points: Sequence[Point]) -> 
         ]
         curves[model] = np.array(sorted(own)).reshape(-1, 3)
     make_folder(folder)
+    for file in folder.glob("*.json"):
+        if file.stem not in curves and f'"description": "{ABOUT}"' in file.read_text(encoding="utf-8"):
+            file.unlink()
     for name, table in curves.items():
         keys = ("bpp", "psnr-rgb", "ms-ssim-rgb")
         results = {
             key: [round(float(v), 6) for v in column] for key, column in zip(keys, table.T, strict=True)
         }
-        content = {"name": name, "description": "bytes of real streams", "results": results}
+        content = {"name": name, "description": ABOUT, "results": results}
         write_text(folder / f"{name}.json", json.dumps(content, indent=2) + "\n")
     return folder
 
 
 def codecs_text(
-    compared: Compared, points: Sequence[Point], overhead: Mapping[str, int], where: str
+    compared: Compared,
+    points: Sequence[Point],
+    overhead: Mapping[str, int],
+    where: str,
+    units: Mapping[int, int] | None = None,
 ) -> list[str]:
     """What is printed of models without DLRC against other codecs. overhead: as of `container_overhead`;
-    where: what the patches are."""
+    where: what the patches are; units: as of `bd_interval`."""
+    curves = {codec: curve(points, codec) for codec in measured_codecs(points)}
     gaps = {
-        (key, codec): distances(points, codec, found)
-        for key, found in compared.items()
-        for codec in measured_codecs(points)
+        (key, codec): distances(points, codec, found) for key, found in compared.items() for codec in curves
     }
-    text = [
+    return [
         "",
         f"Without DLRC against other codecs, on {where}, at each model's own rate",
         "(mean MSE: of all patches as one, where each codec gives every patch the quality that minimises bpp "
@@ -79,18 +87,18 @@ def codecs_text(
         f"bytes are whole containers. Not counted: {overhead['jpeg2000']} bytes of JP2 boxes and comment, "
         f"{overhead['jpegxl']} of JPEG XL's container, {overhead['avif']} of AVIF's boxes; counted: "
         f"WebP's RIFF container, {overhead['webp']} bytes",
-        *baseline_table(compared, gaps, {codec: curve(points, codec) for codec in measured_codecs(points)}),
+        *baseline_table(compared, gaps, curves, units),
     ]
-    return text
 
 
 def baseline_table(
     compared: Compared,
     gaps: Mapping[tuple[tuple[str, float], str], np.ndarray],
     curves: Mapping[str, np.ndarray],
+    units: Mapping[int, int] | None = None,
 ) -> list[str]:
     """The models' rate and quality and their distance to each codec: of all patches as one, and patch by
-    patch with 95 % t-intervals."""
+    patch with 95 % t-intervals. units: as of `bd_interval`."""
     head = [
         "model",
         "lambda",
@@ -111,6 +119,7 @@ def baseline_table(
             np.mean(list(found.values()), axis=0)[1],
             pooled(list(found.values())),
         )
+        unit_of = np.array([number if units is None else units[number] for number in sorted(found)])
         rows.append(
             [
                 key[0],
@@ -120,29 +129,35 @@ def baseline_table(
                 f"{psnr:.2f}",
                 f"{similarity:.4f}",
                 f"{whole:.2f}",
-                *(f"{whole - _psnr_at(curves[codec], rate):+.2f}" for codec in curves),
-                *(_mean_text(gaps[key, codec][:, 0], 2, len(found)) for codec in curves),
-                *(_mean_text(gaps[key, codec][:, 1], 4, len(found)) for codec in curves),
+                *(_distance_text(curves[codec], rate, whole) for codec in curves),
+                *(_mean_text(gaps[key, codec][:, 0], 2, unit_of) for codec in curves),
+                *(_mean_text(gaps[key, codec][:, 1], 4, unit_of) for codec in curves),
             ]
         )
     return markdown(head, rows)
 
 
-def _psnr_at(codec: np.ndarray, rate_bpp: float) -> float:
-    """PSNR of a codec's curve at a rate, dB."""
-    return float(np.interp(np.log(rate_bpp), np.log(codec[:, 0]), codec[:, 1]))
+def _distance_text(codec: np.ndarray, rate_bpp: float, psnr_db: float) -> str:
+    """PSNR less that of a codec's curve at a rate, dB; nothing where the curve does not reach it."""
+    if not codec[0, 0] <= rate_bpp <= codec[-1, 0]:
+        return "-"
+    return f"{psnr_db - np.interp(np.log(rate_bpp), np.log(codec[:, 0]), codec[:, 1]):+.2f}"
 
 
-def _mean_text(values: np.ndarray, digits: int, patches: int) -> str:
-    """Mean and t-interval of the finite values; their number where some patches had none."""
+def _mean_text(values: np.ndarray, digits: int, unit_of: np.ndarray) -> str:
+    """Mean and t-interval of the finite values; their number where some patches had none. Values of one unit
+    lean on each other, so their errors are summed before they are squared."""
     from scipy.stats import t
 
-    values = values[np.isfinite(values)]
-    if len(values) < 2:
+    known = np.isfinite(values)
+    found, (_, index) = values[known], np.unique(unit_of[known], return_inverse=True)
+    sums = np.bincount(index, weights=found - found.mean()) if found.size else found
+    units = len(sums)
+    if units < 2:
         return "-"
-    half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
-    text = f"{values.mean():+.{digits}f} ± {half:.{digits}f}"
-    return text if len(values) == patches else f"{text} ({len(values)} patches)"
+    error = np.sqrt(units / (units - 1) * np.square(sums).sum()) / len(found)
+    text = f"{found.mean():+.{digits}f} ± {float(t.ppf(0.975, units - 1) * error):.{digits}f}"
+    return text if known.all() else f"{text} ({len(found)} patches)"
 
 
 def bd_rates(
@@ -161,8 +176,8 @@ def bd_rates(
             continue
         parts = []
         for codec in measured_codecs(points):
-            low, high = bd_interval(points, codec, each, units=units)
-            parts.append(f"{codec} {bd_rate(curve(points, codec), own):+.1f} % [{low:+.1f}, {high:+.1f}]")
+            interval = bd_interval(points, codec, each, units=units)
+            parts.append(f"{codec} {_rate_text(bd_rate(curve(points, codec), own), interval)}")
         text += [
             "",
             f"BD-rate of {model} (without DLRC, {len(own)} lambdas, PSNR of the mean MSE, negative: fewer "
@@ -188,8 +203,16 @@ def dlrc_rates(lines: Mapping[Configuration, Line]) -> list[str]:
         if len(found) >= 3:
             table = np.array(sorted(found))
             rate_pct = bd_rate(table[:, [1, 2]], table[:, [0, 3]])
-            text.append(f"BD-rate of DLRC against {model} alone, {density}: {rate_pct:+.1f} %")
+            text.append(f"BD-rate of DLRC against {model} alone, {density}: {_rate_text(rate_pct)}")
     return text
+
+
+def _rate_text(rate_pct: float, interval_pct: tuple[float, float] = (np.nan, np.nan)) -> str:
+    """A BD-rate and what is known of its interval."""
+    low, high = interval_pct
+    if not np.isfinite(rate_pct):
+        return "-"
+    return f"{rate_pct:+.1f} %" + (f" [{low:+.1f}, {high:+.1f}]" if np.isfinite(low) else "")
 
 
 def measured_codecs(points: Sequence[Point]) -> list[str]:

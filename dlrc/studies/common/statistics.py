@@ -1,5 +1,5 @@
 """From rows to a line of the table: ratios of sums and mean differences, with 95 % intervals from a bootstrap
-over windows.
+over windows. From points to curves of rate and quality, and how far a model is from one.
 
 Satellites of one window see the same ground and lean on each other, so whole windows are drawn, never single
 rows."""
@@ -176,10 +176,8 @@ def curve(points: Sequence[Point], codec: str) -> np.ndarray:
     is averaged: the MSE. (Averaging decibels after such a choice would speak for neither: it moves bits to
     patches where they gain much MSE and few decibels.)"""
     mine = sorted((p.round, p.quality, p.bpp, p.psnr_db, p.ms_ssim) for p in points if p.codec == codec)
-    table = np.array([row[2:] for row in mine]).reshape(
-        len({row[0] for row in mine}), -1, 3
-    )  # [patches, qualities, 3]
-    return _lower_hull(table)
+    patches = len({row[0] for row in mine})
+    return _lower_hull(np.array([row[2:] for row in mine]).reshape(patches, -1, 3))
 
 
 def _lower_hull(table: np.ndarray) -> np.ndarray:
@@ -189,15 +187,13 @@ def _lower_hull(table: np.ndarray) -> np.ndarray:
     return np.array(sorted({pooled(table[np.arange(len(table)), choice]) for choice in best}))
 
 
-def pooled(patches: np.ndarray | Sequence[tuple[float, float, float]]) -> tuple[float, float, float]:
+def pooled(patches: np.ndarray | Sequence[Triple]) -> Triple:
     """(bpp, PSNR, MS-SSIM) of patches, [N, 3], as one: mean bpp, PSNR of the mean MSE, mean MS-SSIM."""
     rate, psnr_db, similarity = np.asarray(patches, dtype=np.float64).T
     return float(rate.mean()), float(-10 * np.log10(np.mean(10 ** (-psnr_db / 10)))), float(similarity.mean())
 
 
-def distances(
-    points: Sequence[Point], codec: str, model: dict[int, tuple[float, float, float]]
-) -> np.ndarray:
+def distances(points: Sequence[Point], codec: str, model: Mapping[int, Triple]) -> np.ndarray:
     """Per patch, the model's PSNR and MS-SSIM minus the codec's at the model's own rate, float64 [patches,
     2].
 
@@ -223,12 +219,13 @@ def distances(
 
 def bd_rate(anchor: np.ndarray, test: np.ndarray) -> float:
     """Percent of rate that `test` needs more than `anchor` at equal PSNR (Bjontegaard, pchip); [points, (bpp,
-    PSNR, ...)] each; NaN below 3 points."""
+    PSNR, ...)] each, by rising rate; NaN below 3 points, where no PSNR is in both, and where one falls as its
+    rate rises: there is no rate of a PSNR then."""
     import warnings
 
     from bjontegaard import bd_rate as of
 
-    if len(anchor) < 3 or len(test) < 3:
+    if len(anchor) < 3 or len(test) < 3 or min(np.diff(anchor[:, 1]).min(), np.diff(test[:, 1]).min()) <= 0:
         return float("nan")
     curves = (anchor[:, 0], anchor[:, 1], test[:, 0], test[:, 1])
     with warnings.catch_warnings():
@@ -240,25 +237,28 @@ def bd_rate(anchor: np.ndarray, test: np.ndarray) -> float:
 def bd_interval(
     points: Sequence[Point],
     codec: str,
-    model: Sequence[dict[int, Triple]],
+    model: Sequence[Mapping[int, Triple]],
     draws: int = 400,
     units: Mapping[int, int] | None = None,
 ) -> tuple[float, float]:
     """95 % interval of the BD-rate of a model against a codec, by bootstrap over windows: both curves are
     those of the same drawn windows. model: (bpp, PSNR, MS-SSIM) by window, for each lambda. units: what a
-    window belongs to, a scene say, where such are drawn whole."""
+    window belongs to, a scene say, where such are drawn whole. NaN where there is one alone to draw."""
     windows = sorted(set.intersection(*(set(found) for found in model)))
+    unit_of = np.array([number if units is None else units[number] for number in windows])
+    held = [np.flatnonzero(unit_of == unit) for unit in np.unique(unit_of)]
+    if len(held) < 2:
+        return float("nan"), float("nan")
     chosen = [[p for p in points if p.codec == codec and p.round == number] for number in windows]
     table = np.array(
         [[(p.bpp, p.psnr_db, p.ms_ssim) for p in sorted(c, key=lambda p: p.quality)] for c in chosen]
     )
     own = np.array([[found[number] for number in windows] for found in model])
-    unit_of = np.array([number if units is None else units[number] for number in windows])
-    held = [np.flatnonzero(unit_of == unit) for unit in np.unique(unit_of)]
     random, rates = np.random.default_rng(0), []
     for _ in range(draws):
         drawn = np.concatenate([held[unit] for unit in random.integers(len(held), size=len(held))])
         test = np.array(sorted(pooled(found[drawn]) for found in own))
         rates.append(bd_rate(_lower_hull(table[drawn]), test))
-    low, high = np.nanpercentile(rates, (2.5, 97.5))
+    known = np.array(rates)[np.isfinite(rates)]
+    low, high = np.percentile(known, (2.5, 97.5)) if known.size else (np.nan, np.nan)
     return float(low), float(high)

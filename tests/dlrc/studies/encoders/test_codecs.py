@@ -12,8 +12,8 @@ from constellation.common.cli import perform
 from constellation.common.errors import UserError
 from dlrc.studies.common import baselines
 from dlrc.studies.common.baselines import Point, measure
-from dlrc.studies.common.comparison import bd_rates
-from dlrc.studies.common.statistics import bd_interval
+from dlrc.studies.common.comparison import bd_rates, codecs_text, write_results
+from dlrc.studies.common.statistics import bd_interval, bd_rate
 from dlrc.studies.encoders import codecs
 
 SHIPPED = [WEIGHTS_FOLDER / f"{name}_lambda0.013.safetensors" for name in ("elic", "cosmic")]
@@ -77,6 +77,64 @@ def test_only_codecs_that_were_measured_are_named():
     points, models = points_and_models(0.5)
     (_, line) = bd_rates({("elic", float(k)): found for k, found in enumerate(models)}, points)
     assert "against jpeg2000 -25" in line and "webp" not in line
+
+
+OVERHEAD = {"jpeg2000": 0, "jpegxl": 0, "avif": 0, "webp": 0}
+
+
+def compared(gain):
+    points, models = points_and_models(gain)
+    return {("elic", float(k)): found for k, found in enumerate(models)}, points
+
+
+def test_one_scene_has_no_interval():
+    models, points = compared(0.5)
+    (_, line) = bd_rates(models, points, dict.fromkeys(range(6), 0), "scenes")
+    assert "against jpeg2000 -25" in line and line.endswith(" %")
+
+
+def test_a_curve_whose_quality_falls_as_its_rate_rises_has_no_bd_rate():
+    anchor = np.array([[0.2, 28, 0.9], [0.4, 30, 0.9], [0.8, 32, 0.9], [1.6, 34, 0.9]])
+    assert np.isnan(bd_rate(anchor, np.array([[0.3, 30, 0.9], [0.5, 29.5, 0.9], [0.9, 33, 0.9]])))
+    assert np.isnan(bd_rate(anchor, np.array([[0.3, 29, 0.9], [0.5, 29, 0.9], [0.9, 33, 0.9]])))
+    assert bd_rate(anchor, anchor) == pytest.approx(0)
+    models, points = compared(0.5)
+    models["elic", 1.0] = {
+        k: (rate, psnr_db - 9, 0.9) for k, (rate, psnr_db, _) in models["elic", 1.0].items()
+    }
+    (_, line) = bd_rates(models, points)
+    assert line.endswith("against jpeg2000 -")
+
+
+def cells(text):
+    head, _, *rows = [line.strip("| ").split(" | ") for line in text if line.startswith("|")]
+    return [dict(zip(head, row, strict=True)) for row in rows]
+
+
+def test_patches_of_a_scene_do_not_make_the_interval_of_a_mean_narrower():
+    models, points = compared(0.5)
+    scenes = {number: number // 3 for number in range(6)}
+    alone = {key: {k: found[k] for k in (0, 3)} for key, found in models.items()}
+    whole, single, by_patch = (
+        cells(codecs_text(found, points, OVERHEAD, "patches", units))[0]["PSNR - jpeg2000, per patch, dB"]
+        for found, units in ((models, scenes), (alone, scenes), (models, None))
+    )
+    assert whole == single and float(by_patch.split("± ")[1]) < float(whole.split("± ")[1]) / 5
+
+
+def test_a_rate_that_a_codec_does_not_reach_has_no_distance():
+    models, points = compared(0.5)
+    few = [point for point in points if point.quality > 4]
+    rows = cells(codecs_text(models, few, OVERHEAD, "patches"))
+    assert [row["its distance to jpeg2000, dB"] for row in rows] == ["-"] * 3
+
+
+def test_results_of_other_patches_do_not_stay_beside_new_ones(tmp_path):
+    models, points = compared(0.5)
+    write_results(tmp_path, models, points)
+    (tmp_path / "mine.json").write_text("{}")
+    write_results(tmp_path, {("mbt", key[1]): found for key, found in models.items()}, points)
+    assert {path.stem for path in tmp_path.iterdir()} == {"mbt", "jpeg2000", "mine"}
 
 
 def look(seed):
