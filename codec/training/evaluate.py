@@ -29,7 +29,7 @@ from codec.training import classical
 from codec.training.data import CropSampler, open_pictures
 from codec.training.step import hyper_likelihood
 from constellation.common.cli import Command, Given, main_of
-from constellation.common.errors import UserError
+from constellation.common.errors import UserError, naming
 from constellation.common.knobs import Knobs, Several
 from constellation.common.progress import note, watched
 
@@ -55,13 +55,26 @@ LOSSLESS = (
 
 def held_out_patches(folder: str | Path, names: Sequence[str] = LOSSLESS, count: int = 6) -> np.ndarray:
     """uint8 [len(names) * count, 3, 256, 256], the same on every machine: `count` random patches of each
-    picture."""
+    picture. Raises `UserError`."""
+    if "" in names:  # it would be the whole folder
+        raise UserError("scenes: found an empty name, expected those of pictures")
     return np.concatenate(
         [
             CropSampler(open_pictures(Path(folder) / name), PATCH_PX, SEED).batch(0, range(count))
             for name in names
         ]
     )
+
+
+def checkpoints(weights: Sequence[str] | None) -> dict[Path, CheckpointInfo]:
+    """Files, those shipped where none are given, and what each says. Raises `UserError` for one that does not
+    load, or is no codec of 8-bit RGB."""
+    files = [Path(file) for file in weights or sorted(WEIGHTS_FOLDER.glob("*.safetensors"))]
+    found = {file: naming("weights")(load_checkpoint)(file)[1] for file in files}
+    for file, info in found.items():
+        if info.bands is not None or info.widths.bands != 3:
+            raise UserError(f"weights {file.name}: bands of its own, expected a codec of 8-bit RGB")
+    return found
 
 
 @torch.no_grad()
@@ -129,14 +142,14 @@ class EvaluateKeys(Knobs):
 def compare(given: Given) -> None:
     """Print one row per checkpoint; a bad one is refused before anything is printed."""
     own: EvaluateKeys = given.own
-    files = [Path(file) for file in own.weights or sorted(WEIGHTS_FOLDER.glob("*.safetensors"))]
+    infos = checkpoints(own.weights)
     patches = held_out_patches(own.data, own.scenes, own.patches)
-    lambdas = {load_checkpoint(file)[1].lambda_ for file in files}
+    lambdas = {info.lambda_ for info in infos.values()}
     rivals = _rivals(patches, lambdas) if own.classical else {}
     columns = ("checkpoint", "N, M", "steps (last run)", "bpp (estimate)", "PSNR of the mean error, dB")
     print(f"| {' | '.join((*columns, 'R + lambda D', *RIVALS, 'missing context'))} |")
     print(f"|{' --- |' * 10}")
-    for file in watched(files, "checkpoints"):
+    for file in watched(infos, "checkpoints"):
         model, info = load_checkpoint(file)
         print(_row(file, model, info, torch.from_numpy(patches), rivals), flush=True)
 

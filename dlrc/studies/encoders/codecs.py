@@ -3,23 +3,24 @@ streams that the ground decodes.
 
 The patches are those of `dlrc evaluate` (256 px, some from each lossless scene), so what is compared is what
 the loss of training is judged on; `dlrc study rd` has windows that a constellation flies over, fewer and
-harder ones. Intervals are 95 %, by bootstrap over scenes: patches of a scene are alike. Writes OUT/:
-baselines.csv (a second call codes only what is missing), models.csv, curves.png, compressai/*.json."""
+harder ones. Intervals are 95 % and count scenes, not patches, which are alike in a scene: by bootstrap over
+scenes, or t-intervals whose variance is that of whole scenes. Writes OUT/: baselines.csv (a second call codes
+only what is missing), models.csv, curves.png, compressai/*.json."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from codec.models.checkpoint import load_checkpoint
-from codec.models.storage import WEIGHTS_FOLDER
-from codec.training.evaluate import LOSSLESS, held_out_patches
+from codec.models.checkpoint import CheckpointInfo, load_checkpoint
+from codec.training.evaluate import LOSSLESS, checkpoints, held_out_patches
 from constellation.common.cli import Command, Given, main_of
-from constellation.common.errors import naming
+from constellation.common.errors import UserError
 from constellation.common.files import make_folder, write_records
 from constellation.common.knobs import Knobs, Several
 from constellation.common.progress import watched
@@ -45,24 +46,29 @@ class CodecsKeys(Knobs):
     data: Annotated[str, Field(min_length=1)]
     """folder of the scenes"""
     weights: Several[str] | None = None
-    """checkpoints; none: all shipped ones"""
+    """checkpoints, one of a family and lambda; none: all shipped ones"""
     scenes: Several[str] = LOSSLESS
     """names of pictures in the folder"""
     patches: Annotated[int, Field(ge=1, le=1000)] = 6
     """of each scene"""
     rivals: Several[Literal[tuple(QUALITIES)]] = tuple(QUALITIES)  # type: ignore[valid-type]
     """codecs to compare with"""
-    out: str = "runs/codecs"
+    out: Annotated[str, Field(min_length=1)] = "runs/codecs"
     """folder for tables"""
+
+    @field_validator("scenes", "rivals")
+    @classmethod
+    def _once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) < len(names):  # what is counted twice makes intervals too narrow
+            raise ValueError("expected each once")
+        return names
 
 
 def study(given: Given) -> None:
     """Code, decode, compare, print, write."""
     keys: CodecsKeys = given.own
     one_thread()
-    files = [Path(file) for file in keys.weights or sorted(WEIGHTS_FOLDER.glob("*.safetensors"))]
-    for file in files:
-        naming("weights")(load_checkpoint)(file)  # a bad one is refused before anything is coded
+    files = _told_apart(checkpoints(keys.weights))  # a bad one is refused before anything is coded
     patches = held_out_patches(keys.data, keys.scenes, keys.patches).transpose(0, 2, 3, 1)
     patches = np.ascontiguousarray(patches)
     folder = make_folder(Path(keys.out), "out")
@@ -71,12 +77,11 @@ def study(given: Given) -> None:
         lambda number: (patches[number], None), len(patches), folder / "baselines.csv", digest, keys.rivals
     )
     compared = {}
-    for file in watched(files, "checkpoints"):
-        model, info = load_checkpoint(file)
-        compared[info.model, info.lambda_] = _coded(learned(model, info), patches)
+    for key, file in watched(files.items(), "checkpoints"):
+        compared[key] = _coded(learned(*load_checkpoint(file)), patches)
     scene_of = {number: number // keys.patches for number in range(len(patches))}
     where = f"{len(patches)} held-out patches of {len(keys.scenes)} scenes"
-    print("\n".join(codecs_text(compared, points, container_overhead(patches[0]), where)))
+    print("\n".join(codecs_text(compared, points, container_overhead(patches[0]), where, scene_of)))
     print("\n".join(bd_rates(compared, points, scene_of, "scenes")))
     write_records(folder / "models.csv", _records(compared, keys))
     write_results(folder / "compressai", compared, points)
@@ -84,6 +89,19 @@ def study(given: Given) -> None:
     curves = {codec: curve(points, codec) for codec in measured_codecs(points)}
     draw_curves(own, curves, f"Rate and quality (up and left is better), {where}", folder / "curves.png")
     print(f"\nwrote {folder}/ (baselines.csv, models.csv, curves.png, compressai/ in CompressAI's layout)")
+
+
+def _told_apart(infos: Mapping[Path, CheckpointInfo]) -> dict[tuple[str, float], Path]:
+    """Files by family and lambda, which name them in every table. Raises `UserError`."""
+    found: dict[tuple[str, float], Path] = {}
+    for file, info in infos.items():
+        other = found.setdefault((info.model, info.lambda_), file)
+        if other != file:
+            raise UserError(
+                f"weights: {other} and {file} are both {info.model} at lambda {info.lambda_:g}, expected "
+                "one of each; another out= takes the other"
+            )
+    return found
 
 
 def _coded(coder: Coder, patches: np.ndarray) -> Patches:

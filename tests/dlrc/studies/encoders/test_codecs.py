@@ -2,12 +2,18 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from codec.imagery.scaling import Bands
+from codec.models.checkpoint import save_checkpoint
+from codec.models.model import Widths
+from codec.models.registry import build
 from codec.models.storage import WEIGHTS_FOLDER
+from codec.training.evaluate import COMMAND as EVALUATE
 from constellation.common.cli import perform
 from constellation.common.errors import UserError
 from dlrc.studies.common import baselines
@@ -85,6 +91,51 @@ OVERHEAD = {"jpeg2000": 0, "jpegxl": 0, "avif": 0, "webp": 0}
 def compared(gain):
     points, models = points_and_models(gain)
     return {("elic", float(k)): found for k, found in enumerate(models)}, points
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("scenes=a.png,a.png", "scenes: .*each once"),
+        ("scenes=", "scenes: .*empty name"),
+        ("rivals=jpeg2000,jpeg2000", "rivals: .*each once"),
+        ("out=", "out: found ''"),
+    ],
+)
+def test_what_would_count_twice_or_mean_the_whole_folder_is_refused(word, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    scene(0).save(tmp_path / "a.png")
+    words = {"data": "data=.", "scenes": "scenes=a.png", "patches": "patches=1", "out": "out=out"}
+    words |= {"weights": f"weights={SHIPPED[1]}", word.split("=")[0]: word}
+    with pytest.raises(UserError, match=message):
+        perform(codecs.COMMAND, list(words.values()))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_two_checkpoints_of_a_family_and_lambda_are_not_taken_for_one(tmp_path):
+    scene(0).save(tmp_path / "a.png")
+    shutil.copy(SHIPPED[0], tmp_path / "mine.safetensors")
+    weights = f"weights={SHIPPED[0]},{tmp_path / 'mine.safetensors'}"
+    words = [f"data={tmp_path}", "scenes=a.png", "patches=1", weights, f"out={tmp_path / 'out'}"]
+    with pytest.raises(
+        UserError, match=r"elic_lambda.* and .*mine.safetensors are both elic at lambda 0.013"
+    ):
+        perform(codecs.COMMAND, words)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("bands", [3, 5])
+def test_a_codec_of_bands_is_refused_before_anything_is_coded(bands, tmp_path):
+    scene(0).save(tmp_path / "a.png")
+    scales = Bands(bands, (9.0,) * bands, (0.0,) * bands).text
+    file = tmp_path / "bands.safetensors"
+    save_checkpoint(file, build("bmshj", Widths(8, 24, bands=bands)), 0.013, 1, {"scales": scales})
+    words = [f"data={tmp_path}", "scenes=a.png", "patches=1", f"weights={file}"]
+    with pytest.raises(UserError, match=r"weights bands.safetensors: .*8-bit RGB"):
+        perform(codecs.COMMAND, [*words, f"out={tmp_path / 'out'}"])
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(UserError, match=r"weights bands.safetensors: .*8-bit RGB"):
+        perform(EVALUATE, [*words, "classical=false"])
 
 
 def test_one_scene_has_no_interval():
