@@ -21,6 +21,7 @@ from constellation.common.errors import UserError
 from constellation.common.files import write_bytes
 
 MAX_STATE_BYTES = 4 << 30
+YOUNGER = {"shrink": 1.0}  # knobs that earlier states do not hold, and what was done before there were any
 FREE_TO_CHANGE = {
     "steps",
     "minutes",
@@ -134,10 +135,10 @@ def check_same(state: State, path: Path, knobs: Mapping[str, Any], data: str, wo
             "resume needs as many"
         )
     for key, value in lasting(knobs).items():
-        if state.knobs.get(key) != value:
+        had = state.knobs.get(key, YOUNGER.get(key))
+        if had != value:
             raise UserError(
-                f"{key.rstrip('_')}={value}: the run in {path.name} had {state.knobs.get(key)}; "
-                "resume needs the same"
+                f"{key.rstrip('_')}={value}: the run in {path.name} had {had}; resume needs the same"
             )
     if state.data != data:
         raise UserError(f"data=: other pictures ({data}) than the run in {path.name} had ({state.data})")

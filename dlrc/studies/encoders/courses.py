@@ -19,6 +19,7 @@ from codec.models.storage import sha256_of
 from codec.training.data import data_digest, open_pictures
 from codec.training.evaluate import BATCH, LOSSLESS, held_out_patches, loss_of, rate_and_error
 from codec.training.knobs import TrainKnobs, parse_knobs
+from codec.training.state import YOUNGER
 from codec.training.trainer import Trainer
 from constellation.common.errors import UserError
 from constellation.common.files import write_text
@@ -88,7 +89,11 @@ class School:
 
     def _key(self, knobs: TrainKnobs) -> str:
         """Of everything that decides a course's result."""
-        lasting = {key: value for key, value in knobs.model_dump().items() if key not in FREE}
+        lasting = {
+            key: value
+            for key, value in knobs.model_dump().items()
+            if key not in FREE and YOUNGER.get(key) != value  # so kept courses are still these
+        }
         files = [Path(file) for file in (knobs.init, knobs.teacher) if file.endswith(".safetensors")]
         pictures = data_digest(open_pictures(knobs.data, "train"))
         seen = [lasting, *(sha256_of(file) for file in files), pictures, self.patches]

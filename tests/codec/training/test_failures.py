@@ -103,3 +103,15 @@ def test_transforms_of_the_same_family_are_copied_whole(model):
     x = torch.rand(1, 3, 64, 64)
     copy_transforms(target, source, x)
     assert torch.equal(target.g_a(x), source.g_a(x))
+
+
+def test_a_run_begun_before_there_was_a_knob_goes_on_as_it_was(pictures, trained, tmp_path):
+    for path in trained.iterdir():
+        shutil.copy(path, tmp_path)
+    out = tmp_path / "m.safetensors"
+    state = torch.load(out.with_suffix(".state.pt"), weights_only=True)
+    del state["knobs"]["shrink"]
+    torch.save(state, out.with_suffix(".state.pt"))
+    with pytest.raises(UserError, match=r"shrink=2.0: .* had 1.0"):
+        run(pictures, out, "steps=2", "shrink=2", "resume=true")
+    run(pictures, out, "steps=2", "resume=true")

@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -164,3 +165,11 @@ def test_norms_are_trained_from_one_encoder_and_compared_with_the_first(folder, 
     rows = norms_trained.loss_rows(found)
     assert rows[0]["against_pct"] == 0 and np.isfinite(rows[1]["against_low"])
     assert norms_trained.flown(own, found) == []
+
+
+def test_courses_kept_before_there_was_a_knob_are_still_these(folder, tmp_path):
+    school = courses.School(tmp_path, (f"data={folder}", "model=bmshj", "lambda=0.013"), str(folder), 1)
+    now, shrunk = school._knobs("a", ()), school._knobs("a", ("shrink=2",))
+    had = {key: value for key, value in now.model_dump().items() if key != "shrink"}
+    earlier = SimpleNamespace(model_dump=lambda: had, init="", teacher="", data=now.data)
+    assert school._key(now) == school._key(earlier) != school._key(shrunk)
