@@ -2,7 +2,8 @@
 
 The loss that decides between codecs, R + lambda 255^2 MSE, with everything rounded as it is when it is sent:
 of 84 patches of 256 px, six from each lossless picture of a folder of scenes that no training saw. The rate
-is an estimate (likelihoods on the fixed grid, full context); real bytes are what `dlrc study rd` measures.
+is an estimate (likelihoods on the fixed grid, full context); real bytes of these patches are what `dlrc study
+codecs` measures.
 JPEG 2000 and CCSDS 122 (after JPEG 2000's reversible colour transform, and band by band, as missions code)
 take for each patch the quality with the least loss. The last column says what missing context costs: the bits
 of the right half of each patch when nothing of its left half is known, against the same bits with full
@@ -58,10 +59,11 @@ def held_out_patches(folder: str | Path, names: Sequence[str] = LOSSLESS, count:
     picture. Raises `UserError`."""
     if "" in names:  # it would be the whole folder
         raise UserError("scenes: found an empty name, expected those of pictures")
+    opened = ((name, open_pictures(Path(folder) / name)) for name in names)
     return np.concatenate(
         [
-            CropSampler(open_pictures(Path(folder) / name), PATCH_PX, SEED).batch(0, range(count))
-            for name in names
+            naming(f"scenes={name}")(CropSampler)(pictures, PATCH_PX, SEED).batch(0, range(count))
+            for name, pictures in opened
         ]
     )
 

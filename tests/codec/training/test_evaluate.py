@@ -66,3 +66,11 @@ def test_the_loss_of_patches_does_not_depend_on_how_they_are_batched():
     assert bpp == pytest.approx(float(alone[:, 0].mean()), rel=1e-4)
     assert psnr_db == pytest.approx(float(-10 * torch.log10(alone[:, 1].mean())), abs=1e-3)
     assert loss == pytest.approx(bpp + 0.013 * 255**2 * 10 ** (-psnr_db / 10), rel=1e-6)
+
+
+def test_a_scene_smaller_than_a_patch_is_named(folder):
+    Image.fromarray(waves(100, 280)).save(folder / "low.png")
+    with pytest.raises(UserError, match=r"scenes=low.png: .*100 px"):
+        perform(
+            COMMAND, [*words(folder)[2:], f"data={folder}", "scenes=scene.png,low.png", "classical=false"]
+        )
