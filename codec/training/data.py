@@ -129,7 +129,8 @@ def split_pictures(pictures: list[Picture], share: float) -> tuple[list[Picture]
 
 class CropSampler:
     """Random square crops, pictures drawn with probability proportional to their area, each crop mirrored in
-    half of the cases."""
+    half of the cases. shrink: above 1, SHARE_SHRUNK of them are up to so many times as large, as far as the
+    picture is, and made small, and all are turned by quarters."""
 
     def __init__(self, pictures: list[Picture], crop_px: int, seed: int, shrink: float = 1.0) -> None:
         self.pictures = [p for p in pictures if min(p.height, p.width) >= crop_px]
