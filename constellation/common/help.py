@@ -69,7 +69,7 @@ def _key_lines(title: str, keys: Any, expects: bool = False) -> list[str]:
     lines = ["", title] if title else [""]
     for key in keys:
         meaning = f"{key.meaning or key.expects}" + (f" ({key.expects})" if expects and key.meaning else "")
-        head = f"  {key.name:<{name_width}}{key.default_text:<{default_width}}"
+        head = f"  {key.name:<{name_width}}{key.default_text + '  ':<{default_width}}"
         lines += _wrapped(head + meaning, " " * (2 + name_width + default_width))
     return lines
 

@@ -16,6 +16,7 @@ from codec.models.storage import WEIGHTS_FOLDER
 from codec.training.evaluate import COMMAND as EVALUATE
 from constellation.common.cli import perform
 from constellation.common.errors import UserError
+from constellation.common.help import page
 from dlrc.studies.common import baselines
 from dlrc.studies.common.baselines import Point, measure
 from dlrc.studies.common.comparison import bd_rates, codecs_text, write_results
@@ -212,3 +213,8 @@ def test_points_at_other_qualities_and_a_changed_table_are_not_used(tmp_path, mo
     file.write_text("codec;quality\njpeg2000;30\n")
     with pytest.raises(UserError, match=r"points.csv: .*remove it"):
         measure(look(0), 1, file, "same", ["jpeg2000"])
+
+
+def test_help_parts_a_long_default_from_its_meaning():
+    text = " ".join(page(codecs.COMMAND).split())
+    assert "ccsds122_bands codecs to compare with" in text and "P1440.png names of" in text
