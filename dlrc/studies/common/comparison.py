@@ -4,7 +4,7 @@ study codecs` print and write of it."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -84,11 +84,20 @@ def codecs_text(
         "+ lambda 255^2 MSE, at the lambda that makes its",
         "mean rate the model's; per patch: at the model's rate on each patch, mean ± 95 %). Codecs at their "
         "best for PSNR (dlrc/studies/common/baselines.py). Our",
-        f"bytes are whole containers. Not counted: {overhead['jpeg2000']} bytes of JP2 boxes and comment, "
-        f"{overhead['jpegxl']} of JPEG XL's container, {overhead['avif']} of AVIF's boxes; counted: "
-        f"WebP's RIFF container, {overhead['webp']} bytes",
+        f"bytes are whole containers; theirs: {', '.join(_containers(curves, overhead)) or 'bare streams'}",
         *baseline_table(compared, gaps, curves, units),
     ]
+
+
+def _containers(codecs: Iterable[str], overhead: Mapping[str, int]) -> list[str]:
+    """What is counted of the containers of these codecs."""
+    said = {
+        "jpeg2000": "no JP2 boxes and comment (they would be {} bytes)",
+        "jpegxl": "no container of JPEG XL ({})",
+        "avif": "no boxes of AVIF ({})",
+        "webp": "WebP's RIFF container is counted ({})",
+    }
+    return [said[codec].format(overhead[codec]) for codec in codecs if codec in said]
 
 
 def baseline_table(

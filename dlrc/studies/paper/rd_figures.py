@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from codec.models import registry
-from dlrc.studies.common.baselines import LABELS, QUALITIES, Point
-from dlrc.studies.common.comparison import model_points
+from dlrc.studies.common.baselines import LABELS, Point
+from dlrc.studies.common.comparison import measured_codecs, model_points
 from dlrc.studies.common.figures import save
 from dlrc.studies.common.statistics import Line, curve, pooled
 from dlrc.studies.paper.rd_rounds import Configuration, Row
@@ -59,7 +59,7 @@ def draw(
                 similarity + line.d_ms_ssim.value,
             )
     if models:
-        baselines = {codec: curve(points, codec) for codec in QUALITIES} if points else {}
+        baselines = {codec: curve(points, codec) for codec in measured_codecs(points)}
         draw_curves(
             models,
             baselines,
