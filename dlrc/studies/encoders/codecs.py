@@ -10,7 +10,7 @@ only what is missing), models.csv, curves.png, compressai/*.json."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -46,7 +46,7 @@ class CodecsKeys(Knobs):
     data: Annotated[str, Field(min_length=1)]
     """folder of the scenes"""
     weights: Several[str] | None = None
-    """checkpoints, one of a family and lambda; none: all shipped ones"""
+    """checkpoints; none: all shipped ones"""
     scenes: Several[str] = LOSSLESS
     """names of pictures in the folder"""
     patches: Annotated[int, Field(ge=1, le=1000)] = 6
@@ -92,16 +92,22 @@ def study(given: Given) -> None:
 
 
 def _told_apart(infos: Mapping[Path, CheckpointInfo]) -> dict[tuple[str, float], Path]:
-    """Files by family and lambda, which name them in every table. Raises `UserError`."""
-    found: dict[tuple[str, float], Path] = {}
-    for file, info in infos.items():
-        other = found.setdefault((info.model, info.lambda_), file)
-        if other != file:
-            raise UserError(
-                f"weights: {other} and {file} are both {info.model} at lambda {info.lambda_:g}, expected "
-                "one of each; another out= takes the other"
-            )
-    return found
+    """Files by name and lambda: the family where its files are of one folder, else with the folder too, or
+    with the name of the file; a curve is of one name. Raises `UserError`."""
+    ways: tuple[Callable[[Path], str], ...] = (
+        lambda file: infos[file].model,
+        lambda file: f"{infos[file].model} in {file.resolve().parent.name}",
+        lambda file: f"{infos[file].model} {file.stem}",
+    )
+    families = {(info.model, file.resolve().parent) for file, info in infos.items()}
+    mixed = len(families) > len({model for model, _ in families})
+    for way in ways[mixed:]:
+        found = {(way(file), info.lambda_): file for file, info in infos.items()}
+        if len(found) == len(infos):
+            return found
+    raise UserError(
+        "weights: found two files of one family, lambda, folder name and name, expected other names"
+    )
 
 
 def _coded(coder: Coder, patches: np.ndarray) -> Patches:

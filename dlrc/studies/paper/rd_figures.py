@@ -4,7 +4,7 @@ bits go (Figure 7)."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import zip_longest
+from itertools import cycle, zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -105,8 +105,8 @@ def draw_curves(
         for codec, points in baselines.items():
             colour, line = BASELINES[codec]
             axis.plot(points[:, 0], points[:, column], color=colour, linestyle=line, linewidth=1.4)
-        for model in dict.fromkeys(model for model, _ in models):
-            _model_curves(axis, column, [kinds for key, kinds in models.items() if key[0] == model], model)
+        for model, colour in _colours(models).items():
+            _model_curves(axis, column, [kinds for key, kinds in models.items() if key[0] == model], colour)
         floor = min(values[column] for kinds in models.values() for values in kinds.values())
         axis.set_xlim(0.8 * min(rates), 1.7 * max(rates))
         axis.set_xscale("log")
@@ -129,22 +129,29 @@ def draw_curves(
     save(figure, path)
 
 
+def _colours(models: Mapping[tuple[str, float], Mapping]) -> dict[str, str]:
+    """Of models by name: a family's own, else those that no family here has."""
+    names = list(dict.fromkeys(model for model, _ in models))
+    spare = cycle([hue for name, hue in COLOURS.items() if name not in names] or HUES)
+    return {name: COLOURS.get(name) or next(spare) for name in names}
+
+
 def _model_curves(
-    axis, column: int, kinds: Sequence[Mapping[str, tuple[float, float, float]]], model: str
+    axis, column: int, kinds: Sequence[Mapping[str, tuple[float, float, float]]], colour: str
 ) -> None:
-    """A family's points, one line for each of KINDS. kinds: of its lambdas."""
+    """A model's points, one line for each of KINDS. kinds: of its lambdas."""
     for kind, _, marker, line, filled in KINDS:
         points = np.array(sorted(values[kind] for values in kinds if kind in values))
         if len(points):
             axis.plot(
                 points[:, 0],
                 points[:, column],
-                color=COLOURS[model],
+                color=colour,
                 marker=marker,
                 markersize=5,
                 linewidth=1.1,
                 linestyle=line,
-                markerfacecolor=COLOURS[model] if filled else "white",
+                markerfacecolor=colour if filled else "white",
             )
 
 
@@ -153,8 +160,8 @@ def _legend(figure, models: Mapping[tuple[str, float], Mapping], baselines: Mapp
     from matplotlib.lines import Line2D
 
     drawn = {kind for kinds in models.values() for kind in kinds}
-    names = dict.fromkeys(model for model, _ in models)
-    learned = [Line2D([], [], color=COLOURS[name], linewidth=2, label=name) for name in names]
+    names = _colours(models).items()
+    learned = [Line2D([], [], color=colour, linewidth=2, label=name) for name, colour in names]
     learned += [
         Line2D(
             [],

@@ -14,6 +14,7 @@ from codec.models.model import Widths
 from codec.models.registry import build
 from codec.models.storage import WEIGHTS_FOLDER
 from codec.training.evaluate import COMMAND as EVALUATE
+from codec.training.evaluate import checkpoints
 from constellation.common.cli import perform
 from constellation.common.errors import UserError
 from constellation.common.help import page
@@ -22,6 +23,7 @@ from dlrc.studies.common.baselines import Point, measure
 from dlrc.studies.common.comparison import bd_rates, codecs_text, write_results
 from dlrc.studies.common.statistics import bd_interval, bd_rate
 from dlrc.studies.encoders import codecs
+from dlrc.studies.paper.rd_figures import COLOURS, _colours
 
 SHIPPED = [WEIGHTS_FOLDER / f"{name}_lambda0.013.safetensors" for name in ("elic", "cosmic")]
 
@@ -113,16 +115,26 @@ def test_what_would_count_twice_or_mean_the_whole_folder_is_refused(word, messag
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
-def test_two_checkpoints_of_a_family_and_lambda_are_not_taken_for_one(tmp_path):
-    scene(0).save(tmp_path / "a.png")
-    shutil.copy(SHIPPED[0], tmp_path / "mine.safetensors")
-    weights = f"weights={SHIPPED[0]},{tmp_path / 'mine.safetensors'}"
-    words = [f"data={tmp_path}", "scenes=a.png", "patches=1", weights, f"out={tmp_path / 'out'}"]
-    with pytest.raises(
-        UserError, match=r"elic_lambda.* and .*mine.safetensors are both elic at lambda 0.013"
-    ):
-        perform(codecs.COMMAND, words)
-    assert not (tmp_path / "out").exists()
+def named(folder, names):
+    """The names of elic's checkpoint in these files of a folder."""
+    files = [folder / name for name in names]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(SHIPPED[0], file)
+    return [name for name, _ in codecs._told_apart(checkpoints([str(file) for file in files]))]
+
+
+def test_checkpoints_of_a_family_and_lambda_are_told_apart_by_folder_or_name(tmp_path):
+    assert named(tmp_path, ["a.safetensors"]) == ["elic"]
+    assert named(tmp_path, ["x/a.safetensors", "y/a.safetensors"]) == ["elic in x", "elic in y"]
+    assert named(tmp_path, ["x/a.safetensors", "x/b.safetensors"]) == ["elic a", "elic b"]
+    with pytest.raises(UserError, match=r"two files of one family, lambda, folder name and name"):
+        named(tmp_path, ["x/a.safetensors", "y/x/a.safetensors"])
+
+
+def test_models_that_are_no_family_have_colours_of_their_own():
+    colours = _colours({("elic", 0.1): {}, ("elic in x", 0.1): {}, ("elic in y", 0.1): {}})
+    assert colours["elic"] == COLOURS["elic"] and len(set(colours.values())) == 3
 
 
 @pytest.mark.parametrize("bands", [3, 5])
