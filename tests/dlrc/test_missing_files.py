@@ -73,6 +73,8 @@ CASES = [
     "study exchange pairs=gone",
     "study detection data=gone",
     "study segmentation data=gone",
+    "study codecs data=gone",
+    f"study codecs data=seen scenes={SCENES} weights=gone.safetensors",
     "study compensation data=gone",
     "study compensation data=seen regressor=gone.safetensors",
     "study compensation data=seen diffusion=gone.safetensors",
@@ -94,7 +96,7 @@ CASES = [
 # tests/ground/test_files.py, tests/dlrc/studies
 ELSEWHERE = {
     *("decode weights", "decode prediction", "decode compensation_weights", "study segmentation init"),
-    *("evaluate scenes", "bench mixture scenes"),
+    *("evaluate scenes", "bench mixture scenes", "study codecs scenes"),
     *("list output", "compare output", "serve output", "bench day to", "bench growth table"),
     *("bench onboard profile", "study crossview output", "scenario name", "scenario output"),
 }
