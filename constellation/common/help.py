@@ -12,6 +12,7 @@ from constellation.common.knobs import keys_of, sections_of
 from constellation.common.text import nearest
 
 FEW = 5  # files of a subject, beyond which they are named in a line
+LONGEST_DEFAULT = 60  # characters
 COLUMNS = 110
 
 
@@ -65,13 +66,19 @@ def _key_lines(title: str, keys: Any, expects: bool = False) -> list[str]:
     if not keys:
         return []
     name_width = max(len(key.name) for key in keys) + 2
-    default_width = min(max(len(key.default_text) for key in keys) + 2, 26)
+    default_width = min(max(len(_shown(key.default_text)) for key in keys) + 2, 26)
     lines = ["", title] if title else [""]
     for key in keys:
         meaning = f"{key.meaning or key.expects}" + (f" ({key.expects})" if expects and key.meaning else "")
-        head = f"  {key.name:<{name_width}}{key.default_text + '  ':<{default_width}}"
+        head = f"  {key.name:<{name_width}}{_shown(key.default_text) + '  ':<{default_width}}"
         lines += _wrapped(head + meaning, " " * (2 + name_width + default_width))
     return lines
+
+
+def _shown(default: str) -> str:
+    """A default; of a list that is longer than LONGEST_DEFAULT its first item, and how many there are."""
+    first, *others = default.split(",")
+    return f"{first}, ... ({1 + len(others)})" if others and len(default) > LONGEST_DEFAULT else default
 
 
 def _subject_lines(command: Command) -> Iterator[str]:

@@ -229,4 +229,4 @@ def test_points_at_other_qualities_and_a_changed_table_are_not_used(tmp_path, mo
 
 def test_help_parts_a_long_default_from_its_meaning():
     text = " ".join(page(codecs.COMMAND).split())
-    assert "ccsds122_bands codecs to compare with" in text and "P1440.png names of" in text
+    assert "ccsds122_bands codecs to compare with" in text and "_half.png, ... (14) names of" in text
