@@ -40,6 +40,24 @@ def interrupts_leave_at_once() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@contextlib.contextmanager
+def terminations_wait() -> Iterator[None]:
+    """What is written now is written whole: SIGTERM, which elsewhere ends a process at once (it may wait for
+    others in a library), ends it afterwards. Where somebody else handles the signal, nothing changes."""
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    came: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if came:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
 class UserError(Exception):
     """Bad input: one line that names the field or file, what was found, and what was expected."""
 

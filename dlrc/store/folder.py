@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 
 import dlrc.store.manifest as manifest
-from constellation.common.errors import UserError
+from constellation.common.errors import UserError, terminations_wait
 from constellation.common.files import make_folder, refused_by_disk
 from constellation.common.frozen import value
 from constellation.common.knobs import build
@@ -131,7 +131,7 @@ class Folder:
         place = self.part / "rounds" / f"{record.number:03d}"
         aside = place.with_name(place.name + ".tmp")
         try:
-            with refused_by_disk(str(place)):
+            with terminations_wait(), refused_by_disk(str(place)):
                 aside.mkdir()
                 (aside / "record.json").write_text(record.to_json() + "\n", encoding="utf-8")
                 for kind, sent in streams.items():
@@ -142,7 +142,7 @@ class Folder:
                     _write_images(aside, record.number, satellite, view)
                 files = {f"rounds/{place.name}/{path.name}": sha256(path) for path in sorted(aside.iterdir())}
                 aside.rename(place)
-            manifest.append(self.part, Committed(files=files, number=record.number))
+                manifest.append(self.part, Committed(files=files, number=record.number))
         except BaseException:
             for left in (aside, place):
                 shutil.rmtree(left, ignore_errors=True)

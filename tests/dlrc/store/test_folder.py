@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -218,6 +219,22 @@ def test_what_a_killed_process_of_this_host_has_left_is_swept(tmp_path):
     (part,) = tmp_path.iterdir()
     assert dlrc.open(part).rounds == ROUNDS[:1]
     assert dlrc.open(written(tmp_path)).rounds == ROUNDS and not part.exists()
+
+
+def test_a_round_that_is_being_written_is_whole_before_its_process_ends(tmp_path):
+    program = (
+        "import os, signal; from tests.dlrc.store.test_folder import *; folder = begun(os.environ['TO']);"
+        "write = Path.write_bytes; terminate = lambda *_: os.kill(os.getpid(), signal.SIGTERM);"
+        "Path.write_bytes = lambda *given: (terminate(), write(*given));"
+        "folder.commit(ROUNDS[0], STREAMS, {}); folder.commit(ROUNDS[1], STREAMS, {})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env={**os.environ, "TO": str(tmp_path)}, check=False
+    )
+    assert done.returncode == -signal.SIGTERM
+    (part,) = tmp_path.iterdir()
+    assert [path.name for path in (part / "rounds").iterdir()] == ["000"]
+    assert dlrc.open(part).rounds == ROUNDS[:1] and manifest.verify(part) == []
 
 
 # ---------------------------------------------------------------- disks that refuse
