@@ -80,6 +80,7 @@ class Trainer:
         self.step, self.earlier_s, self.curve, self.since, self.skipped = 0, 0.0, [], np.zeros(4), 0
         if knobs.resume:
             self._restore()
+        self.left_out = 0  # steps, of this process, that had no finite gradient: in the log, not in silence
         self.wrapped = self.loss
         if self.world > 1:
             self.wrapped = torch.nn.parallel.DistributedDataParallel(self.loss, broadcast_buffers=False)
@@ -195,6 +196,7 @@ class Trainer:
             self.skipped = 0
         else:
             self.skipped += 1
+            self.left_out += 1
             if self.skipped == MAX_SKIPPED_STEPS:
                 raise UserError(
                     f"step {self.step}: no finite gradient in {MAX_SKIPPED_STEPS} steps, the run has "
@@ -220,11 +222,7 @@ class Trainer:
 
     def _seed(self, purpose: int) -> int:
         """Of this step and rank: nothing about random numbers has to be saved."""
-        words = (
-            (self.knobs.seed, self.step, purpose)
-            if self.rank == 0
-            else (self.knobs.seed, self.step, purpose, self.rank)
-        )
+        words = (self.knobs.seed, self.step, purpose, *([self.rank] if self.rank else []))
         return int(np.random.SeedSequence(words).generate_state(1)[0])
 
     def _crops(self) -> Iterator[Tensor]:
@@ -250,7 +248,8 @@ class Trainer:
         print(
             f"{k.model} lambda {k.lambda_:g} | step {self.step} ({100 * min(1.0, done):.1f} %) | "
             f"loss {loss:.4f} | {bpp:.4f} bpp | {curves.psnr_db(mse):.2f} dB | lr {lr:.1e} | "
-            f"{per_step:.3f} s/step | {_clock(left_s)} left",
+            f"{per_step:.3f} s/step | {_clock(left_s)} left"
+            + (f" | {self.left_out} steps without a finite gradient left out" if self.left_out else ""),
             flush=True,
         )
 

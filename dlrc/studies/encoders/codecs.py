@@ -101,7 +101,7 @@ def _told_apart(infos: Mapping[Path, CheckpointInfo]) -> dict[tuple[str, float],
     )
     families = {(info.model, file.resolve().parent) for file, info in infos.items()}
     mixed = len(families) > len({model for model, _ in families})
-    for way in ways[mixed:]:
+    for way in ways[int(mixed) :]:
         found = {(way(file), info.lambda_): file for file, info in infos.items()}
         if len(found) == len(infos):
             return found

@@ -13,7 +13,7 @@ from codec.models import registry
 from dlrc.studies.common.baselines import LABELS, Point
 from dlrc.studies.common.comparison import measured_codecs, model_points
 from dlrc.studies.common.figures import save
-from dlrc.studies.common.statistics import Line, curve, pooled
+from dlrc.studies.common.statistics import Line, Triple, curve, pooled
 from dlrc.studies.paper.rd_rounds import Configuration, Row
 
 HUES = ("#1f5fa8", "#3a8f5c", "#d9822b", "#8a4fa3", "#b03a5b", "#2b8fa8")
@@ -43,7 +43,7 @@ def draw(
 ) -> None:
     """Both figures. The curves show satellite 0's patches where baselines were measured, scaled by each
     density's measured saving. where: the scenes, in words."""
-    models: dict[tuple[str, float], dict[str, tuple[float, float, float]]] = {}
+    models: dict[tuple[str, float], dict[str, Triple]] = {}
     for configuration, found in rows.items():
         if configuration.halo_px or not any(row.decoded for row in found):
             continue
@@ -90,7 +90,7 @@ def _plain(axis) -> None:
 
 
 def draw_curves(
-    models: Mapping[tuple[str, float], Mapping[str, tuple[float, float, float]]],
+    models: Mapping[tuple[str, float], Mapping[str, Triple]],
     baselines: Mapping[str, np.ndarray],
     note: str,
     path: Path,
@@ -136,9 +136,7 @@ def _colours(models: Mapping[tuple[str, float], Mapping]) -> dict[str, str]:
     return {name: COLOURS.get(name) or next(spare) for name in names}
 
 
-def _model_curves(
-    axis, column: int, kinds: Sequence[Mapping[str, tuple[float, float, float]]], colour: str
-) -> None:
+def _model_curves(axis, column: int, kinds: Sequence[Mapping[str, Triple]], colour: str) -> None:
     """A model's points, one line for each of KINDS. kinds: of its lambdas."""
     for kind, _, marker, line, filled in KINDS:
         points = np.array(sorted(values[kind] for values in kinds if kind in values))

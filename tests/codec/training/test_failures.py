@@ -65,6 +65,16 @@ def test_a_run_without_finite_gradients_ends_with_one_line(pictures, tmp_path, m
         run(pictures, tmp_path / "m.safetensors", "steps=9")
 
 
+def test_steps_without_a_finite_gradient_are_told(pictures, tmp_path, monkeypatch, capsys):
+    clip, norms = torch.nn.utils.clip_grad_norm_, iter([float("nan"), 1.0, float("nan")])
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *given: clip(*given) * 0 + next(norms))
+    run(pictures, tmp_path / "m.safetensors", "steps=3")
+    assert "2 steps without a finite gradient left out" in capsys.readouterr().out
+    monkeypatch.undo()
+    run(pictures, tmp_path / "n.safetensors", "steps=1")
+    assert "left out" not in capsys.readouterr().out
+
+
 @pytest.fixture(scope="module")
 def trained(pictures, tmp_path_factory):
     """The folder of a run of one step."""
