@@ -1,6 +1,10 @@
 """Fixtures of all tests."""
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("dlrc", deadline=None)  # a busy machine is no failure
+settings.load_profile("dlrc")
 
 from tests.browser import launched
 
