@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import settings
 
+from tests.browser import launched
+
 settings.register_profile("dlrc", deadline=None)  # a busy machine is no failure
 settings.load_profile("dlrc")
-
-from tests.browser import launched
 
 
 @pytest.fixture(scope="module")
